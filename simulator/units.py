@@ -3,6 +3,7 @@
 SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 86400.0
 SECONDS_PER_WEEK = 7 * SECONDS_PER_DAY
+HOURS_PER_DAY = 24
 HOURS_PER_MONTH = 730.0
 """Mean hours of a month (8760 / 12), the convention of cloud price lists."""
 HOURS_PER_YEAR = 8760.0

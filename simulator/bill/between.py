@@ -14,12 +14,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from simulator.bill.clock import HOURS_PER_DAY
 from simulator.bill.stays import sold_s
 from simulator.bill.unseen import Unseen, by_hour
 from simulator.study.bill import PeriodUse
 from simulator.study.terms import Following, RentedTerms
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 _DIGITS = 9
 Spans = tuple[tuple[float, float], ...]

@@ -14,9 +14,7 @@ from simulator.study.bill import PeriodUse
 from simulator.study.demand import When
 from simulator.study.terms import ApiTerms, Money
 from simulator.study.zones import in_zone, moved
-from simulator.units import SECONDS_PER_HOUR
-
-HOURS_PER_DAY = 24
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
 
 def weight(period: PeriodUse) -> float:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.cash import month_lengths
-from simulator.bill.clock import HOURS_PER_DAY, at_prices
+from simulator.bill.clock import at_prices
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import mean
 from simulator.bill.use import Use, study_uses
 from simulator.study.bill import MonthUse
 from simulator.study.terms import Money, Terms
-from simulator.units import TOKENS_PER_MILLION
+from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION
 
 MONTHS = 12
 

@@ -8,11 +8,11 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.clock import HOURS_PER_DAY, by_hour_of_day
+from simulator.bill.clock import by_hour_of_day
 from simulator.study.bill import PeriodUse
 from simulator.study.terms import RentedTerms
 from simulator.study.usage import PoolUsage, Usage
-from simulator.units import SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
 _SLACK_S = 1e-6
 

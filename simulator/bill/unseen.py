@@ -14,12 +14,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.clock import HOURS_PER_DAY, weight
+from simulator.bill.clock import weight
 from simulator.bill.stays import sold_s
 from simulator.study.bill import PeriodUse
 from simulator.study.placement import servers_needed
 from simulator.study.terms import Launches, RentedTerms
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)

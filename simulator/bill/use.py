@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.between import between
-from simulator.bill.clock import HOURS_PER_DAY, at_factors, by_hour_of_day, weight
+from simulator.bill.clock import at_factors, by_hour_of_day, weight
 from simulator.bill.stays import level_hours
 from simulator.bill.unseen import unseen
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.terms import ApiTerms, Facility, OwnedSite, RentedTerms, Terms
 from simulator.study.usage import PoolUsage, ProviderUsage, Usage
-from simulator.units import HOURS_PER_MONTH, JOULES_PER_KWH, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, JOULES_PER_KWH, SECONDS_PER_HOUR
 
 STATES = ("busy", "idle", "starting", "down")
 _SLACK_HOURS = 1e-6

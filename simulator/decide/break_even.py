@@ -17,9 +17,8 @@ from simulator.decide.flips import PRECISION, crossing
 from simulator.decide.rivals import rank
 from simulator.study.bill import Bill, Line
 from simulator.study.decision import BreakEven, Crossing, Side
-from simulator.units import SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
-HOURS_PER_DAY = 24.0
 LOWEST, HIGHEST = 1 / 16, 16.0
 """Multiples of the load between which a crossing is looked for."""
 _EQUAL_SHARE = 1e-6
@@ -107,7 +106,7 @@ def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
         return None
     fixed_more, saved = parts
     if saved <= 0:
-        return 0.0 if fixed_more < 0 else HOURS_PER_DAY
+        return 0.0 if fixed_more < 0 else float(HOURS_PER_DAY)
     return max(HOURS_PER_DAY * fixed_more / saved, 0.0)
 
 

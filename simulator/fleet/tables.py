@@ -9,8 +9,8 @@ from simulator.engine.state import NONE
 from simulator.fleet import state
 from simulator.rng import stream_seed
 from simulator.study.fleet import FleetSpec, Opening, ServiceTier
+from simulator.units import HOURS_PER_DAY
 from simulator.workload.requests import RequestSource
-from simulator.workload.spec import HOURS_PER_DAY
 
 
 def closed_table(source: RequestSource) -> NDArray[np.void]:

@@ -14,8 +14,7 @@ from simulator.figures.table import NONE, figure, lasts_words
 from simulator.report.charts import topology_colour
 from simulator.report.flips import flip_notes
 from simulator.report.month_table import month_table
-from simulator.scenario.week import HOURS_PER_DAY
-from simulator.units import TOKENS_PER_MILLION
+from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION
 
 Decision = Mapping[str, Any]
 MONTH_HEADERS = ("", "SLO met", "lasts until", "servers", "$ per month, first", "last", "owed after the study [$]")

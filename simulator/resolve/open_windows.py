@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from simulator.resolve.clock import clock_of
 from simulator.scenario.load import LoadedScenario
-from simulator.scenario.week import HOURS_PER_DAY, week_days, windows_of
+from simulator.scenario.week import week_days, windows_of
 from simulator.schema.clock import AUTO_HOURS, WeekWindow
 from simulator.schema.topology import Topology
-from simulator.units import SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 from simulator.workload.spec import DAYS_PER_WEEK
 
 WHOLE_DAY = "0-24"

@@ -9,9 +9,10 @@ from simulator.catalog.tokens import TokenOffer
 from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
 from simulator.resolve.figures import Figures
-from simulator.scenario.week import HOURS_PER_DAY, hours_from_to
+from simulator.scenario.week import hours_from_to
 from simulator.schema.provider import Provider
 from simulator.study.figure import Figure
+from simulator.units import HOURS_PER_DAY
 
 
 def has_peak(provider: Provider, offer: TokenOffer | None) -> bool:

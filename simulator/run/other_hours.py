@@ -15,8 +15,8 @@ from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Schedule
-from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
-from simulator.workload.spec import DAYS_PER_WEEK, HOURS_PER_DAY
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.workload.spec import DAYS_PER_WEEK
 
 Spans = Sequence[tuple[float, float]]
 _APART = 0.01

@@ -11,10 +11,9 @@ from simulator.schema.clock import AUTO_HOURS, WeekWindow
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-HOURS_PER_DAY = 24
 _SECONDS_PER_MINUTE = 60.0
 
 

@@ -16,8 +16,7 @@ from simulator.simulate.priced import usd_of_use
 from simulator.study.fleet import Outages, PoolSpec, ProviderSpec
 from simulator.study.terms import Terms
 from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, Usage
-from simulator.units import SECONDS_PER_HOUR
-from simulator.workload.spec import HOURS_PER_DAY
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
 _INSTANT_S = 1e-3
 

@@ -13,7 +13,6 @@ from simulator.resolve.open_windows import arrivals_by_hour, busiest_hours, open
 from simulator.resolve.sizes import OpenPool, alone, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
-from simulator.scenario.week import HOURS_PER_DAY
 from simulator.schema.clock import WeekWindow
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
@@ -22,7 +21,7 @@ from simulator.size.answer import Answer, answer, answered, searched
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search, same_cost
 from simulator.size.trials import Progress, Trials, Tried
-from simulator.units import SECONDS_PER_DAY
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_DAY
 
 _FIRST_LENGTHS = (24, 20, 16, 12, 8, 4)
 """Hours of the windows that are tried first; then those around the best, by `_STEPS`, the last until it stays."""

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.units import SECONDS_PER_HOUR
-from simulator.workload.spec import DAYS_PER_WEEK, HOURS_PER_DAY, Schedule
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
+from simulator.workload.spec import DAYS_PER_WEEK, Schedule
 
 BLOCK = 16384
 """Arrivals drawn at a time, whatever the size of the chunks handed out."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulator.errors import InputError, Problem
+from simulator.units import HOURS_PER_DAY
 from simulator.workload.content import Lengths, class_sharing, fill
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.rows import cut
-from simulator.workload.spec import HOURS_PER_DAY, ClassWorkload, Schedule
+from simulator.workload.spec import ClassWorkload, Schedule
 
 BLOCK = 16384
 """Requests that are drawn at a time."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import InputError, Problem
+from simulator.units import HOURS_PER_DAY
 from simulator.workload.reading import AS_IT_SAYS, Reading
 
-HOURS_PER_DAY = 24
 DAYS_PER_WEEK = 7
 
 
