@@ -24,8 +24,10 @@ def _nothing_to_do(engines: Engines, fleet: Fleet, kind: int, index: int, now: f
 @kernel
 def _act(engines: Engines, fleet: Fleet, kind: int, index: int, now: float) -> None:
     if kind == TIMER_GRAMMAR:
-        engines.rooms.slots[index].waits_for_grammar = 0
-        wake_asking(fleet, engines, engines.slots[index].replica, now)
+        mine = engines.rooms.slots[index]
+        if mine.grammar_ready_s == now:
+            mine.grammar_ready_s = 0.0
+            wake_asking(fleet, engines, engines.slots[index].replica, now)
     elif kind == TIMER_LOADED:
         end_load(fleet, engines, index, now)
     elif engines.slots[index].state == SENDING:

@@ -50,9 +50,10 @@ def _begin_waiting(engines: Engines, fleet: Fleet, index: int, now: float) -> No
     mine.loaded = 0
     mine.deferred = 0
     mine.dropped = 0
-    mine.waits_for_grammar = 1 if mine.grammar_s > 0.0 else 0
-    if mine.waits_for_grammar != 0:
-        set_timer(fleet, now + mine.grammar_s, TIMER_GRAMMAR, index, slot.request)
+    mine.grammar_ready_s = 0.0
+    if mine.grammar_s > 0.0:
+        mine.grammar_ready_s = now + mine.grammar_s
+        set_timer(fleet, mine.grammar_ready_s, TIMER_GRAMMAR, index, slot.request)
     if mine.grammar_s >= 0.0:
         defer(engines, slot.replica, index)
     if mine.send_s > 0.0:
@@ -61,3 +62,18 @@ def _begin_waiting(engines: Engines, fleet: Fleet, index: int, now: float) -> No
 
 begin_waiting = room_door(_nothing_begins, _begin_waiting)
 """A request is queued at a replica."""
+
+
+@kernel
+def _nothing_is_due(engines: Engines, index: int) -> None:
+    return
+
+
+@kernel
+def _forget_what_is_due(engines: Engines, index: int) -> None:
+    engines.rooms.slots[index].grammar_ready_s = 0.0
+    engines.rooms.slots[index].loaded_s = 0.0
+
+
+forget_what_is_due = room_door(_nothing_is_due, _forget_what_is_due)
+"""A replica is gone, and with it grammars and KV that requests waited for: their timers mean nothing more."""

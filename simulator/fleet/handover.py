@@ -105,7 +105,7 @@ start_load = room_door(_nothing_to_load, _load_from_outside)
 def end_load(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     """The KV of a request has arrived from a store, or from outside."""
     slot = engines.slots[index]
-    if slot.state != RECEIVING:
+    if slot.state != RECEIVING or engines.rooms.slots[index].loaded_s != now:
         return
     slot.state = RECEIVED
     engines.replicas[slot.replica].n_received += 1

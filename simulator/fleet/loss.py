@@ -24,6 +24,7 @@ from simulator.engine.state import (
     WAITING,
     Engines,
 )
+from simulator.fleet.extras import forget_what_is_due
 from simulator.fleet.gateway import (
     FAILED,
     OUTAGE,
@@ -90,6 +91,7 @@ def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: boo
     while rep.run_head != NONE or rep.wait_head != NONE or rep.hold_head != NONE:
         index = _let_go(engines, rep, pool)
         leave_replica(engines, index, now)
+        forget_what_is_due(engines, index)
         if at_end:
             end_request(fleet, engines, index, UNFINISHED, now)
         else:

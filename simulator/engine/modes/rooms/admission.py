@@ -55,7 +55,7 @@ def cut_by_rooms(
 
 @kernel
 def _is_passed(engines: Engines, r: int, rep: Any, index: int) -> bool:
-    waits = engines.rooms.slots[index].waits_for_grammar != 0
+    waits = engines.rooms.slots[index].grammar_ready_s > 0.0
     stale = engines.flight.aloft[index].stale > 0 and engines.rooms.slots[index].dropped == 0
     return waits or stale or lacks_adapter(engines, r, rep, index)
 

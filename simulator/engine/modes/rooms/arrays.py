@@ -75,6 +75,7 @@ REPLICA = np.dtype(
 SLOT = np.dtype(
     [
         ("grammar_s", np.float64),  # from arrival until its grammar is compiled; negative: it has none
+        ("grammar_ready_s", np.float64),  # when it will be; 0: it waits for none
         ("load_s", np.float64),  # that its KV takes from a store
         ("loaded_s", np.float64),  # when it will be there
         ("send_s", np.float64),  # that its KV takes to another engine
@@ -83,7 +84,6 @@ SLOT = np.dtype(
         ("first_picture", np.int64),
         ("n_pictures", np.int32),
         ("adapter", np.int32),  # 0: none
-        ("waits_for_grammar", np.int32),
         ("stored_tokens", np.int32),  # that a store has of its beginning
         ("stored_apart", np.int32),  # they load apart from the step
         ("remote", np.int32),  # its prompt's KV is still to be fetched from an engine outside the fleet
