@@ -18,7 +18,6 @@ from simulator.plan.options import PlanOptions, check_month, check_options
 from simulator.plan.rows import rows_of
 from simulator.plan.sizing import Sizing, fleets, limits_of, planned_at, size
 from simulator.resolve.engines import PlannedEngine
-from simulator.resolve.given import is_given
 from simulator.resolve.open_windows import WHOLE_DAY
 from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
@@ -184,7 +183,7 @@ def _without_error(engines: Sequence[PlannedEngine]) -> str:
         return "extrapolated"
     if not all(engine.step_time.calibrated for engine in engines):
         return "uncalibrated"
-    return "given" if all(is_given(engine.step_time) for engine in engines) else "measured without a validation"
+    return "given" if all(engine.speed_is_given for engine in engines) else "measured without a validation"
 
 
 def _verdict(rows: Sequence[dict[str, Any]], when: str) -> str:

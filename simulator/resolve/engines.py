@@ -54,7 +54,7 @@ class PlannedEngine:
     Attributes
     ----------
     model : name in the catalog, or of the architecture of a config.json, wherever that lies
-    power_is_given : by the scenario, not from the catalog
+    power_is_given, speed_is_given : by the scenario, not from the catalog, or as a throughput
     is_latent : the model has latent attention (MLA), and no such model was measured serving
     notes : warnings of the step time's source, as engine limits beyond what was measured
     """
@@ -70,6 +70,7 @@ class PlannedEngine:
     weight_bytes_total: float
     power_w_by_seqs: NDArray[np.float64]
     power_is_given: bool = False
+    speed_is_given: bool = False
     is_latent: bool = False
 
     @property
@@ -162,6 +163,7 @@ def plan_engine(
         weight_bytes_total=memory.plan.weight_bytes_total,
         power_w_by_seqs=power_w_by_seqs(_power_curve(settings, machine.power), parts.gpus, limits.max_num_seqs),
         power_is_given=settings.gpu_power is not None,
+        speed_is_given=settings.throughput is not None,
         is_latent=arch.is_mla,
     )
 

@@ -12,7 +12,6 @@ from simulator.schema.engine import Throughput
 
 NO_BOUND = TokenBound(np.inf, np.inf)
 """What is given is not held against published peaks while it runs."""
-_GIVEN = "throughput given"
 _LEAST_STEP_S = 1e-6
 """Duration of a step in which nothing was scheduled."""
 
@@ -49,13 +48,8 @@ def given_step_time(settings: Throughput, limits: BatchLimits, bound: TokenBound
         prefill_attn_s=0.0,
         decode_attn_s=0.0,
         calibrated=True,
-        origin=f"{_GIVEN}: {_words(settings)}",
+        origin=f"throughput given: {_words(settings)}",
     )
-
-
-def is_given(steps: StepTime) -> bool:
-    """Whether step times are those of a throughput that is given."""
-    return steps.origin.startswith(_GIVEN)
 
 
 def _words(settings: Throughput) -> str:

@@ -51,7 +51,7 @@ def weekly(schedule: Schedule, clock: Clock) -> Schedule:
     ----------
     clock : by which it was laid out, without holidays
     """
-    if clock.first is None:
+    if not clock.has_dates:
         return schedule
     folded: list[tuple[float, float, int]] = []
     for start_s, end_s, replicas in schedule.windows:
