@@ -13,7 +13,7 @@ from simulator.catalog.models import models
 from simulator.catalog.sites import sites
 from simulator.catalog.tokens import token_offers
 from simulator.errors import InputError
-from simulator.questions.answers import AMOUNTS, Answers, Asked, is_asked, questions
+from simulator.questions.answers import AMOUNTS, Asked, is_asked, questions
 from simulator.questions.write import scenario_text
 
 _AMOUNT_WORDS = {
@@ -47,9 +47,11 @@ def show(context: Context | None) -> None:
     for k in range(0, len(shown), 2):
         for question, place in zip(shown[k : k + 2], st.columns(2, vertical_alignment="bottom"), strict=False):
             with place:
-                given[question.name] = _field(question)
+                found = _field(question)
+                if found != question.default:
+                    given[question.name] = found
     try:
-        text = scenario_text(Answers(**given))
+        text = scenario_text(given)
     except InputError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return

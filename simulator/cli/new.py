@@ -51,7 +51,6 @@ def new(
     import sys
 
     from simulator.errors import InputError, Problem
-    from simulator.questions.answers import Answers
     from simulator.questions.write import scenario_text
     from simulator.results.files import write_text
 
@@ -61,7 +60,7 @@ def new(
     if ask and sys.stdin.isatty():
         answers |= _asked(answers)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem).strip("-") or "new"
-    write_text(file, scenario_text(Answers(**answers), file.parent, name[:100]))
+    write_text(file, scenario_text(answers, file.parent, name[:100]))
     try:
         _check(file)
     except InputError as error:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError
 from simulator.questions.answers import AMOUNTS, Answers, is_asked, questions
 from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps
+from simulator.resolve.engines import plan_engine
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.schema.base import LARGEST, SMALLEST
+from simulator.schema.engine import EngineSettings
+from simulator.size.guess import requests_within
 
 DEGREES = (1, 2, 4, 8)
 REQUESTS_AT_ONCE = 16
@@ -21,15 +25,17 @@ LONGEST = 4
 """Longest request, as a multiple of the mean one."""
 LEAST_LENGTH = 4096
 OWN_SITE = "datacentre"
-OVERFLOW_AT = 40
-"""Outstanding requests per replica from which on a hybrid sends requests on."""
+FULL_AT = 0.75
+"""Share of the requests that a replica holds at once within the limit on tokens, from which on a hybrid sends requests
+on: some run ahead of the mean, and prompts come in bunches."""
 
 
-def scenario_text(answers: Answers, folder: Path = Path(), name: str = "new") -> str:
+def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "new") -> str:
     """YAML of a scenario in which every size that was not given is searched.
 
     Parameters
     ----------
+    given : answers by the question's name (`Answers`); the others are answered by their defaults, and marked so
     folder : of the scenario, from which the path of a config.json goes
     name : of the scenario, as the schema asks for names
 
@@ -37,14 +43,15 @@ def scenario_text(answers: Answers, folder: Path = Path(), name: str = "new") ->
     ------
     InputError : answers that contradict each other, an unknown name, or a model that does not fit the GPU
     """
+    answers = Answers(**given)
     _check(answers)
     rate_rps = busy_rate_rps(answers)
     fit = _smallest_fit(answers, folder)
-    topologies = _topologies(answers, fit.question.tp)
+    topologies = _topologies(answers, fit, folder)
     return "\n".join(
         [
             "# Made of answers to questions (servecast new); what was not answered is marked as a default.",
-            *(f"# {line}" for line in _defaults(answers)),
+            *(f"# {line}" for line in _defaults(answers, given)),
             "schema_version: 1",
             f"name: {json.dumps(name)}",
             f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second in a busy hour.')}",
@@ -77,13 +84,13 @@ def _check(answers: Answers) -> None:
         raise InputError(f"owned_gpus: must be at least 0 (got {answers.owned_gpus})")
 
 
-def _defaults(answers: Answers) -> list[str]:
-    """A line for each question that was answered by its default, and why it is what it is."""
+def _defaults(answers: Answers, given: Collection[str]) -> list[str]:
+    """A line for each question that nobody answered: its default, and why it is what it is."""
     amount = next(name for name in AMOUNTS if getattr(answers, name) is not None)
     return [
         f"default {asked.name}: {asked.default} ({asked.why})"
         for asked in questions()
-        if asked.why and getattr(answers, asked.name) == asked.default
+        if asked.why and asked.name not in given
         if is_asked(asked.name, amount)
     ]
 
@@ -128,7 +135,8 @@ def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
     ]
 
 
-def _topologies(answers: Answers, tp: int) -> list[str]:
+def _topologies(answers: Answers, fit: Answer, folder: Path) -> list[str]:
+    tp = fit.question.tp
     has_site = answers.data_class in site(answers.site).data_classes
     has_api = answers.offer is not None and answers.data_class in site(token_offer(answers.offer).site).data_classes
     replicas = str(answers.owned_gpus // tp) if answers.owned_gpus else "auto"
@@ -146,11 +154,21 @@ def _topologies(answers: Answers, tp: int) -> list[str]:
     if has_api or has_site:
         burst = "api" if has_api else "rented"
         more = [api] if has_api else []
-        routing = f"order: [base, {burst}], when: {{outstanding_per_replica: {OVERFLOW_AT}}}"
+        full = _full_at(answers, fit, folder)
+        routing = f"order: [base, {burst}], when: {{outstanding_per_replica: {full}}}"
         pools = ["    pools:", own, *([] if has_api else [rented])]
-        found.append(("hybrid", [*pools, *more, f"    routing: {{kind: overflow, {routing}}}"]))
+        why = f"    # {full}: {FULL_AT:.0%} of what a replica of base holds within {answers.tpot_s:g} s a token."
+        found.append(("hybrid", [*pools, *more, why, f"    routing: {{kind: overflow, {routing}}}"]))
     said = _paid_for(answers.gpu) if answers.owned_gpus else []
     return [*said, *(line for name, lines in found for line in (f"  {name}:", *lines))]
+
+
+def _full_at(answers: Answers, fit: Answer, folder: Path) -> int:
+    """Requests running and waiting per replica from which on a hybrid sends requests on."""
+    settings = EngineSettings(quantization=answers.quantization, max_model_len=fit.plan.max_model_len)
+    engine = plan_engine(answers.model, answers.gpu, fit.question.tp, 1, settings, folder)
+    held = requests_within(engine.config, engine.step_time, answers.isl, answers.osl, answers.tpot_s)
+    return max(int(FULL_AT * held), 1)
 
 
 def _paid_for(gpu: str) -> list[str]:

@@ -15,6 +15,8 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.priced import Priced
 
 _STEP = 0.01
+_SPARES = "onprem.spare_fraction"
+"""Buys whole servers: a hundredth more of it buys none."""
 _LEAST_SHARE = 0.01
 """Of the bill; what moves less of it is not told one by one."""
 
@@ -23,7 +25,8 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
     """Defaults and estimates of the catalog behind a topology's bill, the widest share first.
 
     The share of a figure is the elasticity of the month's bill to it, (C(1.01 x) - C(x)) / (0.01 C(x)). Where a line is
-    proportional to the figure, that is the line's share of the bill; below 0 it lowers the bill, as a longer life.
+    proportional to the figure, that is the line's share of the bill; below 0 it lowers the bill, as a longer life. What
+    buys whole servers has the share that is gone without it, (C(x) - C(0)) / C(x).
 
     Returns
     -------
@@ -37,8 +40,9 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
     for figure in prices.figures:
         if figure.kind == "given" or figure.id not in known:
             continue
-        moved = _usd(planned, prices, priced, {figure.id: figure.value * (1 + _STEP)})
-        share = (moved / usd - 1) / _STEP
+        step = -1.0 if figure.id == _SPARES else _STEP
+        moved = _usd(planned, prices, priced, {figure.id: figure.value * (1 + step)})
+        share = (moved / usd - 1) / step
         rows.append(
             {"figure": figure.id, "value": figure.value, "unit": figure.unit, "kind": figure.kind, "share": share}
         )

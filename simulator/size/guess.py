@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.engine.config import EngineConfig
 from simulator.engine.modes.tables.room import requests_at_once
+from simulator.perf.steptime import StepTime
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
@@ -95,23 +97,30 @@ def targets(pool: PoolSpec, demand: Demand) -> tuple[float, ...]:
 def requests_held(pool: PoolSpec, demand: Demand) -> int:
     """Requests that one replica holds at once while it keeps the tightest limit on the time of a token.
 
-    B requests in flight end B/OSL requests a step, so a step has B/OSL prompts to compute beside B tokens:
-    T(B) + S(B) + A_d·B·context + B/OSL·(ISL·T(budget)/budget + A_p·ISL²/2) ≤ TPOT limit, with p pipeline stages that of
-    plans of B/p requests. Without such a limit it is what the KV cache holds.
+    Without a load it is what the engine runs at once, without such a limit what the KV cache holds.
     """
     load = busy_load(demand)
-    engine, step = pool.engine, pool.step_time
     if load is None:
-        return engine.max_num_seqs
-    context = load.isl + load.osl / 2
-    fits = int(requests_at_once(engine, context))
-    most = max(min(engine.max_num_seqs, fits, engine.max_num_batched_tokens), 1)
+        return pool.engine.max_num_seqs
     limits_s = [_token_limit_s(term.metric, term.limit_s, load) for slo in demand.classes for term in slo.terms]
     limit_s = min((limit for limit in limits_s if limit is not None), default=math.inf)
+    return requests_within(pool.engine, pool.step_time, load.isl, load.osl, limit_s)
+
+
+def requests_within(engine: EngineConfig, step: StepTime, isl: float, osl: float, limit_s: float) -> int:
+    """Requests of these mean lengths that an engine runs at once with at most so long between two tokens; at least 1.
+
+    B requests in flight end B/OSL requests a step, so a step has B/OSL prompts to compute beside B tokens:
+    T(B) + S(B) + A_d·B·context + B/OSL·(ISL·T(budget)/budget + A_p·ISL²/2) ≤ limit, with p pipeline stages that of
+    plans of B/p requests.
+    """
+    context = isl + osl / 2
+    fits = int(requests_at_once(engine, context))
+    most = max(min(engine.max_num_seqs, fits, engine.max_num_batched_tokens), 1)
     batch = np.arange(1, most + 1)
     budget = engine.max_num_batched_tokens
-    prefill_s = load.isl * step.prompts_s(budget) / budget + step.prefill_attn_s * load.isl**2 / 2
-    step_s = step.round_s(batch, 0, context) + batch / load.osl * prefill_s / step.stages
+    prefill_s = isl * step.prompts_s(budget) / budget + step.prefill_attn_s * isl**2 / 2
+    step_s = step.round_s(batch, 0, context) + batch / osl * prefill_s / step.stages
     return max(int(np.count_nonzero(step_s <= limit_s)), 1)
 
 

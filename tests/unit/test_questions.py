@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from simulator.catalog.tokens import token_offer
 from simulator.cli.new import Given, new
 from simulator.errors import InputError
+from simulator.perf.steptime import StepTime
 from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
 from simulator.questions.write import _smallest_fit, scenario_text
@@ -64,19 +66,19 @@ def test_any_answers_make_a_scenario_that_holds(
     offer: str | None,
     growth: float,
 ) -> None:
-    answers = Answers(
-        model=model,
-        quantization="none",
-        rate_rps=rate,
-        isl=isl,
-        osl=osl,
-        cached_share=shared,
-        busy=busy,  # type: ignore[arg-type]
-        data_class=data_class,  # type: ignore[arg-type]
-        owned_gpus=owned,
-        offer=offer,
-        growth_per_month=growth,
-    )
+    answers: dict[str, Any] = {
+        "model": model,
+        "quantization": "none",
+        "rate_rps": rate,
+        "isl": isl,
+        "osl": osl,
+        "cached_share": shared,
+        "busy": busy,
+        "data_class": data_class,
+        "owned_gpus": owned,
+        "offer": offer,
+        "growth_per_month": growth,
+    }
     file = tmp_path_factory.mktemp("new") / "new.yaml"
     file.write_text(scenario_text(answers), "utf-8")
     loaded = load_scenario(file, (), ())
@@ -120,6 +122,7 @@ def test_users_ask_in_busy_hours() -> None:
         ({"isl": 200_000}, "takes 131072"),
         ({"model": "llama-3.1-405b", "gpu": "l4"}, "does not fit 8 l4"),
         ({"model": "qwen2.5-72b", "owned_gpus": 1, "quantization": "none"}, "a replica of qwen2.5-72b takes"),
+        ({"quantization": "nvfp4"}, "h100-sxm does not compute in fp4"),
         ({"site": "nowhere"}, "nowhere"),
         ({"offer": "nobody/x"}, "nobody/x"),
         ({"growth_per_month": -1.0}, "growth_per_month"),
@@ -131,15 +134,44 @@ def test_users_ask_in_busy_hours() -> None:
 )
 def test_answers_that_do_not_hold_together_are_refused(change: dict[str, object], said: str) -> None:
     with pytest.raises(InputError) as refused:
-        scenario_text(replace(Answers(rate_rps=1.0), **change))  # type: ignore[arg-type]
+        scenario_text({"rate_rps": 1.0, **change})
     assert said in str(refused.value)
 
 
 def test_the_file_says_which_defaults_it_took(tmp_path: Path) -> None:
-    text = scenario_text(Answers(rate_rps=1.0, isl=700))
+    text = scenario_text({"rate_rps": 1.0, "isl": 700})
     assert "default osl: 250 (some paragraphs)" in text
     assert "default isl" not in text
     assert "requests_per_user_per_hour" not in text
+
+
+def test_an_answer_that_is_the_default_is_an_answer() -> None:
+    text = scenario_text({"rate_rps": 1.0, "osl": 250, "gpu": "h100-sxm"})
+    assert "default osl" not in text
+    assert "default gpu" not in text
+    assert "default isl: 1500" in text
+
+
+def test_a_hybrid_sends_on_what_its_base_cannot_answer_in_time(tmp_path: Path) -> None:
+    """B requests decode while B/OSL prompts are computed: three quarters of the most whose step takes the limit."""
+    file = tmp_path / "mine.yaml"
+    slow = {"model": "qwen3-32b", "rate_rps": 5.0, "isl": 8000, "osl": 250}
+    found = {}
+    for tpot_s in (0.05, 0.1):
+        file.write_text(scenario_text({**slow, "tpot_s": tpot_s}), "utf-8")
+        (topology,) = plan_topologies(at_start(load_scenario(file).only("hybrid")))
+        pool = topology.fleet.pools[0]
+        step, budget = pool.step_time, pool.engine.max_num_batched_tokens
+        kv_tokens = (pool.engine.num_blocks - 1) * pool.engine.block_size
+        prompt_s = 8000 * step.prompts_s(budget) / budget + step.prefill_attn_s * 8000**2 / 2
+
+        def step_s(batch: int, step: StepTime = step, prompt_s: float = prompt_s) -> float:
+            return float(step.round_s(np.array([batch]), 0, 8125.0)[0]) + batch / 250 * prompt_s
+
+        held = next(batch for batch in range(1, 200) if step_s(batch + 1) > tpot_s or (batch + 1) * 8125 > kv_tokens)
+        found[tpot_s] = topology.fleet.routing.overflow_outstanding[0]
+        assert found[tpot_s] == int(0.75 * held)
+    assert found[0.05] < found[0.1] < 40, "40, which the base would only reach while it is far too slow"
 
 
 def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:
@@ -177,7 +209,7 @@ def test_questions_are_asked_on_a_terminal_until_they_are_answered(
 
 def test_gpus_that_are_there_may_be_paid_for(tmp_path: Path) -> None:
     """The file says the key by which nothing is bought anew, and it holds."""
-    text = scenario_text(Answers(rate_rps=1.0, owned_gpus=8), tmp_path)
+    text = scenario_text({"rate_rps": 1.0, "owned_gpus": 8}, tmp_path)
     (said,) = (line.partition("the scenario: ")[2] for line in text.splitlines() if "capex_usd: 0" in line)
     file = tmp_path / "mine.yaml"
     file.write_text(f"{text}{said}\n", "utf-8")
@@ -192,7 +224,6 @@ def test_gpus_that_are_there_may_be_paid_for(tmp_path: Path) -> None:
     [
         ({"growth_per_month": 6.0}, "study.growth_per_year"),
         ({"gpu": "mi300x"}, "topologies.cloud.pools[0].gpu: no on_demand offer of mi300x at lambda"),
-        ({"quantization": "nvfp4"}, "h100-sxm does not compute in fp4"),
         ({"tpot_s": 50.0}, "workload.classes[0].slo.tpot_s.p95"),
     ],
 )

@@ -42,6 +42,22 @@ def test_a_figure_has_the_share_of_the_lines_that_it_is_a_factor_of(bundle: Bund
     assert "onprem.fte_cost" not in shares(bundle.summary["topologies"]["cloud"])
 
 
+def test_a_server_that_stands_by_has_what_is_paid_for_it(bundle: Bundle, tmp_path: Path) -> None:
+    """A share of servers is rounded up to whole ones, so that a hundredth more of it moves nothing."""
+    own = bundle.summary["topologies"]["own"]
+    without = simulate(
+        load_scenario(SCENARIO, sets=[*SHORT, "servers=[{name: mine, site: datacentre, spares: 0}]"]).only("own"),
+        tmp_path,
+    )
+    usd, usd_without = (found["cost"]["usd_per_month"] for found in (own, without.summary["topologies"]["own"]))
+    share = 1 - usd_without / usd
+    assert shares(own)["onprem.spare_fraction"] == pytest.approx(share)
+    assert f"onprem.spare_fraction = 0.05 fraction of servers (estimate) {share:.0%}" in " ".join(
+        row["text"] for row in own["warnings"]
+    )
+    assert "onprem.spare_fraction" not in shares(without.summary["topologies"]["own"])
+
+
 def test_what_the_scenario_gives_is_no_default(tmp_path: Path) -> None:
     sets = [*SHORT, "cost.overrides={onprem.fte_cost: 100000}"]
     found = simulate(load_scenario(SCENARIO, sets=sets), tmp_path).summary["topologies"]["own"]
