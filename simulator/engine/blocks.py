@@ -176,6 +176,12 @@ def shareable_blocks(pool: Any, slot: Any, blocks: int) -> int:
 
 
 @kernel
+def content_tokens(slot: Any) -> int:
+    """Tokens whose content is known: a request's own, and those behind its prompt that another engine computes."""
+    return max(slot.isl + slot.generated, slot.listed_tokens)
+
+
+@kernel
 def hashed_blocks(pool: Any, known: int) -> int:
     """How many blocks have a hash when `known` tokens are known: a hash may cover tokens beyond its block."""
     return max(known - pool.hash_lookahead, 0) // pool.block_size

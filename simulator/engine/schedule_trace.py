@@ -196,7 +196,6 @@ class ScheduleTrace:
             "offloading to the memory of the CPU": offload_of(modes) is not None,
             "states that another engine brings beside windows": brings_states_beside_more(config)
             and any(row.remote_prefill for row in self.requests),
-            "hashes of tokens that another engine computes": self._hashes_more(),
             "priorities in another order than that of arrivals": config.policy == Policy.PRIORITY
             and not self._arrives_in_order(),
         }
@@ -212,19 +211,6 @@ class ScheduleTrace:
             or any(row.grammar_ready_step is not None for row in self.requests)
             or self._leave_while_served()
             or (self.config.modes.flight is not None and any(event.abort for event in self.events))
-        )
-
-    def _hashes_more(self) -> bool:
-        """Whether a block of a prompt is full with tokens that are held back, of which a drafter's look-up has a hash.
-
-        It looks one block further for one to give up (0.32), or at the token after a block (0.33).
-        """
-        config, size = self.config, self.config.block_size
-        return (
-            config.enable_prefix_caching
-            and (config.drop_last_hit_block or config.hash_lookahead_tokens > 0)
-            and len(config.modes.groups) > 1
-            and any((row.isl + row.held_back) // size > row.isl // size for row in self.requests)
         )
 
     def in_order(self) -> list[TraceRequest]:

@@ -222,7 +222,7 @@ def _segments(request: TraceRequest) -> list[tuple[tuple[object, ...], int]]:
     found: list[tuple[tuple[object, ...], int]] = []
     start = 0
     for segment, tokens in request.prompt:
-        end = min(start + tokens, request.isl)
+        end = min(start + tokens, request.isl + request.held_back)
         if start >= end:
             break
         cuts = {start, end}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.blocks import find_entry, hashed_blocks, shareable_blocks, unlink_free
+from simulator.engine.blocks import content_tokens, find_entry, hashed_blocks, shareable_blocks, unlink_free
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, extend_chain, mix
 from simulator.engine.modes.spec import GroupKind
 from simulator.engine.modes.tables.arrays import JUNCTION, N_STATE_HITS
@@ -113,8 +113,9 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     groups = engines.groups
     head = groups.pools[rep.pool]
     size = pool.block_size
-    hashed = hashed_blocks(pool, slot.isl + slot.generated)
-    most = min(slot.isl + slot.generated - 1, max(slot.isl + slot.generated - pool.hash_lookahead, 0))
+    content = content_tokens(slot)
+    hashed = hashed_blocks(pool, content)
+    most = min(slot.isl + slot.generated - 1, max(content - pool.hash_lookahead, 0))
     listed = hashed
     if slot.preemptions == 0:
         listed = shareable_blocks(pool, slot, listed)
@@ -174,9 +175,9 @@ def hit_for_transfer(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: i
     n_kinds, linear = groups.pools[rep.pool].n_kinds, groups.pools[rep.pool].linear
     if n_kinds < 2 or linear == NONE or groups.kinds[rep.pool, 0].kind != _FULL:
         return n_hits
-    size, tokens = pool.block_size, slot.isl + slot.generated
-    hashed = hashed_blocks(pool, tokens)
-    most = min(tokens - 1, max(tokens - pool.hash_lookahead, 0))
+    size, content = pool.block_size, content_tokens(slot)
+    hashed = hashed_blocks(pool, content)
+    most = min(slot.isl + slot.generated - 1, max(content - pool.hash_lookahead, 0))
     listed = shareable_blocks(pool, slot, hashed) if slot.preemptions == 0 else hashed
     before = slot.chain
     gives_up = groups.kinds[rep.pool, 0].gives_up

@@ -120,7 +120,7 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, know
     head = engines.groups.pools[rep.pool]
     final = max(tokens - pool.reads_ahead, 0)
     main = tokens if head.agree != 0 else final
-    hashed = max(known - pool.hash_lookahead, 0)
+    hashed = max(max(known, slot.listed_tokens) - pool.hash_lookahead, 0)
     if full_blocks(min(main, hashed), engines.groups.kinds[rep.pool, 0]) > slot.n_registered:
         _register_new(engines, rep, pool, slot, min(main, hashed))
     if pool.reads_ahead > 0 and head.agree != 0 and head.gives_up != 0:
