@@ -85,7 +85,7 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
             yield _at(loaded, f"{path}.data_class", told, cls.data_class)
             continue
         least = _least_tokens(spec, loaded.scenario.run.horizon_s)
-        most = max(_most_tokens(fleet, target) for target in allowed)
+        most = max(most_tokens(fleet, target) for target in allowed)
         if least > most:
             told = (
                 f"the shortest request has {least:,} tokens, and no target of topology {fleet.name} that may take it "
@@ -110,7 +110,7 @@ def _may(fleet: FleetSpec, allowed: Sequence[bool], target: int) -> bool:
     return allowed[target] and (then is None or allowed[then])
 
 
-def _most_tokens(fleet: FleetSpec, target: int) -> float:
+def most_tokens(fleet: FleetSpec, target: int) -> float:
     """Prompt and answer that the target holds at most."""
     if target >= len(fleet.pools):
         return fleet.providers[target - len(fleet.pools)].max_context_tokens or float("inf")

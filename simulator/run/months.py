@@ -22,6 +22,7 @@ from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
+from simulator.size.reasons import rejected
 from simulator.size.words import nothing_meets
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load
@@ -258,7 +259,8 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
     elif near:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         late = late_words(near)
-        kept += f"; {late}" if late else ""
+        lost = rejected(whole)[[slo.name for slo in whole.classes].index(near["class"])]
+        kept = "; ".join(filter(None, (kept, late, lost)))
         words = f"{near['class']}: {near['term']} is {kept}"
     arrived = whole.total.arrived
     beyond = beyond_month(outcomes, jobs)

@@ -181,6 +181,8 @@ def _furthest(found: Search) -> Tried | None:
 def why_infeasible(trials: Trials, found: Search) -> str:
     """What no size mends: the GPU where requests miss on an empty engine, else what a larger fleet still waits for.
 
+    Else it is what no target takes: requests that are too long, or have none.
+
     What is rejected at the gateway is lost without that, too, so the largest fleet is simulated to its end where
     nothing else is the reason.
 
@@ -201,9 +203,8 @@ def why_infeasible(trials: Trials, found: Search) -> str:
         relieved = replace(sized.subject, fleet=fleet)
         if all(try_fleet(relieved, one.demand).refutation is None for one in trials.periods):
             return f"{what}: without it {largest} replicas would do; {largest.reason}"
-    away = turned_away(_merged(trials, largest))
-    if away:
-        return "routing: " + "; ".join(away)
+    if away := turned_away(_merged(trials, largest), sized.subject.fleet):
+        return away
     if not trials.pools:
         return _shortfall(trials, largest)
     plural = "replica" if str(largest) == "1" else "replicas"

@@ -12,10 +12,12 @@ from simulator.fleet.single import run_single
 from simulator.metrics.accumulate import MetricAccumulator, reason_words
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SloTerm, latencies
+from simulator.resolve.admissible import most_tokens
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import class_slos
+from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import Requests, make_requests
 
 SAMPLE = 200
@@ -81,15 +83,51 @@ def _first(chunks: Iterator[Requests]) -> Iterator[Requests]:
         yield chunk
 
 
-def turned_away(metrics: MetricAccumulator) -> list[str]:
-    """Classes of which more than the SLO allows are rejected before they reach any queue, so whatever the size."""
-    found: list[str] = []
-    for slo, tally in zip(metrics.classes, metrics.by_class, strict=True):
-        lost = {reason.name.lower(): int(tally.reasons[:, reason].sum()) for reason in _WHATEVER_THE_SIZE}
-        lost = {reason: count for reason, count in lost.items() if count}
-        if tally.arrived - sum(lost.values()) < rank(slo.served_share, tally.arrived):
-            found.append(f"{slo.name}: {sum(lost.values())} of {tally.arrived} requests rejected{reason_words(lost)}")
+def turned_away(metrics: MetricAccumulator, fleet: FleetSpec) -> str:
+    """What is rejected before it reaches any queue, so whatever the size; empty where every term can bear that.
+
+    A request that is rejected counts as missed in each term of its class. Where some are too long, what each target
+    takes is told too.
+    """
+    found = [f"{slo.name}: {words}" for slo, words in zip(metrics.classes, rejected(metrics), strict=True) if words]
+    whys = {reason for lost in _at_the_gateway(metrics) for reason in lost}
+    if not found:
+        return ""
+    head = "routing" if Reason.TOO_LONG not in whys else "length" if len(whys) == 1 else "length and routing"
+    takes = [_takes(fleet)] if Reason.TOO_LONG in whys else []
+    return f"{head}: {'; '.join([*found, *takes])}"
+
+
+def rejected(metrics: MetricAccumulator) -> list[str]:
+    """By class, what is rejected before it reaches any queue, where some term cannot bear that; else empty."""
+    found = []
+    for tally, lost in zip(metrics.by_class, _at_the_gateway(metrics), strict=True):
+        words = reason_words({reason.name.lower(): count for reason, count in lost.items()})
+        found.append(f"{sum(lost.values())} of {tally.arrived} requests rejected{words}" if lost else "")
     return found
+
+
+def _at_the_gateway(metrics: MetricAccumulator) -> list[dict[Reason, int]]:
+    """By class the requests rejected there, by reason, where some term cannot bear that; else none."""
+    found = []
+    for slo, tally in zip(metrics.classes, metrics.by_class, strict=True):
+        lost = {reason: int(tally.reasons[:, reason].sum()) for reason in _WHATEVER_THE_SIZE}
+        breaks = tally.arrived - sum(lost.values()) < rank(max(slo.shares), tally.arrived)
+        found.append({reason: count for reason, count in lost.items() if count and breaks})
+    return found
+
+
+def _takes(fleet: FleetSpec) -> str:
+    """How many tokens of a request each target takes, and what bounds them."""
+    parts = []
+    for k, pool in enumerate(fleet.pools):
+        tokens = most_tokens(fleet, k)
+        bound = "max_model_len" if tokens == pool.engine.max_model_len else "its KV cache"
+        parts.append(f"{pool.name} at most {tokens:,.0f} ({bound})")
+    for api in fleet.providers:
+        if api.max_context_tokens:
+            parts.append(f"{api.name} at most {api.max_context_tokens:,} (max_context_tokens)")
+    return f"of prompt and answer together, in tokens, {', '.join(parts)}"
 
 
 def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
