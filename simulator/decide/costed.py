@@ -68,6 +68,7 @@ class Costed:
             self.lasts_until or 0,
             self.trail.edge,
             self.chance,
+            len({share.period.name for share in self.walked[0].shares}) > 1,
         )
 
 

@@ -21,20 +21,29 @@ def contenders(topologies: Mapping[str, Mapping[str, Any]]) -> list[Contender]:
 
 
 def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
-    metrics = summary["metrics"]
     search = summary.get("search") or {}
     return Contender(
         name,
         bool(met_throughout(summary)),
         _usd(summary["cost"]["usd_per_month"]),
         tuple(_usd(one["usd_per_month"]) for one in summary.get("replications", ())),
-        metrics["slo_attainment"] or 0.0,
+        _attainment(summary),
         summary.get("fleet", ""),
         summary.get("least_usd_per_month"),
         summary.get("lasts_until") or 0,
         edge_of(search),
         _chance(summary["cost"].get("chance")),
+        len(summary.get("periods", ())) > 1,
     )
+
+
+def _attainment(summary: Mapping[str, Any]) -> float:
+    """Of the first month: the mean over the hours of its periods; its metrics are those of the busiest alone."""
+    periods = summary.get("periods", ())
+    if len(periods) < 2:
+        return float(summary["metrics"]["slo_attainment"] or 0.0)
+    hours = sum(float(one["hours"]) for one in periods)
+    return sum(float(one["hours"]) * float(one["attainment"] or 0.0) for one in periods) / hours
 
 
 def _chance(said: Mapping[str, float] | None) -> Chance | None:

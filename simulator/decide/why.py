@@ -49,7 +49,8 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     elif not best.attainment:
         text = "No topology meets the SLO, for any request"
     else:
-        text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests"
+        over = ", as a mean over the hours of all periods" if best.over_periods else ""
+        text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests{over}"
     return text + _unfinished([one for one in by_name.values() if one.least_usd is not None]) + "."
 
 

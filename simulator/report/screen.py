@@ -9,7 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from simulator.figures.table import figure
-from simulator.report.table import comparison, ordered, warnings
+from simulator.report.table import comparison, ordered, period_words, warnings
 
 WIDTH = 100
 """Of text; a table is as wide as its topologies need."""
@@ -53,6 +53,7 @@ def _units(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "SLO terms: the percentile that each names, over all requests that came; lost ones count as missed.",
         "Tokens: all processed ones; output delivered; all delivered, prompts and answers.",
     ]
+    lines += [found] if (found := period_words(topologies)) else []
     count = len(next(iter(topologies.values()))["replications"]) if topologies else 0
     if count == 1:
         lines.append("One replication: intervals know of chance among requests, not of chance among days.")

@@ -305,6 +305,14 @@ def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False)
     return [row for row in rows if any(cell != NONE for cell in row[1:])], ["", *topologies]
 
 
+def period_words(topologies: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which rows of `comparison` are of which part of a month; empty where a month is all alike."""
+    shown = {one["period"]: len(one["periods"]) for one in topologies.values() if len(one["periods"]) > 1}
+    if not shown:
+        return ""
+    return f"SLO met and costs are of all {max(shown.values())} periods; other figures are those of {', '.join(shown)}."
+
+
 def warnings(topologies: Mapping[str, Mapping[str, Any]], kinds: Collection[str] = KINDS) -> list[str]:
     """Each warning of these kinds once, after the topologies it holds for."""
     owners: dict[str, list[str]] = {}

@@ -121,3 +121,9 @@ def _trace_span(trace: Trace, name: str, horizon_s: float) -> tuple[int, int, fl
 def remarks(kind: Kind, texts: Iterable[str]) -> list[dict[str, str]]:
     """Warnings as a summary holds them: `kind` and `text`."""
     return [{"kind": kind, "text": text} for text in texts]
+
+
+def unsent_turns(metrics: Mapping[str, Any]) -> list[str]:
+    """A warning where sessions broke before their last turn."""
+    count = metrics["unsent_turns"]
+    return [f"{count} later turns of broken sessions were never sent; they count as not served"] if count else []

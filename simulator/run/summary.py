@@ -28,7 +28,14 @@ from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
 from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.run.rare_failures import rare_failures
-from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks, waited_for_windows
+from simulator.run.remarks import (
+    beyond_the_clock,
+    beyond_the_trace,
+    part_of_the_week,
+    remarks,
+    unsent_turns,
+    waited_for_windows,
+)
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.run.untold_changes import untold_changes
@@ -208,6 +215,7 @@ def _warnings(
     basis = [
         *sources(planned.engines),
         *_unserved(metrics, "rejected", "failed", "timed_out"),
+        *unsent_turns(metrics),
         *_other_warnings(loaded, planned, metrics),
         *_never_cached(planned, prices),
         *driver_words(behind),

@@ -50,6 +50,7 @@ class Contender:
     usd_per_month : mean over replications and months
     usd_by_replication : the same of each replication; topologies are paired by place, as they serve the same requests
     attainment : share of the requests that were answered within the SLO, in the first month
+    over_periods : whether that is the mean over the hours of several periods
     lasts_until : the last month before the first that misses the SLO, where one does; 0 if that is the first
     fleet : what runs and what is paid; equal for the same fleet under two names, empty where it is not known
     least_usd : per month, what sizes that time kept from being looked at cost at least; None where nothing is open
@@ -67,6 +68,7 @@ class Contender:
     lasts_until: int = 0
     edge: str = ""
     chance: Chance | None = None
+    over_periods: bool = False
 
 
 @dataclass(frozen=True, slots=True)

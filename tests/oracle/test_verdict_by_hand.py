@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,6 +63,11 @@ LATE, LATER = (Contender(name, False, 1.0, attainment=share) for name, share in 
         ),
         ((), "Nothing to compare."),
         ((LATER, LATE), "No topology meets the SLO; late comes closest with 90.0% of the requests."),
+        (
+            (LATER, replace(LATE, over_periods=True)),
+            "No topology meets the SLO; late comes closest with 90.0% of the requests, as a mean over the hours of all "
+            "periods.",
+        ),
         ((Contender("none", False, 1.0),), "No topology meets the SLO, for any request."),
         (
             (LATE, Contender("lasts", False, 9.0, lasts_until=4), Contender("less", False, 1.0, lasts_until=3)),
