@@ -26,28 +26,14 @@ from simulator.catalog.hardware import FOLDER, read_profile
 from simulator.errors import InputError
 from simulator.perf.kernels import (
     CollectiveKernel,
-    ExpertShape,
     ExpertsKernel,
     GemmKernel,
-    Peaks,
     StreamKernel,
     collective_s,
-    experts_s,
     gemm_s,
     stream_s,
 )
-
-PEAKS = Peaks(bandwidth_bytes_per_s=2e12, flops_per_s=5e14, multiprocessors=100)
-PLAIN = Format(2.0, 2.0, PEAKS)
-TOKENS = (1, 8, 16, 17, 64, 96, 256, 257, 1024, 1025, 4096, 8192)
-
-
-def gemm_table(kernel: GemmKernel, form: Format, noise: float = 0.0) -> pd.DataFrame:
-    m, n, k = np.array(list(product(TOKENS, (1024, 4096, 16384), (1024, 4096, 8192))), dtype=np.float64).T
-    ragged = (m > 8) & (m % 8 != 0)
-    time = gemm_s(kernel, form.peaks, m, n, k, form.weight_bytes, form.activation_bytes, ragged)
-    time = time * np.exp(noise * np.random.default_rng(5).standard_normal(time.size))
-    return pd.DataFrame({"m": m, "n": n, "k": k, "latency_s": time})
+from tests.kernel_tables import PEAKS, PLAIN, TOKENS, attention_tables, expert_table, gemm_table
 
 
 @pytest.mark.parametrize(
@@ -88,17 +74,7 @@ def test_weights_that_came_from_a_cache_do_not_count() -> None:
 
 
 def test_attention_tables_give_their_parameters_back_whatever_windows_they_hold() -> None:
-    grid = list(product((1, 8, 64), (32, 512, 4096), (8, 32), (8,)))
-    batch, length, heads, kv_heads = np.array(grid, dtype=np.float64).T
-    shape = {"batch_size": batch, "num_heads": heads, "num_key_value_heads": kv_heads, "head_dim": 128}
-    shape |= {"kv_cache_dtype": "bfloat16", "window_size": 0}
-    read = batch * length * kv_heads * 2 * 128 * 2
-    decode = 1e-5 + read / (0.8 * 2e12) + 1e-9 * batch * heads + 2e-8 * batch * kv_heads
-    passing = batch * length * 128 * 2 * (heads + kv_heads) * 2
-    flops = 4 * 128 * heads * batch * length * (length + 1) / 2
-    prefill = 1.5e-5 + flops / (0.6 * 5e14) + passing / (0.3 * 2e12)
-    generation = pd.DataFrame(shape | {"step": length - 1, "latency_s": decode})
-    context = pd.DataFrame(shape | {"isl": length, "latency_s": prefill})
+    context, generation = attention_tables()
     windowed = generation.assign(window_size=128, latency_s=1e-6)
     found = fit_attention(context, pd.concat([generation, windowed]), 128, "bfloat16", 2.0, PEAKS)
     assert found is not None
@@ -110,19 +86,7 @@ def test_attention_tables_give_their_parameters_back_whatever_windows_they_hold(
 
 
 def test_an_expert_table_gives_its_parameters_back() -> None:
-    truth = ExpertsKernel(2e-5, 0.8, 0.5, 20.0, 100.0, 6.0, 2.0)
-    tokens, hidden, width, experts = np.array(
-        list(product((1, 4, 16, 64, 256, 1024, 4096), (2048, 4096), (768, 2048), (64, 128))), dtype=np.float64
-    ).T
-    rows = tokens * 8
-    balanced = tokens < 512
-    active = np.where(balanced, np.minimum(experts, rows), experts * (1 - (1 - 8 / experts) ** tokens))
-    time = experts_s(truth, PEAKS, ExpertShape(hidden, width, np.full_like(tokens, 8), 2.0), tokens, rows, active)
-    table = pd.DataFrame(
-        {"num_tokens": tokens, "hidden_size": hidden, "inter_size": width, "topk": 8, "num_experts": experts}
-        | {"moe_tp_size": 1, "moe_ep_size": 1, "latency_s": time}
-        | {"distribution": np.where(balanced, "balanced", "power_law_1.01")}
-    )
+    table = expert_table(ExpertsKernel(2e-5, 0.8, 0.5, 20.0, 100.0, 6.0, 2.0))
     found, errors = fit_experts(table, PLAIN)
     assert errors.median_abs < 5e-3
     assert (found.bandwidth_share, found.compute_share) == pytest.approx((0.8, 0.5), rel=0.03)
@@ -242,6 +206,8 @@ def test_a_source_without_tables_or_columns_is_named(tmp_path: Path, monkeypatch
         tables.read("h100_sxm", "gemm", "vllm", "0.24.0", "gemm", ("m", "n", "k"))
     with pytest.raises(InputError, match="no table h100_sxm/moe"):
         tables.read("h100_sxm", "moe", "vllm", "0.24.0", "moe", ())
+    assert tables.has("h100_sxm", "gemm", "vllm", "0.24.0", "gemm")
+    assert not tables.has("h100_sxm", "gemm", "vllm", "0.25.0", "gemm")
     with pytest.raises(InputError, match="did you mean 'h100-sxm'"):
         build_all(Tables(tmp_path), ["h100-smx"], "2026-11-23", print)
 

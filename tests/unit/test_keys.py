@@ -28,6 +28,8 @@ def test_a_key_says_what_may_stand_there_and_what_holds_without_it() -> None:
     assert BY_PATH["run.time_zone"].unless_given == "may be left out"
     assert BY_PATH["engine.scheduling_policy"].values == "fcfs or priority"
     assert BY_PATH["topologies.*.pools[].replicas"].values == "whole number at least 0 or auto"
+    assert BY_PATH["workload.classes"].values == "list of mapping"
+    assert BY_PATH["workload.classes[].arrivals(schedule).hourly"].values == "list of number at least 0"
 
 
 @pytest.mark.parametrize(

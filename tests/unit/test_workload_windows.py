@@ -81,7 +81,7 @@ def test_a_scenario_is_cut() -> None:
     assert busiest.when is not None
     assert busiest.when.start_hour == pytest.approx(16 - 600 / 3600)
     assert busiest.when.clock_s == 16 * 3600 - 600
-    with pytest.raises(InputError, match="has not as many windows"):
+    with pytest.raises(InputError, match=r"run\.horizon_s \(24 h\) has not as many windows"):
         load_scenario(SMALL, sets=[*sets, "study.cut={window_h: 12, kinds: 3}"])
     with pytest.raises(InputError, match="not both"):
         load_scenario(SMALL, sets=[*sets, "study.cut={window_h: 2}", "study.periods=[{name: a}]"])
