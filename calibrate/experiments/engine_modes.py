@@ -13,7 +13,7 @@ RARE_DRAFTS = ("eagle3", "p-eagle", "dspark", "pard", "medusa", "suffix", "ngram
 DRAFTS = ("ngram", "eagle", "mtp", "mtp-modules", "draft-model", "dflash", "drafts-by-batch-size", *RARE_DRAFTS)
 LAYERS = (
     *("window", "hybrid", "local-chunks", "linear", "linear-prefix", "hybrid-off"),
-    *("linear-connected", "linear-prefix-connected"),
+    *("linear-connected", "linear-prefix-connected", "linear-windows"),
 )
 CONNECTORS = ("nixl-decode", "nixl-prefill", "store", "offload")
 LIMITS = (
@@ -31,7 +31,10 @@ MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
 """All modes, by the name that `--modes` takes."""
 PLAIN = "plain"
 ALL = "all"
-_NAMED_ONLY = ("offload", "many-samples", "linear-connected", "linear-prefix-connected", *RARE_DRAFTS)
+_NAMED_ONLY = (
+    *("offload", "many-samples", "linear-connected", "linear-prefix-connected", "linear-windows"),
+    *RARE_DRAFTS,
+)
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""
 
 _ONE_OF = (DRAFTS, LAYERS, CONNECTORS, ("long-prefill", "adaptive-prefill"), RANKS)
@@ -50,6 +53,7 @@ _EXCLUDES = (
     ("linear", CONNECTORS),
     ("linear-connected", ("offload",)),
     ("linear-prefix-connected", ("offload", "chunking-off")),
+    ("linear-windows", ("offload", "chunking-off")),
     ("many-samples", ("parallel-sampling", "data-parallel")),
     ("linear-prefix", tuple(name for name in CONNECTORS if name != "offload")),
 )

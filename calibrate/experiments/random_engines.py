@@ -29,7 +29,7 @@ _METHODS = {
     "suffix": "suffix",
     "ngram-gpu": "ngram_gpu",
 }
-_LINEAR_PREFIX = frozenset({"linear-prefix", "linear-prefix-connected"})
+_LINEAR_PREFIX = frozenset({"linear-prefix", "linear-prefix-connected", "linear-windows"})
 _GROUPED = frozenset(LAYERS) - {"hybrid-off", "window"}
 
 
@@ -163,8 +163,9 @@ def _layers(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
     if name in ("linear", "linear-connected", *_LINEAR_PREFIX):
         aligned = name in _LINEAR_PREFIX
         many = int(draw.choice([2, 6]))
+        windows = [[f"window:{window}", many]] if name == "linear-windows" else []
         return {
-            "layers": [["mamba", many], ["full", 2]],
+            "layers": [["mamba", many], *windows, ["full", 2]],
             "mamba_cache_mode": "align" if aligned else "none",
             "enable_prefix_caching": aligned,
         }

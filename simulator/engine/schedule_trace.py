@@ -15,7 +15,7 @@ from typing import Any
 from simulator.engine.config import EngineConfig, Policy
 from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.rooms.arrays import asks
-from simulator.engine.modes.tables.arrays import brings_states_beside_more, refuses
+from simulator.engine.modes.tables.arrays import refuses
 from simulator.engine.rules import RULE_SETS, V0_33
 from simulator.engine.trace_modes import modes_from
 
@@ -194,8 +194,6 @@ class ScheduleTrace:
             and not modes.flight.asynchronous,
             refuses(config): bool(refuses(config)),
             "offloading to the memory of the CPU": offload_of(modes) is not None,
-            "states that another engine brings beside windows": brings_states_beside_more(config)
-            and any(row.remote_prefill for row in self.requests),
             "priorities in another order than that of arrivals": config.policy == Policy.PRIORITY
             and not self._arrives_in_order(),
         }

@@ -18,7 +18,7 @@ from simulator.fleet.replay import replay_kernel
 
 EDGES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-edges"
 RECORDINGS = sorted(EDGES.glob("*/*.json.gz"))
-BROUGHT = {"edge-9001-0": "0.32.0", "edge-9002-56": "0.32.0", "edge-9003-29": "0.33.0"}
+BROUGHT = {"edge-9001-0": "0.32.0", "edge-9002-56": "0.32.0", "edge-9003-29": "0.33.0", "edge-9701-8": "0.32.0"}
 """Version by recording: another engine brings states beside a prefix cache that has some of the rest."""
 
 

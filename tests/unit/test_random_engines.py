@@ -128,7 +128,14 @@ def test_modes_reach_engine_requests_and_events() -> None:
 
 
 def test_modes_are_named_or_all_or_none() -> None:
-    named_only = {"offload", "many-samples", "linear-connected", "linear-prefix-connected", *RARE_DRAFTS}
+    named_only = {
+        "offload",
+        "many-samples",
+        "linear-connected",
+        "linear-prefix-connected",
+        "linear-windows",
+        *RARE_DRAFTS,
+    }
     assert parse_modes(",".join(["all", *named_only])) == MODES
     assert set(MODES) - set(parse_modes("all")) == named_only
     assert parse_modes("plain") == ()

@@ -70,8 +70,8 @@ ROW = np.dtype(
 
 HELD = np.dtype([("begin", np.int32), ("end", np.int32)])
 
-N_WRITTEN, JUNCTION, N_STATE_HITS = range(3)
-"""Entries of `Groups.scalars`; the last: blocks up to the state that was hit, where other kinds may have more."""
+N_WRITTEN, JUNCTION = range(2)
+"""Entries of `Groups.scalars`."""
 
 
 class OneTable(NamedTuple):
@@ -93,6 +93,7 @@ class Groups(NamedTuple):
     tables: NDArray[np.int32]  # (row, group, blocks of the longest request); 0 is the null block
     hits: NDArray[np.int32]  # (group, block)
     found: NDArray[np.int64]  # (kind,) first place of a hit that is no null block
+    lengths: NDArray[np.int64]  # (kind,) blocks of the hit; beside what another engine brings kinds may have fewer
     chains: NDArray[np.int64]  # by block of the request that looks for its prefix
     written: NDArray[np.int64]  # chain hashes of states that are written in this step
     cursors: NDArray[np.int32]  # places in lists of the decode lane
@@ -167,11 +168,12 @@ def allocate_groups(
         tables=np.empty((n_rows, n_groups, 1), np.int32),
         hits=np.zeros((n_groups, 1), np.int32),
         found=np.zeros(n_kinds, np.int64),
+        lengths=np.zeros(n_kinds, np.int64),
         chains=np.zeros(1, np.int64),
         written=np.zeros(8 * most_seqs + 8, np.int64),
         cursors=np.zeros(MOST_PHASES, np.int32),
         irregular=np.zeros(n_replicas, np.int32),
-        scalars=np.zeros(3, np.int64),
+        scalars=np.zeros(2, np.int64),
     )
 
 
@@ -233,12 +235,6 @@ def held_back_tokens(config: EngineConfig) -> int:
     """
     has_state = any(group.kind == GroupKind.LINEAR for group in config.modes.groups)
     return max(reads_ahead_tokens(config), int(has_state))
-
-
-def brings_states_beside_more(config: EngineConfig) -> bool:
-    """Whether an engine to which states are brought has layers beside those and full attention to look up."""
-    kinds = kinds_of(config.modes.groups)
-    return any(spec.aligned for spec in kinds) and len(kinds) > 2
 
 
 def reads_ahead_tokens(config: EngineConfig) -> int:

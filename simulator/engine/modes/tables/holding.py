@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator.engine.blocks import release_block, take_block
 from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import N_STATE_HITS, N_WRITTEN, NO_CAP
+from simulator.engine.modes.tables.arrays import N_WRITTEN, NO_CAP
 from simulator.engine.state import Engines
 from simulator.jit import inline_kernel, kernel
 
@@ -173,7 +173,7 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
         kind = groups.kinds[rep.pool, k]
         required = blocks_for(reach, kind) + kind.more
         if kind.kind == _LINEAR:
-            n_states = min(n_hits, groups.scalars[N_STATE_HITS])
+            n_states = min(n_hits, groups.lengths[k])
             if n_states > 0 and _was_written(engines, groups.chains[n_states - 1]):
                 return NO_CAP
             fresh = min(required - n_states, 1 + kind.more)
@@ -182,8 +182,9 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
         if capped:
             required = min(required, kind.cap)
         skip = skipped_blocks(kind, computed)
-        total += max(required - max(skip, n_hits), 0) * kind.n_groups
-        total += _idle_hits(engines, rep, k, max(skip, groups.found[k]), n_hits)
+        n_found = min(n_hits, groups.lengths[k])
+        total += max(required - max(skip, n_found), 0) * kind.n_groups
+        total += _idle_hits(engines, rep, k, max(skip, groups.found[k]), n_found)
     return total
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.engine.blocks import content_tokens, find_entry, hashed_blocks, shareable_blocks, unlink_free
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, extend_chain, mix
 from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import JUNCTION, N_STATE_HITS
+from simulator.engine.modes.tables.arrays import JUNCTION
 from simulator.engine.modes.tables.holding import skipped_blocks
 from simulator.engine.state import NONE, Engines
 from simulator.jit import kernel
@@ -126,7 +126,7 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
         hit, known = _find(engines, rep, pool, slot, 0, most, listed, known, groups.kinds[rep.pool, 0].gives_up)
         _chain_to(engines, pool, slot, known, hit)
         slot.chain = before
-        groups.scalars[N_STATE_HITS] = hit
+        groups.lengths[0] = hit
         return hit
     simple = head.n_kinds == 2 and groups.kinds[rep.pool, 0].kind == _FULL
     length = most
@@ -160,7 +160,8 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
         groups.scalars[JUNCTION] = longest
     _chain_to(engines, pool, slot, known, length // size)
     slot.chain = before
-    groups.scalars[N_STATE_HITS] = length // size
+    for k in range(head.n_kinds):
+        groups.lengths[k] = length // size
     return length // size
 
 
@@ -168,8 +169,8 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
 def hit_for_transfer(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int) -> int:
     """Leading blocks that are cached of a request behind which another engine brings the rest, where it has any.
 
-    Beside linear attention those of full attention: the state at their end is brought as well. Where there are more
-    states than that, the `n_hits` on which all agree.
+    Beside linear attention each kind is looked up by itself, and those of full attention count: the state at their end
+    is brought as well. Where another kind has more than that, the `n_hits` on which all agree.
     """
     groups = engines.groups
     n_kinds, linear = groups.pools[rep.pool].n_kinds, groups.pools[rep.pool].linear
@@ -180,16 +181,19 @@ def hit_for_transfer(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: i
     most = min(slot.isl + slot.generated - 1, max(content - pool.hash_lookahead, 0))
     listed = shareable_blocks(pool, slot, hashed) if slot.preemptions == 0 else hashed
     before = slot.chain
-    gives_up = groups.kinds[rep.pool, 0].gives_up
-    reach = min(most + size, hashed * size) if gives_up != 0 else most
-    full, known = _find(engines, rep, pool, slot, 0, reach, listed, 0, gives_up)
-    states, known = _find(engines, rep, pool, slot, linear, most, listed, known, 0)
+    known = longest = 0
+    for k in range(n_kinds):
+        kind = groups.kinds[rep.pool, k]
+        gives_up = kind.gives_up if kind.kind != _LINEAR else 0
+        reach = min(most + size, hashed * size) if gives_up != 0 else most
+        groups.lengths[k], known = _find(engines, rep, pool, slot, k, reach, listed, known, gives_up)
+        longest = max(longest, groups.lengths[k])
+    full = groups.lengths[0]
     _chain_to(engines, pool, slot, known, full)
     slot.chain = before
-    if states > full:
+    if longest > full:
         return cached_prefix(engines, rep, pool, slot)
     groups.scalars[JUNCTION] = 0
-    groups.scalars[N_STATE_HITS] = states
     return full
 
 
@@ -204,14 +208,18 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, compute
     groups = engines.groups
     head = groups.pools[rep.pool]
     row = slot.row
+    n_registered = n_hits
     for k in range(head.n_kinds):
         kind = groups.kinds[rep.pool, k]
         held = groups.held[row, k]
-        first = groups.found[k] if n_hits > 0 else 0
+        n_found = min(n_hits, groups.lengths[k])
+        first = groups.found[k] if n_found > 0 else 0
         held.begin = max(skipped_blocks(kind, computed), first) if computed > 0 else 0
-        held.end = max(n_hits, held.begin)
+        held.end = max(n_found, held.begin)
+        n_registered = min(n_registered, held.end)
     for g in range(head.n_groups):
-        for place in range(groups.held[row, groups.kind_of[rep.pool, g]].begin, n_hits):
+        k = groups.kind_of[rep.pool, g]
+        for place in range(groups.held[row, k].begin, min(n_hits, groups.lengths[k])):
             index = groups.hits[g, place]
             block = engines.blocks[rep.block_base + index]
             if block.ref == 0:
@@ -222,9 +230,9 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, compute
     note = groups.rows[row]
     note.processed = n_hits * pool.block_size
     note.junction = groups.scalars[JUNCTION]
-    note.n_chained = n_hits
-    note.n_lagging = n_hits
+    note.n_chained = n_registered
+    note.n_lagging = n_registered
     note.began = 0
-    slot.chain = groups.chains[n_hits - 1] if n_hits > 0 else ROOT
+    slot.chain = groups.chains[n_registered - 1] if n_registered > 0 else ROOT
     note.lagging_chain = slot.chain
-    slot.n_registered = n_hits
+    slot.n_registered = n_registered
