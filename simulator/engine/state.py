@@ -94,6 +94,7 @@ SLOT = np.dtype(
         ("due_next", np.int32),
         # prefill and decode on different pools
         ("full_osl", np.int32),  # tokens asked for; `osl` is 1 where only the prefill is done
+        ("full_isl", np.int32),  # of the prompt; `isl` lacks those that a prefill leaves to the other side
         ("keeps_blocks", np.int32),  # its blocks stay when it has finished
         (
             "peer",

@@ -56,6 +56,7 @@ def _load_row(engines: Engines, row: Any, closed_loop: int) -> int:
     slot.luck = row.luck
     slot.isl = row.isl
     slot.osl = row.osl
+    slot.full_isl = row.isl
     slot.full_osl = row.osl
     slot.keeps_blocks = 0
     slot.peer = NONE
@@ -131,6 +132,7 @@ def arrive(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
 def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     """Choose a target and hand the request over, queue it before a pool that is starting, or reject it."""
     slot = engines.slots[index]
+    slot.isl = slot.full_isl
     slot.osl = slot.full_osl
     slot.keeps_blocks = 0
     target = choose_target(fleet, engines, index, now)
@@ -145,6 +147,7 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
         return
     pool = engines.pools[target]
     if pool.hands_to != NONE:
+        slot.isl -= pool.held_back if slot.isl > pool.held_back else 0
         slot.osl = 1
         slot.keeps_blocks = 1
     queue_at_pool(fleet, engines, index, pool, now)
@@ -305,6 +308,7 @@ def throw_away(fleet: Fleet, slot: Any) -> None:
 def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: float) -> None:
     """Write the record, call the next turn or the closed-loop user's next request, and give the slot back."""
     slot = engines.slots[index]
+    slot.isl = slot.full_isl
     delay = reply_delay_s(engines, slot)
     if status != COMPLETED and is_held_back(fleet, slot):
         if slot.target < len(engines.pools):

@@ -36,6 +36,7 @@ def hand_over(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     slot.prefilled_s = now
     slot.transferred_s = np.nan
     slot.first_token_s = np.nan
+    slot.isl = slot.full_isl
     slot.osl = slot.full_osl
     slot.keeps_blocks = 0
     forget_progress(slot)
@@ -70,6 +71,9 @@ def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> Non
         index = rep.load_head
         slot = engines.slots[index]
         rep.load_head = slot.run_next
+        if slot.state == SENDING:
+            _send_nothing(fleet, engines, index, now)
+            continue
         if slot.peer == NONE:
             start_load(engines, fleet, rep, index, now)
             continue
@@ -81,6 +85,15 @@ def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> Non
         rep.link_free_s = done_s
         source.link_free_s = done_s
         set_timer(fleet, done_s + pool.kv_latency_s, TIMER_TRANSFER, slot.peer, kept.request)
+
+
+@kernel
+def _send_nothing(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """The decode side's prefix cache lacks nothing of the prompt whose blocks slot `index` keeps."""
+    slot = engines.slots[engines.slots[index].peer]
+    slot.transferred_s = now
+    slot.peer = NONE
+    release_blocks(fleet, engines, index, now)
 
 
 @kernel

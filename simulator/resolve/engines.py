@@ -122,7 +122,7 @@ def plan_engine(
     )
     connected = role != "both" or settings.kv_connector is not None
     drafts = drafts_of(settings, rules, connected, of_vllm.mtp_modules)
-    memory = kv_blocks(asked, Modes(drafts=drafts, connector=connected))
+    memory = kv_blocks(asked)
     parts = replace(parts, kv_value_bytes=memory.kv.value_bytes(shape))
     _check_groups(memory, role, pp, drafts)
     check_cache_modes(settings, role, bool(memory.groups))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simulator.engine.modes.spec import KvGroup, Modes
+from simulator.engine.modes.spec import KvGroup
 from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group
 from simulator.memory.kv_format import IN_16_BIT, KvFormat
@@ -24,7 +24,6 @@ _KEYS = {
     "draft_model": "speculative_config.model",
 }
 """Keys of an engine that a question's fields come from, where they are called otherwise."""
-_PLAIN = Modes()
 _MEASURED = ("auto", "fp8")
 """Formats of the KV cache whose attention the step-time model was fitted to, or computes like one of them."""
 
@@ -116,12 +115,8 @@ def question(
     )
 
 
-def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
+def kv_blocks(asked: Question) -> KvBlocks:
     """Blocks of a replica; a length that was not asked for is cut to what fits.
-
-    Parameters
-    ----------
-    modes : what its engine does beyond plain serving, beside its groups
 
     Raises
     ------
@@ -137,7 +132,7 @@ def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
     size = plan.groups[0].page.tokens if _is_one_table(plan) else asked.block_size
     caching = found.request.enable_prefix_caching
     groups = kv_groups(plan, caching, asked.speculative_method, asked.num_speculative_tokens)
-    one_table = not_simulated(groups, caching, modes)
+    one_table = not_simulated(groups, caching)
     if groups and not one_table:
         return KvBlocks(
             num_blocks=plan.num_blocks,

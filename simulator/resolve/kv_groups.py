@@ -64,17 +64,10 @@ def shortest_block(groups: tuple[KvGroup, ...], otherwise: int) -> int:
     )
 
 
-def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool, modes: Modes) -> str:
-    """Why these groups are simulated with one block table; empty if they are not.
-
-    Parameters
-    ----------
-    modes : drafts and connector of the engine
-    """
-    probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, modes=replace(modes, groups=groups))
+def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool) -> str:
+    """Why these groups are simulated with one block table; empty if they are not."""
+    probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, modes=Modes(groups=groups))
     reason = refuses(replace(probe, block_size=shortest_block(groups, probe.block_size)))
-    if modes.connector and any(group.kind == GroupKind.LINEAR for group in groups):
-        reason = "states that go from one engine to another"
     return f"{reason}: not simulated, though vLLM has it" if reason else ""
 
 

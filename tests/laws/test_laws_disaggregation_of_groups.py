@@ -25,7 +25,7 @@ from simulator.workload.requests import Requests, make_requests
 
 pytestmark = pytest.mark.rare_kernels
 
-LAYOUTS = ("window", "windows and full", "two windows", "chunks")
+LAYOUTS = ("window", "windows and full", "two windows", "chunks", "states", "states alone", "states and windows")
 DRAFTERS = ("none", "none", "eagle", "n-grams", "draft model")
 
 
@@ -79,7 +79,7 @@ def test_small_bursts(
 def test_large_random_runs(seed: int, flights: str) -> None:
     prefill, decode, link, requests = large_case(seed)
     first, second = flights.split(", ")
-    layout, drafter = LAYOUTS[seed % 4], DRAFTERS[seed // 2 + 1]
+    layout, drafter = LAYOUTS[seed % 7], DRAFTERS[seed // 2 + 1]
     version = sorted(RULE_SETS)[seed // 2 % 2]
     run = assert_same(
         one_side(prefill, layout, drafter, first, version),
@@ -106,7 +106,7 @@ def test_a_window_sends_what_it_reads(layout: str, blocks: int) -> None:
 @given(disaggregated(), st.integers(0, 10), st.sampled_from([2.0, 1e5]), st.integers(-1, 4), st.floats(0.1, 8.0))
 def test_nothing_is_lost_whatever_fails(spec: FleetSpec, seed: int, until_s: float, lost: int, lost_s: float) -> None:
     """One status for each request, whole answers, and all blocks and slots come back on both sides."""
-    layout, version = LAYOUTS[seed % 4], sorted(RULE_SETS)[seed % 2]
+    layout, version = LAYOUTS[seed % 7], sorted(RULE_SETS)[seed % 2]
     pools = tuple(
         replace(pool, engine=one_side(pool.engine, layout, DRAFTERS[seed % 5], ("sync", "async")[seed % 2], version))
         for pool in spec.pools
@@ -124,3 +124,16 @@ def test_nothing_is_lost_whatever_fails(spec: FleetSpec, seed: int, until_s: flo
     for r, replica in enumerate(engines.replicas):
         if until_s == 1e5 and (lose is None or lose[0] != r):
             assert replica["free_blocks"] == pools[replica["pool"]].engine.num_blocks - 1
+
+
+def test_a_prompt_whose_state_is_cached_is_not_fetched_again() -> None:
+    """Of 65 tokens in blocks of 16 four blocks and the state behind them were fetched; the last token is not sent."""
+    engine = EngineConfig(num_blocks=400, max_model_len=200, max_num_seqs=8, enable_prefix_caching=True)
+    side = one_side(engine, "states", "none", "sync", "0.33.0")
+    shared = {"segment_start": np.arange(3), "segment_id": np.zeros(2, np.int64), "segment_tokens": np.full(2, 65)}
+    requests = make_requests(np.array([0.0, 500.0]), [65, 65], [2, 2], **shared)
+    first, second = assert_same(side, side, KvLink(1.0, 1.0, 30.0), requests).records
+    assert first.transferred_s is not None
+    assert first.prefilled_s is not None
+    assert first.transferred_s - first.prefilled_s == pytest.approx(30.0 + 4 + 2)
+    assert second.transferred_s == second.prefilled_s

@@ -10,6 +10,7 @@ import pytest
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.spec import Flight, GroupKind, KvGroup, Modes
+from simulator.engine.modes.tables.arrays import held_back_tokens
 from simulator.engine.modes.tables.room import longest_request, requests_at_once
 from simulator.errors import InputError
 from simulator.resolve.engines import PlannedEngine, plan_engine
@@ -74,20 +75,24 @@ def test_states_of_the_prefix_cache_need_chunked_prefill() -> None:
         planned("qwen3-next-80b-a3b", 4, enable_chunked_prefill=False, max_model_len=2048, max_num_batched_tokens=4096)
 
 
-@pytest.mark.parametrize(
-    ("model", "role", "engine", "reason"),
-    [
-        ("qwen3.6-27b", "decode", {"max_num_seqs": 64}, "states that go from one engine to another"),
-        ("gemma-4-31b", "both", {}, "prefix caching over blocks of several lengths"),
-    ],
-)
-def test_what_does_not_combine_has_one_table_and_says_so(
-    model: str, role: str, engine: dict[str, Any], reason: str
-) -> None:
-    found = planned(model, role=role, **engine)
+def test_what_does_not_combine_has_one_table_and_says_so() -> None:
+    found = planned("gemma-4-31b")
     assert found.config.modes.groups == ()
     (note,) = [note for note in found.notes if "one block table" in note]
-    assert reason in note
+    assert "prefix caching over blocks of several lengths" in note
+
+
+@pytest.mark.parametrize("role", ["prefill", "decode"])
+@pytest.mark.parametrize("caching", [True, False])
+def test_states_go_from_one_engine_to_another_in_their_groups(role: str, caching: bool) -> None:
+    """The side that computes a prompt leaves its last token to the other, before which that one needs the state."""
+    apart = planned("qwen3.6-27b", role=role, max_num_seqs=64, enable_prefix_caching=caching)
+    together = planned("qwen3.6-27b", max_num_seqs=64, enable_prefix_caching=caching)
+    assert apart.config.modes.groups == together.config.modes.groups
+    assert {group.kind for group in apart.config.modes.groups} == {GroupKind.LINEAR, GroupKind.FULL}
+    assert apart.config.num_blocks == together.config.num_blocks
+    assert held_back_tokens(apart.config) == 1
+    assert not any("one block table" in note for note in apart.notes)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from simulator.engine.config import EngineConfig
 from simulator.engine.logged_step import LoggedStep
 from simulator.engine.modes.connector.reference import ConnectorRoom
+from simulator.engine.modes.tables.arrays import held_back_tokens
 from simulator.engine.reference.engine import (
     RequestRecord,
     logged,
@@ -120,9 +121,11 @@ def run_disaggregated(
 ) -> DisaggregatedRun:
     """Serve open-loop `requests` until all have ended.
 
-    1. A request is computed on the prefill engine up to its first token. Its blocks are kept there.
+    1. A request is computed on the prefill engine up to its first token, beside layers with a state but for the
+       prompt's last one, before which the other side needs it. Its blocks are kept there.
     2. At the end of that step it is queued at the decode engine. When the scheduler reaches it, blocks for the whole
-       prompt are allocated and the transfer of those that the local prefix cache lacks begins with the step.
+       prompt are allocated and the transfer of those that the local prefix cache lacks begins with the step. Where it
+       lacks none, the request runs at once.
     3. When the transfer has ended, the prefill engine frees its blocks (at the end of its step, if it is in one), and
        the decode engine's next plan lets the request run: it computes the last prompt token again and goes on.
     4. After a preemption the decode engine computes the whole request itself.
@@ -171,14 +174,21 @@ class _Run:
         request = make_request(self.requests, row, now)
         request.osl = 1
         request.remote_decode = True
+        held_back = held_back_tokens(self.prefill.config)
+        if isl > held_back:
+            request.isl, request.held_back = isl - held_back, held_back
         self.in_flight[row] = RequestRecord(row, "completed", now, math.nan)
         self.prefill.scheduler.add(request)
         self.prefill.wake(now)
 
     def _end_transfer(self, now: float, _: int, row: int) -> None:
-        self.in_flight[row].transferred_s = now
         self.decode.connector.finish_load(row)
         self.decode.wake(now)
+        self._needs_nothing_more(now, row)
+
+    def _needs_nothing_more(self, now: float, row: int) -> None:
+        """The decode side has all of a prompt's KV that it wants: the blocks that were kept for it go back."""
+        self.in_flight[row].transferred_s = now
         if not self.prefill.made:
             self.prefill.connector.finish_sending(row)
         else:
@@ -194,6 +204,9 @@ class _Run:
             return
         for plan in engine.plan(now):
             for row, blocks in plan.loads:
+                if blocks == 0:
+                    self._needs_nothing_more(now, row)
+                    continue
                 done_s = max(now, self.link_free_s) + blocks * self.link.block_bytes / self.link.bytes_per_s
                 self.link_free_s = done_s
                 heapq.heappush(self.transfers, (done_s + self.link.latency_s, self.n_transfers, row))

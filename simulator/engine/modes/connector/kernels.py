@@ -70,7 +70,10 @@ def _to_come(engines: Engines, rep: Any, pool: Any, index: int, extra: int) -> i
 
 @kernel
 def tell_load(engines: Engines, rep: Any, pool: Any, index: int, external: int, apart: bool) -> None:
-    """Blocks were given at an admission: another engine or store is told which ones are to be filled."""
+    """Blocks were given at an admission: another engine or store is told which ones are to be filled.
+
+    Where there are none, the slot that keeps the prompt's blocks stands for its request among the loads.
+    """
     slot, mine = engines.slots[index], engines.rooms.slots[index]
     asked = is_asked_for(engines, index)
     if not apart and not asked:
@@ -83,6 +86,8 @@ def tell_load(engines: Engines, rep: Any, pool: Any, index: int, external: int, 
         write_log(engines, LOG_LOAD, slot.request, many, 0)
     if apart:
         ask_for_load(engines, rep, index)
+    elif slot.peer != NONE:
+        ask_for_load(engines, rep, slot.peer)
 
 
 @kernel
