@@ -14,11 +14,12 @@ from dashboard.components.table import show_table
 from dashboard.components.why import show_across, show_why
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
+from simulator.report.asked import asked, found
 from simulator.report.cells import as_cells
 from simulator.report.charts import Summaries
 from simulator.report.paired import differences_chart, differences_to, paired, same_requests
 from simulator.report.table import ordered
-from simulator.scenario.differences import differences, in_words, leaves
+from simulator.scenario.differences import Difference, differences, in_words, leaves
 
 
 def show(context: Context) -> None:
@@ -46,15 +47,18 @@ def show(context: Context) -> None:
         return
     other = open_bundle(context.others[name])
     st.markdown("In what the scenarios differ:")
-    scenarios = {bundle.path.name: resolved(bundle).document.data for bundle in (context.bundle, other)}
-    _differences(scenarios, "compare.scenarios")
-    both = {f"{name} here": found for name, found in context.topologies.items()}
-    both |= {f"{topology} there": found for topology, found in ordered(other.summary).items()}
+    two = [context.bundle, other]
+    _differences(dict(zip((bundle.path.name for bundle in two), asked(two), strict=True)), "compare.scenarios")
+    if results := found(two):
+        st.markdown("What their searches found:")
+        _rows(results, [bundle.path.name for bundle in two], "compare.found")
+    both = {f"{name} here": one for name, one in context.topologies.items()}
+    both |= {f"{topology} there": one for topology, one in ordered(other.summary).items()}
     if same_requests([context.bundle, other]):
         st.markdown("Both runs served the same requests, so these differences are paired as well:")
         base = f"{context.baseline} here"
         show_across(context, other)
-        here = [f"{found} here" for found in context.names]
+        here = [f"{one} here" for one in context.names]
         _figures(both, base, list(dict.fromkeys([*here, *both])), "compare.across")
     else:
         st.caption("The runs served other requests, so their figures stand side by side and are not paired.")
@@ -62,14 +66,14 @@ def show(context: Context) -> None:
 
 
 def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: str) -> None:
-    found = paired(topologies, baseline)
-    if not found:
+    pairs = paired(topologies, baseline)
+    if not pairs:
         st.info("There is nothing to compare: no request was served.", icon=":material/inbox:")
         return
-    st.altair_chart(differences_chart(found, baseline, names), key=f"{key}_chart")
-    unsure = [entry for entry in found if not entry.is_sure and (entry.mean or entry.half_width)]
-    if any(math.isfinite(entry.half_width) for entry in found):
-        words = "all are sure" if not unsure else f"{len(unsure)} of {len(found)}, pale, may be chance"
+    st.altair_chart(differences_chart(pairs, baseline, names), key=f"{key}_chart")
+    unsure = [entry for entry in pairs if not entry.is_sure and (entry.mean or entry.half_width)]
+    if any(math.isfinite(entry.half_width) for entry in pairs):
+        words = "all are sure" if not unsure else f"{len(unsure)} of {len(pairs)}, pale, may be chance"
         st.caption(f"Bars: 95 % intervals; {words}.")
     else:
         st.caption("One replication says nothing of chance; with `run.replications` above 1 there are intervals.")
@@ -78,10 +82,13 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
 
 
 def _differences(scenarios: dict[str, Any], key: str) -> None:
-    found = differences(list(scenarios.values()))
-    if not found:
+    differing = differences(list(scenarios.values()))
+    if not differing:
         st.caption("They are the same.")
         return
-    rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in leaves(found)]
-    frame = as_cells(pd.DataFrame(rows, columns=["value", *scenarios]))
-    show_table(frame, key=key)
+    _rows(leaves(differing), list(scenarios), key)
+
+
+def _rows(told: Sequence[Difference], names: Sequence[str], key: str) -> None:
+    rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in told]
+    show_table(as_cells(pd.DataFrame(rows, columns=["value", *names])), key=key)

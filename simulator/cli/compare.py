@@ -52,13 +52,14 @@ def compare(
         No progress bar.
     """
     from simulator.cli.output import print_json, print_table
+    from simulator.report.asked import asked, found
     from simulator.report.comment import comparison_comment
     from simulator.report.paired import differences_to
     from simulator.report.paired import paired as paired_figures
     from simulator.report.table import comparison, ordered, warning_lines
     from simulator.results.bundle import finite
     from simulator.run.summary import verdict
-    from simulator.scenario.differences import ABSENT, differences
+    from simulator.scenario.differences import differences
 
     read = [_bundle(path, out, quiet) for path in runs]
     topologies = {
@@ -68,33 +69,32 @@ def compare(
     }
     pairs = _paired(read, topologies, baseline)
     names = [bundle.path.name for bundle in read]
-    differing = differences([_resolved(bundle) for bundle in read])
+    differing, results = differences(asked(read)), found(read)
     if format == "json":
-        rows = [
-            {"path": found.path, "values": {n: v for n, v in zip(names, found.values, strict=True) if v is not ABSENT}}
-            for found in differing
-        ]
-        paired = [_pair(found, base) for base, group in pairs.items() for found in paired_figures(group, base)]
+        paired = [_pair(one, base) for base, group in pairs.items() for one in paired_figures(group, base)]
         words = {"verdict": verdict(topologies), "months": _months(read), "why": _why(read, pairs)}
-        whole = {"topologies": topologies, **words, "differences": rows, "paired": paired}
+        whole = {"topologies": topologies, **words, "paired": paired}
+        whole |= {"differences": _json(differing, names), "found": _json(results, names)}
         print_json(finite(whole))
         return 0
     if format == "md":
-        print(comparison_comment(topologies, verdict(topologies), _why(read, pairs), _rows(differing), names), end="")
+        tables = _rows(differing), _rows(results)
+        print(comparison_comment(topologies, verdict(topologies), _why(read, pairs), *tables, names), end="")
         return 0
     print_table(*comparison(topologies))
     print()
     print("\n".join(warning_lines(topologies)))
-    print("", verdict(topologies), *_months(read), sep="\n")
+    print("", textwrap.fill(verdict(topologies), 110), *_months(read), sep="\n")
     if notes := _why(read, pairs):
         print("\nwhy:")
         print("\n".join(textwrap.fill(f"- {note}", 110, subsequent_indent="  ") for note in notes))
     for base, group in pairs.items():
         print(f"\nless {base}, replication by replication (95 % intervals):\n")
         print_table(*differences_to(group, base))
-    if differing:
-        print("\nin what the scenarios differ:\n")
-        print_table(_rows(differing), ["", *names])
+    for title, rows in (("in what the scenarios differ", differing), ("what their searches found", results)):
+        if rows:
+            print(f"\n{title}:\n")
+            print_table(_rows(rows), ["", *names])
     return 0
 
 
@@ -170,15 +170,15 @@ def _bundle(path: Path, out: Path, quiet: bool) -> Bundle:
         return read_bundle(simulate(loaded, out, progress).bundle)
 
 
-def _resolved(bundle: Bundle) -> dict[str, Any]:
-    from simulator.scenario.document import read_document
+def _json(rows: Sequence[Difference], names: Sequence[str]) -> list[dict[str, Any]]:
+    from simulator.scenario.differences import ABSENT
 
-    data: dict[str, Any] = read_document(bundle.scenario_file).data
-    return data
+    said = [{n: v for n, v in zip(names, row.values, strict=True) if v is not ABSENT} for row in rows]
+    return [{"path": row.path, "values": values} for row, values in zip(rows, said, strict=True)]
 
 
-def _rows(differing: Sequence[Difference]) -> list[list[str]]:
-    return [[found.path, *map(_cell, found.values)] for found in differing]
+def _rows(rows: Sequence[Difference]) -> list[list[str]]:
+    return [[row.path, *map(_cell, row.values)] for row in rows]
 
 
 def _cell(value: Any) -> str:

@@ -20,6 +20,7 @@ def comparison_comment(
     verdict: str,
     why: Sequence[str],
     differing: Sequence[Sequence[str]],
+    found: Sequence[Sequence[str]],
     runs: Sequence[str],
 ) -> str:
     """Verdict and why first, the tables and what they rest on folded below.
@@ -27,13 +28,15 @@ def comparison_comment(
     Parameters
     ----------
     why : sentences
-    differing, runs : rows of what the scenarios differ in, and the names of the runs: its columns
+    differing, found : rows of what the scenarios differ in, and of what their searches found
+    runs : their names: the columns of both
     """
     rows, headers = comparison(topologies)
     short, _ = comparison(topologies, short=True)
     parts = [f"### servecast\n\n**{_text(verdict)}**", _bullets(why), _table(short, headers)]
-    if differing:
-        parts.append(_folded("In what the scenarios differ", _table(differing, ["", *runs])))
+    for title, told in (("In what the scenarios differ", differing), ("What their searches found", found)):
+        if told:
+            parts.append(_folded(title, _table(told, ["", *runs])))
     parts.append(_folded("All figures", _table(rows, headers)))
     parts.append(_folded("What the figures rest on", _bullets(warnings(topologies))))
     while sum(map(len, parts)) > _MOST and len(parts) > 3:

@@ -133,13 +133,13 @@ def test_the_memo_as_pdf_says_the_same_and_is_reproducible(bundle: Bundle) -> No
 def test_a_comment_folds_what_is_long_and_mentions_nobody(bundle: Bundle) -> None:
     topologies = {f"@team/{name}": found for name, found in ordered(bundle.summary).items()}
     why, differing = ["own costs $1 less: *all*"], [["name", "a", "b"]]
-    text = comparison_comment(topologies, "own | <b>wins</b>", why, differing, ["x", "y"])
+    text = comparison_comment(topologies, "own | <b>wins</b>", why, differing, differing, ["x", "y"])
     assert "\\@team/own" in text
     assert " @team" not in text
     assert "\\<b\\>wins" in text
     assert "own costs $1 less: \\*all\\*" in text
-    assert text.count("<details>") == 3
-    assert comparison_comment(topologies, "v", [], [], []).count("<details>") == 2
+    assert text.count("<details>") == 4
+    assert comparison_comment(topologies, "v", [], [], [], []).count("<details>") == 2
 
 
 def test_a_trace_has_every_step_and_every_part_of_a_request(bundle: Bundle) -> None:
