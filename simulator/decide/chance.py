@@ -8,11 +8,13 @@ import numpy as np
 
 from simulator.bill.parts import GPU_HOURS
 from simulator.bill.sums import mean
+from simulator.metrics.accumulate import PARTS
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.decision import Chance
 from simulator.study.usage import Usage
 
 _CONSTANT = 1e-9
+_UNTIL_SENT = PARTS.index("prefill")
 _TOKEN_OR_ENERGY_UNITS = ("tokens", "GB", "kWh", GPU_HOURS)
 
 
@@ -23,7 +25,8 @@ def chance_of(found: Priced) -> Chance | None:
     their number's index of dispersion I (1 for a Poisson process, 0 at even gaps; from the differences of neighbouring
     stretches, so that hours which differ by plan count as none) and the squared coefficient of variation v of their
     tokens, the variance of its share is (I + v)/N. Of n requests as many as are present on average stand at either end
-    of the window, and may be counted or not: 2 L/n of them, by Little's law.
+    of the window, and may be counted or not: 2 L/n of them, by Little's law. Calls of a token API count when they are
+    made, so that of a topology without pools only those stand there that wait to be sent.
     """
     if len(found.replications) != 1 or found.terms.jobs_per_month:
         return None
@@ -34,7 +37,8 @@ def chance_of(found: Priced) -> Chance | None:
         return None
     varies = max(tally.completed * tally.squared_tokens / tokens**2 - 1.0, 0.0)
     requests = _requests(found, one)
-    at_ends = min(2.0 * float(tally.parts_s.sum()) / window_s / tally.completed, 2.0)
+    until_counted_s = tally.parts_s if one.usage.pools else tally.parts_s[:_UNTIL_SENT]
+    at_ends = min(2.0 * float(until_counted_s.sum()) / window_s / tally.completed, 2.0)
     return Chance(
         usd=_usd_of_requests(found),
         shared=(_dispersion(one) + varies) / requests,

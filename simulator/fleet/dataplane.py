@@ -13,6 +13,7 @@ from simulator.engine.allocate import EnginePool, allocate_engines, grow_rows, g
 from simulator.engine.modes.rooms.arrays import PICTURE, NoRooms
 from simulator.engine.state import NONE, Engines
 from simulator.fleet import loop, loss, prompt_cache, state
+from simulator.fleet.providers import count_under_way
 from simulator.fleet.records import RECORD
 from simulator.fleet.rows import RowLoader
 from simulator.fleet.tables import (
@@ -190,12 +191,22 @@ class DataPlane:
 
     def calls(self) -> NDArray[np.int64]:
         """Counters of calls so far, shape (providers, classes, bands, CALL_COUNTS)."""
-        return np.asarray(self.calls_by_hour().sum(axis=1))
+        return np.asarray(self._counts(self.fleet.calls).sum(axis=1))
 
-    def calls_by_hour(self) -> NDArray[np.int64]:
-        """Counters of calls so far, shape (providers, hours of day or 1, classes, bands, CALL_COUNTS)."""
+    def count_calls_from(self, start_s: float) -> None:
+        """Leave calls out that are made earlier, whenever they end."""
+        self.fleet.providers["counts_from_s"] = start_s
+
+    def calls_made(self, until_s: float) -> NDArray[np.int64]:
+        """Counters of the calls made before `until_s`, those under way as they will end; shape
+        (providers, hours of day or 1, classes, bands, CALL_COUNTS)."""
+        counted = self.fleet._replace(calls=self.fleet.calls.copy())
+        count_under_way(counted, self.engines, float(until_s))
+        return self._counts(counted.calls)
+
+    def _counts(self, calls: NDArray[np.void]) -> NDArray[np.int64]:
         spec = self.spec
-        counts = np.stack([self.fleet.calls[name] for name in state.CALL_COUNTS], axis=-1)
+        counts = np.stack([calls[name] for name in state.CALL_COUNTS], axis=-1)
         return counts.reshape(
             len(spec.providers), hours(spec), len(spec.classes), most_bands(spec), len(state.CALL_COUNTS)
         )

@@ -47,7 +47,6 @@ class Counts:
     tokens : of each pool, shape (pools, 3): prompts of answers that it ended, what was cached of these, output
     departures, launches, steps : of each pool
     work : of each target and class
-    calls : of each provider, hour of day, class and band
     failed : of each provider
     """
 
@@ -59,7 +58,6 @@ class Counts:
     launches: NDArray[np.int64]
     steps: NDArray[np.int64]
     work: NDArray[np.int64]
-    calls: NDArray[np.int64]
     failed: NDArray[np.int64]
 
 
@@ -81,7 +79,6 @@ def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Cou
         np.array([control.ledger.launches for control in controls], np.int64),
         np.bincount(pool, replicas["steps"], n).astype(np.int64),
         plane.work().copy(),
-        plane.calls_by_hour().copy(),
         plane.fleet.providers["failed"].astype(np.int64),
     )
 
@@ -168,10 +165,23 @@ def pool_usage(
 
 
 def provider_usage(
-    k: int, provider: ProviderSpec, clock: OutageClock, begun: Counts, ended: Counts, thrown: NDArray[np.int64]
+    k: int,
+    provider: ProviderSpec,
+    clock: OutageClock,
+    begun: Counts,
+    ended: Counts,
+    calls: NDArray[np.int64],
+    thrown: NDArray[np.int64],
 ) -> ProviderUsage:
-    """The ledger of token API `k` over the window, from the counters of its calls."""
-    by_hour = (ended.calls - begun.calls)[k, :, :, : len(provider.price_bands)]
+    """The ledger of token API `k` over the window, from the counters of the calls that were made in it.
+
+    A call is paid for when it is made, so a window that opens on an API without any call under way lacks none.
+
+    Parameters
+    ----------
+    calls : shape (hours of day or 1, classes, bands, CALL_COUNTS)
+    """
+    by_hour = calls[:, :, : len(provider.price_bands)]
     counts = by_hour.sum(axis=0)
     tokens, failed_tokens = _tokens(counts)
     hourly = _tokens(by_hour if provider.by_hour else by_hour[:0])

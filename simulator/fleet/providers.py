@@ -12,7 +12,7 @@ from simulator.engine.state import PROVIDER, Engines
 from simulator.fleet.prompt_cache import remembered_tokens, written_tokens
 from simulator.fleet.state import N_TIMERS, SEED, TIMER_PROVIDER, Fleet
 from simulator.fleet.timers import set_timer
-from simulator.jit import kernel
+from simulator.jit import entry, kernel
 from simulator.units import SECONDS_PER_HOUR
 
 NO_REQUEST = -2
@@ -102,8 +102,10 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
 
 @kernel
 def count_call(fleet: Fleet, slot: Any, k: int, made_s: float, answered: bool) -> None:
-    """Count a call that has ended: at the hour in which it was made, at the price band of its prompt."""
+    """Count a call: at the hour in which it was made, if the window had begun, at the price band of its prompt."""
     provider = fleet.providers[k]
+    if made_s < provider.counts_from_s:
+        return
     hour = int((provider.clock_s + made_s) // SECONDS_PER_HOUR) % provider.n_hours
     first = provider.first_call + (hour * len(fleet.classes) + slot.class_id) * provider.n_bands
     row = first
@@ -128,10 +130,21 @@ def count_call(fleet: Fleet, slot: Any, k: int, made_s: float, answered: bool) -
         count.repeated += 1
 
 
+@entry
+def count_under_way(fleet: Fleet, engines: Engines, until_s: float) -> None:
+    """Count the calls that are under way and were made before `until_s`, as they will end unless an outage comes."""
+    for index in range(len(engines.slots)):
+        slot = engines.slots[index]
+        if slot.state == PROVIDER and slot.scheduled_s < until_s:
+            count_call(fleet, slot, slot.target - len(engines.pools), slot.scheduled_s, slot.generated > 0)
+
+
 @kernel
-def refuse_call(fleet: Fleet, slot: Any, k: int) -> None:
+def refuse_call(fleet: Fleet, slot: Any, k: int, now: float) -> None:
     """Count a call that was turned away before anything was read: a rate limit, an outage."""
     provider = fleet.providers[k]
+    if now < provider.counts_from_s:
+        return
     count = fleet.calls[provider.first_call + slot.class_id * provider.n_bands]
     count.failed += 1
     if slot.retries > 0:

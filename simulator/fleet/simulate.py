@@ -237,8 +237,9 @@ class _Simulation:
                     thrown_tokens=thrown[k],
                 )
             )
+        calls = self.plane.calls_made(end_s)
         providers = tuple(
-            provider_usage(k, provider, clock, begun, ended, thrown[len(pools) + k])
+            provider_usage(k, provider, clock, begun, ended, calls[k], thrown[len(pools) + k])
             for k, (provider, clock) in enumerate(zip(self.spec.providers, self.outages, strict=True))
         )
         owned = [site for site in self.sites if self.spec.pools[site.pools[0]].owned]
@@ -288,7 +289,7 @@ def simulate_fleet(
 
     Parameters
     ----------
-    warmup_s : usage and gaps between tokens are counted from here on
+    warmup_s : usage, calls of token APIs and gaps between tokens are counted from here on
     sink : called with records of ended requests (dtype RECORD)
     sample_s : seconds between samples; a 360th of the horizon unless told, at least a `MOST_SAMPLES`th
     flush_s : the sink gets what has ended at least so often; when its buffer is full unless told
@@ -318,6 +319,7 @@ def simulate_fleet(
 
     simulation = _Simulation(spec, source, seed, ended, horizon_s, job_s is not None)
     env, plane = simulation.env, simulation.plane
+    plane.count_calls_from(warmup_s)
     env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))
     env.process(simulation.mark_energy())
     if flush_s is not None:

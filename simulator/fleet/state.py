@@ -103,6 +103,7 @@ PROVIDER = np.dtype(
         ("n_hours", np.int64),  # 24 where calls are counted by the hour of day; else 1
         ("clock_s", np.float64),  # at simulated time 0
         ("first_call", np.int64),
+        ("counts_from_s", np.float64),  # calls that were made before it are nobody's
     ],
     align=True,
 )

@@ -36,6 +36,7 @@ from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
 from simulator.run.measured_instances import cheaper_instances, moved_instances
 from simulator.run.months import Progress
+from simulator.run.offered import offered_warnings
 from simulator.run.phases import before_events, check_events, event_words
 from simulator.run.priced import first_month_usd
 from simulator.run.remarks import turns_apart
@@ -49,7 +50,6 @@ from simulator.run.written_instances import may_change_instances
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
-from simulator.simulate.capacity import kept_up, load_of, load_warnings
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
@@ -280,10 +280,8 @@ class _Study:
         bundle.append("latency.parquet", latency_frame(name, merged_metrics(found.replications)))
         bundle.append("costs.parquet", cost_frame(name, found))
         told = summarise(self.sized, topology, found, course.prices, shown.period.name, demand.absent)
-        arrived_rps = told.metrics["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
-        if not kept_up(told.metrics, arrived_rps):
-            offered = load_of(demand.source(0), demand.horizon_s)
-            told = told.warned("load", load_warnings(offered, topology), first=True)
+        offered = offered_warnings(topology, demand, told.metrics, merged_metrics(found.replications))
+        told = replace(told, warnings=(*offered, *told.warnings))
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
         told = replace(told, fleet=journey.fleet(fleet), least_usd_per_month=course.least_usd_per_month)
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))

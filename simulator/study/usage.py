@@ -121,7 +121,7 @@ class ServerUsage:
 
 @dataclass(frozen=True, slots=True)
 class ProviderUsage:
-    """Requests and tokens of one token API, and how it was up.
+    """Calls made to one token API in the window, whenever they end, and how it was up.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Rates are those of the window: what happened in it, whenever its requests came, and nothing else."""
+"""Rates are those of the window: what happened in it, whenever its requests came, and the calls made in it."""
 
 from __future__ import annotations
 
@@ -79,11 +79,10 @@ def test_rates_are_those_of_the_records_within_the_window(warmup_s: float, drain
     ended = (records["finish_s"] >= warmup_s) & (records["finish_s"] <= 31.0)
     done = records[ended & (records["status"] == Status.COMPLETED)]
     assert found["throughput_rps"] * length_s == pytest.approx(len(done))
-    assert found["input_tokens_per_s"] * length_s == pytest.approx(done["isl"].sum())
-    pools = done["target"] == 0
-    assert run.usage.processed_tokens[1].tolist() == [
-        done[name][~pools].sum() for name in ("isl", "cached_tokens", "generated")
-    ]
+    called = records[(records["target"] == 1) & (records["scheduled_s"] >= warmup_s) & (records["scheduled_s"] < 31.0)]
+    prompts = done["isl"][done["target"] == 0].sum() + called["isl"].sum()
+    assert found["input_tokens_per_s"] * length_s == pytest.approx(prompts)
+    assert run.usage.processed_tokens[1].tolist() == [called[name].sum() for name in ("isl", "cached_tokens", "osl")]
     streamed = streamed_tokens(records[records["target"] == 0], warmup_s, 31.0).sum()
     assert run.usage.processed_tokens[0, 2] == pytest.approx(streamed, rel=0.1, abs=40)
     for kind in ("input", "output"):
