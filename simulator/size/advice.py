@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from simulator.bill.cents import dollars
 from simulator.errors import InputError
+from simulator.resolve.offers import catalog_offer, catalog_tier
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pool
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.pool import QueueAutoscaler
+from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.found import MOST_REPLICAS, Limits
+from simulator.size.instances import has_choice
 from simulator.size.larger import larger_points
 from simulator.size.search import search
 from simulator.size.trials import Point, Trials, Tried
@@ -76,7 +78,9 @@ def advice(
         return ""
     if best is None or best is known:
         return ""
-    sizes = ", ".join(f"{pool.name} {size}" for pool, size in zip(pools, best.point, strict=True))
+    settings = {pool.name: pool for pool in trials.sized(best.point).planned.settings.pools}
+    parts = (_on_what(pool.name, size, settings.get(pool.name)) for pool, size in zip(pools, best.point, strict=True))
+    sizes = ", ".join(parts)
     found = f"{sizes} meets the SLO{in_month} for {dollars(best.usd_per_month)} per month"
     if known is None:
         return f"misses the SLO{in_month} as written; {found}"
@@ -85,6 +89,15 @@ def advice(
         return ""
     saved = 1 - best.usd_per_month / mean if mean > 0 and math.isfinite(mean) else math.nan
     return f"{found}, {saved:.0%} less than as written"
+
+
+def _on_what(name: str, size: Size, pool: Pool | None) -> str:
+    """A size, with the instance that it is billed on where several are sold, at the catalog's price."""
+    offer = None
+    if pool is not None and pool.billing != "owned" and not size.instance and has_choice(pool):
+        own = pool.price_usd_per_gpu_hour, pool.price_by_hour_usd_per_gpu_hour
+        offer = catalog_offer(pool, catalog_tier(pool)) if own == (None, None) else None
+    return f"{name} {size} on {offer.instance}" if offer is not None else f"{name} {size}"
 
 
 def _written(pool: object) -> Size:

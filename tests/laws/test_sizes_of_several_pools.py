@@ -205,3 +205,11 @@ def test_larger_settings_of_an_autoscaler_are_proposed_from_fewer_replicas_on(tm
     opened = (open_pool(loaded, topology, 0, (None, None, None)),)
     trials = Trials(alone(loaded, "t"), "t", opened, whole_month(demand_of(loaded)), Store())
     assert larger_points(trials, (Scaled(2, 2, 20),)) == [(Scaled(1, 3, 20),)]
+
+
+@pytest.mark.parametrize(("price", "on"), [("", " on gpu_1x_h100_sxm5"), (", price_usd_per_gpu_hour: 4", "")])
+def test_advice_names_the_instance_that_it_is_the_price_of(price: str, on: str, tmp_path: Path) -> None:
+    topology = f"several: {{pools: [{{name: a, site: lambda, gpu: h100-sxm, replicas: 3{price}}}]}}"
+    scenario = written(tmp_path, chat(topology, study="", rate_rps=1, horizon_s=20, warmup_s=2))
+    said = advice(scenario, "several", (9000.0,), whole_month(demand_of(scenario)), Store())
+    assert said.startswith(f"a 1{on} meets the SLO for $")
