@@ -13,19 +13,28 @@ def explain(key: str | None = None, /, *, format: Literal["table", "json", "md"]
         servecast explain engine.max_num_seqs
         servecast explain growth_per_year
         servecast explain tp
+        servecast explain sessions
 
     Parameters
     ----------
     key
-        A key by its path, or by the end of it, or as other programs call it; the sections unless given.
+        A key by its path, or by the end of it, by a part of its name, or as other programs call it, or a kind of
+        section; the sections unless given.
     format
         Table for people, json for programs, md for the page of all keys.
     """
     from simulator.cli.output import print_json, print_table
-    from simulator.scenario.keys import find_keys, keys_page, scenario_keys
+    from simulator.errors import InputError
+    from simulator.scenario.keys import find_keys, keys_page, near_keys, scenario_keys
 
-    keys = scenario_keys()
-    found = find_keys(key, keys) if key else keys
+    keys, near = scenario_keys(), ""
+    try:
+        found = find_keys(key, keys) if key else keys
+    except InputError as error:
+        found = near_keys(key or "", keys)
+        if not found:
+            raise
+        near = f"{error}\n\n"
     if format == "json":
         print_json([vars(each) for each in found])
     elif format == "md":
@@ -34,5 +43,5 @@ def explain(key: str | None = None, /, *, format: Literal["table", "json", "md"]
         print_table([[each.path, each.text] for each in keys if "." not in each.path], ["key", "meaning"])
         print("\nservecast explain KEY says more of one; docs/keys.md has them all")
     else:
-        print("\n\n".join(each.in_words() for each in found))
+        print(near + "\n\n".join(each.in_words() for each in found))
     return 0

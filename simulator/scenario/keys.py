@@ -74,6 +74,8 @@ def scenario_keys() -> tuple[Key, ...]:
 def find_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """The keys that are meant by a path, by its end, or by what other programs call it, with what stands in them.
 
+    A kind of section, as `sessions`, means the section and what stands in that kind of it.
+
     Raises
     ------
     InputError : no key is called so; it names the closest
@@ -82,9 +84,29 @@ def find_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
     found = [key for key in keys if steps == _steps(key.path)] or [key for key in keys if _ends(key, steps)]
     if not found and len(steps) == 1 and steps[0] in CALLED:
         return find_keys(CALLED[steps[0]], keys)
+    if not found and (of_kind := _of_kind(steps, keys)):
+        return of_kind
     if not found:
         raise _unknown(wanted, keys)
     return tuple(key for key in keys if any(_within(key, section) for section in found))
+
+
+def near_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Keys whose names have `wanted` in them, else those that are spelled most like it; none where many would be."""
+    near = _near_names(wanted, keys)
+    return tuple(key for key in keys if key.name in near) if len(near) <= MOST_MEANT else ()
+
+
+def _of_kind(steps: list[str], keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Sections of a kind, and what stands in them; a path that leads to it may come before it."""
+    before, kind = steps[:-1], steps[-1]
+    if not kind:
+        return ()
+    marked = [(key, key.path.partition(f"({kind})")) for key in keys if f"({kind})" in key.path]
+    sections = {path for _, (path, _, _) in marked}
+    ours = {key.path for key in keys if key.path in sections and (not before or _ends(key, before))}
+    inside = {key for key, (path, _, _) in marked if path in ours}
+    return tuple(key for key in keys if key.path in ours or key in inside)
 
 
 def _steps(path: str) -> list[str]:
@@ -125,12 +147,16 @@ def keys_page(keys: tuple[Key, ...]) -> str:
 
 
 def _unknown(wanted: str, keys: tuple[Key, ...]) -> InputError:
+    near = _near_names(wanted, keys)
+    hint = f"close are {', '.join(near[:MOST_MEANT])}" if near else "'servecast explain' lists the sections"
+    return InputError(f"no key of a scenario is called {wanted!r}: {hint}")
+
+
+def _near_names(wanted: str, keys: tuple[Key, ...]) -> list[str]:
     last = _steps(wanted)[-1]
     names = sorted({key.name for key in keys})
     near = [name for name in names if last and last in name]
-    near = near or difflib.get_close_matches(last, names, n=3, cutoff=NEAR)
-    hint = f"close are {', '.join(near[:MOST_MEANT])}" if near else "'servecast explain' lists the sections"
-    return InputError(f"no key of a scenario is called {wanted!r}: {hint}")
+    return near or difflib.get_close_matches(last, names, n=3, cutoff=NEAR)
 
 
 def _within(key: Key, section: Key) -> bool:

@@ -75,6 +75,7 @@ CALLED = {
     "users": "concurrency",
     "horizon_months": "months",
     "demand_growth_per_year": "growth_per_year",
+    "growth_per_month": "growth_per_year",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
 NOT_SIMULATED = dict.fromkeys(

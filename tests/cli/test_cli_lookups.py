@@ -60,8 +60,12 @@ def test_a_key_is_explained_in_words(capsys: Capture) -> None:
     assert [line.split()[0] for line in shown.splitlines()[2:-2]] == [
         one.path for one in scenario_keys() if "." not in one.path
     ]
-    with pytest.raises(InputError, match="close are max_num_seqs"):
-        explain("max_num_seqss")
+    assert explain("watermrk") == 0
+    head, _, near = capsys.readouterr().out.partition("\n\n")
+    assert head == "no key of a scenario is called 'watermrk': close are watermark"
+    assert near.startswith("engine.watermark\n")
+    with pytest.raises(InputError, match="lists the sections"):
+        explain("zzz")
 
 
 def test_what_holds_unless_a_key_is_given(capsys: Capture) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from simulator.errors import InputError
-from simulator.scenario.keys import find_keys, keys_page, scenario_keys
+from simulator.scenario.keys import find_keys, keys_page, near_keys, scenario_keys
 from simulator.scenario.unknown import _sections
 
 KEYS = scenario_keys()
@@ -55,6 +56,41 @@ def test_an_unknown_key_names_the_closest() -> None:
     for odd in ("", ".", "[", "*"):
         with pytest.raises(InputError):
             find_keys(odd, KEYS)
+
+
+def test_every_key_of_the_page_is_found_by_its_last_name_and_by_its_path() -> None:
+    for key in KEYS:
+        assert key in find_keys(key.name, KEYS)
+        assert key in find_keys(key.path, KEYS)
+
+
+def test_a_kind_of_section_is_found_with_what_stands_in_it() -> None:
+    for wanted in ("sessions", "arrivals.sessions"):
+        found = [key.path for key in find_keys(wanted, KEYS)]
+        assert found[0] == "workload.classes[].arrivals"
+        assert "workload.classes[].arrivals(sessions).think_s" in found
+        assert all(path == found[0] or path.startswith(f"{found[0]}(sessions).") for path in found)
+    kinds = {kind for key in KEYS for kind in re.findall(r"\((\w+)\)", key.path)}
+    for kind in kinds:
+        assert find_keys(kind, KEYS)
+    with pytest.raises(InputError):
+        find_keys("engine.sessions", KEYS)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ("spare", {"spares"}),
+        ("outstanding", {"outstanding_per_replica"}),
+        ("max_num_seqss", {"max_num_seqs"}),
+        ("zzz", set()),
+        ("per", set()),
+        ("", set()),
+    ],
+)
+def test_keys_of_nearly_that_name_are_near(wanted: str, names: set[str]) -> None:
+    assert {key.name for key in near_keys(wanted, KEYS)} >= names
+    assert bool(near_keys(wanted, KEYS)) == bool(names)
 
 
 def test_the_page_is_what_the_command_writes() -> None:
