@@ -74,21 +74,24 @@ def scenario_keys() -> tuple[Key, ...]:
 def find_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """The keys that are meant by a path, by its end, or by what other programs call it, with what stands in them.
 
-    A kind of section, as `sessions`, means the section and what stands in that kind of it.
+    Of several with one name, what stands in them is left out but for the one whose path it is. A kind of section, as
+    `sessions`, means the section and what stands in that kind of it.
 
     Raises
     ------
     InputError : no key is called so; it names the closest
     """
     steps = _steps(wanted)
-    found = [key for key in keys if steps == _steps(key.path)] or [key for key in keys if _ends(key, steps)]
+    ending = [key for key in keys if _ends(key, steps)]
+    found = [key for key in keys if steps == _steps(key.path)] or ending
     if not found and len(steps) == 1 and steps[0] in CALLED:
         return find_keys(CALLED[steps[0]], keys)
     if not found and (of_kind := _of_kind(steps, keys)):
         return of_kind
     if not found:
         raise _unknown(wanted, keys)
-    return tuple(key for key in keys if any(_within(key, section) for section in found))
+    alike = ending if len(steps) == 1 else ()
+    return tuple(key for key in keys if key in alike or any(_within(key, section) for section in found))
 
 
 def near_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
