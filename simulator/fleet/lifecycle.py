@@ -296,7 +296,7 @@ class PoolControl:
 
     def drain(self, replica: Replica) -> None:
         replica.enter(LEAVING)
-        if self.plane.drain(replica.number):
+        if not self._has_begun or self.plane.drain(replica.number):
             self.emptied(replica.number)
 
     def emptied(self, number: int) -> None:

@@ -72,7 +72,7 @@ class Server:
 
 
 def past_s(reliability: Reliability, swap_s: float, start_s: float) -> int:
-    """How long before time 0 failures must begin, so that it finds servers as a long use does; 0 where none fail.
+    """How long before time 0 faults must begin, so that it finds servers as a long use does; 0 where there are none.
 
     Whole seconds: what happens then does not depend on how much earlier a fleet's other servers begin.
 
@@ -80,7 +80,12 @@ def past_s(reliability: Reliability, swap_s: float, start_s: float) -> int:
     ----------
     start_s : the longest start of a replica
     """
-    return math.ceil(_REPAIRS_BACK * (reliability.mttr_s + swap_s + start_s)) if reliability.mtbf_s > 0 else 0
+    fails, reclaimed = reliability.mtbf_s > 0, reliability.reclaim_mtbf_s > 0
+    if not fails and not reclaimed:
+        return 0
+    away_s = start_s + (reliability.mttr_s + swap_s if fails else 0.0)
+    lacks = reliability.unavailable_probability if reclaimed else 0.0
+    return math.ceil(_REPAIRS_BACK * (away_s + reliability.retry_s * lacks / (1.0 - lacks)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ class Servers:
 
     Faults are points of a Poisson process of each server in absolute time, each with the length of its repair. So a
     server meets the same ones whatever else the fleet does; those that find nobody on it, or find it down, pass. Time 0
-    finds servers and spares as a long use leaves them: they fail and are repaired for `past_s` before it.
+    finds servers and spares as a long use leaves them: for `past_s` before it they fail and are repaired, and are
+    reclaimed and replaced.
 
     Parameters
     ----------
@@ -129,24 +135,33 @@ class Servers:
         self._waiting: list[Server] = []
         self._servers: list[Server] = []
         alone = 1 - reliability.reclaim_correlation
-        self._reclaim_rate = alone / reliability.reclaim_mtbf_s if reliability.reclaim_mtbf_s > 0 else 0.0
+        taken_rate = 1.0 / reliability.reclaim_mtbf_s if reliability.reclaim_mtbf_s > 0 else 0.0
+        self._reclaim_rate, self._zone_reclaim_rate = alone * taken_rate, (1.0 - alone) * taken_rate
+        self._has_begun = False
 
     def place_first(self, tenants: Sequence[Tenant]) -> None:
-        """Place those who are there at time 0, the largest first; before it, they fail and are repaired."""
+        """Place those who are there at time 0, the largest first; before it, faults befall them."""
         places = first_fit_decreasing([tenant.gpus for tenant in tenants], self._gpus)
         n = max((number + 1 for numbers in places for number in numbers), default=0)
         self._servers = [Server(number) for number in range(n)]
         for tenant, numbers in zip(tenants, places, strict=True):
             self._put(tenant, tuple(self._servers[number] for number in numbers), 0.0)
         for server in self._servers if self._past_s else ():
-            self.env.process(self._earlier_failures(server))
+            if self._reliability.mtbf_s > 0:
+                self.env.process(self._earlier_failures(server))
+            if self._reclaim_rate > 0:
+                luck = self._luck.stream("earlier reclaims", server.number)
+                self.env.process(self._earlier_reclaims(luck, self._reclaim_rate, (server,)))
+        if self._past_s and self._zone_reclaim_rate > 0:
+            luck = self._zone_luck.stream("earlier reclaims")
+            self.env.process(self._earlier_reclaims(luck, self._zone_reclaim_rate, tuple(self._servers)))
 
     def begin(self) -> None:
         """Time 0: from here on servers meet the faults of the run."""
+        self._has_begun = True
         self._meet_faults(self._servers)
-        correlated = self._reliability.reclaim_correlation
-        if self._reliability.reclaim_mtbf_s > 0 and correlated > 0:
-            self.env.process(self._zone_reclaims(correlated / self._reliability.reclaim_mtbf_s))
+        if self._zone_reclaim_rate > 0:
+            self.env.process(self._zone_reclaims(self._zone_reclaim_rate))
 
     def has_room(self, gpus: int) -> bool:
         """Whether a server in use can take one more replica of that size."""
@@ -200,7 +215,8 @@ class Servers:
     def _grow(self, n: int) -> list[Server]:
         new = [Server(number) for number in range(len(self._servers), n)]
         self._servers += new
-        self._meet_faults(new)
+        if self._has_begun:
+            self._meet_faults(new)
         return new
 
     def _meet_faults(self, servers: Sequence[Server]) -> None:
@@ -219,6 +235,17 @@ class Servers:
                 return
             yield self.env.timeout(up_s)
             yield self.fail(server, rng.exponential(self._reliability.mttr_s))
+
+    def _earlier_reclaims(self, rng: Any, rate: float, servers: Sequence[Server]) -> Generator[Any, Any, None]:
+        """Drawn back from time 0, so that those shortly before it are the same however early the past begins."""
+        times_s, at_s = [], -rng.exponential(1 / rate)
+        while at_s > -self._past_s:
+            times_s.append(at_s)
+            at_s -= rng.exponential(1 / rate)
+        for at_s in reversed(times_s):
+            yield self.env.timeout(at_s - self.env.now)
+            for server in servers:
+                self._reclaim(server)
 
     def _failures(self, server: Server) -> Generator[Any, Any, None]:
         rng, at_s = self._luck.stream("failures", server.number), 0.0

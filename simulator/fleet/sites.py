@@ -34,7 +34,7 @@ def sites(pools: Sequence[PoolSpec], seed: int, is_job: bool) -> tuple[simpy.Env
 
     Returns
     -------
-    Their clock, which stands before time 0 where servers fail, and the sites.
+    Their clock, which stands before time 0 where servers fail or are reclaimed, and the sites.
     """
     lucks = pool_lucks(pools)
     groups: dict[tuple[str | int, ...], list[int]] = {}

@@ -175,3 +175,48 @@ def test_a_zone_that_is_down_at_time_0_has_nobody_who_serves() -> None:
     down = pool(outages=Outages(mtbf_s=1e-9, mttr_s=1e9), cold_start=ColdStart(engine_s=3.0))
     usage = run(down, horizon_s=100.0).usage.pools[0]
     assert (usage.outages, usage.zone_down_s, usage.billed_s) == (1, 100.0, 0.0)
+
+
+def serving(found: FleetRun, horizon_s: float, replicas: int) -> NDArray[np.float64]:
+    """Share of the window for which each of so many replicas serves; none is there while its launch waits."""
+    seconds = np.zeros(replicas)
+    for stay in (stay for usage in found.usage.pools for stay in usage.stays if stay.state == "serving"):
+        seconds[stay.replica % replicas] += stay.end_s - stay.start_s
+    return seconds / horizon_s
+
+
+@pytest.mark.parametrize(("lacks", "horizon_s"), few([(0.0, 1.0), (0.5, 1.0), (0.5, 15.0)], (0.5, 1.0)))
+def test_spot_capacity_is_being_replaced_at_time_0_as_often_as_ever(lacks: float, horizon_s: float) -> None:
+    """Each try waits 8 s p/(1-p) for capacity and starts for 20 s, after 90 s: exp(20/90) tries, all but one broken."""
+    faults = Reliability(reclaim_mtbf_s=90.0, unavailable_probability=lacks, retry_s=8.0)
+    spec = pool(replicas=400, reliability=faults, cold_start=ColdStart(5.0, 5.0, 5.0, 5.0))
+    found = run(spec, horizon_s=horizon_s)
+    tries = np.exp(20 / 90)
+    away_s = tries * 8.0 * lacks / (1 - lacks) + 90.0 * (tries - 1)
+    assert is_share(serving(found, horizon_s, 400), 90.0 / (90.0 + away_s))
+    reclaimed = 400 * horizon_s / 90.0
+    assert found.usage.pools[0].reclaims <= reclaimed + 5 * np.sqrt(reclaimed), "none from before"
+
+
+def test_a_zone_that_was_reclaimed_as_one_comes_back_as_one() -> None:
+    """All or none serve at first; of 300 zones the share of the one replica that is reclaimed by itself."""
+    faults = Reliability(reclaim_mtbf_s=90.0, reclaim_correlation=1.0)
+    one = pool(replicas=2, reliability=faults, cold_start=ColdStart(engine_s=20.0))
+    found = run(*(replace(one, name=f"p{k}", site=f"site{k}") for k in range(300)), horizon_s=1e-3)
+    states = [{stay.state for stay in usage.stays} for usage in found.usage.pools]
+    assert all(len(each) == 1 for each in states)
+    away_s = 90.0 * (np.exp(20 / 90) - 1)
+    assert is_share(np.array([each == {"starting"} for each in states], float), away_s / (90.0 + away_s))
+
+
+def test_a_bigger_spot_fleet_meets_the_same_reclaims_before_time_0() -> None:
+    faults = Reliability(reclaim_mtbf_s=90.0)
+    spec = pool(replicas=40, reliability=faults, cold_start=ColdStart(engine_s=20.0))
+
+    def starting(found: FleetRun) -> list[Stay]:
+        mine = [stay for stay in found.usage.pools[0].stays if stay.start_s == 0.0 and stay.replica < 40]
+        return [stay for stay in mine if stay.state == "starting"]
+
+    small, big = run(spec, horizon_s=5.0), run(replace(spec, replicas=60), horizon_s=5.0)
+    assert starting(small)
+    assert starting(small) == starting(big)
