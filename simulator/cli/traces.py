@@ -47,7 +47,8 @@ def traces(
     column
         Ours=theirs, as arrival_s=startTime, for a table of one's own; may be given several times.
     time_unit
-        Unit of the times; told by the format unless given.
+        Unit of times that are numbers. Unless given: that of a clock since 1970 by its size, ms where Mooncake's are
+        all whole, else s.
     hash_block_tokens
         Tokens that one hash stands for; told by the prompts' lengths unless given.
     leave_out_failures

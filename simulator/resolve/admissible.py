@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simulator.engine.modes.tables.room import longest_request
 from simulator.errors import InputError, Problem
 from simulator.resolve.demand import workload_spec
+from simulator.resolve.trace_units import wrong_unit
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec
 from simulator.workload.description import read_description
@@ -78,6 +79,9 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
         too_many = _too_many(loaded, k, spec)
         if too_many:
             yield too_many
+            continue
+        if doubt := wrong_unit(spec, loaded.scenario.run.horizon_s):
+            yield _at(loaded, f"{path}.arrivals.time_unit", doubt, None)
             continue
         allowed = [target for target in _beginnings(fleet) if _may(fleet, known.allowed, target)]
         if not allowed:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from simulator.errors import MOST_MEANT, InputError
@@ -90,7 +91,7 @@ def find_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
         return of_kind
     if not found:
         raise _unknown(wanted, keys)
-    alike = ending if len(steps) == 1 else ()
+    alike = set(ending if len(steps) == 1 else ())
     return tuple(key for key in keys if key in alike or any(_within(key, section) for section in found))
 
 
@@ -100,7 +101,7 @@ def near_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
     return tuple(key for key in keys if key.name in near) if len(near) <= MOST_MEANT else ()
 
 
-def _of_kind(steps: list[str], keys: tuple[Key, ...]) -> tuple[Key, ...]:
+def _of_kind(steps: tuple[str, ...], keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """Sections of a kind, and what stands in them; a path that leads to it may come before it."""
     before, kind = steps[:-1], steps[-1]
     if not kind:
@@ -112,15 +113,16 @@ def _of_kind(steps: list[str], keys: tuple[Key, ...]) -> tuple[Key, ...]:
     return tuple(key for key in keys if key.path in ours or key in inside)
 
 
-def _steps(path: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _steps(path: str) -> tuple[str, ...]:
     """Steps of a path without the marks for entries and kinds."""
-    return [re.split(r"[(\[]", step)[0] for step in path.lower().split(".")]
+    return tuple(re.split(r"[(\[]", step)[0] for step in path.lower().split("."))
 
 
-def _ends(key: Key, wanted: list[str]) -> bool:
+def _ends(key: Key, wanted: tuple[str, ...]) -> bool:
     """Whether the steps are the end of a key's path, with or without names of the user's."""
     full = _steps(key.path)
-    for steps in (full, [step for step in full if step != "*"]):
+    for steps in (full, tuple(step for step in full if step != "*")):
         end = steps[-len(wanted) :]
         if len(end) == len(wanted) and all(mine in ("*", theirs) for mine, theirs in zip(end, wanted, strict=True)):
             return True

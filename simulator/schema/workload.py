@@ -152,7 +152,8 @@ class Trace(Settings):
     `acceptance` is of a request's drafts: the probability of each, given that all before it in the step were accepted;
     where it is empty, and without it, the engine's holds."""
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
-    """Unit of the times; seconds, or dates where they are some, unless given (Mooncake: ms where all are whole)."""
+    """Unit of times that are numbers. Unless given: that of a clock since 1970 by its size, ms where Mooncake's are all
+    whole, else s."""
     hash_block_tokens: AtLeastOne | None = None
     """Prompt tokens that one entry of `hash_ids` stands for; what fits the prompts' lengths unless given."""
     leave_out_failures: Switch = False
