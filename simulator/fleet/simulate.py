@@ -22,6 +22,7 @@ from simulator.fleet.schedule import keep_schedule
 from simulator.fleet.servers import Luck
 from simulator.fleet.sites import server_usage, sites
 from simulator.fleet.state import WORK_THROWN_INPUT
+from simulator.rng import stream_seed
 from simulator.study.caches import CacheResets
 from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
@@ -83,19 +84,20 @@ def _at_start(spec: FleetSpec) -> FleetSpec:
 
 class _Simulation:
     def __init__(
-        self, spec: FleetSpec, source: RequestSource, seed: int, sink: Sink, horizon_s: float, is_job: bool
+        self, spec: FleetSpec, source: RequestSource, seed: int, part: int, sink: Sink, horizon_s: float, is_job: bool
     ) -> None:
         self.spec = spec
         places = tuple(_places(pool) for pool in spec.pools)
         self.horizon_s = horizon_s
         self.plane = DataPlane(spec, source, places, seed, sink)
         self.controls: list[PoolControl] = []
-        self.env, self.sites = sites(spec.pools, seed, is_job)
+        faults = stream_seed(seed, "part", part) if part else seed
+        self.env, self.sites = sites(spec.pools, faults, is_job)
         servers = {k: site.servers for site in self.sites for k in site.pools}
         lucks = pool_lucks(spec.pools)
         first = 0
         for k, (pool, n) in enumerate(zip(spec.pools, places, strict=True)):
-            luck = Luck(seed, ("pool", *lucks[k]))
+            luck = Luck(faults, ("pool", *lucks[k]))
             control = PoolControl(self.env, self.plane, pool, first, n, servers[k], luck)
             self.controls.append(control)
             control.stand_by()
@@ -110,7 +112,7 @@ class _Simulation:
         self.zones: list[OutageClock] = []
         for k, (pool, control) in enumerate(zip(spec.pools, self.controls, strict=True)):
             control.begin(cold=is_job and not pool.owned)
-            zone = Luck(seed, ("outages", pool.zone or pool.site))
+            zone = Luck(faults, ("outages", pool.zone or pool.site))
             self.zones.append(OutageClock(self.env, pool.outages, zone, control.zone_down, control.zone_up))
             for failure in pool.reliability.known:
                 self.env.process(control.fail_one(*failure))
@@ -124,7 +126,7 @@ class _Simulation:
             OutageClock(
                 self.env,
                 provider.outages,
-                Luck(seed, ("outages", "provider", provider.luck or k)),
+                Luck(faults, ("outages", "provider", provider.luck or k)),
                 partial(self._provider_down, k),
                 partial(self.plane.provider_up, k),
             )
@@ -280,6 +282,7 @@ def simulate_fleet(
     flush_s: float | None = None,
     progress: Progress | None = None,
     job_s: float | None = None,
+    part: int = 0,
 ) -> FleetRun:
     """Serve `source` on `spec` for `horizon_s` seconds, then let what is in flight end for at most `drain_s` more.
 
@@ -297,6 +300,8 @@ def simulate_fleet(
     job_s : where all that is served is a job: the time of its last arrival. Rented pools then begin with a cold start,
         the job is handed over when all of them are up and is as old as they are, and the last answer is the horizon,
         however late it is, up to `JOB_HORIZONS` of them; a horizon that ends before the hand-over counts from there
+    part : of a month, told apart by number: other servers are down at its time 0, and other faults befall them, while
+        requests keep their luck
     """
     spec, targets = canonical(_at_start(spec))
     order = Order(targets, tuple(_places(pool) for pool in spec.pools))
@@ -317,7 +322,7 @@ def simulate_fleet(
         simulation.last_s = max(simulation.last_s, float(records["finish_s"].max(initial=0.0)))
         sink(order.records(records))
 
-    simulation = _Simulation(spec, source, seed, ended, horizon_s, job_s is not None)
+    simulation = _Simulation(spec, source, seed, part, ended, horizon_s, job_s is not None)
     env, plane = simulation.env, simulation.plane
     plane.count_calls_from(warmup_s)
     env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))

@@ -82,6 +82,7 @@ def _windows(loaded: LoadedScenario) -> tuple[Period, ...]:
                 len(members) / count * HOURS_PER_MONTH,
                 when=when,
                 window_s=(number * window_s, (number + 1) * window_s),
+                part=number,
             )
         )
     return tuple(found)
@@ -95,6 +96,7 @@ def _period(settings: PeriodSettings, scenario: Scenario, clock: Clock) -> Perio
         tuple(settings.load_by_class.get(name, settings.load) for name in names),
         _period_when(scenario, settings, clock),
         calendar_months(settings),
+        part=[one.name for one in scenario.study.periods].index(settings.name),
     )
 
 

@@ -26,7 +26,7 @@ def demand_at(demand: Demand, load: Load) -> Demand:
         found = replace(found, workload=at_clock(found.workload, load.when.clock_s), _drawn={})
     if load.when is not None and load.when != demand.when:
         found = replace(found, when=load.when)
-    return found
+    return replace(found, part=load.part) if load.part != demand.part else found
 
 
 @dataclass(frozen=True)

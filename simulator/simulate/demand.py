@@ -40,6 +40,7 @@ class Demand:
     sample_s : seconds between samples of the fleet; None for the usual number of samples
     start_s : second of the workload that is second 0 here
     when : second 0 is
+    part : of a month that it is; each meets faults of its own
     jobs_per_month : where it is one finite job and nothing else: how often it is done in a month; 0 where it is not
     """
 
@@ -54,6 +55,7 @@ class Demand:
     start_s: float = 0.0
     when: When = MONDAY
     jobs_per_month: float = 0.0
+    part: int = 0
     _drawn: dict[int, RequestSource] = field(default_factory=dict, repr=False, compare=False)
 
     @property

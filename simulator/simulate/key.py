@@ -82,6 +82,7 @@ def demand_parts(demand: Demand) -> tuple[object, ...]:
         demand.sample_s,
         demand.start_s,
         demand.when,
+        demand.part,
     )
 
 

@@ -138,6 +138,7 @@ def simulate_one(
         flush_s=demand.horizon_s / FLUSHES,
         progress=progress,
         job_s=demand.last_job_s,
+        part=demand.part,
     )
     run = replace(run, usage=replace(run.usage, when=demand.when))
     if demand.last_job_s is not None:

@@ -67,11 +67,13 @@ class Load:
     ----------
     window_s : seconds of the workload, from and to; None for all of it
     when : it is served; None for the run's own time
+    part : of the month that it is: each meets faults of its own
     """
 
     level: Level
     window_s: tuple[float, float] | None = None
     when: When | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Period:
     when : it is simulated; None for the run's own time
     months : of the calendar, 1 to 12, that have it; empty for all
     window_s : seconds of the workload that it is; None for all of it
+    part : its number among the periods, or windows, from 0 on
     """
 
     name: str
@@ -93,11 +96,12 @@ class Period:
     when: When | None = None
     months: tuple[int, ...] = ()
     window_s: tuple[float, float] | None = None
+    part: int = 0
 
     def at(self, level: Level) -> Load:
         """Load of the period in a month of that level."""
         factors = tuple(a * b for a, b in zip(level, self.load, strict=True)) if self.load else level
-        return Load(factors, self.window_s, self.when)
+        return Load(factors, self.window_s, self.when, self.part)
 
 
 WHOLE_MONTH = Period("month", HOURS_PER_MONTH)

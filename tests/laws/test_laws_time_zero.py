@@ -23,7 +23,7 @@ from simulator.study.usage import Stay
 FAULTS = Reliability(mtbf_s=90.0, mttr_s=10.0)
 
 
-def run(*pools: PoolSpec, horizon_s: float, seed: int = 3) -> FleetRun:
+def run(*pools: PoolSpec, horizon_s: float, seed: int = 3, part: int = 0) -> FleetRun:
     spec = fleet(pools, classes=classes(len(pools)))
     found = simulate_fleet(
         spec,
@@ -34,6 +34,7 @@ def run(*pools: PoolSpec, horizon_s: float, seed: int = 3) -> FleetRun:
         seed=seed,
         sink=lambda records: None,
         sample_s=horizon_s,
+        part=part,
     )
     check_stays(found.usage, spec)
     return found
@@ -220,3 +221,17 @@ def test_a_bigger_spot_fleet_meets_the_same_reclaims_before_time_0() -> None:
     small, big = run(spec, horizon_s=5.0), run(replace(spec, replicas=60), horizon_s=5.0)
     assert starting(small)
     assert starting(small) == starting(big)
+
+
+def test_each_part_of_a_month_meets_faults_of_its_own_and_a_bigger_fleet_the_same() -> None:
+    """Servers down at time 0 are as many in 60 parts on average, but not the same; 20 more servers change none."""
+    spec = pool(replicas=20, owned=True, reliability=FAULTS)
+
+    def down(replicas: int, part: int) -> frozenset[int]:
+        stays = run(replace(spec, replicas=replicas), horizon_s=0.01, part=part).usage.pools[0].stays
+        return frozenset(stay.server for stay in stays if stay.state == "down" and stay.server < 20)
+
+    found = [down(20, part) for part in range(60)]
+    assert len(set(found)) > 20
+    assert is_share(np.array([len(each) / 20 for each in found]), 0.1)
+    assert [down(40, part) for part in range(5)] == found[:5]

@@ -63,6 +63,20 @@ run: {horizon_s: 400, warmup_s: 100, replications: 1, seed: 5, keep_requests: fa
 """
 
 
+def test_a_period_is_the_same_part_in_every_month_whatever_its_load_and_the_study_s_length(tmp_path: Path) -> None:
+    """By its place in the scenario, though the busiest comes first and a short study reaches the second alone."""
+    periods = (
+        "first_month: 2027-04, growth_per_year: 0.5, "
+        "periods: [{name: q1, quarters: [1]}, {name: rest, quarters: [2, 3, 4]}, "
+        "{name: peak, hours_per_month: 80, load: 6}]"
+    )
+    for months in (2, 12):
+        loads = loads_of(written(tmp_path, second_binds(f"months: {months}, {periods}", 30)))
+        for level in ((1.0,), (1.4,)):
+            parts = {one.period.name: one.demand.part for one in loads.periods(level)}
+            assert parts == {"rest": 1, "peak": 2} | ({"q1": 0} if months == 12 else {})
+
+
 def test_the_period_that_binds_is_sized_and_shown_and_all_are_paid(tmp_path: Path) -> None:
     periods = "periods: [{name: ordinary}, {name: peak, hours_per_month: 80, load: 6.0}]"
     result = simulate(written(tmp_path, second_binds(f"months: 12, {periods}", 30)), tmp_path)
