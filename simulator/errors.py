@@ -30,6 +30,7 @@ class Problem:
     file, line, column : the place, 1-based; None where the input has none (an option, an API call)
     path : dotted path of the value, as `workload.classes[0].arrivals.rate_rps`
     got : the offending value as the user wrote it
+    is_last : the input was looked through no further than this one, so that there may be others behind it
     """
 
     message: str
@@ -38,6 +39,7 @@ class Problem:
     column: int | None = None
     path: str | None = None
     got: str | None = None
+    is_last: bool = False
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)

@@ -19,7 +19,8 @@ def in_words(error: ServecastError) -> str:
         return _plain(str(error), MOST_MESSAGE * MOST_PROBLEMS)
     lines = [str(told(problem)) for problem in error.problems[:MOST_PROBLEMS]]
     more = len(error.problems) - MOST_PROBLEMS
-    return "\n".join([*lines, *([f"and {more:,} more"] if more > 0 else [])])
+    least = "at least " if any(problem.is_last for problem in error.problems) else ""
+    return "\n".join([*lines, *([f"and {least}{more:,} more"] if more > 0 else [])])
 
 
 def of_system(error: OSError) -> str:

@@ -15,7 +15,7 @@ from simulator.study.fleet import FleetSpec
 from simulator.units import SECONDS_PER_DAY
 from simulator.workload.arrivals import schedule_rate
 from simulator.workload.replay import trace_rows, trace_span
-from simulator.workload.spec import DAYS_PER_WEEK, Schedule, Trace, WorkloadSpec
+from simulator.workload.spec import DAYS_PER_WEEK, Profile, Schedule, Trace, WorkloadSpec
 
 Kind = Literal["load", "size", "trust", "basis"]
 """`load`: more was offered than is served, so the figures depend on the length of the run. `size`: how the
@@ -127,3 +127,13 @@ def unsent_turns(metrics: Mapping[str, Any]) -> list[str]:
     """A warning where sessions broke before their last turn."""
     count = metrics["unsent_turns"]
     return [f"{count} later turns of broken sessions were never sent; they count as not served"] if count else []
+
+
+def replaced_lengths(workload: WorkloadSpec) -> list[str]:
+    """A note on each class whose own lengths stand instead of those of its trace or profile."""
+    found = []
+    for cls in workload.classes:
+        if isinstance(cls.arrivals, Trace | Profile) and not (cls.isl is None and cls.osl is None):
+            source = "trace" if isinstance(cls.arrivals, Trace) else "profile"
+            found.append(f"the lengths of {cls.name} are those of the class: they replace those of its {source}")
+    return found

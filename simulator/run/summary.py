@@ -33,6 +33,7 @@ from simulator.run.remarks import (
     beyond_the_trace,
     part_of_the_week,
     remarks,
+    replaced_lengths,
     unsent_turns,
     waited_for_windows,
 )
@@ -252,8 +253,9 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
     study = loaded.scenario.study
     whole_month = not (study.periods or study.cut)
     found = beyond_the_clock(planned.settings, loaded.scenario.run.horizon_s) if whole_month else []
+    workload = workload_spec(loaded.scenario, loaded.path.parent)
+    found += replaced_lengths(workload)
     if whole_month:
-        workload = workload_spec(loaded.scenario, loaded.path.parent)
         found += part_of_the_week(workload, loaded.scenario.run)
         found += beyond_the_trace(workload, loaded.scenario.run.horizon_s)
     found += other_hours(loaded.scenario, planned.settings)

@@ -311,7 +311,7 @@ class RequestClass(Settings):
     arrivals: Arrivals
     """When requests come."""
     lengths: Lengths | None = None
-    """Needed unless the arrivals come with lengths (profile, trace)."""
+    """Needed unless the arrivals come with lengths (profile, trace), which it replaces."""
     prefixes: Prefixes | None = None
     """Beginnings that prompts share; instead of those of a profile or trace."""
     priority: Integer = 0

@@ -91,7 +91,8 @@ def problems_at(table: Table, raw: pd.Series, bad: NDArray[np.bool_], message: s
 
 
 def raise_problems(problems: list[Problem]) -> None:
-    """Raise the first `MAX_PROBLEMS` problems in order of line, if there are any."""
+    """Raise the first `MAX_PROBLEMS` problems in order of line, if there are any; so many are seldom all of them."""
     if problems:
-        ordered = sorted(problems, key=lambda problem: problem.line or 0)
-        raise InputError(*ordered[:MAX_PROBLEMS])
+        ordered = sorted(problems, key=lambda problem: problem.line or 0)[:MAX_PROBLEMS]
+        ordered[-1] = replace(ordered[-1], is_last=len(ordered) == MAX_PROBLEMS)
+        raise InputError(*ordered)

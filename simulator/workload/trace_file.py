@@ -188,7 +188,8 @@ def _recognise(table: Table) -> str:
             return kind
     listed = "; ".join(f"{kind}: {', '.join(needed)}" for kind, needed in FORMAT_COLUMNS.items())
     found = ", ".join(map(str, table.frame.columns))
-    text = f"columns match no trace format ({listed}); say which is which by columns: {{arrival_s: …, input_tokens: …}}"
+    named = "columns: {arrival_s: …} (--column arrival_s=…)"
+    text = f"columns match no trace format ({listed}); say which is which by {named}"
     raise InputError(Problem(text, file=str(table.file), line=1, got=found))
 
 

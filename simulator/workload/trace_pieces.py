@@ -312,7 +312,10 @@ class Rows:
         """Rows whose times count from elsewhere, or in another unit, than those of the first row."""
         limits = np.array([self._long] if self.reading.time_unit else [self._long, *(most for most, _ in _EPOCH_UNITS)])
         clock = np.searchsorted(limits, np.nan_to_num(values), side="right")
-        text = f"{column} is of another unit or clock than in the first row: give all rows one, and say its time_unit"
+        text = (
+            f"{column} is of another unit or clock than in the first row: give all rows one, and say its time_unit "
+            "(--time-unit)"
+        )
         return self._unlike_the_first(table, column, clock, np.isfinite(values), text)
 
     def _of_another_zone(self, table: Table, column: str, dated: NDArray[np.bool_]) -> list[Problem]:

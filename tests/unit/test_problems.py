@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from simulator.cli.problems import in_words, of_system, told
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.schema.checked import checked
+from simulator.workload.trace_file import load_trace
 
 
 class Shape(BaseModel):
@@ -61,3 +63,19 @@ def test_what_the_system_refuses_is_told_with_its_files() -> None:
     assert of_system(OSError(errno.EDQUOT, "Quota", "a.txt")) == "a.txt: the disk is full"
     assert of_system(OSError(errno.EACCES, "Permission denied", "a", None, "b")) == "a and b: Permission denied"
     assert of_system(OSError("no number")) == "no number"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "last"), [(10, None), (15, "and 5 more"), (20, "and at least 10 more"), (500, "and at least 10 more")]
+)
+def test_rows_behind_those_that_were_looked_at_are_not_counted(wrong: int, last: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens\n" + "".join(f"{k},10,no\n" for k in range(wrong)))
+    with pytest.raises(InputError) as refused:
+        load_trace(file)
+    lines = in_words(refused.value).split("\n")
+    assert len(lines) == min(wrong, 10) + (last is not None)
+    assert last is None or lines[-1] == last
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="--column arrival_s="):
+        load_trace(file)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from simulator.run.remarks import beyond_the_trace
-from simulator.workload.spec import ClassWorkload, Trace, WorkloadSpec
+from simulator.run.remarks import beyond_the_trace, replaced_lengths
+from simulator.workload.spec import ClassWorkload, Constant, Poisson, Trace, WorkloadSpec
 
 
 def spec(tmp_path: Path) -> WorkloadSpec:
@@ -36,3 +36,14 @@ def test_rows_after_the_simulated_time_are_counted(tmp_path: Path) -> None:
 def test_a_trace_that_fits_or_loops_needs_no_word(tmp_path: Path) -> None:
     assert beyond_the_trace(spec(tmp_path), 60.0) == []
     assert beyond_the_trace(changed(spec(tmp_path), loop=True), 600.0) == []
+
+
+def test_lengths_that_replace_those_of_a_trace_are_told() -> None:
+    trace, own = Trace("log.csv"), Constant(9)
+    classes = (
+        ClassWorkload("own", trace, own, own),
+        ClassWorkload("recorded", trace),
+        ClassWorkload("drawn", Poisson(1.0), own, own),
+    )
+    (text,) = replaced_lengths(WorkloadSpec(classes))
+    assert text == "the lengths of own are those of the class: they replace those of its trace"
