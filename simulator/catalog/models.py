@@ -63,13 +63,15 @@ def _architecture(name: str) -> Architecture:
 
 @lru_cache
 def _names() -> dict[str, str]:
-    """Every way to call a model, in lower case: name, alias, Hugging Face id with and without its owner, each with and
-    without `-instruct`."""
+    """Every way to call a model, in lower case: name, alias, Hugging Face id with and without its owner, and with
+    `-instruct` where it does not say so."""
     names: dict[str, str] = {}
     for name, entry in models().items():
         for alias in (name, *entry.aliases, entry.hf_id.lower()):
             for known in (alias, alias.rsplit("/", 1)[-1]):
-                names[known] = names[f"{known}-instruct"] = name
+                names[known] = name
+                if "instruct" not in known:
+                    names[f"{known}-instruct"] = name
     return names
 
 

@@ -52,7 +52,7 @@ def layout(
     ------
     InputError : a format that is not in the catalog
     """
-    dtype = aliases().get(dtype, dtype)
+    asked, dtype = dtype, aliases().get(dtype, dtype)
     if dtype not in precisions():
         raise InputError(unknown_name("dtype", dtype, [*precisions(), *aliases()]))
     kv_name = "bf16" if kv_dtype == "auto" else aliases().get(kv_dtype, kv_dtype)
@@ -60,7 +60,10 @@ def layout(
         raise InputError(unknown_name("kv_dtype", kv_dtype, ["auto", *kv_formats()]))
     weights = precisions()[dtype]
     return Layout(
-        weights=Precision(dtype, weights.weight_bytes.value, weights.compute, weights.experts_only),
+        weights=Precision(
+            *(dtype, weights.weight_bytes.value, weights.compute, weights.experts_only),
+            alias="" if asked == dtype else asked,
+        ),
         kv_value_bytes=kv_formats()[kv_name].value,
         split=Split(tp, pp, dp, expert_parallel, redundant_experts),
     )

@@ -112,7 +112,7 @@ def _admission_lag_s(
 
 def origin(arch: Architecture, hardware: Hardware, layout: Layout, overheads: EngineOverheads) -> str:
     """One line for the reader: what the step time rests on."""
-    split = f"{arch.name} in {layout.weights.name} on {layout.gpus} x {hardware.device.name}"
+    split = f"{arch.name} in {layout.weights.words} on {layout.gpus} x {hardware.device.name}"
     kernels = f"kernels of {hardware.transferred_from}, scaled by peaks" if hardware.transferred_from else "kernels"
     return f"{kernels}: {split}, {hardware.source}; engine overheads of {overheads.version}"
 

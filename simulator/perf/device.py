@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from simulator.errors import InputError, Problem
@@ -46,6 +46,7 @@ class Precision:
     compute : key into `Device.peak_flops`; weight-only formats compute in bf16
     experts_only : only the experts are quantised (MXFP4 of gpt-oss), the rest stays at 2 bytes
     experts_as : format whose kernel computes the experts, as Marlin's does any weight-only one; empty for their own
+    alias : by which it was asked for, as awq for int4; empty where that is its name
     """
 
     name: str
@@ -53,6 +54,12 @@ class Precision:
     compute: str
     experts_only: bool = False
     experts_as: str = ""
+    alias: str = field(default="", compare=False)
+
+    @property
+    def words(self) -> str:
+        """What it is called where a person reads it."""
+        return self.alias or self.name
 
     @property
     def experts_kernel(self) -> str:
@@ -259,10 +266,15 @@ def check_layout(arch: Architecture, device: Device, layout: Layout) -> None:
     if layout.weights.compute not in device.peak_flops:
         raise InputError(
             Problem(
-                f"{device.name} does not compute in {layout.weights.compute}; use {', '.join(device.precisions)}",
-                got=layout.weights.name,
+                f"{device.name} does not compute in {_computed(layout.weights)}; use {', '.join(device.precisions)}",
+                got=layout.weights.words,
             )
         )
+
+
+def _computed(weights: Precision) -> str:
+    """The precision of the products, as it was asked for where that is a name of the same."""
+    return weights.words if weights.name == weights.compute else weights.compute
 
 
 def link_bytes_per_s(device: Device, group: int) -> float:

@@ -75,7 +75,7 @@ def roofline_step_time(
         prefill_attn_s=prefill_attention_s(arch, device, layout, coefficients) * stages,
         decode_attn_s=decode_attention_s(arch, device, layout, coefficients) * stages,
         calibrated=False,
-        origin=f"roofline: {arch.name} in {layout.weights.name} on {layout.gpus} x {device.name}",
+        origin=f"roofline: {arch.name} in {layout.weights.words} on {layout.gpus} x {device.name}",
         stages=stages,
     )
     if drafting is None or drafting.draft is None:

@@ -206,8 +206,9 @@ def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _provenance(manifest: Mapping[str, Any]) -> list[str]:
+    count = manifest["replications"]
     return [
-        f"servecast {manifest['servecast']}, seed {manifest['seed']}, {manifest['replications']} replications",
+        f"servecast {manifest['servecast']}, seed {manifest['seed']}, {count} replication{'s' if count > 1 else ''}",
         f"scenario {manifest['scenario']}, SHA-256 {manifest['scenario_sha256']}",
         *(f"{file}: SHA-256 {entry['sha256']}" for file, entry in sorted(manifest["files"].items())),
     ]

@@ -44,6 +44,7 @@ UNITS = {
     "tokens": "tokens",
 }
 """What numbers count, by the last word of their key."""
+_UNQUOTED = " without quotes"
 MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
 
 
@@ -126,6 +127,8 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         return path, "must be a mapping of keys to values", None if isinstance(value, list) else value
     if kind == "too_short":
         return path, f"must have at least {error['ctx']['min_length']}, has {error['ctx']['actual_length']}", None
+    if kind == "literal_error" and loc[-1] == AUTO_MARK and _is_quoted(value):
+        return path, f"{NOT_A_NUMBER}{_UNQUOTED}, or auto", value
     if kind in ("literal_error", "union_tag_invalid"):
         expected = error["ctx"].get("expected") or error["ctx"].get("expected_tags")
         choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
@@ -146,10 +149,18 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         .replace("a valid tuple", "a list")
         .replace("a valid boolean", "true or false")
     )
-    unit = UNITS.get(str(loc[-1]).rpartition("_")[2])
-    if unit is not None and message == NOT_A_NUMBER:
-        message += f", in {unit}"
+    if message == NOT_A_NUMBER:
+        unit = UNITS.get(str(loc[-1]).rpartition("_")[2])
+        message += f"{_UNQUOTED if _is_quoted(value) else ''}{f', in {unit}' if unit is not None else ''}"
     return path, message, value if not isinstance(value, dict | list) else None
+
+
+def _is_quoted(value: Any) -> bool:
+    """Whether a number is written as text."""
+    try:
+        return isinstance(value, str) and float(value) is not None
+    except ValueError:
+        return False
 
 
 def _walk(data: Any, loc: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str, Any, list[type[BaseModel]]]:

@@ -62,6 +62,8 @@ def test_a_model_has_several_names(alias: str, name: str) -> None:
 def test_an_unknown_model_is_met_with_the_closest() -> None:
     with pytest.raises(InputError, match=r"did you mean 'llama-3\.1-8b"):
         model("llama-3.1-8bb")
+    with pytest.raises(InputError, match=r"did you mean 'qwen2\.5-72b-instruct'\?$"):
+        model("qwen2.5-72b-instruct-")
 
 
 def test_a_dense_mlp_beside_experts_is_counted() -> None:

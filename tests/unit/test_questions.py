@@ -122,7 +122,7 @@ def test_users_ask_in_busy_hours() -> None:
         ({"isl": 200_000}, "takes 131072"),
         ({"model": "llama-3.1-405b", "gpu": "l4"}, "does not fit 8 l4"),
         ({"model": "qwen2.5-72b", "owned_gpus": 1, "quantization": "none"}, "a replica of qwen2.5-72b takes"),
-        ({"quantization": "nvfp4"}, "h100-sxm does not compute in fp4"),
+        ({"quantization": "nvfp4"}, "h100-sxm does not compute in nvfp4; use bf16"),
         ({"site": "nowhere"}, "nowhere"),
         ({"offer": "nobody/x"}, "nobody/x"),
         ({"growth_per_month": -1.0}, "growth_per_month"),

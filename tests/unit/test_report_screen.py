@@ -41,7 +41,9 @@ def test_headline_and_table_say_of_which_periods_they_are(tmp_path: Path) -> Non
     note = "SLO met and costs are of all 2 periods; other figures are those of busy."
     screen = " ".join(first_screen(summary, summary["verdict"]).split())
     assert note in screen
-    assert note in memo(read_bundle(study.bundle))
+    text = memo(read_bundle(study.bundle))
+    assert note in text
+    assert "seed 3, 1 replication\n" in text
     unsent = found["metrics"]["unsent_turns"]
     assert unsent > 0
     assert f"all: {unsent} later turns of broken sessions were never sent; they count as not served" in screen
