@@ -32,10 +32,19 @@ def _refill(provider: Any, now: float) -> None:
 
 
 @kernel
-def provider_wait(provider: Any, tokens: int, now: float) -> float:
-    """Seconds until the rate limits let a request of `tokens` tokens through (two token buckets of one minute)."""
+def _tier(fleet: Fleet, provider: Any, slot: Any) -> Any:
+    """How the provider serves the request's class."""
+    return fleet.calls[provider.first_call + slot.class_id * provider.n_bands]
+
+
+@kernel
+def provider_wait(fleet: Fleet, provider: Any, slot: Any, now: float) -> float:
+    """Seconds until the rate limits let a request through (two token buckets of one minute); none hold for batches."""
     _refill(provider, now)
     wait = 0.0
+    if _tier(fleet, provider, slot).batch_window_s > 0.0:
+        return wait
+    tokens = slot.isl + slot.full_osl
     if provider.request_rate > 0.0:
         wait = max(wait, (1.0 - provider.request_level) / provider.request_rate)
     if provider.token_rate > 0.0:
@@ -65,13 +74,14 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
     """
     slot = engines.slots[index]
     provider = fleet.providers[k]
-    wait = provider_wait(provider, slot.isl + slot.osl, now)
-    provider.request_level -= 1.0
-    provider.token_level -= slot.isl + slot.osl
-    tier = fleet.calls[provider.first_call + slot.class_id * provider.n_bands]
+    wait = provider_wait(fleet, provider, slot, now)
+    tier = _tier(fleet, provider, slot)
     slot.state = PROVIDER
     slot.scheduled_s = now + wait
     batch = tier.batch_window_s > 0.0
+    if not batch:
+        provider.request_level -= 1.0
+        provider.token_level -= slot.isl + slot.osl
     fails = not batch and draw(fleet, slot, provider.luck, _ERROR) < provider.error_probability
     slot.cached_tokens = 0 if fails else remembered_tokens(fleet, engines, index, k, slot.scheduled_s)
     ttft = _lognormal(fleet, slot, provider.luck, provider.ttft_median_s, provider.ttft_sigma, _TTFT)

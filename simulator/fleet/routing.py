@@ -88,9 +88,7 @@ def is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
 def provider_is_open(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
     """Whether a token API is up and its rate limits hold the request back no longer than `max_wait_s`."""
     provider = fleet.providers[target - len(engines.pools)]
-    return not is_down(fleet, engines, target) and (
-        provider_wait(provider, slot.isl + slot.full_osl, now) <= provider.max_wait_s
-    )
+    return not is_down(fleet, engines, target) and (provider_wait(fleet, provider, slot, now) <= provider.max_wait_s)
 
 
 @kernel

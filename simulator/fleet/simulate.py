@@ -219,7 +219,7 @@ class _Simulation:
         while self.env.now < until_s and (self.env.now <= last_arrival_s or self.plane.in_flight()):
             self.run_until(min(self.env.now + look_s, until_s), progress)
         self.plane.drain_records()
-        return until_s if self.plane.in_flight() or not self.last_s else min(self.last_s, until_s)
+        return until_s if self.plane.in_flight() or not self.last_s else self.last_s
 
     def usage(self, begun: Counts, end_s: float) -> Usage:
         """The ledger from then to `end_s`, after which nothing was served."""
@@ -299,7 +299,8 @@ def simulate_fleet(
     progress : called with the simulated time
     job_s : where all that is served is a job: the time of its last arrival. Rented pools then begin with a cold start,
         the job is handed over when all of them are up and is as old as they are, and the last answer is the horizon,
-        however late it is, up to `JOB_HORIZONS` of them; a horizon that ends before the hand-over counts from there
+        however late it is, up to `JOB_HORIZONS` of them unless it is a batch's, which is drawn when it is sent; a
+        horizon that ends before the hand-over counts from there
     part : of a month, told apart by number: other servers are down at its time 0, and other faults befall them, while
         requests keep their luck
     """

@@ -57,7 +57,7 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
     if tpot is not None:
         base = replace(base, tpot_median_s=tpot.median, tpot_sigma=tpot.sigma)
     tiers = tuple(_service(settings, offer, cls.service_tier) for cls in classes)
-    base = _for_jobs(base, settings, classes, tiers)
+    base = _for_jobs(base, settings, classes)
     bought = base.tokens_per_minute if per_unit is None else per_unit * settings.provisioned_units
     return replace(
         base,
@@ -73,17 +73,13 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
     )
 
 
-def _for_jobs(
-    base: ProviderSpec, settings: Provider, classes: Sequence[RequestClass], tiers: Sequence[ServiceTier]
-) -> ProviderSpec:
-    """The provider as a job calls it: rate limits hold its requests back to the deadline, and none of its batches."""
+def _for_jobs(base: ProviderSpec, settings: Provider, classes: Sequence[RequestClass]) -> ProviderSpec:
+    """The provider as a job calls it: rate limits hold its requests back to the deadline."""
     deadlines_s = [cls.arrivals.deadline_s for cls in classes if isinstance(cls.arrivals, Job)]
     if len(deadlines_s) < len(classes):
         return base
     if "max_wait_s" not in settings.model_fields_set:
         base = replace(base, max_wait_s=max(deadlines_s))
-    if all(tier.batch_window_s > 0 for tier in tiers):
-        base = replace(base, requests_per_minute=0.0, tokens_per_minute=0.0)
     return base
 
 

@@ -25,8 +25,9 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
 
         taken = λ E[x²] / (2 (r − λ E[x])),  at most all that it holds: 60 r, also where λ E[x] ≥ r.
 
-    Nothing has been taken by jobs, of which none came before, by users who wait for their answers, nor at targets that
-    take over from others or are open by the hour: how much they get is known only when it is simulated.
+    Nothing has been taken by batches, for which no limit holds, by jobs, of which none came before, by users who wait
+    for their answers, nor at targets that take over from others or are open by the hour: how much they get is known
+    only when it is simulated.
     """
     if not any(one.requests_per_minute or one.tokens_per_minute for one in fleet.providers):
         return fleet
@@ -48,7 +49,9 @@ def _calls(fleet: FleetSpec, demand: Demand, chunk: Requests) -> NDArray[np.floa
             continue
         mine = moments[:, chunk.class_id == k].sum(axis=1)
         for j, share in enumerate(_shares(fleet, k)[len(fleet.pools) :]):
-            found[j] += share * mine
+            tiers = fleet.providers[j].tier_by_class
+            if not tiers or tiers[k].batch_window_s == 0.0:
+                found[j] += share * mine
     return found
 
 

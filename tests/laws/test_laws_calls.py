@@ -208,6 +208,22 @@ def test_a_batch_is_answered_within_its_window_and_counted_at_once() -> None:
     assert run.plane.calls()[0, 0, 0, CALLS] == batch.sum()
 
 
+def test_batches_neither_wait_for_rate_limits_nor_take_from_them() -> None:
+    """Of 2,000 calls in 200 s 63.7 and 63.7 a minute get through, as without as many batches beside."""
+    tiers = (ServiceTier(batch_window_s=86_400.0), ServiceTier())
+    limits = {"requests_per_minute": 63.7, "tokens_per_minute": 655.0, "max_wait_s": 0.0}
+    api = provider(**CALM, error_probability=0.0, tier_by_class=tiers, **limits)
+    spec = fleet((), (api,), classes=classes(max_retries=0))
+    both = serve(spec, evenly(4000, 0.05, 7, 3, class_id=(np.arange(4000) % 2).astype(np.int32))).by_arrival
+    alone = evenly(2000, 0.1, 7, 3, class_id=np.ones(2000, np.int32))
+    only = serve(spec, replace(alone, arrival_s=0.05 * np.arange(1.0, 4000.0, 2.0))).by_arrival
+    batch = both["class_id"] == 0
+    assert (both["status"][batch] == Status.COMPLETED).all()
+    assert (both["scheduled_s"] == both["arrival_s"])[batch].all()
+    assert both["status"][~batch].tolist() == only["status"].tolist()
+    assert (only["status"] == Status.COMPLETED).sum() == pytest.approx(63.7 + 63.7 / 60 * 200, abs=1)
+
+
 def test_each_refusal_says_why() -> None:
     short = replace(ENGINE, max_model_len=50)
     narrow = pool(engine=replace(short, max_num_seqs=1), max_waiting_per_replica=1)

@@ -16,7 +16,7 @@ from simulator.fleet.simulate import simulate_fleet
 from simulator.metrics.slo import late_words
 from simulator.run.simulate import simulate
 from simulator.size.found import Limits
-from simulator.study.fleet import ColdStart
+from simulator.study.fleet import ColdStart, ServiceTier
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.levels import at_level
 from simulator.workload.source import build_source
@@ -253,3 +253,23 @@ def test_windows_that_could_cut_a_job_are_refused(tmp_path: Path) -> None:
     text = SCENARIO.replace("topologies:", beside) + "study: {cut: {window_h: 0.5, kinds: 2}}\n"
     with pytest.raises(InputError, match="a job may reach over the end of a window"):
         load(tmp_path, text=text)
+
+
+@pytest.mark.parametrize("window_s", [50.0, 5e6])
+def test_a_job_ends_with_its_last_answer_though_a_batch_s_comes_after_a_hundred_horizons(window_s: float) -> None:
+    api = cases.provider(tier_by_class=(ServiceTier(batch_window_s=window_s),))
+    job = JobWorkload("a", NEVER, Constant(1), Constant(1), requests=200)
+    ends: list[float] = []
+    run = simulate_fleet(
+        cases.fleet((cases.pool("p", 2),), (api,), classes=cases.classes(2)),
+        build_source(WorkloadSpec((job,)), 1e5, 1),
+        horizon_s=100.0,
+        drain_s=0.0,
+        warmup_s=0.0,
+        seed=1,
+        sink=lambda records: ends.extend(records["finish_s"].tolist()),
+        job_s=0.0,
+    )
+    assert len(ends) == 200
+    assert run.usage.end_s == max(ends) > 0.9 * window_s
+    assert run.usage.pools[0].billed_s == pytest.approx(2 * max(ends))
