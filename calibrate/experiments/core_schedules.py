@@ -88,7 +88,9 @@ def record_cores(
 def asked_of(engine: dict[str, Any]) -> Asked:
     """A drawn engine as vLLM would be asked for it on GPUs."""
     drafts = engine.get("speculative", {})
-    layers = {KINDS[kind.partition(":")[0]] for kind, _ in engine.get("layers", [["full", 1]])}
+    layers = {
+        KINDS["full" if kind == "half" else kind.partition(":")[0]] for kind, _ in engine.get("layers", [["full", 1]])
+    }
     known = {name: engine[name] for name in Asked.__slots__ if name in engine and name != "layers"}
     return Asked(
         **known,

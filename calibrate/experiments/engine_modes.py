@@ -13,7 +13,7 @@ RARE_DRAFTS = ("eagle3", "p-eagle", "dspark", "pard", "medusa", "suffix", "ngram
 DRAFTS = ("ngram", "eagle", "mtp", "mtp-modules", "draft-model", "dflash", "drafts-by-batch-size", *RARE_DRAFTS)
 LAYERS = (
     *("window", "hybrid", "local-chunks", "linear", "linear-prefix", "hybrid-off"),
-    *("linear-connected", "linear-prefix-connected", "linear-windows"),
+    *("linear-connected", "linear-prefix-connected", "linear-windows", "two-lengths"),
 )
 CONNECTORS = ("nixl-decode", "nixl-prefill", "store", "offload")
 LIMITS = (
@@ -32,7 +32,7 @@ MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
 PLAIN = "plain"
 ALL = "all"
 _NAMED_ONLY = (
-    *("offload", "many-samples", "linear-connected", "linear-prefix-connected", "linear-windows"),
+    *("offload", "many-samples", "linear-connected", "linear-prefix-connected", "linear-windows", "two-lengths"),
     *RARE_DRAFTS,
 )
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""

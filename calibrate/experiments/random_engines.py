@@ -156,6 +156,8 @@ def _layers(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
         return {
             "layers": [[f"window:{window}", 10], ["full", 2]] if pattern else [[f"window:{window}", 6], ["full", 6]]
         }
+    if name == "two-lengths":
+        return {"layers": [[f"window:{window}", int(draw.choice([2, 10]))], ["half", 2]]}
     if name == "local-chunks":
         return {"layers": [[f"chunk:{int(draw.choice([64, 128]))}", 6], ["full", 2]]}
     if name == "hybrid-off":

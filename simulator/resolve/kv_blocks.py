@@ -132,7 +132,7 @@ def kv_blocks(asked: Question) -> KvBlocks:
     size = plan.groups[0].page.tokens if _is_one_table(plan) else asked.block_size
     caching = found.request.enable_prefix_caching
     groups = kv_groups(plan, caching, asked.speculative_method, asked.num_speculative_tokens)
-    one_table = not_simulated(groups, caching)
+    one_table = not_simulated(groups, caching, asked.speculative_method)
     if groups and not one_table:
         return KvBlocks(
             num_blocks=plan.num_blocks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES
 from simulator.engine.modes.spec import GroupKind, KvGroup, Modes
 from simulator.engine.modes.tables.arrays import refuses
 from simulator.memory.cache import Group
@@ -64,9 +65,16 @@ def shortest_block(groups: tuple[KvGroup, ...], otherwise: int) -> int:
     )
 
 
-def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool) -> str:
-    """Why these groups are simulated with one block table; empty if they are not."""
-    probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, modes=Modes(groups=groups))
+def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool, method: str | None) -> str:
+    """Why these groups are simulated with one block table; empty if they are not.
+
+    Parameters
+    ----------
+    method : of speculative decoding
+    """
+    reads = method in READS_HIDDEN_STATES
+    modes = Modes(groups=groups)
+    probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, drop_last_hit_block=reads, modes=modes)
     reason = refuses(replace(probe, block_size=shortest_block(groups, probe.block_size)))
     return f"{reason}: not simulated, though vLLM has it" if reason else ""
 

@@ -25,14 +25,23 @@ from simulator.workload.requests import Requests, make_requests
 
 pytestmark = pytest.mark.rare_kernels
 
-LAYOUTS = ("window", "windows and full", "two windows", "chunks", "states", "states alone", "states and windows")
+LAYOUTS = (
+    "window",
+    "windows and full",
+    "two windows",
+    "chunks",
+    "states",
+    "states alone",
+    "states and windows",
+    "two lengths",
+)
 DRAFTERS = ("none", "none", "eagle", "n-grams", "draft model")
 
 
 def one_side(config: EngineConfig, layout: str, drafter: str, flight: str, version: str) -> EngineConfig:
     """An engine of either role; beside a connector a drafter that reads hidden states always gives up a block."""
     plain = replace(config, batching=Batching.CONTINUOUS)
-    if drafter == "none" or (drafter == "eagle" and layout == "chunks"):
+    if drafter == "none" or (drafter == "eagle" and layout in ("chunks", "two lengths")):
         made = with_groups(plain, layout, flight, version)
         return replace(made, modes=replace(made.modes, connector=True))
     made = with_both(plain, layout, drafter, flight, version)
@@ -79,7 +88,7 @@ def test_small_bursts(
 def test_large_random_runs(seed: int, flights: str) -> None:
     prefill, decode, link, requests = large_case(seed)
     first, second = flights.split(", ")
-    layout, drafter = LAYOUTS[seed % 7], DRAFTERS[seed // 2 + 1]
+    layout, drafter = LAYOUTS[seed % 8], DRAFTERS[seed // 2 + 1]
     version = sorted(RULE_SETS)[seed // 2 % 2]
     run = assert_same(
         one_side(prefill, layout, drafter, first, version),
@@ -106,7 +115,7 @@ def test_a_window_sends_what_it_reads(layout: str, blocks: int) -> None:
 @given(disaggregated(), st.integers(0, 10), st.sampled_from([2.0, 1e5]), st.integers(-1, 4), st.floats(0.1, 8.0))
 def test_nothing_is_lost_whatever_fails(spec: FleetSpec, seed: int, until_s: float, lost: int, lost_s: float) -> None:
     """One status for each request, whole answers, and all blocks and slots come back on both sides."""
-    layout, version = LAYOUTS[seed % 7], sorted(RULE_SETS)[seed % 2]
+    layout, version = LAYOUTS[seed % 8], sorted(RULE_SETS)[seed % 2]
     pools = tuple(
         replace(pool, engine=one_side(pool.engine, layout, DRAFTERS[seed % 5], ("sync", "async")[seed % 2], version))
         for pool in spec.pools

@@ -266,8 +266,8 @@ def test_what_drafts_lies_on_the_last_stage() -> None:
 
 
 def test_windows_are_kept_aside_where_an_engine_has_one_block_table() -> None:
-    """Gemma 4 has 10 layers of 4 wide heads that see all tokens, and 50 of 16 narrow ones that see 1,024."""
-    asked = Question("gemma-4-31b", "h200", max_num_seqs=8)
+    """Gemma 4 has 10 layers of 4 wide heads that see all tokens, 50 of 16 narrow ones that see 1,024, and EAGLE's."""
+    asked = Question("gemma-4-31b", "h200", max_num_seqs=8, speculative_method="eagle", num_speculative_tokens=2)
     found = kv_blocks(asked)
     assert found.groups == ()
     full, window = (sum(sizes) for sizes in _token_bytes_by_kind(found.plan))

@@ -134,6 +134,7 @@ def test_modes_are_named_or_all_or_none() -> None:
         "linear-connected",
         "linear-prefix-connected",
         "linear-windows",
+        "two-lengths",
         *RARE_DRAFTS,
     }
     assert parse_modes(",".join(["all", *named_only])) == MODES

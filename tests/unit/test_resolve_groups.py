@@ -75,8 +75,16 @@ def test_states_of_the_prefix_cache_need_chunked_prefill() -> None:
         planned("qwen3-next-80b-a3b", 4, enable_chunked_prefill=False, max_model_len=2048, max_num_batched_tokens=4096)
 
 
-def test_what_does_not_combine_has_one_table_and_says_so() -> None:
+def test_blocks_of_two_lengths_are_simulated_with_the_prefix_cache() -> None:
     found = planned("gemma-4-31b")
+    groups = found.config.modes.groups
+    assert {(group.kind, group.block_size) for group in groups} == {(GroupKind.WINDOW, 16), (GroupKind.FULL, 32)}
+    assert found.config.enable_prefix_caching
+    assert not any("one block table" in note for note in found.notes)
+
+
+def test_what_does_not_combine_has_one_table_and_says_so() -> None:
+    found = planned("gemma-4-31b", 2, speculative_config=EAGLE)
     assert found.config.modes.groups == ()
     (note,) = [note for note in found.notes if "one block table" in note]
     assert "prefix caching over blocks of several lengths" in note

@@ -12,7 +12,10 @@ _ONE_FULL_LAYER = (("full", 1),)
 
 
 def layer_specs(engine: dict[str, Any], block_size: int) -> dict[str, Any]:
-    """KV cache spec by layer name; `layers` lists (`full`, `window:W`, `chunk:C` or `mamba`, how many)."""
+    """KV cache spec by layer name; `layers` lists (`full`, `half`, `window:W`, `chunk:C` or `mamba`, how many).
+
+    `half` reads all tokens too, with half the bytes for each, so that its blocks hold twice as many (Gemma 4).
+    """
     specs: dict[str, Any] = {}
     for kind, many in engine.get("layers", _ONE_FULL_LAYER):
         for _ in range(many):
@@ -25,6 +28,8 @@ def _spec(kind: str, engine: dict[str, Any], block_size: int) -> Any:
     base = {"block_size": block_size, "num_kv_heads": 1, "head_size": 16, "dtype": torch.bfloat16}
     if name == "full":
         return FullAttentionSpec(**base)
+    if name == "half":
+        return FullAttentionSpec(**base | {"head_size": base["head_size"] // 2})
     if name == "window":
         return SlidingWindowSpec(**base, sliding_window=int(size))
     if name == "chunk":

@@ -20,7 +20,9 @@ class CacheLimits:
 
     Attributes
     ----------
-    alignment : tokens of a scheduler block; a prefix can be resumed at its multiples alone
+    alignment : tokens of a scheduler block, the common multiple of all groups' blocks; a prefix can be resumed at its
+        multiples alone
+    content_tokens : that one content hash covers, the common divisor of all groups' blocks
     in_flight_tokens, longest_tokens : most tokens in flight, and `max_model_len`: what a request holds at once
     reads_ahead_tokens : tokens that several MTP modules may compute again
     hash_lookahead_tokens : tokens after a block that its hash covers
@@ -29,6 +31,7 @@ class CacheLimits:
     """
 
     alignment: int
+    content_tokens: int
     in_flight_tokens: int
     longest_tokens: int
     reads_ahead_tokens: int
@@ -52,6 +55,7 @@ class FullGroup:
     def __init__(self, number: int, spec: KvGroup, pool: BlockPool, limits: CacheLimits) -> None:
         self.number, self.spec, self.pool, self.limits = number, spec, pool, limits
         self.size = spec.block_size
+        self._hashes = max(self.size // limits.content_tokens, 1)
         self.gives_up_block = False
         self.held: dict[Request, list[KVCacheBlock]] = {}
         self.n_cached: dict[Request, int] = {}
@@ -125,7 +129,7 @@ class FullGroup:
 
     def cache(self, request: Request, tokens: int) -> None:
         """Make the blocks that `tokens` tokens fill findable."""
-        begin, end = self.n_cached.get(request, 0), min(tokens // self.size, len(request.block_hashes))
+        begin, end = self.n_cached.get(request, 0), min(tokens // self.size, len(request.block_hashes) // self._hashes)
         if begin >= end:
             return
         keeps = self.keeps(request)
@@ -137,11 +141,19 @@ class FullGroup:
 
     def register(self, request: Request, block: KVCacheBlock, index: int) -> None:
         if block.block_hash is None:
-            self.pool.cache_full_block(block, (self.number, request.block_hashes[index]))
+            self.pool.cache_full_block(block, self.content(request, index))
 
     def look_up(self, request: Request) -> LookUp:
         """Cached blocks of this group by index."""
-        return lambda index: self.pool.get_cached_block((self.number, request.block_hashes[index]))
+        return lambda index: self.pool.get_cached_block(self.content(request, index))
+
+    def content(self, request: Request, index: int) -> tuple[int, int]:
+        """What the block with that index is found by: the hash of the last content in it covers all before."""
+        return (self.number, request.block_hashes[(index + 1) * self._hashes - 1])
+
+    def _is_aligned(self, blocks: int) -> bool:
+        """Whether a request can go on after so many blocks."""
+        return blocks * self.size % self.limits.alignment == 0
 
     def find(self, look: LookUp, most: int, gives_up: bool) -> list[KVCacheBlock]:
         """Cached blocks of the longest prefix of at most `most` tokens, from the left until one is missing.
@@ -156,7 +168,11 @@ class FullGroup:
             if block is None:
                 break
             hit.append(block)
-        return hit[:-1] if gives_up else hit
+        if gives_up:
+            del hit[-1:]
+        while not self._is_aligned(len(hit)):
+            hit.pop()
+        return hit
 
     def pop(self, request: Request) -> list[KVCacheBlock]:
         """The request's blocks; it has none any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,10 +38,15 @@ class KVCacheManager:
         self.watermark_blocks = int(config.watermark * config.num_blocks)
         specs = modes.groups or (KvGroup(GroupKind.FULL, config.block_size),)
         size = specs[0].block_size if len(specs) == 1 else config.block_size
+        alignment = config.block_size
+        if config.enable_prefix_caching:
+            size = math.gcd(*(spec.block_size for spec in specs))
+            alignment = math.lcm(*(spec.block_size for spec in specs))
         drafts = modes.drafts
         lookahead = drafts.num_hash_lookahead_tokens if drafts else 0
         self.limits = CacheLimits(
-            alignment=config.block_size,
+            alignment=alignment,
+            content_tokens=size,
             in_flight_tokens=modes.max_in_flight_tokens or config.max_num_batched_tokens,
             longest_tokens=config.max_model_len,
             reads_ahead_tokens=max(0, drafts.num_prefill_lookahead_tokens - 1) if drafts else 0,
@@ -266,7 +272,7 @@ class KVCacheManager:
         Several MTP modules may compute the last ones again. Hybrid groups register whole scheduler blocks, and those
         that give up a block the one beyond.
         """
-        block = self.config.block_size
+        block = self.limits.alignment
         final = max(0, num_tokens - self.limits.reads_ahead_tokens)
         if len(self.groups) == 1:
             return final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ POOL = np.dtype(
         ("growing", np.int64),  # groups that a block may be appended to while a request decodes
         ("tracks", np.int64),  # which blocks a request holds matters (prefix cache), not only how many
         ("agree", np.int64),  # hits of several groups have to agree
+        ("alignment", np.int64),  # tokens at whose multiples a request can go on: all groups' blocks end there
         ("registers_all", np.int64),  # every full block is findable in some kind with a limit
         ("linear", np.int64),  # kind of linear attention with the prefix cache, else -1
         ("chunk_tokens", np.int64),  # most tokens of a chunk, 0 where chunks need not end at states
@@ -41,6 +43,7 @@ KIND = np.dtype(
         ("kind", np.int64),
         ("block_size", np.int64),
         ("shift", np.int64),  # its logarithm to base 2, -1 where that is no whole number
+        ("hashes", np.int64),  # of contents that a block has; the last of them covers all before
         ("window", np.int64),
         ("cap", np.int64),  # most blocks that a request holds at once
         ("more", np.int64),  # blocks beyond those of its tokens: states for drafts
@@ -108,8 +111,13 @@ def refuses(config: EngineConfig) -> str:
         return ""
     linear = [group for group in groups if group.kind == GroupKind.LINEAR]
     sizes = {group.block_size for group in groups if group.kind != GroupKind.LINEAR or group.aligned}
-    if config.enable_prefix_caching and (len(sizes) > 1 or any(not group.aligned for group in linear)):
+    if config.enable_prefix_caching and any(not group.aligned for group in linear):
         return "prefix caching over blocks of several lengths"
+    if config.enable_prefix_caching and len(sizes) > 1:
+        if linear or any(group.kind == GroupKind.CHUNK for group in groups):
+            return "prefix caching over blocks of several lengths, beside states or local chunks"
+        if config.drop_last_hit_block or config.hash_lookahead_tokens > 0:
+            return "prefix caching over blocks of several lengths, with a drafter that reads hidden states"
     if any(group.aligned for group in linear) and not config.enable_prefix_caching:
         return "states for the prefix cache without it"
     if any(size % min(sizes) for size in sizes):
@@ -118,10 +126,12 @@ def refuses(config: EngineConfig) -> str:
 
 
 def block_tokens(config: EngineConfig) -> int:
-    """Tokens of the shortest block that grows with a request."""
+    """Tokens of the shortest block that grows with a request; with the prefix cache those that one content has."""
     groups = config.modes.groups
-    if config.enable_prefix_caching or not groups:
+    if not groups:
         return config.block_size
+    if config.enable_prefix_caching:
+        return math.gcd(*(group.block_size for group in groups))
     growing = [group.block_size for group in groups if group.kind != GroupKind.LINEAR]
     return min(growing or [config.block_size])
 
@@ -189,6 +199,7 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     for row, spec in zip(kinds, specs, strict=False):
         row["kind"], row["block_size"], row["window"] = spec.kind, spec.block_size, spec.window_tokens
         row["shift"] = spec.block_size.bit_length() - 1 if spec.block_size.bit_count() == 1 else -1
+        row["hashes"] = max(spec.block_size // size, 1)
         if spec.kind == GroupKind.LINEAR and not spec.aligned:
             row["kind"] = GroupKind.FULL
         row["cap"], row["more"] = most_blocks(config, spec), spec.draft_states
@@ -205,6 +216,7 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     pool["growing"] = sum(group.kind != GroupKind.LINEAR or group.aligned for group in modes.groups)
     pool["tracks"] = config.enable_prefix_caching
     pool["agree"] = len(modes.groups) > 1
+    pool["alignment"] = math.lcm(*(spec.block_size for spec in specs)) if config.enable_prefix_caching else size
     pool["registers_all"] = any(spec.kind == GroupKind.CHUNK for spec in specs)
     pool["linear"] = aligned.index(True) if any(aligned) else -1
     pool["state_written_once"] = config.rules.state_written_once

@@ -173,7 +173,7 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
         kind = groups.kinds[rep.pool, k]
         required = blocks_for(reach, kind) + kind.more
         if kind.kind == _LINEAR:
-            n_states = min(n_hits, groups.lengths[k])
+            n_states = min(n_hits // kind.hashes, groups.lengths[k])
             if n_states > 0 and _was_written(engines, groups.chains[n_states - 1]):
                 return NO_CAP
             fresh = min(required - n_states, 1 + kind.more)
@@ -182,7 +182,7 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
         if capped:
             required = min(required, kind.cap)
         skip = skipped_blocks(kind, computed)
-        n_found = min(n_hits, groups.lengths[k])
+        n_found = min(n_hits // kind.hashes, groups.lengths[k])
         total += max(required - max(skip, n_found), 0) * kind.n_groups
         total += _idle_hits(engines, rep, k, max(skip, groups.found[k]), n_found)
     return total

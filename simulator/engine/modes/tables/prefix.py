@@ -41,7 +41,7 @@ def _chain_to(engines: Engines, pool: Any, slot: Any, known: int, wanted: int) -
 def _look(engines: Engines, rep: Any, k: int, place: int) -> bool:
     """Whether all groups of a kind have the block at `place`; it stands in `groups.hits` then."""
     groups = engines.groups
-    chain = groups.chains[place]
+    chain = groups.chains[(place + 1) * groups.kinds[rep.pool, k].hashes - 1]
     for g in range(groups.pools[rep.pool].n_groups):
         if groups.kind_of[rep.pool, g] == k:
             first = engines.hashes[find_entry(engines, rep, group_key(chain, g))].first
@@ -56,9 +56,10 @@ def _from_the_left(
     engines: Engines, rep: Any, pool: Any, slot: Any, k: int, place: int, limit: int, known: int
 ) -> tuple[int, int]:
     """First place that is missing, at most `limit`, and how many chain hashes are known now."""
+    hashes = engines.groups.kinds[rep.pool, k].hashes
     while place < limit:
-        if place == known:
-            known = _chain_to(engines, pool, slot, known, min(limit, known + len(engines.chains)))
+        if (place + 1) * hashes > known:
+            known = _chain_to(engines, pool, slot, known, min(limit * hashes, known + len(engines.chains)))
         if not _look(engines, rep, k, place):
             break
         place += 1
@@ -71,36 +72,41 @@ def _find(
 ) -> tuple[int, int]:
     """Blocks of the longest cached prefix of at most `most` tokens in one kind, and the chain hashes known now.
 
+    A prefix ends where a request can go on: where the blocks of all kinds end.
+
     Parameters
     ----------
-    listed : blocks that can be in the cache at all
+    listed : contents that can be in the cache at all
     gives_up : 1 if the last of them is dropped
     """
     groups = engines.groups
     kind = groups.kinds[rep.pool, k]
     limit = most // kind.block_size
-    able = min(limit, listed)
+    able = min(limit, listed // kind.hashes)
+    step = groups.pools[rep.pool].alignment // kind.block_size
     if kind.kind == _FULL:
         groups.found[k] = 0
         hit, known = _from_the_left(engines, rep, pool, slot, k, 0, able, known)
-        return max(hit - gives_up, 0), known
+        return max(hit - gives_up, 0) // step * step, known
     if kind.kind == _CHUNK:
         start = most // kind.window * kind.window // kind.block_size
         groups.found[k] = start
-        known = _chain_to(engines, pool, slot, known, min(start, limit))
+        known = _chain_to(engines, pool, slot, known, min(start, limit) * kind.hashes)
         return _from_the_left(engines, rep, pool, slot, k, start, max(able, start), known)
-    known = _chain_to(engines, pool, slot, known, able)
+    known = _chain_to(engines, pool, slot, known, able * kind.hashes)
     run = 0
     for place in range(able - 1, -1, -1):
         if not _look(engines, rep, k, place):
             run = 0
+            continue
+        if run == 0 and (place + 1 - gives_up) % step != 0:
             continue
         run += 1
         if kind.kind == _LINEAR or run >= kind.tail + gives_up:
             groups.found[k] = place
             return place + run - (0 if kind.kind == _LINEAR else gives_up), known
     groups.found[k] = 0
-    return (0, known) if kind.kind == _LINEAR else (max(run - gives_up, 0), known)
+    return (0, known) if kind.kind == _LINEAR else (max(run // step * step - gives_up, 0) // step * step, known)
 
 
 @kernel
@@ -141,13 +147,13 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
                 continue
             kind = groups.kinds[rep.pool, k]
             gives_up = 1 if kind.gives_up != 0 and gave_up & (1 << k) == 0 else 0
-            reach = min(now + size, hashed * size) if gives_up != 0 and kind.kind != _LINEAR else now
+            reach = min(now + kind.block_size, hashed * size) if gives_up != 0 and kind.kind != _LINEAR else now
             hit, known = _find(engines, rep, pool, slot, k, reach, listed, known, gives_up)
             if gives_up != 0:
                 gave_up |= 1 << k
-            elif hit * size < now:
+            elif hit * kind.block_size < now:
                 gave_up = 0
-            now = hit * size
+            now = hit * kind.block_size
             if groups.kinds[rep.pool, k].kind == _FULL:
                 full = now
             longest = max(longest, now)
@@ -161,7 +167,7 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     _chain_to(engines, pool, slot, known, length // size)
     slot.chain = before
     for k in range(head.n_kinds):
-        groups.lengths[k] = length // size
+        groups.lengths[k] = length // groups.kinds[rep.pool, k].block_size
     return length // size
 
 
@@ -212,14 +218,15 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, compute
     for k in range(head.n_kinds):
         kind = groups.kinds[rep.pool, k]
         held = groups.held[row, k]
-        n_found = min(n_hits, groups.lengths[k])
+        n_found = min(n_hits // kind.hashes, groups.lengths[k])
         first = groups.found[k] if n_found > 0 else 0
         held.begin = max(skipped_blocks(kind, computed), first) if computed > 0 else 0
         held.end = max(n_found, held.begin)
-        n_registered = min(n_registered, held.end)
+        n_registered = min(n_registered, held.end * kind.hashes)
     for g in range(head.n_groups):
         k = groups.kind_of[rep.pool, g]
-        for place in range(groups.held[row, k].begin, min(n_hits, groups.lengths[k])):
+        n_found = min(n_hits // groups.kinds[rep.pool, k].hashes, groups.lengths[k])
+        for place in range(groups.held[row, k].begin, n_found):
             index = groups.hits[g, place]
             block = engines.blocks[rep.block_base + index]
             if block.ref == 0:

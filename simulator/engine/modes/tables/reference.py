@@ -93,13 +93,18 @@ class WindowGroup(_LimitedGroup):
         return kept.__contains__
 
     def find(self, look: LookUp, most: int, gives_up: bool) -> list[KVCacheBlock]:
-        """From the right the first run of blocks that covers the window, or one that reaches the beginning."""
+        """From the right the first run of blocks that covers the window, or one that reaches the beginning.
+
+        A run ends where a request can go on.
+        """
         limit, needed, run = most // self.size, -(-(self.window - 1) // self.size) + gives_up, 0
         hit = [self.pool.null_block] * limit
         for index in range(limit - 1, -1, -1):
             block = look(index)
             if block is None:
                 run = 0
+                continue
+            if run == 0 and not self._is_aligned(index + 1 - gives_up):
                 continue
             hit[index] = block
             run += 1
@@ -108,7 +113,13 @@ class WindowGroup(_LimitedGroup):
                 break
         else:
             del hit[run:]
-        return hit[:-1] if gives_up else hit
+            while not self._is_aligned(len(hit)):
+                hit.pop()
+        if gives_up:
+            del hit[-1:]
+        while not self._is_aligned(len(hit)):
+            hit.pop()
+        return hit
 
 
 class ChunkGroup(_LimitedGroup):
@@ -253,7 +264,7 @@ class AlignedLinearGroup(LinearGroup):
         index = tokens // self.size - 1
         if tokens <= 0 or index >= len(held) or tokens != last_state_before(request.isl, self.size, self.limits):
             return
-        block, content = held[index], (self.number, request.block_hashes[index])
+        block, content = held[index], self.content(request, index)
         known = block.block_hash == content and self.limits.rules.state_written_once
         if block is not self.pool.null_block and not known:
             super().register(request, block, index)

@@ -56,29 +56,29 @@ def _keeps(head: Any, kind: Any, place: int, end: int, whole: int, junction: int
 
 
 @inline_kernel
-def _register_place(
-    engines: Engines, rep: Any, slot: Any, place: int, chain: Any, listed: int, end: int, lags: int
-) -> None:
-    """Register the block at `place` of those kinds that lag, or of the others."""
+def _register_place(engines: Engines, rep: Any, slot: Any, content: int, chain: Any, listed: int, lags: int) -> None:
+    """Register the blocks that end with a content of those kinds that lag, or of the others."""
     groups = engines.groups
     head = groups.pools[rep.pool]
-    size = groups.kinds[rep.pool, 0].block_size
-    junction = groups.rows[slot.row].junction // size
-    whole = slot.isl // size
+    resumes = (slot.isl - 1) // head.alignment * head.alignment
     for g in range(head.n_groups):
         k = groups.kind_of[rep.pool, g]
         kind = groups.kinds[rep.pool, k]
+        if (content + 1) % kind.hashes != 0:
+            continue
+        place = (content + 1) // kind.hashes - 1
         held = groups.held[slot.row, k]
         if kind.lags != lags or place < held.begin or place >= held.end:
             continue
-        if not _keeps(head, kind, place, end, whole, junction):
+        end, whole = full_blocks(resumes, kind), full_blocks(slot.isl, kind)
+        if not _keeps(head, kind, place, end, whole, full_blocks(groups.rows[slot.row].junction, kind)):
             continue
         index = groups.tables[slot.row, g, place]
         if index == NULL:
             continue
         block = engines.blocks[rep.block_base + index]
         if block.hash == NO_HASH:
-            if kind.kind == _FULL and place >= listed:
+            if kind.kind == _FULL and content >= listed:
                 block.hash = PRIVATE
             else:
                 register_block(engines, rep, index, group_key(chain, g))
@@ -87,12 +87,13 @@ def _register_place(
 
 
 @inline_kernel
-def _mark_private(engines: Engines, rep: Any, slot: Any, place: int, lags: int) -> None:
+def _mark_private(engines: Engines, rep: Any, slot: Any, content: int, lags: int) -> None:
     """Blocks of full attention beyond what anybody else can have, of those kinds that lag, or of the others."""
     groups = engines.groups
     for g in range(groups.pools[rep.pool].n_groups):
         kind = groups.kinds[rep.pool, groups.kind_of[rep.pool, g]]
-        if kind.kind == _FULL and kind.lags == lags:
+        if kind.kind == _FULL and kind.lags == lags and (content + 1) % kind.hashes == 0:
+            place = (content + 1) // kind.hashes - 1
             engines.blocks[rep.block_base + groups.tables[slot.row, g, place]].hash = PRIVATE
 
 
@@ -121,7 +122,10 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, know
     final = max(tokens - pool.reads_ahead, 0)
     main = tokens if head.agree != 0 else final
     hashed = max(max(known, slot.listed_tokens) - pool.hash_lookahead, 0)
-    if full_blocks(min(main, hashed), engines.groups.kinds[rep.pool, 0]) > slot.n_registered:
+    if head.alignment != size and head.agree != 0:
+        main = main // head.alignment * head.alignment
+    first = engines.groups.kinds[rep.pool, 0]
+    if full_blocks(min(main, hashed), first) * first.hashes > slot.n_registered:
         _register_new(engines, rep, pool, slot, min(main, hashed))
     if pool.reads_ahead > 0 and head.agree != 0 and head.gives_up != 0:
         _register_lagging(engines, rep, pool, slot, min(final, hashed) // size)
@@ -157,7 +161,7 @@ def _register_new(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int)
         slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
         for n in range(count):
             if first + n >= slot.n_registered:
-                _register_place(engines, rep, slot, first + n, engines.chains[n], listed, end, 0)
+                _register_place(engines, rep, slot, first + n, engines.chains[n], listed, 0)
         note.n_chained = first + count
     for place in range(max(slot.n_registered, chained), full):
         _mark_private(engines, rep, slot, place, 0)
@@ -173,14 +177,13 @@ def _register_lagging(engines: Engines, rep: Any, pool: Any, slot: Any, full: in
     before = slot.chain
     slot.chain = note.lagging_chain
     listed = shareable_blocks(pool, slot, full)
-    end = (slot.isl - 1) // pool.block_size
     first = note.n_lagging
     last = min(full, note.n_chained)
     while first < last:
         count = min(last - first, len(engines.chains))
         slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
         for n in range(count):
-            _register_place(engines, rep, slot, first + n, engines.chains[n], listed, end, 1)
+            _register_place(engines, rep, slot, first + n, engines.chains[n], listed, 1)
         first += count
     for place in range(first, full):
         _mark_private(engines, rep, slot, place, 1)
@@ -241,10 +244,11 @@ def list_private(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
 
 
 @kernel
-def _list_place(engines: Engines, rep: Any, slot: Any, place: int, chain: Any) -> None:
+def _list_place(engines: Engines, rep: Any, slot: Any, content: int, chain: Any) -> None:
     groups = engines.groups
     for g in range(groups.pools[rep.pool].n_groups):
-        if groups.kinds[rep.pool, groups.kind_of[rep.pool, g]].kind == _FULL:
-            index = groups.tables[slot.row, g, place]
+        kind = groups.kinds[rep.pool, groups.kind_of[rep.pool, g]]
+        if kind.kind == _FULL and (content + 1) % kind.hashes == 0:
+            index = groups.tables[slot.row, g, (content + 1) // kind.hashes - 1]
             if engines.blocks[rep.block_base + index].hash == PRIVATE:
                 register_block(engines, rep, index, group_key(chain, g))
