@@ -26,21 +26,25 @@ LIMITS = (
     "watermark",
 )
 WORK = ("encoder", "lora", "grammar", "abort", "reset", "salt", "parallel-sampling", "stop", "many-samples")
-RANKS = ("data-parallel", "prefill-interval")
+RANKS = ("data-parallel", "prefill-interval", "ranks-connected")
 MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
 """All modes, by the name that `--modes` takes."""
 PLAIN = "plain"
 ALL = "all"
 _NAMED_ONLY = (
     *("offload", "many-samples", "linear-connected", "linear-prefix-connected", "linear-windows", "two-lengths"),
+    "ranks-connected",
     *RARE_DRAFTS,
 )
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""
 
 _ONE_OF = (DRAFTS, LAYERS, CONNECTORS, ("long-prefill", "adaptive-prefill"), RANKS)
 _EXCLUDES = (
-    # events are of one engine, and ranks here have no transfers
+    # events are of one engine; a seed of before draws the engines that it drew then: ranks with transfers have a name
     ("data-parallel", ("pipeline", "abort", "reset", *CONNECTORS, "encoder", "grammar", "parallel-sampling")),
+    # recordings of ranks end with their requests, before blocks that stay behind have been sent
+    ("ranks-connected", ("pipeline", "abort", "reset", "nixl-prefill", "offload", "encoder", "grammar")),
+    ("ranks-connected", ("parallel-sampling", "many-samples")),
     # a table by batch size is turned off with data parallelism
     ("drafts-by-batch-size", RANKS),
     # the prefix cache of linear attention needs chunked prefill, and pictures that may be cut

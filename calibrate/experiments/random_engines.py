@@ -190,9 +190,10 @@ def _work(draw: np.random.Generator, modes: Sequence[str], engine: dict[str, Any
         found["max_loras"] = int(draw.integers(1, 4))
     if "grammar" in modes:
         found["structured"] = True
-    if "data-parallel" in modes:
+    ranks = {"data-parallel", "ranks-connected"} & set(modes)
+    if ranks:
         found["data_parallel_size"] = int(draw.choice([2, 2, 3, 4]))
-    if "prefill-interval" in modes or ("data-parallel" in modes and draw.random() < 0.5):
+    if "prefill-interval" in modes or (ranks and draw.random() < 0.5):
         found["prefill_schedule_interval"] = int(draw.integers(2, 6))
     return found
 

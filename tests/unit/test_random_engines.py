@@ -124,7 +124,7 @@ def test_modes_reach_engine_requests_and_events() -> None:
         assert ("offload" in drawn.engine) == ("offload" in modes) == (drawn.engine.get("connector") == "offload")
         assert all(("store_steps" in row) == ("offload" in modes) for row in drawn.requests)
         assert any("abort" in event for event in drawn.events) <= ("abort" in modes)
-        assert all(("rank" in row) == ("data-parallel" in modes) for row in drawn.requests)
+        assert all(("rank" in row) == bool({"data-parallel", "ranks-connected"} & set(modes)) for row in drawn.requests)
 
 
 def test_modes_are_named_or_all_or_none() -> None:
@@ -134,6 +134,7 @@ def test_modes_are_named_or_all_or_none() -> None:
         "linear-connected",
         "linear-prefix-connected",
         "linear-windows",
+        "ranks-connected",
         "two-lengths",
         *RARE_DRAFTS,
     }
