@@ -76,4 +76,4 @@ def _forget_what_is_due(engines: Engines, index: int) -> None:
 
 
 forget_what_is_due = room_door(_nothing_is_due, _forget_what_is_due)
-"""A replica is gone, and with it grammars and KV that requests waited for: their timers mean nothing more."""
+"""A request leaves its replica before its grammar or KV is there: their timers mean nothing more."""

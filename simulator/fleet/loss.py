@@ -184,6 +184,7 @@ def _recall(fleet: Fleet, engines: Engines, rep: Any, now: float, again: int) ->
         else:
             _take_waiting(engines, engines.replicas[slot.replica], pool, index)
             leave_replica(engines, index, now)
+            forget_what_is_due(engines, index)
             wake(fleet, engines, slot.replica, now)
         again = _fail_or_retry(fleet, engines, index, now, again)
     return again
