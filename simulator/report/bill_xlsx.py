@@ -11,7 +11,7 @@ from simulator.errors import InputError
 from simulator.figures.table import figure
 from simulator.report.cells import as_cell
 from simulator.report.memo_docx import EXTRA
-from simulator.report.packed import without_clock
+from simulator.report.packed import with_values, without_clock
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
 from simulator.units import TOKENS_PER_MILLION
@@ -54,8 +54,8 @@ def bill_workbook(bundle: Bundle) -> bytes:
     book = openpyxl.Workbook()
     summary, bill = book.active, book.create_sheet(BILL)
     summary.title = SUMMARY
-    rows = _fill_bill(bill, bundle)
-    _fill_summary(summary, bundle, rows)
+    lines = _fill_bill(bill, bundle)
+    totals = _fill_summary(summary, bundle, len(lines) + 1)
     names, headers = comparison(ordered(bundle.summary))
     _fill(book.create_sheet(FIGURES), ["figure", *headers[1:]], names)
     _fill(book.create_sheet(SOURCES), ("topology", "figure", "value", "unit", "date", "source"), _sources(bundle))
@@ -63,15 +63,16 @@ def bill_workbook(bundle: Bundle) -> bytes:
         _lay_out(sheet)
     written = io.BytesIO()
     book.save(written)
-    return without_clock(written.getvalue())
+    parts = {f"xl/worksheets/sheet{k}.xml": cells for k, cells in enumerate((totals, lines), start=1)}
+    return without_clock(with_values(written.getvalue(), parts))
 
 
-def _fill_bill(sheet: Any, bundle: Bundle) -> int:
-    """Lines of every topology; returns the number of the last row."""
+def _fill_bill(sheet: Any, bundle: Bundle) -> dict[str, float | str]:
+    """Lines of every topology, a row each; returns what their formulas give, by cell."""
     sheet.append(BILL_HEADERS)
     costs = bundle.table("costs")
     columns = ["topology", "owner", "category", "part", "quantity", "unit", "usd_per_month"]
-    number = 1
+    number, values = 1, dict[str, float | str]()
     for *texts, quantity, unit, usd in costs[columns].itertuples(index=False):
         number += 1
         safe = [as_cell(str(text)) for text in texts]
@@ -79,15 +80,23 @@ def _fill_bill(sheet: Any, bundle: Bundle) -> int:
         amount = quantity if quantity else 1.0
         used = 0 if safe[3] in UNUSED else 1
         sheet.append([*safe, float(amount), as_cell(str(unit)), float(price), f"=E{number}*G{number}", used])
-    return number
+        values[f"H{number}"] = float(amount) * float(price)
+    return values
 
 
-def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> None:
+def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> dict[str, float | str]:
+    """A row for each topology; returns what the formulas give, by cell."""
     sheet.append(SUMMARY_HEADERS)
+    costs, values = bundle.table("costs"), dict[str, float | str]()
     for row, (name, found) in enumerate(ordered(bundle.summary).items(), start=2):
         lines = f"{BILL}!A$2:A${last},A{row},{BILL}!H$2:H${last}"
         unused = f"SUMIFS({BILL}!H$2:H${last},{BILL}!A$2:A${last},A{row},{BILL}!I$2:I${last},0)"
         tokens = found["cost"]["tokens_per_month"]
+        mine = costs[costs["topology"] == name]
+        usd, idle = (float(part["usd_per_month"].sum()) for part in (mine, mine[mine["part"].isin(UNUSED)]))
+        values[f"B{row}"] = usd
+        values[f"D{row}"] = usd / tokens * TOKENS_PER_MILLION if tokens > 0 else ""
+        values[f"E{row}"] = idle / usd if usd > 0 else ""
         sheet.append(
             [
                 as_cell(name),
@@ -102,6 +111,7 @@ def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> None:
         sheet[f"B{row}"].number_format = sheet[f"C{row}"].number_format = "#,##0"
     sheet.append([])
     sheet.append([f"{figure('usd_per_month').label}: {figure('usd_per_month').meaning}. Sums follow the sheet {BILL}."])
+    return values
 
 
 def _sources(bundle: Bundle) -> list[list[Any]]:

@@ -72,6 +72,19 @@ def test_the_workbook_s_formulas_give_the_run_s_figures_and_follow_a_price(bundl
     assert {row[0] for row in book["Sources"].iter_rows(min_row=2, values_only=True)} == set(summary)
 
 
+def test_viewers_that_compute_nothing_see_what_the_formulas_give(bundle: Bundle) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    from simulator.report.bill_xlsx import bill_workbook
+
+    content = bill_workbook(bundle)
+    book, shown = (openpyxl.load_workbook(io.BytesIO(content), data_only=only) for only in (False, True))
+    cells = [cell for name in ("Summary", "Bill") for row in book[name].iter_rows() for cell in row]
+    formulas = [cell for cell in cells if cell.data_type == "f"]
+    assert len(formulas) > len(bundle.table("costs"))
+    for cell in formulas:
+        assert shown[cell.parent.title][cell.coordinate].value == pytest.approx(value(book, cell.value))
+
+
 def test_every_form_of_the_memo_says_the_same(bundle: Bundle) -> None:
     docx = pytest.importorskip("docx")
     from simulator.report.memo_docx import memo_document

@@ -8,8 +8,9 @@ from datetime import datetime
 
 import docx
 import openpyxl
+import pytest
 
-from simulator.report.packed import without_clock
+from simulator.report.packed import with_values, without_clock
 
 
 def workbook(changed: datetime) -> bytes:
@@ -45,3 +46,18 @@ def test_documents_of_two_times_are_the_same_bytes() -> None:
     assert without_clock(written.getvalue()) == without_clock(later(written.getvalue()))
     again = docx.Document(io.BytesIO(without_clock(written.getvalue())))
     assert [paragraph.text for paragraph in again.paragraphs] == ["cloud costs least"]
+
+
+def test_formulas_hold_numbers_and_text() -> None:
+    book = openpyxl.Workbook()
+    book.active.append([2, "=A1*3", '=IF(A1>9,A1,"")'])
+    book.active["B1"].number_format = "0%"
+    written = io.BytesIO()
+    book.save(written)
+    content = with_values(written.getvalue(), {"xl/worksheets/sheet1.xml": {"B1": 6.0, "C1": ""}})
+    shown, kept = (openpyxl.load_workbook(io.BytesIO(content), data_only=only).active for only in (True, False))
+    assert [cell.value for cell in shown[1]] == [2, 6, None]
+    assert [cell.value for cell in kept[1]] == [2, "=A1*3", '=IF(A1>9,A1,"")']
+    assert kept["B1"].number_format == "0%"
+    with pytest.raises(KeyError):
+        with_values(written.getvalue(), {"xl/worksheets/sheet1.xml": {"B1": 6.0}})
