@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,8 @@ from tabulate import tabulate
 
 GAP = "  "
 """Between two columns."""
+_LEAST = 12
+"""Characters of a line of a wrapped cell, however narrow the terminal is."""
 LINE_EVERY_S = 5.0
 """Between two lines of progress where stderr is no terminal."""
 
@@ -26,21 +29,40 @@ def print_json(data: Any) -> None:
 def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> None:
     """Print a plain table, words left and figures right; on a narrow terminal in parts, one below the other.
 
-    Each part repeats the first column. What is written into a file or a pipe is never folded.
+    Each part repeats the first column, and cells that are wider than what it leaves are wrapped. What is written into a
+    file or a pipe is never folded.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    width = sys.maxsize
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        rows = wrapped(rows, headers, width)
     print("\n\n".join(_table(rows, headers, columns) for columns in folded(rows, headers, width)))
 
 
 def folded(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) -> list[list[int]]:
     """Columns of each part of a table, so that it fits into `width` characters; the first and at least one more."""
-    widths = [max(len(str(row[column])) for row in (headers, *rows)) + len(GAP) for column in range(len(headers))]
+    widths = [_width((headers, *rows), column) + len(GAP) for column in range(len(headers))]
     parts = [[0]]
     for column in range(1, len(headers)):
         if len(parts[-1]) > 1 and sum(widths[each] for each in (*parts[-1], column)) - len(GAP) > width:
             parts.append([0])
         parts[-1].append(column)
     return parts
+
+
+def wrapped(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) -> list[list[str]]:
+    """Rows whose cells, all but the first, are in lines that fit beside that one into `width` characters."""
+    most = max(width - _width((headers, *rows), 0) - len(GAP), *(len(header) for header in headers), _LEAST)
+    return [[str(first), *(_in_lines(str(cell), most) for cell in rest)] for first, *rest in rows]
+
+
+def _in_lines(text: str, most: int) -> str:
+    return text if len(text) <= most else textwrap.fill(text, most, break_on_hyphens=False)
+
+
+def _width(rows: Iterable[Sequence[Any]], column: int) -> int:
+    """Of the widest line of a column's cells."""
+    return max(len(line) for row in rows for line in str(row[column]).split("\n"))
 
 
 def _table(rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.cli.output import folded, progress_bar
+from simulator.cli.output import folded, progress_bar, wrapped
 from simulator.size.expected import share_done
 
 WORD = st.text("abc", min_size=1, max_size=9)
@@ -30,6 +30,21 @@ def test_a_folded_table_shows_each_column_once_beside_the_first(headers: list[st
 def test_a_table_that_fits_is_one() -> None:
     assert folded([["a", "b"]], ["1", "2"], 4) == [[0, 1]]
     assert folded([["a", "b", "c"]], ["1", "2", "3"], 4) == [[0, 1], [0, 2]]
+
+
+@given(
+    st.lists(st.tuples(WORD, st.lists(WORD, max_size=30).map(", ".join), WORD), min_size=1, max_size=5),
+    st.integers(24, 60),
+)
+@settings(deadline=None)
+def test_long_cells_are_wrapped_so_that_each_part_fits(rows: list[tuple[str, str, str]], width: int) -> None:
+    headers = ["name", "aliases", "date"]
+    shown = wrapped(rows, headers, width)
+    assert [[" ".join(cell.split()) for cell in row] for row in shown] == [list(row) for row in rows]
+    for part in folded(shown, headers, width):
+        cells = [[headers[column] for column in part], *([row[column] for column in part] for row in shown)]
+        widths = [max(len(line) for row in cells for line in row[k].split("\n")) for k in range(len(part))]
+        assert sum(widths) + 2 * (len(part) - 1) <= width
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
