@@ -7,11 +7,11 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tabulate import tabulate
+from tabulate import MIN_PADDING, tabulate
 
 GAP = "  "
 """Between two columns."""
@@ -41,7 +41,7 @@ def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> None:
 
 def folded(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) -> list[list[int]]:
     """Columns of each part of a table, so that it fits into `width` characters; the first and at least one more."""
-    widths = [_width((headers, *rows), column) + len(GAP) for column in range(len(headers))]
+    widths = [_width(headers, rows, column) + len(GAP) for column in range(len(headers))]
     parts = [[0]]
     for column in range(1, len(headers)):
         if len(parts[-1]) > 1 and sum(widths[each] for each in (*parts[-1], column)) - len(GAP) > width:
@@ -52,7 +52,7 @@ def folded(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) ->
 
 def wrapped(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) -> list[list[str]]:
     """Rows whose cells, all but the first, are in lines that fit beside that one into `width` characters."""
-    most = max(width - _width((headers, *rows), 0) - len(GAP), *(len(header) for header in headers), _LEAST)
+    most = max(width - _width(headers, rows, 0) - len(GAP), *(len(header) + MIN_PADDING for header in headers), _LEAST)
     return [[str(first), *(_in_lines(str(cell), most) for cell in rest)] for first, *rest in rows]
 
 
@@ -60,9 +60,10 @@ def _in_lines(text: str, most: int) -> str:
     return text if len(text) <= most else textwrap.fill(text, most, break_on_hyphens=False)
 
 
-def _width(rows: Iterable[Sequence[Any]], column: int) -> int:
-    """Of the widest line of a column's cells."""
-    return max(len(line) for row in rows for line in str(row[column]).split("\n"))
+def _width(headers: Sequence[str], rows: Sequence[Sequence[Any]], column: int) -> int:
+    """Of a column as it is printed: its header, which is padded, or the widest line of its cells."""
+    lines = (line for row in rows for line in str(row[column]).split("\n"))
+    return max(len(headers[column]) + MIN_PADDING, *map(len, lines), 0)
 
 
 def _table(rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: Sequence[int]) -> str:
