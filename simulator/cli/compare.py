@@ -58,7 +58,6 @@ def compare(
     from simulator.report.paired import paired as paired_figures
     from simulator.report.table import comparison, ordered, warning_lines
     from simulator.results.bundle import finite
-    from simulator.run.summary import verdict
     from simulator.scenario.differences import differences
 
     read = [_bundle(path, out, quiet) for path in runs]
@@ -68,23 +67,23 @@ def compare(
         for name, summary in ordered(bundle.summary).items()
     }
     pairs = _paired(read, topologies, baseline)
-    names = [bundle.path.name for bundle in read]
+    names, said = [bundle.path.name for bundle in read], _verdict(read, topologies)
     differing, results = differences(asked(read)), found(read)
     if format == "json":
         paired = [_pair(one, base) for base, group in pairs.items() for one in paired_figures(group, base)]
-        words = {"verdict": verdict(topologies), "months": _months(read), "why": _why(read, pairs)}
+        words = {"verdict": said, "months": _months(read), "why": _why(read, pairs)}
         whole = {"topologies": topologies, **words, "paired": paired}
         whole |= {"differences": _json(differing, names), "found": _json(results, names)}
         print_json(finite(whole))
         return 0
     if format == "md":
         tables = _rows(differing), _rows(results)
-        print(comparison_comment(topologies, verdict(topologies), _why(read, pairs), *tables, names), end="")
+        print(comparison_comment(topologies, said, _why(read, pairs), *tables, names), end="")
         return 0
     print_table(*comparison(topologies))
     print()
     print("\n".join(warning_lines(topologies)))
-    print("", textwrap.fill(verdict(topologies), 110), *_months(read), sep="\n")
+    print("", textwrap.fill(said, 110), *_months(read), sep="\n")
     if notes := _why(read, pairs):
         print("\nwhy:")
         print("\n".join(textwrap.fill(f"- {note}", 110, subsequent_indent="  ") for note in notes))
@@ -96,6 +95,18 @@ def compare(
             print(f"\n{title}:\n")
             print_table(_rows(rows), ["", *names])
     return 0
+
+
+def _verdict(read: Sequence[Bundle], topologies: Summaries) -> str:
+    """Who is cheapest of all where they served the same requests; of runs that did not, who is in each."""
+    from simulator.report.paired import same_requests
+    from simulator.report.table import ordered
+    from simulator.run.summary import verdict
+
+    if len(read) == 1 or same_requests(read):
+        return verdict(topologies)
+    each = " ".join(f"In {bundle.path.name}: {verdict(ordered(bundle.summary))}" for bundle in read)
+    return f"The runs served other requests, so none is the cheapest of all. {each}"
 
 
 def _paired(read: Sequence[Bundle], topologies: Summaries, baseline: str) -> dict[str, Summaries]:

@@ -85,6 +85,10 @@ def test_topologies_that_served_the_same_requests_are_paired(
     assert _run(["compare", bundles[0], busy, "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert shown.count("replication by replication") == 2, "other requests: each run for itself"
+    head = "The runs served other requests, so none is the cheapest of all. In "
+    (said,) = (line for line in " ".join(shown.split()).split(head)[1:])
+    assert said.startswith(f"{Path(bundles[0]).name}: ")
+    assert said.split("why:")[0].count(": the cheapest topology that meets the SLO") == 2
     assert _run(["compare", bundles[0], "--baseline", "nobody"]) == 2
     assert "unknown topology 'nobody'" in capsys.readouterr().err
 
