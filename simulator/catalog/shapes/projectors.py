@@ -2,9 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix
+
+Sizes = tuple[tuple[int, int], ...]
+"""Rows and columns of matrices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """What a projector's sizes follow from.
+
+    Attributes
+    ----------
+    config, top : sections of the encoder and of its model
+    width, hidden : of the encoder, and of the language model
+    merge : patches along each side that become one token; of images
+    inner : of the encoder's MLPs; of audio
+    """
+
+    config: Config
+    top: Config
+    width: int
+    hidden: int
+    merge: int = 0
+    inner: int = 0
+
+    @property
+    def squared(self) -> int:
+        """Width of the patches that become one token."""
+        return self.width * max(self.merge, 1) ** 2
+
+    @property
+    def out(self) -> int:
+        """Of an encoder of images that says its own width for the language model."""
+        return self.config.number("out_hidden_size", 0) or self.hidden
+
+    def shuffled(self, key: str) -> int:
+        """Width of patches that are put side by side by a factor of the model."""
+        return self.width * self.top.number(key, 2) ** 2
+
+
+Fits = Callable[[Between], bool]
+Rules = tuple[tuple[Fits, Callable[[Between], Sizes]], ...]
 
 
 def is_kind(config: Config, top: Config, *beginnings: str) -> bool:
@@ -15,62 +59,133 @@ def is_kind(config: Config, top: Config, *beginnings: str) -> bool:
 def vision_projector(config: Config, top: Config, width: int, merge: int, hidden: int) -> list[Matrix]:
     """Matrices of the projector of an encoder of images `width` wide, of which `merge` times `merge` patches become
     one token."""
-    side = max(merge, 1)
-    squared = width * side * side
-    out = config.number("out_hidden_size", 0) or hidden
-    if is_kind(config, top, "glm4v", "glm_ocr"):
-        inner = config.number("intermediate_size")
-        return _wholes((out, squared), (out, out), (3 * inner, out))
-    if merge and is_kind(config, top, "qwen", "exaone4_5", "paddleocr"):
-        levels = len(config.get("deepstack_visual_indexes") or ())
-        return _wholes(*[(squared, squared), (out, squared)] * (1 + levels))
-    kind = top.model_type
-    if kind == "mistral3":
-        return _wholes((width, squared), (hidden, width), (hidden, hidden))
-    if kind == "cohere2_vision":
-        inner, shuffled = top.number("alignment_intermediate_size", 36864), top.number("downsample_factor", 2)
-        return _wholes((inner, width * shuffled * shuffled), (hidden, inner // 2))
-    if kind == "lfm2_vl":
-        inner, shuffled = top.number("projector_hidden_size", 2560), top.number("downsample_factor", 2)
-        return _wholes((inner, width * shuffled * shuffled), (hidden, inner))
-    if kind.startswith(("idefics3", "smolvlm")):
-        shuffled = top.number("scale_factor", 2)
-        return _wholes((hidden, width * shuffled * shuffled))
-    if kind.startswith("minicpmv4"):
-        square = 4 * width
-        return _wholes((square, width), (4 * square, square), (width, 4 * square), (square, square), (hidden, square))
-    if kind.startswith(("llava", "internvl")):
-        shuffled = round(1 / float(top.get("downsample_ratio", 0.5 if kind.startswith("internvl") else 1.0)))
-        return _wholes((hidden, width * shuffled * shuffled), (hidden, hidden))
-    return _wholes((squared, hidden))
+    return _wholes("vision_tower.merger", _VISION, Between(config, top, width, hidden, merge=merge))
 
 
 def audio_projector(config: Config, top: Config, width: int, inner: int, hidden: int) -> list[Matrix]:
     """Matrices of the projector of an encoder of audio `width` wide."""
-    out = config.number("output_dim", hidden)
-    if is_kind(config, top, "qwen3"):
-        between = config.number("downsample_hidden_size", 480)
-        shrunk = -(-config.number("num_mel_bins", 128) // 8)
-        return _audio_wholes((width, between * shrunk), (2 * between, 9 * between), (width, width), (out, width))
-    if config.get("output_proj_dims"):
-        out = config.number("output_proj_dims")
-        return _audio_wholes((out, width), (hidden, out), (width, width))
-    if is_kind(config, top, "voxtral"):
-        return _audio_wholes((hidden, inner), (hidden, hidden))
-    if is_kind(config, top, "glmasr"):
-        return _audio_wholes((2 * hidden, inner), (hidden, 2 * hidden))
-    return _audio_wholes((out, width))
+    return _wholes("audio_tower.projector", _AUDIO, Between(config, top, width, hidden, inner=inner))
 
 
-def _wholes(*sizes: tuple[int, int]) -> list[Matrix]:
-    return [
-        parts.whole(f"vision_tower.merger.{number}", rows, columns, plain=True)
-        for number, (rows, columns) in enumerate(sizes)
-    ]
+def _wholes(name: str, rules: Rules, asked: Between) -> list[Matrix]:
+    """Matrices by the first rule that fits."""
+    sizes = next(sizes for fits, sizes in rules if fits(asked))(asked)
+    return [parts.whole(f"{name}.{number}", *size, plain=True) for number, size in enumerate(sizes)]
 
 
-def _audio_wholes(*sizes: tuple[int, int]) -> list[Matrix]:
-    return [
-        parts.whole(f"audio_tower.projector.{number}", rows, columns, plain=True)
-        for number, (rows, columns) in enumerate(sizes)
-    ]
+def _encoder(*beginnings: str) -> Fits:
+    return lambda asked: is_kind(asked.config, asked.top, *beginnings)
+
+
+def _merging(*beginnings: str) -> Fits:
+    return lambda asked: asked.merge > 0 and is_kind(asked.config, asked.top, *beginnings)
+
+
+def _model(name: str) -> Fits:
+    return lambda asked: asked.top.model_type == name
+
+
+def _models(*beginnings: str) -> Fits:
+    return lambda asked: asked.top.model_type.startswith(beginnings)
+
+
+def _others(_: Between) -> bool:
+    return True
+
+
+def _qwen(asked: Between) -> Sizes:
+    levels = len(asked.config.get("deepstack_visual_indexes") or ())
+    return ((asked.squared, asked.squared), (asked.out, asked.squared)) * (1 + levels)
+
+
+def _glm(asked: Between) -> Sizes:
+    out = asked.out
+    return (out, asked.squared), (out, out), (3 * asked.config.number("intermediate_size"), out)
+
+
+def _mistral(asked: Between) -> Sizes:
+    return (asked.width, asked.squared), (asked.hidden, asked.width), (asked.hidden, asked.hidden)
+
+
+def _cohere(asked: Between) -> Sizes:
+    inner = asked.top.number("alignment_intermediate_size", 36864)
+    return (inner, asked.shuffled("downsample_factor")), (asked.hidden, inner // 2)
+
+
+def _lfm(asked: Between) -> Sizes:
+    inner = asked.top.number("projector_hidden_size", 2560)
+    return (inner, asked.shuffled("downsample_factor")), (asked.hidden, inner)
+
+
+def _idefics(asked: Between) -> Sizes:
+    return ((asked.hidden, asked.shuffled("scale_factor")),)
+
+
+def _minicpm(asked: Between) -> Sizes:
+    width, square = asked.width, 4 * asked.width
+    return (square, width), (4 * square, square), (width, 4 * square), (square, square), (asked.hidden, square)
+
+
+def _llava(asked: Between) -> Sizes:
+    return _two_after(asked, 1.0)
+
+
+def _internvl(asked: Between) -> Sizes:
+    return _two_after(asked, 0.5)
+
+
+def _two_after(asked: Between, ratio: float) -> Sizes:
+    """Two matrices behind patches that are put side by side by the inverse of a ratio of the model."""
+    shuffled = round(1 / float(asked.top.get("downsample_ratio", ratio)))
+    return (asked.hidden, asked.width * shuffled * shuffled), (asked.hidden, asked.hidden)
+
+
+def _plain(asked: Between) -> Sizes:
+    return ((asked.squared, asked.hidden),)
+
+
+_VISION: Rules = (
+    (_encoder("glm4v", "glm_ocr"), _glm),
+    (_merging("qwen", "exaone4_5", "paddleocr"), _qwen),
+    (_model("mistral3"), _mistral),
+    (_model("cohere2_vision"), _cohere),
+    (_model("lfm2_vl"), _lfm),
+    (_models("idefics3", "smolvlm"), _idefics),
+    (_models("minicpmv4"), _minicpm),
+    (_models("llava"), _llava),
+    (_models("internvl"), _internvl),
+    (_others, _plain),
+)
+
+
+def _qwen_audio(asked: Between) -> Sizes:
+    between = asked.config.number("downsample_hidden_size", 480)
+    shrunk = -(-asked.config.number("num_mel_bins", 128) // 8)
+    width = asked.width
+    return (width, between * shrunk), (2 * between, 9 * between), (width, width), _plain_audio(asked)[0]
+
+
+def _projected(asked: Between) -> Sizes:
+    out = asked.config.number("output_proj_dims")
+    return (out, asked.width), (asked.hidden, out), (asked.width, asked.width)
+
+
+def _voxtral(asked: Between) -> Sizes:
+    return (asked.hidden, asked.inner), (asked.hidden, asked.hidden)
+
+
+def _glm_audio(asked: Between) -> Sizes:
+    return (2 * asked.hidden, asked.inner), (asked.hidden, 2 * asked.hidden)
+
+
+def _plain_audio(asked: Between) -> Sizes:
+    return ((asked.config.number("output_dim", asked.hidden), asked.width),)
+
+
+_AUDIO: Rules = (
+    (_encoder("qwen3"), _qwen_audio),
+    (lambda asked: bool(asked.config.get("output_proj_dims")), _projected),
+    (_encoder("voxtral"), _voxtral),
+    (_encoder("glmasr"), _glm_audio),
+    (_others, _plain_audio),
+)
