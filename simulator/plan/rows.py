@@ -89,7 +89,7 @@ def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
 def _figures(evaluation: Evaluation, found: Search | None) -> dict[str, Any]:
     summary = evaluation.summary
     if found and found.limited:
-        summary = summary.warned("size", [limit_words(found.limited, found.max_replicas)], first=True)
+        summary = summary.warned("size", [limit_words(found.limited, found.max_replicas, found.bound)], first=True)
     metrics, cost = summary.metrics, summary.cost
     return {
         "slo_met": evaluation.slo_met,

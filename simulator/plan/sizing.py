@@ -19,7 +19,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.simulate.priced import Priced
 from simulator.simulate.store import Store
 from simulator.size.answer import why_infeasible
-from simulator.size.found import Limits, Search
+from simulator.size.found import Limits, Search, bounded
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
 from simulator.size.windows import best_window
@@ -85,14 +85,15 @@ def _more(size: Size, spare: int) -> Size:
 
 def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
     """All minimal fleets are found, whatever they cost; only the cheapest where settings of an autoscaler are open."""
-    return Limits(max_replicas, prune=any(refinable(pool) for pool in candidate.pools()))
+    limits = bounded(Limits(max_replicas), candidate.loaded)
+    return replace(limits, prune=any(refinable(pool) for pool in candidate.pools()))
 
 
 def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progress: Progress) -> Sizing:
     """Search the fleets of a candidate, and the hours of its windows where they are open."""
     periods = loads.first_month
     if open_windows(candidate.settings):
-        asked = Limits(limits.max_replicas)
+        asked = replace(limits, prune=True)
         found_hours = best_window(
             *(candidate.loaded, candidate.topology, periods, store, asked, progress), pools=candidate.pools()
         ).hours

@@ -22,6 +22,7 @@ from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.answer import Answer
+from simulator.size.found import bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     """
     check_events(loaded)
     check_catalog_names(loaded)
-    loads, sizer = loads_of(loaded), Sizer(Store())
+    loads, sizer = loads_of(loaded), Sizer(Store(), bounded(None, loaded))
     found = sizer.answer(loaded, name, loads)
     sized = sizer.sized(loaded, name, loads, found)
     planned = plan_topology(sized, name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from simulator.bill.cents import dollars
 from simulator.bill.sums import mean, total_usd
 from simulator.run.growth import AtLevel, Growth
+from simulator.size.found import Limits
 from simulator.size.words import limit_words
 from simulator.study.bill import Bill
 from simulator.study.decision import Walked
@@ -88,7 +89,7 @@ def least_usd_per_month(open_: Mapping[int, LeftOpen], bill: Bill) -> float | No
 
 
 def month_warnings(
-    open_: Mapping[int, LeftOpen], usd: float | None, limited: Mapping[str, int], max_replicas: int
+    open_: Mapping[int, LeftOpen], usd: float | None, limited: Mapping[str, int], limits: Limits
 ) -> list[str]:
     """What is said of searches of months after the first.
 
@@ -96,6 +97,7 @@ def month_warnings(
     ----------
     open_, usd : as `open_months` and `least_usd_per_month` have them
     limited : as `limited_months` has it
+    limits : of each search
     """
     later = sorted(month for month in open_ if month > 1)
     words: list[str] = []
@@ -106,7 +108,7 @@ def month_warnings(
         words.append(f"no size was found in time for {spans(without)}")
     for first in sorted({month for month in limited.values() if month > 1}):
         names = [name for name, month in limited.items() if month == first]
-        words.append(f"from month {first}: {limit_words(names, max_replicas)}")
+        words.append(f"from month {first}: {limit_words(names, limits.max_replicas, limits.bound)}")
     return words
 
 

@@ -58,7 +58,7 @@ from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, with_found_hours
 from simulator.size.expected import expected_trials
-from simulator.size.found import Limits
+from simulator.size.found import Limits, bounded
 from simulator.size.speeds import AtSpeed, at_speeds
 from simulator.size.words import size_warnings
 from simulator.study.decision import Trail
@@ -157,7 +157,8 @@ def _simulate(
     folder: Path,
 ) -> Run:
     started = time.perf_counter()
-    identity = fingerprint(loaded, references(loaded)) + repr((limits or Limits(), advise)).encode()
+    limits = bounded(limits, loaded)
+    identity = fingerprint(loaded, references(loaded)) + repr((limits, advise)).encode()
     check_events(loaded)
     check_catalog_names(loaded)
     loads, small = loads_of(loaded), plan_topologies(at_start(loaded))
@@ -287,12 +288,13 @@ class _Study:
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))
         if answer is not None:
             told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
-        most = (sizer.limits or Limits()).max_replicas
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
         told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
         told = told.warned("size", moved_instances(asked, topology.settings))
-        told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
+        told = told.warned(
+            "size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, sizer.limits or Limits())
+        )
         if answer is None and work.advise:
             usd, first = first_month_usd(found), work.loads.first_month
             when = " in month 1" if len({month.level for month in journey.months}) > 1 else ""

@@ -80,7 +80,7 @@ class RunSettings(Settings):
     sample_s: Positive | None = None
     """Seconds between samples of the fleet; a 360th of the horizon unless given, at least a 10,000th."""
     max_replicas: AtLeastOne = 1024
-    """Largest size of a pool that is taken as meant."""
+    """Largest size of a pool that is taken as meant, written or searched."""
     max_requests: AtLeastOne = 100_000_000
     """Most requests of a class and replication, or users in a closed loop, that are taken as meant."""
     keep_requests: Switch = True

@@ -208,15 +208,14 @@ def why_infeasible(trials: Trials, found: Search) -> str:
     if not trials.pools:
         return _shortfall(trials, largest)
     plural = "replica" if str(largest) == "1" else "replicas"
-    return (
-        f"with at most {largest} {plural}: {_shortfall(trials, largest)}{_limit(trials, largest, found.max_replicas)}"
-    )
+    return f"with at most {largest} {plural}: {_shortfall(trials, largest)}{_limit(trials, largest, found)}"
 
 
-def _limit(trials: Trials, tried: Tried, most: int) -> str:
+def _limit(trials: Trials, tried: Tried, found: Search) -> str:
     """That a pool has as many replicas as a search looks at, and how it looks at more; empty where none has."""
-    full = [pool.name for pool, size in zip(trials.pools, tried.point, strict=True) if is_full(pool, size, most)]
-    return f" ({', '.join(full)} has the most that is searched: --max-replicas {most} may be raised)" if full else ""
+    most, points = found.max_replicas, zip(trials.pools, tried.point, strict=True)
+    full = [pool.name for pool, size in points if is_full(pool, size, most)]
+    return f" ({', '.join(full)} has the most that is searched: {found.bound} {most} may be raised)" if full else ""
 
 
 def _shortfall(trials: Trials, tried: Tried) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from simulator.errors import InputError, Problem
 from simulator.metrics.intervals import paired_difference
+from simulator.scenario.load import LoadedScenario
 from simulator.size.trials import Tried, Word
 
 MOST_REPLICAS = 64
 """Of each pool, unless told otherwise."""
+_OPTION, _OF_SCENARIO = "--max-replicas", "run.max_replicas"
 _REPLICATIONS_OF_AN_INTERVAL = 2
 
 
@@ -27,6 +29,7 @@ class Limits:
     prune : whether what cannot cost less than the best that met is left out
     prove : whether what is smaller than a size that meets is closed one by one
     probe : whether the next larger size is tried though it cannot cost less, as a sign that more is not always better
+    bound : what says `max_replicas`, and may be raised
     """
 
     max_replicas: int = MOST_REPLICAS
@@ -35,6 +38,7 @@ class Limits:
     prune: bool = True
     prove: bool = True
     probe: bool = True
+    bound: str = _OPTION
 
 
 def checked_limits(max_replicas: int, seconds: float | None) -> Limits:
@@ -46,12 +50,28 @@ def checked_limits(max_replicas: int, seconds: float | None) -> Limits:
     """
     problems = []
     if max_replicas < 1:
-        problems.append(Problem("must be at least 1", "--max-replicas", got=str(max_replicas)))
+        problems.append(Problem("must be at least 1", _OPTION, got=str(max_replicas)))
     if seconds is not None and not 0 < seconds < math.inf:
         problems.append(Problem("must be a positive number of seconds", "--search-seconds", got=str(seconds)))
     if problems:
         raise InputError(*problems)
     return Limits(max_replicas, seconds=seconds)
+
+
+def bounded(limits: Limits | None, loaded: LoadedScenario) -> Limits:
+    """The limits of a search, within what the scenario takes as meant of any pool.
+
+    Raises
+    ------
+    InputError : more replicas were asked for than that, and than a search looks at unless told
+    """
+    found, most = limits or Limits(), loaded.scenario.run.max_replicas
+    if found.max_replicas <= most:
+        return found
+    if found.max_replicas > MOST_REPLICAS:
+        text = f"is above {_OF_SCENARIO} ({most}): set that higher if so many are meant"
+        raise InputError(Problem(text, _OPTION, got=str(found.max_replicas)))
+    return replace(found, max_replicas=most, bound=_OF_SCENARIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +85,7 @@ class Search:
     claim : proved, proved but for n skipped, minimal, best of n tried, or not finished
     least_usd : per month, what nothing that was left open costs less than; None where the search ended by itself
     monotone : False where more replicas were seen to serve worse
-    max_replicas : of each pool, beyond which nothing was looked at
+    max_replicas, bound : of each pool, beyond which nothing was looked at, and what said so
     limited : pools of which more than that might cost less than the best
     """
 
@@ -75,6 +95,7 @@ class Search:
     least_usd: float | None = None
     monotone: bool = True
     max_replicas: int = MOST_REPLICAS
+    bound: str = _OPTION
     limited: tuple[str, ...] = ()
 
     @property

@@ -93,7 +93,8 @@ def _result(searcher: Searcher, finished: bool) -> Search:
     else:
         claim = f"proved but for {skipped} skipped" if skipped else "proved"
     return Search(
-        best, trail, claim, least_usd, searcher.monotone, searcher.limits.max_replicas, limited_pools(searcher)
+        *(best, trail, claim, least_usd, searcher.monotone, searcher.limits.max_replicas, searcher.limits.bound),
+        limited_pools(searcher),
     )
 
 

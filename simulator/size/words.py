@@ -34,7 +34,7 @@ def size_warnings(answer: Answer) -> list[str]:
         share = found.gap_usd / found.best.usd_per_month
         lines.append(f"the search was not finished: at most {share:.0%} could be saved")
     if found.limited:
-        lines.append(limit_words(found.limited, found.max_replicas))
+        lines.append(limit_words(found.limited, found.max_replicas, found.bound))
     if not found.monotone:
         lines.append("not monotone: a larger size was refused, so none was skipped")
     if answer.edge:
@@ -47,9 +47,9 @@ def nothing_meets(why: str) -> str:
     return why if why == NOT_FINISHED else f"no size meets the SLO ({why})"
 
 
-def limit_words(pools: Sequence[str], most: int) -> str:
+def limit_words(pools: Sequence[str], most: int, bound: str) -> str:
     """That a search ended at the most replicas that it looks at, and how it looks at more."""
-    return f"more of {', '.join(pools)} might cost less: --max-replicas {most} may be raised"
+    return f"more of {', '.join(pools)} might cost less: {bound} {most} may be raised"
 
 
 def _sizes(answer: Answer) -> str:

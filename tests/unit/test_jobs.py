@@ -14,6 +14,9 @@ from scenario_cases import written
 from simulator.errors import InputError
 from simulator.fleet.simulate import simulate_fleet
 from simulator.metrics.slo import late_words
+from simulator.plan.options import PlanOptions
+from simulator.plan.plan import plan_fleet
+from simulator.run.evaluate import evaluate
 from simulator.run.simulate import simulate
 from simulator.size.found import Limits
 from simulator.study.fleet import ColdStart, ServiceTier
@@ -186,6 +189,25 @@ def test_where_no_size_gets_all_jobs_into_a_month_the_one_that_gets_most_is_show
     assert search["sizes"]["p"] == "3"
     assert "with at most 3 replicas: 20000 jobs take" in search["infeasible"]
     assert "--max-replicas 3 may be raised" in search["infeasible"]
+
+
+def test_the_scenario_s_bound_holds_for_searches_and_says_so(tmp_path: Path) -> None:
+    """`run.max_replicas` is a bound of written sizes and of searches alike, of `run`, sweeps and `plan`."""
+    often = "workload.classes[docs].arrivals.per_month=20000"
+    loaded = load(tmp_path, often, "topologies.rent.pools[p].replicas=auto", "run.max_replicas=2")
+    search = simulate(loaded, tmp_path).summary["topologies"]["rent"]["search"]
+    assert search["sizes"]["p"] == "2"
+    assert "run.max_replicas 2 may be raised" in search["infeasible"]
+    assert evaluate(loaded, "rent").summary.replicas == (0, 2), "they start when the job comes"
+    for refused in (
+        lambda: simulate(loaded, tmp_path, limits=Limits(max_replicas=99_999)),
+        lambda: plan_fleet(loaded, PlanOptions(max_replicas=99_999)),
+    ):
+        with pytest.raises(InputError) as caught:
+            refused()
+        assert "--max-replicas: is above run.max_replicas (2): set that higher if so many are meant" in str(
+            caught.value
+        )
 
 
 @pytest.mark.parametrize(
