@@ -57,9 +57,17 @@ def edge_of(search: Mapping[str, Any]) -> str:
 
 
 def of_row(name: str, row: Mapping[str, Any]) -> Contender:
-    """A row of a plan, a sweep or a chart: `slo_met`, `usd_per_month` and, where known, `slo_attainment`."""
+    """A row of a plan, a sweep or a chart.
+
+    It has `slo_met`, `usd_per_month` and, where known, `slo_attainment`, `usd_by_replication` and `chance`.
+    """
     return Contender(
-        name, bool(row["slo_met"]), _usd(row["usd_per_month"]), attainment=row.get("slo_attainment") or 0.0
+        name,
+        bool(row["slo_met"]),
+        _usd(row["usd_per_month"]),
+        tuple(map(_usd, row.get("usd_by_replication", ()))),
+        row.get("slo_attainment") or 0.0,
+        chance=_chance(row.get("chance")),
     )
 
 

@@ -102,6 +102,8 @@ def _figures(evaluation: Evaluation, found: Search | None) -> dict[str, Any]:
         "tpot_p99_s": metrics["tpot_s"]["p99"],
         "time_in_steps": summary.time_in_steps,
         "usd_per_month": cost["usd_per_month"],
+        "usd_by_replication": [one["usd_per_month"] for one in summary.replications],
+        "chance": cost["chance"],
         **{name: cost[name] for name in cost if name.startswith("usd_per_million_")},
         "served_share": metrics["served_share"],
         "binding_term": metrics["binding_term"],

@@ -13,6 +13,7 @@ from scenario_cases import chat, written
 
 from simulator.decide.rivals import chance_half_width_usd, rank
 from simulator.decide.standing import contenders
+from simulator.plan.plan import plan_fleet
 from simulator.run.simulate import simulate
 from simulator.study.decision import Chance, Contender
 
@@ -80,6 +81,15 @@ def test_a_flat_fee_beside_a_price_by_token_is_told_as_surely_as_the_load_is_kno
     assert close == {"poisson": {"by_token", "flat-2"}, "even": {"flat-2"}}
     far = run(tmp_path, api("by_token", 2.0), beside[0])
     assert rank(contenders(far.summary["topologies"])).winners == ("flat-12",)
+
+
+def test_a_plan_calls_bills_equal_where_a_run_does(tmp_path: Path) -> None:
+    """2 % apart by 1,800 Poisson calls is no order, 12 % is; with three replications it is their paired interval."""
+    for percent, replications, same in ((-2, 1, True), (-12, 1, False), (-1, 3, True)):
+        other = flat("flat", 55_188 * (1 + percent / 100))
+        text = chat(api("by_token", 2.0), other, study="months: 1", horizon_s=130, replications=replications)
+        found = plan_fleet(written(tmp_path, text.replace("p99: 1.0", "p99: 9.0")))
+        assert ("costs the same" in found.verdict) == same, found.verdict
 
 
 def test_pools_that_are_always_there_have_no_chance_in_their_rent(tmp_path: Path) -> None:
