@@ -111,8 +111,17 @@ QUICK = [("a shorter term", 0), ("a burst of what is owned", 0), ("other targets
 
 @pytest.mark.parametrize(("option", "seed"), few([(name, seed) for name in OPTIONS for seed in (0, 1)], *QUICK))
 def test_one_option_more_is_never_dearer(option: str, seed: int) -> None:
-    fewer, more, below, upto = OPTIONS[option]
-    text, store = scenario(Random(seed)), Store()
+    is_never_dearer(option, scenario(Random(seed)))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("option", "seed"), [(name, seed) for name in OPTIONS for seed in (0, 1)])
+def test_nor_where_the_load_doubles_within_the_year(option: str, seed: int) -> None:
+    is_never_dearer(option, scenario(Random(seed)) | {"study": {"months": 14, "growth_per_year": 1.0}})
+
+
+def is_never_dearer(option: str, text: Row) -> None:
+    (fewer, more, below, upto), store = OPTIONS[option], Store()
     usd, meets = found(text, fewer, store, below)
     usd_of_more, meets_too = found(text, more, store, upto)
     assert meets_too or not meets
