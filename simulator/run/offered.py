@@ -51,6 +51,6 @@ def short_warm_up(metrics: MetricAccumulator) -> list[str]:
     longest_s = times.quantile(0.99)
     return [
         f"answers take up to {longest_s:,.3g} s (p99) and the warm-up {metrics.warmup_s:g} s, so about {lacking:.0%} "
-        "fewer requests end at the pools in the window than come in it, since none came before time 0: rates and "
-        f"tokens are too low by so much at most; run.warmup_s={math.ceil(longest_s)} lacks none"
+        "fewer requests end at the pools in the window than come in it, as nobody came before time 0: rates and "
+        f"tokens are too low by so much at most; with run.warmup_s={math.ceil(longest_s)} they are not"
     ]
