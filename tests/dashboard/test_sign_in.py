@@ -57,6 +57,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         check_provider(tmp_path / "auth.toml")
 
 
+def test_a_file_that_is_not_toml_is_named_with_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "auth.toml"
+    file.write_text("[auth")
+    with pytest.raises(InputError, match=r"^\S*auth\.toml: is not TOML: "):
+        check_provider(file)
+
+
 def test_who_has_signed_in_is_known_by_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.visitor.settings", lambda: Settings(sign_in=True))
     words = []

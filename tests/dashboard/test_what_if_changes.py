@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.faults import Fault, possible_faults
+from dashboard.views.what_if import _electricity_words
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
@@ -161,3 +162,9 @@ def test_sizes_that_are_searched_anew_are_open_and_the_rest_of_the_change_stays(
     (own,), (base, burst) = (topology.pools for topology in found.topologies.values())
     assert (own.replicas, base.replicas, burst.autoscaler) == ("auto", "auto", "auto")
     assert found.workload.classes[0].arrivals.rate_rps == 8
+
+
+def test_the_slider_of_electricity_says_what_each_site_pays() -> None:
+    words = _electricity_words({"datacentre": 0.12, "north": 0.04567})
+    assert words.startswith("of owned servers, as the scenario has it: datacentre 0.12, north 0.04567;")
+    assert _electricity_words({}) == "of owned servers, which this run has none of"

@@ -111,6 +111,12 @@ def test_a_scenario_is_laid_out_inside_its_folder(tmp_path: Path, place: str) ->
         lay_out(tmp_path / "root", place, TEXT)
 
 
+def test_the_gallery_begins_with_the_quickstart_and_has_no_part_of_a_scenario() -> None:
+    assert gallery()[0] == "quickstart.yaml"
+    assert gallery()[1:] == sorted(gallery()[1:])
+    assert "overlays/quick.yaml" not in gallery()
+
+
 @pytest.mark.parametrize("name", gallery())
 def test_every_shipped_scenario_can_be_laid_out_and_loaded(tmp_path: Path, name: str) -> None:
     from dashboard.workspace import shipped

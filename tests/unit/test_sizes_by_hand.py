@@ -1,0 +1,117 @@
+"""Parts of a search for sizes, and of a verdict, against arithmetic by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.decide.chance import _dispersion
+from simulator.decide.months import _walked
+from simulator.perf.steptime import constant_step_time
+from simulator.resolve.sizes import Fixed
+from simulator.schema.pool import Pool
+from simulator.size.answer import spare_errors
+from simulator.size.bounds import _role
+from simulator.size.guess import requests_within
+from simulator.size.instances import other_instances
+from simulator.size.settings import _every_number
+from tests.fleet_cases import ENGINE
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "held"),
+    # B requests: 0.01 B s of tokens, and B/5 prompts of 60 tokens a step, each 60 * 0.002/128 + 1e-5 * 60**2 / 2 s
+    [(0.0001, 1), (0.0137, 1), (0.0277, 2), (0.05, 3), (0.0553, 4), (1.0, 8)],
+)
+def test_requests_that_a_replica_holds_within_a_limit(limit_s: float, held: int) -> None:
+    step = replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :],
+        seq_time_s=0.01 * np.arange(9),
+        prefill_attn_s=1e-5,
+    )
+    each_s = 0.01 + 0.002 / 128 + (60 * 0.002 / 128 + 1e-5 * 60**2 / 2) / 5
+    assert each_s == pytest.approx(0.0138, rel=0.01)
+    assert requests_within(ENGINE, step, 60, 5, limit_s) == max(min(int(limit_s / each_s), 8), 1) == held
+
+
+def replication(*kept_of: tuple[int, int], required: float = 0.9) -> Any:
+    classes = [SimpleNamespace(shares=(required,)) for _ in kept_of]
+    counts = [[SimpleNamespace(kept=kept, of=of)] for kept, of in kept_of]
+    return SimpleNamespace(classes=classes, term_counts=lambda: counts)
+
+
+def test_the_nearest_term_is_the_one_with_the_fewest_errors_to_spare() -> None:
+    error = (0.9 * 0.1 / 400) ** 0.5
+    assert spare_errors([replication((396, 400), (368, 400))]) == pytest.approx(0.02 / error)
+    assert spare_errors([replication((368, 400), (396, 400))]) == pytest.approx(0.02 / error)
+    assert spare_errors([replication((0, 0))]) == np.inf, "a class without requests has no term"
+
+
+def test_replications_that_differ_more_than_chance_among_requests_widen_the_error() -> None:
+    apart = [replication((400, 400)), replication((376, 400))]
+    spread = np.std([1.0, 0.94], ddof=1) / 2**0.5
+    assert spread > (0.09 / 800) ** 0.5
+    assert spare_errors(apart) == pytest.approx((0.97 - 0.9) / spread)
+
+
+@pytest.mark.parametrize(
+    ("hands_to", "providers", "roles"),
+    [
+        ((None,), (), [(True, True)]),
+        ((1, None), (), [(True, False), (False, True)]),
+        ((None, None), (), [None, None]),
+        ((None,), ("api",), [None]),
+    ],
+)
+def test_what_a_pool_alone_must_do(
+    hands_to: Sequence[int | None], providers: Sequence[str], roles: list[tuple[bool, bool] | None]
+) -> None:
+    pools = tuple(SimpleNamespace(hands_to=to) for to in hands_to)
+    subject: Any = SimpleNamespace(fleet=SimpleNamespace(pools=pools, providers=tuple(providers)))
+    assert [_role(subject, k) for k in range(len(pools))] == roles
+
+
+def test_each_number_of_the_other_pool_up_to_where_it_is_enough_alone() -> None:
+    pools = [SimpleNamespace(low=0, step=1, scaler=None)] * 2
+    searcher: Any = SimpleNamespace(trials=SimpleNamespace(pools=pools), limits=SimpleNamespace(max_replicas=64))
+    fewest = {(Fixed(0), Fixed(0)): 5, (Fixed(2), Fixed(0)): 3, (Fixed(4), Fixed(0)): 0}
+    found = _every_number(searcher, 1, fewest)
+    assert found == [((Fixed(n), Fixed(0)), least) for n, least in ((4, 0), (3, 1), (2, 3), (1, 3), (0, 5))]
+
+
+def test_another_instance_is_another_trial_only_where_something_takes_it_whole() -> None:
+    whole: Any = SimpleNamespace(mtbf_s=0, reclaim_mtbf_s=0, unavailable_probability=0.0, known=())
+    fails: Any = SimpleNamespace(mtbf_s=1e6, reclaim_mtbf_s=0, unavailable_probability=0.0, known=())
+    rented = Pool.model_validate({"name": "p", "site": "lambda", "gpu": "h100-sxm", "replicas": 1})
+    assert other_instances(rented, SimpleNamespace(reliability=whole)) == ()  # type: ignore[arg-type]
+    apart = other_instances(rented, SimpleNamespace(reliability=fails))  # type: ignore[arg-type]
+    assert apart
+    assert "gpu_1x_h100_sxm5" not in apart, "its own"
+
+
+def test_arrivals_in_stretches_of_which_some_are_empty() -> None:
+    counts = np.array([0, 4, 0, 4, 0, 4])[:, None, None]
+    demand = SimpleNamespace(period_s=10.0, counts=counts)
+    one: Any = SimpleNamespace(demand=demand, metrics=SimpleNamespace(warmup_s=0.0, end_s=60.0))
+    assert _dispersion(one) == pytest.approx(16 / 2 / 2)
+    one.metrics.warmup_s = 50.0
+    assert _dispersion(one) == 1.0, "one stretch says nothing of how they vary"
+
+
+def share(name: str, hours: float, attainment: float) -> Any:
+    served = SimpleNamespace(meets=attainment >= 0.9, attainment=attainment, binding=f"ttft of {name}")
+    return SimpleNamespace(hours=hours, served=served, period=SimpleNamespace(name=name))
+
+
+def test_a_month_keeps_its_shortest_periods_and_none_without_hours() -> None:
+    shares = [share("busy", 0.5, 0.8), share("quiet", 99.5, 1.0), share("never", 0.0, 1.0)]
+    walked = _walked(1, (1.0,), (), shares, meets=False)
+    assert walked.attainment == pytest.approx((0.5 * 0.8 + 99.5) / 100)
+    assert walked.binding == "in busy, ttft of busy"
+    assert list(walked.shares) == shares[:2]
