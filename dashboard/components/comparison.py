@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.table import show_table
+from dashboard.components.words import markdown
 from simulator.decide.standing import met_throughout
 from simulator.report.charts import Summaries
-from simulator.report.table import comparison
+from simulator.report.table import comparison, period_words
 
 _MET = {
     True: ":green-badge[:material/check: SLO met]",
@@ -38,3 +39,5 @@ def show_comparison(topologies: Summaries, key: str) -> None:
         height="content",
         column_config={"figure": st.column_config.TextColumn(width=_LABEL_PX)},
     )
+    if words := period_words(topologies):
+        st.caption(markdown(words))

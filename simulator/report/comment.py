@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from simulator.report.charts import Summaries
-from simulator.report.table import comparison, warnings
+from simulator.report.table import comparison, period_words, warnings
 
 _MOST = 60_000
 """Characters that fit into a comment, with room to spare."""
@@ -37,7 +37,7 @@ def comparison_comment(
     for title, told in (("In what the scenarios differ", differing), ("What their searches found", found)):
         if told:
             parts.append(_folded(title, _table(told, ["", *runs])))
-    parts.append(_folded("All figures", _table(rows, headers)))
+    parts.append(_folded("All figures", "\n\n".join([_table(rows, headers), _text(period_words(topologies))]).strip()))
     parts.append(_folded("What the figures rest on", _bullets(warnings(topologies))))
     while sum(map(len, parts)) > _MOST and len(parts) > 3:
         parts.pop()

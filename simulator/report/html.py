@@ -23,7 +23,7 @@ from simulator.report.decision import (
 )
 from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
-from simulator.report.table import baseline, comparison, ordered, warnings
+from simulator.report.table import baseline, comparison, ordered, period_words, warnings
 from simulator.report.time_charts import load_over_time, load_tables
 from simulator.results.bundle import Bundle
 
@@ -43,6 +43,7 @@ def render(bundle: Bundle) -> str:
         manifest=json.dumps(bundle.manifest, indent=1, sort_keys=True),
         headers=headers,
         rows=rows,
+        period_words=period_words(topologies),
         warnings=warnings(topologies),
         uncalibrated=[
             name for name, found in topologies.items() if not found["calibrated"] and not found["expected_error"]

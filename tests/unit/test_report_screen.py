@@ -8,6 +8,8 @@ import pytest
 
 from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
+from simulator.report.comment import comparison_comment
+from simulator.report.html import render
 from simulator.report.memo import memo
 from simulator.report.screen import first_screen
 from simulator.report.table import ordered, period_words
@@ -43,6 +45,8 @@ def test_headline_and_table_say_of_which_periods_they_are(tmp_path: Path) -> Non
     assert note in screen
     text = memo(read_bundle(study.bundle))
     assert note in text
+    assert f"<p>{note}</p>" in render(read_bundle(study.bundle))
+    assert note in comparison_comment(summary["topologies"], "", [], [], [], [])
     assert "seed 3, 1 replication\n" in text
     unsent = found["metrics"]["unsent_turns"]
     assert unsent > 0
