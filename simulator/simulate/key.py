@@ -16,6 +16,7 @@ import numpy as np
 
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
+from simulator.study.fleet import FleetSpec
 from simulator.study.terms import OwnedSite, RentedTerms, Terms
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -29,10 +30,21 @@ def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
 
     In it: the program that simulates, the machine, the fleet at its size, the classes with their service levels, the
     workload with the content of its files, the span, the seed and the number. Not in it: prices, the catalog's names,
-    the topology's name, how many replications there are.
+    the topology's name, how many replications there are, which part of a month it is where no fault comes by chance.
     """
     fleet = replace(subject.fleet, name="", clock_s=0.0)
+    if demand.part:
+        demand = replace(demand, part=0)
     return digest(program_key(), machine_key(), fleet, *demand_parts(demand), number)
+
+
+def _has_luck(fleet: FleetSpec) -> bool:
+    """Whether anything befalls a fleet by chance, which differs from part to part of a month."""
+    rates = [one.outages.mtbf_s for one in (*fleet.pools, *fleet.providers)]
+    for pool in fleet.pools:
+        faults = pool.reliability
+        rates += [faults.mtbf_s, faults.reclaim_mtbf_s, faults.unavailable_probability]
+    return any(rates)
 
 
 def trial_key(subject: Subject, demand: Demand) -> str:

@@ -24,7 +24,7 @@ from simulator.simulate.one import Outcome, Subject, simulate_one
 from simulator.simulate.store import MOST_IN_MEMORY, Store
 from simulator.study.caches import CacheResets
 from simulator.study.demand import When
-from simulator.study.fleet import Autoscaler
+from simulator.study.fleet import Autoscaler, Outages, Reliability
 from simulator.workload.spec import ClassWorkload, Poisson, Profile, Uniform, WorkloadSpec
 
 TOKENS = {"isl": Uniform(1, 60), "osl": Uniform(1, 40)}
@@ -99,6 +99,32 @@ def test_every_field_of_a_fleet_counts_but_its_name_and_the_clock_that_the_deman
     for field in fields(SPEC):
         changed = replace(SUBJECT, fleet=replace(SPEC, **{field.name: ("other",) if field.name not in same else 9.0}))
         assert (outcome_key(changed, DEMAND, 0) == key) == (field.name in same), field.name
+
+
+def test_parts_of_a_month_are_one_trial_unless_something_befalls_the_fleet_by_chance() -> None:
+    """What has no chance in it is the same in every part, to the byte, and simulated once."""
+    later = replace(DEMAND, part=2)
+    assert outcome_key(SUBJECT, later, 0) == outcome_key(SUBJECT, DEMAND, 0)
+    assert encode(simulate_one(SUBJECT, later, 0)) == encode(simulate_one(SUBJECT, DEMAND, 0))
+    first, second = SPEC.pools
+    (api,) = SPEC.providers
+    known = Reliability(known=((10.0, 20.0),))
+    for luck in (
+        Reliability(mtbf_s=9.0, mttr_s=1.0),
+        Reliability(reclaim_mtbf_s=9.0),
+        Reliability(unavailable_probability=0.1),
+    ):
+        struck = Subject(
+            replace(SPEC, pools=(replace(first, reliability=known), replace(second, reliability=luck))), (BOUND, BOUND)
+        )
+        assert outcome_key(struck, later, 0) != outcome_key(struck, DEMAND, 0), luck
+    for outages, same in ((Outages(9.0, 1.0), False), (Outages(windows=((1.0, 2.0),)), True)):
+        for fleet_ in (
+            replace(SPEC, providers=(replace(api, outages=outages),)),
+            replace(SPEC, pools=(first, replace(second, outages=outages))),
+        ):
+            down = Subject(fleet_, (BOUND, BOUND))
+            assert (outcome_key(down, later, 0) == outcome_key(down, DEMAND, 0)) == same
 
 
 def test_a_fleet_whose_caches_are_forgotten_is_another_one() -> None:
