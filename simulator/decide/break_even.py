@@ -44,7 +44,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
     never = _pay_the_same(ours, theirs)
-    by_hours = not mine.terms.jobs_per_month and _rents_all_the_time(rival)
+    by_hours = not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
     return BreakEven(
         mine.name,
         rival.name,
@@ -55,10 +55,10 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     )
 
 
-def _rents_all_the_time(rival: Costed) -> bool:
+def _rents_all_the_time(one: Costed) -> bool:
     """Whether each of its rented pools has a replica at every hour: only then is a day 24 hours of rent."""
-    pools = {offer.pool for offer in rival.terms.rented}
-    usages = {id(part.usage): part.usage for use in rival.uses for part in use.periods if part.hours > 0}
+    pools = {offer.pool for offer in one.terms.rented}
+    usages = {id(part.usage): part.usage for use in one.uses for part in use.periods if part.hours > 0}
     return all(
         _stands(pool.billed_by_hour_s, usage.start_s, usage.end_s)
         for usage in usages.values()

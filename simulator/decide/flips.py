@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
+
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.costed import FIXED, Costed
@@ -87,6 +89,24 @@ def _tokens(terms: Terms, factor: float) -> Terms:
     )
 
 
+def _fees(terms: Terms, factor: float) -> Terms:
+    return replace(
+        terms,
+        apis=tuple(
+            replace(
+                api,
+                fixed_usd_per_month=api.fixed_usd_per_month * factor,
+                usd_per_unit_hour=api.usd_per_unit_hour * factor,
+            )
+            for api in terms.apis
+        ),
+    )
+
+
+def _has_fees(terms: Terms) -> bool:
+    return any(np.any(api.fixed_usd_per_month) or np.any(api.usd_per_unit_hour) for api in terms.apis)
+
+
 def _dearer(prices: tuple[TokenPrices, ...], factor: float) -> tuple[TokenPrices, ...]:
     return tuple(
         replace(
@@ -108,6 +128,7 @@ ASSUMPTIONS: dict[str, tuple[Change, Callable[[Terms], bool]]] = {
     "price of servers": (_servers, _is_owned),
     "price of rented GPUs": (_rent, lambda terms: bool(terms.rented)),
     "price of tokens": (_tokens, lambda terms: bool(terms.apis)),
+    "fees of token APIs": (_fees, _has_fees),
     "price of electricity": (_electricity, _is_owned),
     "price of space": (_space, _is_owned),
     "salaries": (_staff, lambda terms: bool(terms.staff)),

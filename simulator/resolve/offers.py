@@ -259,7 +259,7 @@ def unknown_prices(pool: Pool) -> list[str]:
     place = site(pool.site)
     known = {
         "egress": pool.egress_usd_per_gb is not None or place.egress is not None,
-        "storage": pool.storage_usd_per_gb_month is not None or place.storage is not None,
+        "storage": pool.storage_gb == 0 or pool.storage_usd_per_gb_month is not None or place.storage is not None,
     }
     return [f"{name} at {place.name}" for name, is_known in known.items() if not is_known]
 

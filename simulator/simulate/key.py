@@ -33,17 +33,17 @@ def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
     the topology's name, how many replications there are, which part of a month it is where no fault comes by chance.
     """
     fleet = replace(subject.fleet, name="", clock_s=0.0)
-    if demand.part:
+    if demand.part and not _has_luck(fleet):
         demand = replace(demand, part=0)
     return digest(program_key(), machine_key(), fleet, *demand_parts(demand), number)
 
 
 def _has_luck(fleet: FleetSpec) -> bool:
     """Whether anything befalls a fleet by chance, which differs from part to part of a month."""
-    rates = [one.outages.mtbf_s for one in (*fleet.pools, *fleet.providers)]
+    rates = [provider.outages.mtbf_s for provider in fleet.providers]
     for pool in fleet.pools:
         faults = pool.reliability
-        rates += [faults.mtbf_s, faults.reclaim_mtbf_s, faults.unavailable_probability]
+        rates += [pool.outages.mtbf_s, faults.mtbf_s, faults.reclaim_mtbf_s, faults.unavailable_probability]
     return any(rates)
 
 

@@ -107,6 +107,20 @@ def test_a_finite_job_has_no_hours_of_use_a_day() -> None:
     assert [pair.hours_per_day for pair in break_evens(jobs)] == [None, None]
 
 
+def test_rent_by_the_clock_has_no_hours_of_use_at_which_it_would_pay() -> None:
+    """Its own hours are in its bill already: only what runs all the time can be used for more of them or fewer."""
+    always, dear = _rent(10.0), _rent(20.0, "dear")
+    half = pool(gpus=8, stays=fixed(1, HOUR_S / 2), end_s=HOUR_S)
+    usage = replace(_usage(1), pools=(half,))
+    walked = walk(Horizon(36, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    by_clock = costed("by clock", dear.terms, walked)
+    found = {(one.topology, one.rival): one for one in break_evens([by_clock, always, dear])}
+    assert found["rent", "dear"].hours_per_day is not None
+    for rival in ("rent", "dear"):
+        told = found["by clock", rival]
+        assert (told.hours_per_day, told.hours_below) == (None, None)
+
+
 def test_resale_at_the_end_is_no_payback() -> None:
     kept = _own(2_000_000.0, resale_share_by_age=((3.0, 0.99),))  # type: ignore[arg-type]
     rent = _rent(20.0)
@@ -240,6 +254,24 @@ def test_a_flip_of_a_price_is_where_the_bills_cross(rent: float, tokens: float) 
         assert found["price of rented GPUs"].winner == ("rent" if ratio < 1 else "tokens")
     elif not 0.095 < ratio < 10.5:
         assert at is None
+
+
+def test_fees_of_a_token_api_flip_where_they_and_the_tokens_cross() -> None:
+    """Throughput that is bought by the hour, and a flat fee, against a price by the token."""
+    by_token = _tokens(1.0)
+    usd = by_token.usd_per_month
+    for fees, paid in (
+        ({"fixed_usd_per_month": 900.0}, 900.0),
+        ({"provisioned_units": 50.0, "usd_per_unit_hour": 0.02}, 730.0),
+    ):
+        terms = Terms("flat", rented=(rented(usd=0.0),), apis=(replace(_api(0.0), **fees),), months=36)
+        flat = _costed("flat", terms, 0.0, growing=False, most=math.inf)
+        assert flat.usd_per_month == pytest.approx(paid)
+        assert 0.11 < usd / paid < 9, "within reach"
+        flips = {flip.assumption: flip for flip in decide([flat, by_token]).flips}
+        assert flips["fees of token APIs"].factor == pytest.approx(usd / paid, rel=0.002)
+        assert flips["price of tokens"].factor == pytest.approx(paid / usd, rel=0.002)
+    assert "fees of token APIs" not in {flip.assumption for flip in decide([by_token, _rent(20.0)]).flips}
 
 
 def test_a_copy_of_the_winner_flips_nothing() -> None:

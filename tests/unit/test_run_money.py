@@ -97,6 +97,8 @@ def test_traffic_and_storage_of_a_rented_pool_are_lines() -> None:
     other = case(only("{cloud: " + free + "}"), "cloud")
     assert other.prices.unknown == ("egress at verda",)
     assert usd_of(other)["storage", "volumes"] == pytest.approx(5.0)
+    none = other.planned.settings.pools[0].model_copy(update={"storage_gb": 0, "storage_usd_per_gb_month": None})
+    assert unknown_prices(none) == ["egress at verda"], "of no volume nothing is left uncharged"
     assert unknown_prices(found.planned.settings.pools[0]) == []
 
 
