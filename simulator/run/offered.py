@@ -39,9 +39,10 @@ def offered_warnings(
 def short_warm_up(metrics: MetricAccumulator) -> list[str]:
     """A warning where a fleet that begins empty has answered fewer requests in the window than come in it.
 
-    Of answers that take S, E[max(S - warm-up, 0)] a window lack, as the requests that came before time 0 do.
+    Of answers that take S, E[max(S - warm-up, 0)] a window lack, as the requests that came before time 0 do. Calls of
+    token APIs count in the window in which they are made, so only what pools answered can lack.
     """
-    times, window_s = metrics.total.sketches["e2e_s"], metrics.end_s - metrics.warmup_s
+    times, window_s = metrics.pools_e2e, metrics.end_s - metrics.warmup_s
     if not times.n:
         return []
     up_to_s, share = times.cdf()

@@ -10,9 +10,13 @@ from simulator.metrics.slo import ClassSlo
 from simulator.run.offered import short_warm_up
 
 
-def answered(takes_s: list[float], warmup_s: float, window_s: float) -> MetricAccumulator:
-    metrics = MetricAccumulator((ClassSlo("a"),), warmup_s, warmup_s + window_s)
+def answered(
+    takes_s: list[float], warmup_s: float, window_s: float, at_api_s: tuple[float, ...] = ()
+) -> MetricAccumulator:
+    metrics = MetricAccumulator((ClassSlo("a"),), warmup_s, warmup_s + window_s, ("pool", "api"), 1)
+    takes_s, of_pools = [*takes_s, *at_api_s], len(takes_s)
     records = np.zeros(len(takes_s), RECORD)
+    records["target"][of_pools:] = 1
     records["status"] = Status.COMPLETED
     records["arrival_s"] = records["scheduled_s"] = warmup_s
     records["finish_s"] = warmup_s + np.array(takes_s)
@@ -34,3 +38,12 @@ def test_nothing_is_said_where_little_or_nothing_lacks() -> None:
     assert short_warm_up(answered([4.0, 14.0] * 50, 15.0, 20.0)) == []
     assert short_warm_up(answered([4.0, 14.0] * 50, 10.0, 200.0)) == []
     assert short_warm_up(answered([], 0.0, 20.0)) == []
+
+
+def test_calls_of_token_apis_lack_nowhere_however_late_they_end() -> None:
+    """They count where they are made: batches of an hour beside the pool change neither the share nor the warm-up."""
+    hours = (3600.0,) * 300
+    assert short_warm_up(answered([4.0, 14.0] * 50, 10.0, 20.0, hours)) == short_warm_up(
+        answered([4.0, 14.0] * 50, 10.0, 20.0)
+    )
+    assert short_warm_up(answered([4.0] * 50, 10.0, 20.0, hours)) == []
