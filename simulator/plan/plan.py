@@ -23,6 +23,7 @@ from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
 from simulator.run.loads import loads_of
 from simulator.run.phases import check_events
+from simulator.run.remarks import remarks, turns_apart
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.set_lines import set_lines
 from simulator.simulate.store import Store
@@ -139,6 +140,9 @@ def plan_fleet(
             row["cheapest"] = True
             sure[name] = _sure(sizing, sizing.points[k], chosen, marks.tick)
         marks.next()
+    best_rows = [row for row in rows if row["cheapest"]]
+    for row in best_rows:
+        row["warnings"] += remarks("basis", turns_apart(each["arrived"] for each in best_rows))
     words = month.words(all_months_alike(study))
     return Plan(
         loaded.scenario.name, rows, sure, _verdict(rows, f" in month {month.number}" if words else ""), month, words

@@ -72,3 +72,31 @@ def test_bad_input_ends_with_2(arguments: list[str], words: str, capsys: Capture
     shown = capsys.readouterr()
     assert shown.out == ""
     assert words in shown.err
+
+
+def test_other_requests_of_waiting_users_are_said(tmp_path: Path, capsys: Capture) -> None:
+    """Ten users at answers of 2 s, and of 20 s: in 99 s 500 calls and 50, so their months are no like for like."""
+    api = "name: api, prices: [{input: 1, output: 4}], data_classes: [internal], error_probability: 0"
+    text = f"""
+schema_version: 1
+name: users
+model: llama-3.1-8b-instruct
+engine: {{max_model_len: 4096}}
+workload:
+  classes:
+    - name: chat
+      arrivals: {{kind: closed_loop, concurrency: 10}}
+      lengths: {{isl: 1000, osl: 101}}
+      data_class: internal
+topologies:
+  quick: {{providers: [{{{api}, ttft_s: {{median: 1}}, tpot_s: {{median: 0.01}}}}]}}
+  slow: {{providers: [{{{api}, ttft_s: {{median: 10}}, tpot_s: {{median: 0.1}}}}]}}
+cost: {{draws: 0}}
+run: {{horizon_s: 99}}
+"""
+    file = tmp_path / "users.yaml"
+    file.write_text(text)
+    assert _run(["plan", str(file), "--quiet"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "topologies were sent 50 to 500 requests" in told
+    assert "compare $ per 1M tokens rather than $ per month" in told
