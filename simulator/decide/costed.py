@@ -31,6 +31,7 @@ class Costed:
     usd_by_replication : mean USD per month of each replication alone
     fleet : key of what runs and what is paid, without names; empty where it is not known
     chance : in the bill of a single replication
+    arrived : requests that came in the window, over all replications; 0 where that is not known
     """
 
     name: str
@@ -42,6 +43,7 @@ class Costed:
     trail: Trail = FIXED
     fleet: str = ""
     chance: Chance | None = None
+    arrived: int = 0
 
     @property
     def usd_per_month(self) -> float:
@@ -69,6 +71,7 @@ class Costed:
             self.trail.edge,
             self.chance,
             len({share.period.name for share in self.walked[0].shares}) > 1,
+            self.arrived,
         )
 
 

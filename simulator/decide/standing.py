@@ -34,6 +34,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         edge_of(search),
         _chance(summary["cost"].get("chance")),
         len(summary.get("periods", ())) > 1,
+        int(summary["metrics"].get("arrived") or 0),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from simulator.bill.cents import dollars
 from simulator.bill.sums import mean
@@ -13,6 +13,8 @@ from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip, Ran
 
 _AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
+_UNLIKE = 0.01
+"""Share by which numbers of requests differ that are not the same traffic."""
 
 
 def not_known(classes: Sequence[str]) -> str:
@@ -37,7 +39,27 @@ def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
         *_next(ranking, by_name, sure),
         *_rest(ranking, by_name),
     ]
-    return "; ".join(part for part in parts if part) + "."
+    return "; ".join(part for part in parts if part) + "." + _unlike([by_name[name] for name in ranking.order])
+
+
+def unlike(arrived: Iterable[int]) -> tuple[int, int] | None:
+    """The fewest and the most requests that came to topologies, where these are not the same work."""
+    counts = list(arrived)
+    if not counts or max(counts) <= (1 + _UNLIKE) * min(counts):
+        return None
+    return min(counts), max(counts)
+
+
+def _unlike(among: Sequence[Contender]) -> str:
+    """That bills of different numbers of requests do not say who serves for less."""
+    found = unlike(one.arrived for one in among if one.arrived)
+    if found is None:
+        return ""
+    fewest, most = found
+    return (
+        f" These bills are not for the same work: {fewest:,} to {most:,} requests came, as sessions and waiting users "
+        "go on when they are answered; compare $ per 1M tokens."
+    )
 
 
 def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:

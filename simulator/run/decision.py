@@ -101,7 +101,8 @@ class Decision:
 def costed_of(name: str, found: Priced, trail: Trail = FIXED, fleet: str = "") -> Costed:
     """The months of a topology with their bill; further arguments are attributes of `Costed`."""
     usd = tuple(one.usd_per_month for one in found.replications)
-    return Costed(name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet, chance_of(found))
+    chance, arrived = chance_of(found), sum(one.metrics.total.arrived for one in found.replications)
+    return Costed(name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet, chance, arrived)
 
 
 def decide_run(

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from simulator.decide.why import unlike
 from simulator.scenario.week import week_days
 from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import RunSettings
@@ -32,11 +33,11 @@ _EMPTY = 0.02
 
 def turns_apart(arrived: Iterable[int]) -> list[str]:
     """A warning where topologies were sent different numbers of requests: sessions and waiting users follow answers."""
-    counts = list(arrived)
-    if not counts or max(counts) <= (1 + _APART) * min(counts):
+    found = unlike(arrived)
+    if found is None:
         return []
     return [
-        f"topologies were sent {min(counts):,} to {max(counts):,} requests, as sessions and waiting users go on when "
+        f"topologies were sent {found[0]:,} to {found[1]:,} requests, as sessions and waiting users go on when "
         "they are answered: compare $ per 1M tokens rather than $ per month"
     ]
 

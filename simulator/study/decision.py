@@ -56,6 +56,7 @@ class Contender:
     least_usd : per month, what sizes that time kept from being looked at cost at least; None where nothing is open
     edge : what is said of a size that misses on fresh traffic; empty for others
     chance : in the bill of a single replication; None where several tell it, or where nothing is known
+    arrived : requests that came in the window, over all replications; 0 where that is not known
     """
 
     name: str
@@ -69,6 +70,7 @@ class Contender:
     edge: str = ""
     chance: Chance | None = None
     over_periods: bool = False
+    arrived: int = 0
 
 
 @dataclass(frozen=True, slots=True)

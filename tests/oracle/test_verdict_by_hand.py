@@ -215,3 +215,16 @@ def test_where_none_wins_each_has_its_reason() -> None:
     found = [costed("a", {}, (False,)), costed("b", {}, (False,))]
     told = bindings(found, rank([each.contender for each in found]))
     assert [(one.topology, one.kind) for one in told] == [("a", "slo"), ("b", "slo")]
+
+
+def test_bills_for_other_work_are_said_to_be_so() -> None:
+    """Ten users of a slow API ask less, so that its bill is small: of those that meet the SLO, where it is known."""
+    slow, quick = replace(CHEAP, arrived=60), replace(DEAR, arrived=4_000)
+    alike = sentence([replace(slow, arrived=3_960), quick])
+    assert sentence([slow, quick]) == (
+        alike
+        + " These bills are not for the same work: 60 to 4,000 requests came, as sessions and waiting users go on "
+        "when they are answered; compare $ per 1M tokens."
+    )
+    assert alike == sentence([CHEAP, DEAR]) == sentence([CHEAP, quick])
+    assert "same work" not in sentence([slow, replace(LATE, arrived=4_000)]), "who misses the SLO is no rival"
