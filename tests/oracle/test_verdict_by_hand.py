@@ -220,7 +220,7 @@ def test_where_none_wins_each_has_its_reason() -> None:
 def test_bills_for_other_work_are_said_to_be_so() -> None:
     """Ten users of a slow API ask less, so that its bill is small: of those that meet the SLO, where it is known."""
     slow, quick = replace(CHEAP, arrived=60), replace(DEAR, arrived=4_000)
-    alike = sentence([replace(slow, arrived=3_960), quick])
+    alike = sentence([replace(slow, arrived=3_961), quick])
     assert sentence([slow, quick]) == (
         alike
         + " These bills are not for the same work: 60 to 4,000 requests came, as sessions and waiting users go on "
