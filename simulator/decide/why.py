@@ -13,6 +13,8 @@ from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip, Ran
 
 _AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
+_AS_MUCH_WORK = 1.05
+"""Multiple of the requests from which bills are told to be for other work, however far apart they are."""
 _UNLIKE = 0.01
 """Share by which numbers of requests differ that are not the same traffic."""
 
@@ -51,11 +53,19 @@ def unlike(arrived: Iterable[int]) -> tuple[int, int] | None:
 
 
 def _unlike(among: Sequence[Contender]) -> str:
-    """That bills of different numbers of requests do not say who serves for less."""
+    """That bills of different numbers of requests do not say who serves for less, where that can turn the order.
+
+    Parameters
+    ----------
+    among : in their order
+    """
     found = unlike(one.arrived for one in among if one.arrived)
     if found is None:
         return ""
     fewest, most = found
+    best_usd, next_usd = (one.usd_per_month for one in among[:2])
+    if best_usd * (most / fewest) <= min(next_usd, best_usd * _AS_MUCH_WORK):
+        return ""
     return (
         f" These bills are not for the same work: {fewest:,} to {most:,} requests came, as sessions and waiting users "
         "go on when they are answered; compare $ per 1M tokens."

@@ -227,4 +227,8 @@ def test_bills_for_other_work_are_said_to_be_so() -> None:
         "when they are answered; compare $ per 1M tokens."
     )
     assert alike == sentence([CHEAP, DEAR]) == sentence([CHEAP, quick])
+    few, near = replace(slow, arrived=3_900), replace(quick, usd_per_month=1_020.0)
+    assert sentence([few, quick]) == alike, "2.6 % more requests do not make up for three times the bill"
+    assert "3,900 to 4,000 requests" in sentence([few, near]), "but for one that is 2 % higher"
+    assert "same work" not in sentence([replace(slow, arrived=3_961), near]), "1 % is the same traffic"
     assert "same work" not in sentence([slow, replace(LATE, arrived=4_000)]), "who misses the SLO is no rival"
