@@ -14,7 +14,7 @@ from simulator.bill.sums import mean
 from simulator.decide.costed import FIXED, Costed
 from simulator.decide.rivals import least, rank
 from simulator.study.decision import Flip
-from simulator.study.terms import Facility, Money, OwnedSite, RentedTerms, Terms, TokenPrices
+from simulator.study.terms import ApiTerms, Facility, Money, OwnedSite, RentedTerms, Terms, TokenPrices
 
 Change = Callable[[Terms, float], Terms]
 Winners = frozenset[str]
@@ -76,31 +76,19 @@ def _rent(terms: Terms, factor: float) -> Terms:
 
 
 def _tokens(terms: Terms, factor: float) -> Terms:
-    return replace(
-        terms,
-        apis=tuple(
-            replace(
-                api,
-                prices=_dearer(api.prices, factor),
-                tiers=tuple(replace(tier, prices=_dearer(tier.prices, factor)) for tier in api.tiers),
-            )
-            for api in terms.apis
-        ),
-    )
+    def dearer(api: ApiTerms) -> ApiTerms:
+        tiers = tuple(replace(tier, prices=_dearer(tier.prices, factor)) for tier in api.tiers)
+        return replace(api, prices=_dearer(api.prices, factor), tiers=tiers)
+
+    return replace(terms, apis=tuple(map(dearer, terms.apis)))
 
 
 def _fees(terms: Terms, factor: float) -> Terms:
-    return replace(
-        terms,
-        apis=tuple(
-            replace(
-                api,
-                fixed_usd_per_month=api.fixed_usd_per_month * factor,
-                usd_per_unit_hour=api.usd_per_unit_hour * factor,
-            )
-            for api in terms.apis
-        ),
-    )
+    def dearer(api: ApiTerms) -> ApiTerms:
+        flat, by_unit = api.fixed_usd_per_month * factor, api.usd_per_unit_hour * factor
+        return replace(api, fixed_usd_per_month=flat, usd_per_unit_hour=by_unit)
+
+    return replace(terms, apis=tuple(map(dearer, terms.apis)))
 
 
 def _has_fees(terms: Terms) -> bool:

@@ -213,7 +213,6 @@ class MetricAccumulator:
     Attributes
     ----------
     processed, delivered : shape (targets, 3) and (targets, 2); tokens of the ledger of the window, as `Usage` has them
-    pools_e2e : seconds end to end of the requests that pools answered
     seen, last_request, request_sum : number of all records, the largest request number and the sum of the numbers,
         warm-up included
     """
@@ -234,7 +233,7 @@ class MetricAccumulator:
         self.total = self._tally()
         self.by_class = [self._tally() for _ in classes]
         self.within = [np.zeros(len(slo.terms), np.int64) for slo in classes]
-        self.pools_e2e = Sketch()
+        self._beside_apis = Sketch()
         self.seen = 0
         self.last_request = -1
         self.request_sum = 0
@@ -248,6 +247,15 @@ class MetricAccumulator:
             whole.merge(one)
         return whole
 
+    @property
+    def _is_mixed(self) -> bool:
+        return 0 < self.n_pools < len(self.targets)
+
+    @property
+    def pools_e2e(self) -> Sketch:
+        """Seconds end to end of the requests that pools answered: of all, where no token API answers beside them."""
+        return self._beside_apis if self._is_mixed else self.total.sketches["e2e_s"]
+
     def _tally(self) -> Tally:
         return Tally(np.zeros((len(self.targets), len(_BY_TARGET)), np.int64), Throughput(self.warmup_s, self.end_s))
 
@@ -257,8 +265,9 @@ class MetricAccumulator:
         self.last_request = max(self.last_request, int(records["request"].max(initial=-1)))
         self.request_sum += int(records["request"].sum())
         values = latencies(records)
-        at_pools = (records["target"] < self.n_pools) & (records["arrival_s"] >= self.warmup_s)
-        self.pools_e2e.add(values["e2e_s"][at_pools])
+        if self._is_mixed:
+            at_pools = (records["target"] < self.n_pools) & (records["arrival_s"] >= self.warmup_s)
+            self._beside_apis.add(values["e2e_s"][at_pools])
         good = records["status"] == Status.COMPLETED
         if len(self.classes) == 1:
             self._judge(0, records, values, good)
@@ -298,7 +307,7 @@ class MetricAccumulator:
         if (self.classes, self.targets) != (other.classes, other.targets):
             raise ValueError("only metrics of the same classes and targets can be merged")
         self.total.merge(other.total)
-        self.pools_e2e.merge(other.pools_e2e)
+        self._beside_apis.merge(other._beside_apis)
         self.seen += other.seen
         self.last_request = max(self.last_request, other.last_request)
         self.request_sum += other.request_sum

@@ -11,9 +11,13 @@ from simulator.run.offered import short_warm_up
 
 
 def answered(
-    takes_s: list[float], warmup_s: float, window_s: float, at_api_s: tuple[float, ...] = ()
+    takes_s: list[float],
+    warmup_s: float,
+    window_s: float,
+    at_api_s: tuple[float, ...] = (),
+    targets: tuple[str, ...] = ("pool", "api"),
 ) -> MetricAccumulator:
-    metrics = MetricAccumulator((ClassSlo("a"),), warmup_s, warmup_s + window_s, ("pool", "api"), 1)
+    metrics = MetricAccumulator((ClassSlo("a"),), warmup_s, warmup_s + window_s, targets, 1)
     takes_s, of_pools = [*takes_s, *at_api_s], len(takes_s)
     records = np.zeros(len(takes_s), RECORD)
     records["target"][of_pools:] = 1
@@ -38,6 +42,11 @@ def test_nothing_is_said_where_little_or_nothing_lacks() -> None:
     assert short_warm_up(answered([4.0, 14.0] * 50, 15.0, 20.0)) == []
     assert short_warm_up(answered([4.0, 14.0] * 50, 10.0, 200.0)) == []
     assert short_warm_up(answered([], 0.0, 20.0)) == []
+
+
+def test_pools_lack_as_much_where_no_token_api_is_beside_them() -> None:
+    alone = answered([4.0, 14.0] * 50, 10.0, 20.0, targets=("pool",))
+    assert short_warm_up(alone) == short_warm_up(answered([4.0, 14.0] * 50, 10.0, 20.0)) != []
 
 
 def test_calls_of_token_apis_lack_nowhere_however_late_they_end() -> None:
