@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from simulator.decide.levels import neighbours, nodes, share_of_way
+from simulator.decide.standing import over_hours
 from simulator.study.decision import Served, Share, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load, Period
 
@@ -188,8 +189,7 @@ def _kept(before: Sizes | None, after: Sizes, owned: Sequence[bool]) -> Sizes:
 
 
 def _walked(month: int, level: Level, sizes: Sizes, shares: Sequence[Share], meets: bool) -> Walked:
-    hours = sum(share.hours for share in shares)
-    attainment = sum(share.hours * share.served.attainment for share in shares) / hours
+    attainment = over_hours((share.hours, share.served.attainment) for share in shares)
     worst = min(shares, key=lambda share: (share.served.meets, share.served.attainment))
     several = len({share.period.name for share in shares}) > 1
     binding = f"in {worst.period.name}, {worst.served.binding}" if several else worst.served.binding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender
@@ -13,6 +13,12 @@ def met_throughout(summary: Mapping[str, Any]) -> bool | None:
     """Whether a topology of a summary meets the SLO in every month; None where it is not known."""
     met: bool | None = summary["metrics"]["slo_met"]
     return met and summary.get("lasts_until") is None
+
+
+def over_hours(periods: Iterable[tuple[float, float]]) -> float:
+    """Attainment of a month: the mean over the hours of its periods, which are given as (hours, attainment)."""
+    kept = list(periods)
+    return sum(hours * attainment for hours, attainment in kept) / sum(hours for hours, _ in kept)
 
 
 def contenders(topologies: Mapping[str, Mapping[str, Any]]) -> list[Contender]:
@@ -39,12 +45,11 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
 
 
 def _attainment(summary: Mapping[str, Any]) -> float:
-    """Of the first month: the mean over the hours of its periods; its metrics are those of the busiest alone."""
+    """Of the first month; its metrics are those of its busiest period alone."""
     periods = summary.get("periods", ())
     if len(periods) < 2:
         return float(summary["metrics"]["slo_attainment"] or 0.0)
-    hours = sum(float(one["hours"]) for one in periods)
-    return sum(float(one["hours"]) * float(one["attainment"] or 0.0) for one in periods) / hours
+    return over_hours((float(one["hours"]), float(one["attainment"] or 0.0)) for one in periods)
 
 
 def _chance(said: Mapping[str, float] | None) -> Chance | None:

@@ -275,7 +275,7 @@ _ALL = (
         "$ per 1M tokens, all",
         "",
         ",.3f",
-        "the month's bill / prompt and output tokens that the targets processed, thrown-away answers included",
+        "the month's bill / prompt and output tokens that targets processed, with thrown-away answers and failed calls",
         "bill/unit.py",
         "no token was processed",
     ),

@@ -205,8 +205,7 @@ class MetricAccumulator:
     Parameters
     ----------
     classes : SLOs in the order of `class_id`
-    warmup_s : requests that arrive earlier do not count
-    end_s : end of arrivals; rates are per second of [warmup_s, end_s], the window
+    warmup_s, end_s : requests that arrive in [warmup_s, end_s), the window, count; rates are per second of it
     targets : names in the order of `target`, to count by target as well
     n_pools : how many of them are pools, which come first
 
@@ -266,7 +265,7 @@ class MetricAccumulator:
         self.request_sum += int(records["request"].sum())
         values = latencies(records)
         if self._is_mixed:
-            at_pools = (records["target"] < self.n_pools) & (records["arrival_s"] >= self.warmup_s)
+            at_pools = (records["target"] < self.n_pools) & self._counted(records)
             self._beside_apis.add(values["e2e_s"][at_pools])
         good = records["status"] == Status.COMPLETED
         if len(self.classes) == 1:
@@ -289,7 +288,7 @@ class MetricAccumulator:
         self, k: int, records: NDArray[Any], values: dict[str, NDArray[np.float64]], good: NDArray[np.bool_]
     ) -> None:
         """Count the requests of a class that keep each term; `good` becomes whether they keep all of them."""
-        counted = records["arrival_s"] >= self.warmup_s
+        counted = self._counted(records)
         for j, term in enumerate(self.classes[k].terms):
             kept = within(records, values, term)
             self.within[k][j] += int((kept & counted).sum())
@@ -299,8 +298,13 @@ class MetricAccumulator:
         self, tally: Tally, records: NDArray[Any], values: dict[str, NDArray[np.float64]], good: NDArray[np.bool_]
     ) -> None:
         tally.window.add(records, good)
-        counted = records["arrival_s"] >= self.warmup_s
+        counted = self._counted(records)
         tally.add(records[counted], {name: value[counted] for name, value in values.items()}, good[counted])
+
+    def _counted(self, records: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which arrived in the window; a user may send the next one at the very end of it, of which no bill knows."""
+        arrival_s = records["arrival_s"]
+        return np.asarray((arrival_s >= self.warmup_s) & (arrival_s < self.end_s))
 
     def merge(self, other: MetricAccumulator) -> None:
         """Take in another replication of the same classes and targets."""

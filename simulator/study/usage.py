@@ -160,6 +160,16 @@ class ProviderUsage:
         prompt, output = self.thrown_tokens.reshape(-1, 2).sum(axis=0).tolist()
         return self.input_tokens - prompt, self.output_tokens - output
 
+    @property
+    def processed_tokens(self) -> tuple[int, int, int]:
+        """Prompts, what was cached of these, and output; of calls that ended in an error what they read and gave."""
+        fresh, cached, written, output = self.failed_tokens.reshape(-1, 4).sum(axis=0).tolist()
+        return (
+            self.input_tokens + fresh + cached + written,
+            self.cached_tokens + cached,
+            self.output_tokens + output,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -186,8 +196,8 @@ class Usage:
     @property
     def processed_tokens(self) -> NDArray[np.int64]:
         """Of pools, then providers: prompts of ended answers, what was cached of these, output; shape (targets, 3)."""
-        targets: list[PoolUsage | ProviderUsage] = [*self.pools, *self.providers]
-        rows = [(one.input_tokens, one.cached_tokens, one.output_tokens) for one in targets]
+        rows = [(one.input_tokens, one.cached_tokens, one.output_tokens) for one in self.pools]
+        rows += [one.processed_tokens for one in self.providers]
         return np.array(rows, np.int64).reshape(-1, 3)
 
     @property

@@ -19,7 +19,7 @@ from simulator.metrics.rates import streamed_tokens, time_in_steps
 from simulator.metrics.slo import ClassSlo
 from simulator.perf.steptime import constant_step_time
 from simulator.rng import stream
-from simulator.study.fleet import CascadeSpec, FleetSpec, RoutingSpec, TargetRouting
+from simulator.study.fleet import CascadeSpec, ClassSpec, FleetSpec, RoutingSpec, TargetRouting
 from simulator.workload.requests import ClosedLoop, Requests
 
 CLASSES = (ClassSlo("a"), ClassSlo("b"))
@@ -129,3 +129,24 @@ def test_tokens_are_told_in_the_order_in_which_the_targets_were_given() -> None:
     _, other, _ = measured(fleet((large, small)), evenly(200, 0.1, 5, 8), 40.0, 0.0)
     for run in (one, other):
         assert run.usage.processed_tokens[:, 2].tolist() == [usage.output_tokens for usage in run.usage.pools]
+
+
+def test_a_call_that_is_made_at_the_very_end_of_the_window_is_in_no_count() -> None:
+    """Two users whose answers take 1 s each: calls at 0, 1, … 9 s are billed; the one at 10 s belongs to what comes."""
+    steady = provider(ttft_median_s=1.0, ttft_sigma=0.0, tpot_median_s=0.0, tpot_sigma=0.0)
+    loop = ClosedLoop(np.zeros(2), 0.0, evenly(2, 0.0, 7, 3))
+    found, run, _ = measured(fleet((), (steady,)), Source((), (loop,)), 10.0, 0.0)
+    assert found["arrived"] == 2 * 10
+    assert run.usage.providers[0].calls.sum() == 2 * 10
+
+
+def test_what_failed_calls_read_is_processed_but_not_delivered() -> None:
+    """Of 200 calls of 7 + 3 tokens some end in an error once their prompt was read; none is repeated."""
+    api = provider(error_probability=0.25)
+    classes = (ClassSpec("a", (True,), max_retries=0), ClassSpec("b", (True,), max_retries=0))
+    found, run, records = measured(fleet((), (api,), classes=classes), evenly(200, 0.1, 7, 3), 20.0, 1e3)
+    failed = int((records["status"] == Status.FAILED).sum())
+    assert 20 < failed < 80
+    assert run.usage.providers[0].failed_tokens.sum() == 7 * failed
+    assert found["processed_tokens_per_s"] * 20.0 == pytest.approx(200 * 10 - 3 * failed)
+    assert (found["input_tokens_per_s"] + found["output_tokens_per_s"]) * 20.0 == pytest.approx(10 * (200 - failed))
