@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
 from simulator.bill.clock import at_prices
-from simulator.bill.parts import at_site, one_line, shared_out
+from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
 from simulator.bill.purchases import Servers, of_price, price_usd
 from simulator.bill.sums import total
 from simulator.bill.use import STATES, Use
@@ -86,7 +86,7 @@ def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:
     }
     month = site.server.gpus * HOURS_PER_MONTH * use.share
     working = (servers.bought - servers.spare) * month
-    return states | {"spare": servers.spare * month, "unused": max(0.0, working - math.fsum(states.values()))}
+    return states | {"spare": servers.spare * month, "unused": held_by_nobody(working, states.values())}
 
 
 def _electricity(site: OwnedSite, owner: str, use: Use, index: int) -> list[Line]:

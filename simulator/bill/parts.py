@@ -11,6 +11,14 @@ from simulator.study.bill import Kind, Line
 from simulator.study.terms import Money
 
 GPU_HOURS = "GPU-hours"
+_ROUNDING = 1e-12
+"""Share of the hours bought up to which those that nobody held are none."""
+
+
+def held_by_nobody(bought: float, held: Iterable[float]) -> float:
+    """GPU-hours of those bought that no part holds; what rounding leaves of them is none."""
+    free = bought - math.fsum(held)
+    return free if free > _ROUNDING * bought else 0.0
 
 
 def shared_out(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from simulator.bill.clock import at_prices
 from simulator.bill.commitments import Term
-from simulator.bill.parts import at_site, one_line, shared_out
+from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
 from simulator.bill.sums import mean, total
 from simulator.bill.use import PoolUse
 from simulator.study.bill import Line
@@ -16,8 +16,6 @@ from simulator.units import HOURS_PER_MONTH
 
 BYTES_PER_GB = 1e9
 """Clouds bill traffic and volumes by decimal gigabytes."""
-_ROUNDING = 1e-12
-"""Share of the hours bought up to which those that nobody held are none."""
 
 
 def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_demand_index: Money) -> list[Line]:
@@ -37,9 +35,7 @@ def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_d
     billed, on_demand = math.fsum(hours.ravel()), math.fsum(above)
     share = on_demand / billed if billed > 0 else 0.0
     bought = billed * terms.gpus_per_instance
-    free = bought - math.fsum(use.gpu_hours.values())
-    free = free if free > _ROUNDING * bought else 0.0
-    parts = use.gpu_hours | {"unused": free}
+    parts = use.gpu_hours | {"unused": held_by_nobody(bought, use.gpu_hours.values())}
     category = "on demand" if terms.tier.startswith("reserved") else terms.tier.replace("_", " ")
     usd = at_prices(above, terms.usd_per_instance_hour) * on_demand_index
     lines = shared_out(terms.pool, category, usd, {part: h * share for part, h in parts.items()}, "by_use")
@@ -66,7 +62,7 @@ def _committed_lines(
     """What one commitment costs in a month, shared out over the GPU-hours that it covers; the rest is unused."""
     mine = [term for term in running if term.commitment == commitment]
     bought = sum(term.instances for term in mine) * HOURS_PER_MONTH * terms.gpus_per_instance
-    unused = covered.get("unused", 0.0) + max(0.0, bought - math.fsum(covered.values()))
+    unused = covered.get("unused", 0.0) + held_by_nobody(bought, covered.values())
     usd = total(term.usd / term.months for term in mine)
     shares = {term.upfront_share for term in mine}
     upfront = shares.pop() if len(shares) == 1 else _upfront_share(mine)

@@ -116,3 +116,12 @@ def test_fees_are_once_by_month_and_a_share_of_the_rest() -> None:
         }
     )
     assert bill.upfront_usd == pytest.approx(270_000.0)
+
+
+@pytest.mark.parametrize("busy_s", [471.22, 652.08, 3039.35, 4320.0])
+def test_a_server_whose_gpus_are_all_held_has_no_unused_hours(busy_s: float) -> None:
+    """Its GPU-hours are busy and idle ones; rounding of their sum is no line."""
+    alone = replace(pool(gpus=8, stays=fixed(1)), busy_s=busy_s, idle_s=2 * HOUR_S - busy_s)
+    use = month(Usage(2 * HOUR_S, (alone,), (), (servers(1, ["pool"]),)))
+    bill = bill_study(Terms("own", owned=(owned(server=PLAIN_SERVER, facility=FREE),), months=1), [use])
+    assert [line.part for line in bill.lines] == ["busy", "idle"]
