@@ -139,7 +139,9 @@ def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
     notes = []
     for name in names:
         capacity = decision["topologies"][name]["capacity"]
-        if capacity and not capacity["factor"]:
+        if capacity and capacity.get("at_any_load"):
+            notes.append(f"{name} misses the SLO however little comes: {capacity['at_any_load']}.")
+        elif capacity and not capacity["factor"]:
             tried = f"{capacity['fails_at']:.2g} times the load{_of_month(capacity)}"
             notes.append(f"{name} misses the SLO at {tried}, too: what it carries within it was not found.")
         elif capacity:
@@ -166,6 +168,8 @@ def used_words(capacity: Mapping[str, Any]) -> str:
 def _share_used(capacity: Mapping[str, Any]) -> str:
     low, high = capacity["used_share_low"], capacity["used_share_high"]
     shown = figure("capacity_used_share")
+    if capacity.get("at_any_load"):
+        return "missed at any load"
     if not capacity["factor"]:
         return f"missed at {capacity['fails_at']:.2g} × load too"
     if not low:

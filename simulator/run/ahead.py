@@ -10,7 +10,7 @@ from simulator.decide.costed import FIXED
 from simulator.errors import InputError, Problem, ServecastError, collect
 from simulator.processes import forks, results, tell
 from simulator.resolve.sizes import is_open
-from simulator.run.decision import Measured, costed_of, estimated
+from simulator.run.decision import estimated, measured_of
 from simulator.run.evaluate import course_of, planned_at
 from simulator.run.loads import Loads
 from simulator.run.months import Progress
@@ -143,7 +143,7 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
     course = course_of(work.loaded, work.loads, planned, outcomes, work.sizer, found)
     if work.estimates:
         trail = FIXED if found is None else Trail(found.search.claim, found.search.tried)
-        measured = Measured(subject_of(planned), costed_of(name, course.priced, trail))
+        measured = measured_of(planned, course.priced, shown.demand, trail)
         estimated([measured], shown.demand, work.sizer.store)
     if work.advise and found is None:
         usd, first = first_month_usd(course.priced), work.loads.first_month

@@ -26,15 +26,18 @@ from simulator.decide.price_flips import Search, price_flips
 from simulator.decide.record import Json, capacity_row, record
 from simulator.decide.rivals import rank
 from simulator.decide.verdict import decide
+from simulator.resolve.topology import PlannedTopology
 from simulator.run.months import served
 from simulator.run.resized import Serve, asked_demand
+from simulator.run.summary import merged_metrics
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.study import StudySettings
 from simulator.simulate.demand import Demand
-from simulator.simulate.one import Subject
+from simulator.simulate.one import Subject, subject_of
 from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
+from simulator.size.reasons import missed_at_any_load
 from simulator.study.decision import BreakEven, Capacity, Trail, Verdict
 from simulator.study.terms import Terms
 
@@ -44,10 +47,16 @@ _PRICES_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One topology as it was run and billed."""
+    """One topology as it was run and billed.
+
+    Attributes
+    ----------
+    at_any_load : why it misses the SLO however little comes; empty where that is not known
+    """
 
     subject: Subject
     costed: Costed
+    at_any_load: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,14 @@ def costed_of(name: str, found: Priced, trail: Trail = FIXED, fleet: str = "") -
     return Costed(name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet, chance, arrived)
 
 
+def measured_of(planned: PlannedTopology, found: Priced, demand: Demand, trail: Trail, fleet: str = "") -> Measured:
+    """A topology as it was run under the demand that is shown; further arguments are those of `costed_of`."""
+    metrics = merged_metrics(found.replications)
+    missed = metrics.summary(absent=demand.absent)["slo_met"] is False
+    why = missed_at_any_load(planned, metrics, demand.absent) if missed and not demand.jobs_per_month else ""
+    return Measured(subject_of(planned), costed_of(planned.name, found, trail, fleet), why)
+
+
 def decide_run(
     loaded: LoadedScenario,
     demand: Demand,
@@ -138,7 +155,7 @@ def decide_run(
         study = loaded.scenario.study
         search = further.search(Explorer(further.serve, stays, _PRICES_SHARE * further.seconds))
         flips = price_flips(found, today, search, further.terms)
-        known = capacities(explorer, {one.costed.name: _first(one) for one in measured})
+        known = _without_capacity(measured) | capacities(explorer, _firsts(measured))
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
         there = further.binding
         owned = [one.name for one in found if one.terms.owned]
@@ -176,8 +193,22 @@ def _in_binding_month(there: AtMonth, explorer: Explorer, first: int) -> tuple[E
 def estimated(measured: Sequence[Measured], demand: Demand, store: Store) -> dict[str, Capacity]:
     """The capacity of each topology as it is, by a few trials."""
     stays = _carries(measured, demand, store)
-    firsts = {one.costed.name: _first(one) for one in measured}
-    return capacities(Explorer(stays, stays, math.inf), firsts, ESTIMATE_TRIALS)
+    found = capacities(Explorer(stays, stays, math.inf), _firsts(measured), ESTIMATE_TRIALS)
+    return _without_capacity(measured) | found
+
+
+def _without_capacity(measured: Sequence[Measured]) -> dict[str, Capacity]:
+    """Of those that miss the SLO at any load: no lighter one is tried, which chance alone would let pass."""
+    return {
+        one.costed.name: Capacity(0.0, 0.0, ((1.0, False),), at_any_load=one.at_any_load)
+        for one in measured
+        if one.at_any_load
+    }
+
+
+def _firsts(measured: Sequence[Measured]) -> dict[str, float]:
+    """The load that is tried first, of those whose capacity is looked for."""
+    return {one.costed.name: _first(one) for one in measured if not one.at_any_load}
 
 
 def _first(one: Measured) -> float:

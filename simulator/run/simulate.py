@@ -28,7 +28,7 @@ from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
 from simulator.run.budget import Budget, beforehand, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
-from simulator.run.decision import Measured, costed_of, decide_run
+from simulator.run.decision import Measured, decide_run, measured_of
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
 from simulator.run.further import Since, further_trials
@@ -50,7 +50,7 @@ from simulator.run.written_instances import may_change_instances
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
-from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.demand import Demand, PeriodDemand
 from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
@@ -201,7 +201,7 @@ def _simulate(
         speeds = _speeds(asked, planned, periods, work.sizer, explore_s)
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, speeds)
-        measured = [_measured(case, said[name]) for name, case in cases.items()]
+        measured = [_measured(case, said[name], loads.shown.demand) for name, case in cases.items()]
         further = further_trials(loaded, loads, work.sizer, since, explore_s) if explore_s > 0 else None
         demand, unmeasured = loads.shown.demand, unmeasured_classes(one.metrics for one in said.values())
         decision = decide_run(
@@ -304,14 +304,11 @@ class _Study:
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)
 
 
-def _measured(case: Case, summary: TopologySummary) -> Measured:
+def _measured(case: Case, summary: TopologySummary, demand: Demand) -> Measured:
     search = summary.search
     trail = Trail(search["claim"], search["tried"], edge=edge_of(search)) if search else FIXED
     trail = replace(trail, least_usd=summary.least_usd_per_month)
-    return Measured(
-        subject_of(case.planned),
-        costed_of(case.planned.name, case.priced, trail, summary.fleet),
-    )
+    return measured_of(case.planned, case.priced, demand, trail, summary.fleet)
 
 
 def _speeds(

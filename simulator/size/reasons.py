@@ -22,27 +22,42 @@ from simulator.workload.requests import Requests, make_requests
 
 SAMPLE = 200
 """Requests of each class that are sent to an empty engine."""
+_MANY = 2000
+"""The same where what is said has to hold of all of them."""
 _APART_S = 1e6
 """Time between them, longer than any of them takes."""
 _WHATEVER_THE_SIZE = (Reason.TOO_LONG, Reason.DATA_CLASS, Reason.NO_TARGET)
 """Why requests are rejected at the gateway: none of it goes by how many replicas there are."""
 
 
-def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology, absent: Collection[int] = ()) -> list[str]:
+def missed_at_any_load(planned: PlannedTopology, metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
+    """Why a topology misses the SLO however little comes: its requests miss a limit alone, or are turned away.
+
+    With hits in a prefix cache they may be quicker than alone on an empty engine: then that is not asked.
+    """
+    cached = bool(metrics.total.cached_tokens)
+    empty = [] if cached else empty_engine_misses(planned.loaded, planned, absent, _MANY)
+    return "; ".join(empty) or turned_away(metrics, planned.fleet)
+
+
+def empty_engine_misses(
+    loaded: LoadedScenario, planned: PlannedTopology, absent: Collection[int] = (), most: int = SAMPLE
+) -> list[str]:
     """SLO terms that requests miss even one at a time, on the engine of any pool that may serve them.
 
-    Up to 200 requests of each class have a replica to themselves, one after another, with nothing in its prefix cache.
+    The first requests of each class have a replica to themselves, one after another, with nothing in its prefix cache.
     Classes that a token API may serve are left out.
 
     Parameters
     ----------
     absent : classes of which nobody comes
+    most : requests of each class
     """
     sample = _sample(loaded)
     found: list[str] = []
     n_pools = len(planned.fleet.pools)
     for number, (slo, cls) in enumerate(zip(class_slos(loaded), planned.fleet.classes, strict=True)):
-        rows = np.flatnonzero(sample.class_id == number)[:SAMPLE]
+        rows = np.flatnonzero(sample.class_id == number)[:most]
         engines = [engine for engine, allowed in zip(planned.engines, cls.allowed, strict=False) if allowed]
         if number in absent or not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
             continue

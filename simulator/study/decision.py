@@ -205,17 +205,20 @@ class Capacity:
     factor : largest multiple of the load, of all classes, at which it meets the SLO; 0 if at none that was tried
     fails_at : smallest multiple tried at which it does not; inf if it met at all
     month : of the study whose fleet and load it is; 0 where all months are alike
+    at_any_load : why it misses the SLO however little comes, and has no capacity: `factor` and `fails_at` are 0; else
+        empty
     """
 
     factor: float
     fails_at: float
     tried: tuple[tuple[float, bool], ...]
     month: int = 0
+    at_any_load: str = ""
 
     @property
     def used_share_low(self) -> float:
-        """Least share of the capacity that the load takes; 0 where no limit was found."""
-        return 1.0 / self.fails_at
+        """Least share of the capacity that the load takes; 0 where no limit was found, inf where there is none."""
+        return 1.0 / self.fails_at if self.fails_at > 0 else float("inf")
 
     @property
     def used_share_high(self) -> float:
