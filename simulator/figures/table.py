@@ -81,7 +81,7 @@ _ALL = (
         "SLO met",
         "",
         "",
-        "every term of every class is met",
+        "every term of every class is met, and no queue grows from window to window",
         "metrics/slo.py",
         "none is missed and a class has no measured request (not known)",
     ),
@@ -91,7 +91,7 @@ _ALL = (
         "",
         "",
         "the percentile that the term speaks of, over all arrived requests of the class, a lost one being beyond any "
-        "limit; for `served` the served share",
+        "limit; for `served` the served share, for `begun as they come` (shown where the queue grows) the share begun",
         "metrics/slo.py",
         _MEASURED,
     ),

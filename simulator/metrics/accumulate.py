@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
+from simulator.metrics.backlog import Backlog
 from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
@@ -20,6 +21,7 @@ from simulator.metrics.slo import (
     TermCount,
     begin_s,
     binding_term,
+    growing_row,
     latencies,
     slo_met,
     term_rows,
@@ -232,6 +234,7 @@ class MetricAccumulator:
         self.total = self._tally()
         self.by_class = [self._tally() for _ in classes]
         self.within = [np.zeros(len(slo.terms), np.int64) for slo in classes]
+        self.backlogs = [Backlog(warmup_s, end_s) for _ in classes]
         self._beside_apis = Sketch()
         self.seen = 0
         self.last_request = -1
@@ -289,6 +292,8 @@ class MetricAccumulator:
     ) -> None:
         """Count the requests of a class that keep each term; `good` becomes whether they keep all of them."""
         counted = self._counted(records)
+        if self.classes[k].is_open and math.isfinite(self.end_s):
+            self.backlogs[k].add(records)
         for j, term in enumerate(self.classes[k].terms):
             kept = within(records, values, term)
             self.within[k][j] += int((kept & counted).sum())
@@ -318,6 +323,7 @@ class MetricAccumulator:
         for k, tally in enumerate(self.by_class):
             tally.merge(other.by_class[k])
             self.within[k] = self.within[k] + other.within[k]
+            self.backlogs[k].merge(other.backlogs[k])
         self.processed = self.processed + other.processed
         self.delivered = self.delivered + other.delivered
 
@@ -344,11 +350,15 @@ class MetricAccumulator:
         replications : those that were merged, for the intervals; this one alone unless given
         absent : classes of which nobody comes; there is nothing of theirs to miss
         """
-        counts = [found.term_counts() for found in replications or (self,)]
+        each = replications or (self,)
+        counts = [found.term_counts() for found in each]
         rows = []
         for k, slo in enumerate(self.classes):
-            if k not in absent:
-                rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
+            if k in absent:
+                continue
+            rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
+            if self.backlogs[k].grows:
+                rows.append(growing_row(slo, [found.backlogs[k].counts for found in each]))
         return rows
 
     def summary(self, replications: Sequence[MetricAccumulator] = (), absent: Collection[int] = ()) -> dict[str, Any]:

@@ -16,8 +16,12 @@ from simulator.metrics.sketch import Sketch, rank
 from simulator.units import SECONDS_PER_HOUR
 
 METRICS = ("ttft_s", "tpot_s", "e2e_s", "queue_s")
+SHARES = ("served", "begun")
+"""Metrics of a term's row that are shares of the requests, not seconds."""
 LEAST_SERVED = 0.99
 """Share of a class's requests that must be answered, unless it says otherwise."""
+GROWING = "begun as they come"
+"""In words, what is asked of every fleet, and told where it does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ class ClassSlo:
     Attributes
     ----------
     served_share : completed / (arrived + turns that a broken session no longer sent) must be at least this
+    is_open : whether its requests come however long the answers take; users who wait for theirs cannot queue up
     """
 
     name: str
     terms: tuple[SloTerm, ...] = ()
     served_share: float = LEAST_SERVED
+    is_open: bool = True
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -136,6 +142,33 @@ def term_rows(
     return rows
 
 
+def growing_row(slo: ClassSlo, counts: Sequence[TermCount]) -> dict[str, Any]:
+    """A row as `term_rows` gives, for a class whose queue grows from window to window: no limit holds for long then.
+
+    Parameters
+    ----------
+    counts : by replication, requests that were begun in the window, of those that came in it
+    """
+    kept, of = sum(one.kept for one in counts), sum(one.of for one in counts)
+    low, high = share_interval([min(one.kept, one.of) for one in counts], [one.of for one in counts])
+    return {
+        "class": slo.name,
+        "term": GROWING,
+        "metric": "begun",
+        "share": kept / of,
+        "low": low,
+        "high": high,
+        "required": 1.0,
+        "of": of,
+        "value": kept / of,
+        "limit": 1.0,
+        "allowance_used": math.inf,
+        "met": False,
+        "deadline": False,
+        "until": None,
+    }
+
+
 def _value(term: SloTerm, arrived: int, completed: int, sketches: dict[str, Sketch]) -> float:
     """The term's own percentile over all arrived requests; an undefined TPOT is below any limit."""
     if not arrived:
@@ -146,7 +179,9 @@ def _value(term: SloTerm, arrived: int, completed: int, sketches: dict[str, Sket
 
 
 def late_words(row: Mapping[str, Any]) -> str:
-    """When a job that misses its deadline is done, and how late that is; empty for any other term."""
+    """When a job that misses its deadline is done, and how late that is, or how a queue grows; else empty."""
+    if row.get("metric") == "begun":
+        return f"the queue grows: {1.0 - row['share']:.1%} of what comes in the window still waits when it ends"
     if not row.get("deadline") or row["met"] is not False:
         return ""
     value = row["value"]
@@ -175,7 +210,8 @@ def binding_term(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _nearness(row: dict[str, Any]) -> tuple[float, float]:
-    least, most = (row["limit"], row["value"]) if row["metric"] == "served" else (row["value"], row["limit"])
+    is_share = row["metric"] in SHARES
+    least, most = (row["limit"], row["value"]) if is_share else (row["value"], row["limit"])
     return row["allowance_used"], least / most if most else math.inf
 
 

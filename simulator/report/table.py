@@ -12,7 +12,7 @@ from simulator.bill.cents import places
 from simulator.decide.rivals import cheapest
 from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
-from simulator.metrics.slo import late_words
+from simulator.metrics.slo import SHARES, late_words
 from simulator.report.decision import used_words
 from simulator.run.remarks import KINDS
 
@@ -91,7 +91,7 @@ def term_value(row: Mapping[str, Any]) -> str:
     if row["met"] is None:
         return "not known"
     value = row["value"]
-    if row["metric"] == "served":
+    if row["metric"] in SHARES:
         text = figure("served_share").text(value)
     elif value is None or value == float("inf"):
         text = "lost"
@@ -106,6 +106,8 @@ def binding_words(summary: Summary) -> str:
     if row is None:
         return NONE
     late = late_words(row)
+    if row.get("metric") == "begun":
+        return f"{row['class']}: {late}"
     return f"{row['class']}: {row['term']} ({late or f'{_used(row)} of the misses allowed'})"
 
 

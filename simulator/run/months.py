@@ -260,8 +260,8 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         late = late_words(near)
         lost = rejected(whole)[[slo.name for slo in whole.classes].index(near["class"])]
-        kept = "; ".join(filter(None, (kept, late, lost)))
-        words = f"{near['class']}: {near['term']} is {kept}"
+        told = [late] if near["metric"] == "begun" else [f"{near['term']} is {kept}", late]
+        words = f"{near['class']}: {'; '.join(filter(None, (*told, lost)))}"
     arrived = whole.total.arrived
     beyond = beyond_month(outcomes, jobs)
     return Served(

@@ -31,6 +31,8 @@ def offered_warnings(
     arrived_rps = told["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
     if not kept_up(told, arrived_rps):
         words = load_warnings(load_of(demand.source(0), demand.horizon_s), topology)
+        if words and told["slo_met"]:
+            words = [f"{word}: lengthen run.horizon_s, in {demand.horizon_s:g} s that cannot be seen" for word in words]
         if words:
             return remarks("load", words)
     return remarks("basis", short_warm_up(metrics) if topology.fleet.pools and demand.last_job_s is None else [])

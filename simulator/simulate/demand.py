@@ -180,7 +180,10 @@ def class_slos(loaded: LoadedScenario) -> tuple[ClassSlo, ...]:
     classes, run = loaded.scenario.workload.classes, loaded.scenario.run
     is_job = all(isinstance(cls.arrivals, Job) for cls in classes)
     end_s = math.inf if is_job else run.horizon_s + run.drain_s
-    return tuple(ClassSlo(cls.name, tuple(_terms(cls, end_s)), _served(cls)) for cls in classes)
+    return tuple(
+        ClassSlo(cls.name, tuple(_terms(cls, end_s)), _served(cls), cls.arrivals.kind not in ("closed_loop", "job"))
+        for cls in classes
+    )
 
 
 def _terms(cls: RequestClass, end_s: float) -> Iterator[SloTerm]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.sketch import rank
+from simulator.metrics.slo import GROWING, growing_row, late_words
 from simulator.simulate.demand import Demand
 from simulator.simulate.jobs import beyond_month, hours_of_jobs
 from simulator.simulate.key import outcome_key, trial_key
@@ -109,6 +110,10 @@ class Judge:
                 misses, allowed = count.of - count.kept, count.of - rank(share, count.of)
                 if misses > allowed:
                     found.append(Refutation(slo.name, words, misses, allowed, 1.0, self._number - 1, at_s))
+        for slo, backlog in zip(self._demand.classes, self._total.backlogs, strict=True):
+            if backlog.grows:
+                told = f"{slo.name}: {late_words(growing_row(slo, [backlog.counts]))}"
+                found.append(Refutation(slo.name, GROWING, backlog.grown, 0, 1.0, self._number - 1, at_s, told))
         return max(found, key=lambda one: one.misses - one.allowed, default=None)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from simulator.fleet.records import Reason, Status
 from simulator.fleet.single import run_single
 from simulator.metrics.accumulate import MetricAccumulator, reason_words
 from simulator.metrics.sketch import rank
-from simulator.metrics.slo import SloTerm, latencies
+from simulator.metrics.slo import SloTerm, late_words, latencies
 from simulator.resolve.admissible import most_tokens
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
@@ -153,7 +154,7 @@ def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
     absent : classes of which nobody comes; there is nothing of theirs to miss
     """
     terms = metrics.terms(absent=absent)
-    missed = [f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in terms if row["met"] is False]
+    missed = [_miss(row) for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
     total, reasons = metrics.total, metrics.total.why_lost()
     lost = [
@@ -163,3 +164,8 @@ def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
         if total.statuses[status]
     ]
     return "; ".join([*missed, *unknown, *lost])
+
+
+def _miss(row: Mapping[str, Any]) -> str:
+    words = late_words(row) if row["metric"] == "begun" else f"{row['term']} holds for {row['share']:.1%}"
+    return f"{row['class']}: {words}"

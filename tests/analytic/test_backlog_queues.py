@@ -1,0 +1,39 @@
+"""Windows of M/M/c queues that begin empty: a queue above its capacity is found to grow, one well below it is not."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import pytest
+
+from simulator.fleet.records import RECORD
+from simulator.metrics.backlog import Backlog
+from simulator.rng import stream
+
+WINDOWS = 60
+
+
+def window(rng: np.random.Generator, servers: int, load: float, mean: int) -> Backlog:
+    """One window of length 1 with Poisson arrivals, first come first served, service in proportion to tokens."""
+    records = np.zeros(rng.poisson(mean), RECORD)
+    size = rng.exponential(1.0, len(records))
+    records["arrival_s"] = np.sort(rng.random(len(records)))
+    records["isl"] = np.ceil(size * 1e6)
+    free = [0.0] * servers
+    for record, served in zip(records, size * load * servers / mean, strict=True):
+        record["scheduled_s"] = max(record["arrival_s"], free[0])
+        heapq.heapreplace(free, record["scheduled_s"] + served)
+    found = Backlog(0.0, 1.0)
+    found.add(records)
+    return found
+
+
+@pytest.mark.parametrize("servers", [1, 16])
+def test_windows_of_a_thousand_tell_a_tenth_below_from_a_tenth_above(servers: int) -> None:
+    rng = stream(5, f"windows of {servers}")
+    below, above = (
+        sum(window(rng, servers, load, 1000).grows for _ in range(WINDOWS)) / WINDOWS for load in (0.9, 1.12)
+    )
+    assert below <= 0.02
+    assert above >= 0.85
