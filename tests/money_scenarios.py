@@ -256,6 +256,8 @@ def provider(random: Random, name: str = "calls") -> Row:
         found |= {"provisioned_units": 2, "usd_per_unit_hour": 1.5}
         if random.random() < 0.5:
             found["tokens_per_minute_per_unit"] = 500_000
+        if random.random() < 0.5:
+            found |= {"term_months": random.choice([1, 5, 12]), "upfront_share": random.choice([0, 0.4])}
     if random.random() < 0.3:
         found["peak"] = {"hours": ["9-12", "18-23"], "factor": 2}
     return found

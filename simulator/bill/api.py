@@ -13,9 +13,8 @@ from simulator.bill.use import ProviderUse
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Line
 from simulator.study.terms import ApiTerms, Money, TokenPrices
-from simulator.units import HOURS_PER_MONTH, TOKENS_PER_MILLION
+from simulator.units import TOKENS_PER_MILLION
 
-_MINUTES_PER_HOUR = 60
 TOKEN_KINDS = ("input", "cached input", "cache write", "output")
 """In the order of `TokenPrices.by_kind`."""
 
@@ -53,24 +52,9 @@ def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Lin
     found = [
         *lines,
         *one_line(terms.provider, "residency", "premium", tokens, "tokens", premium, "by_use"),
-        *_unit_lines(terms, use),
         *one_line(terms.provider, "flat fee", "month", 1.0, "months", terms.fixed_usd_per_month, "by_month"),
     ]
     return at_site(found, terms.site)
-
-
-def _unit_lines(terms: ApiTerms, use: ProviderUse) -> list[Line]:
-    """Units bought by the hour: all of them, or apart what no token took where it is known what they let through."""
-    hours = terms.provisioned_units * HOURS_PER_MONTH
-    taken = 1.0
-    if hours and terms.unit_tokens_per_minute:
-        lets_through = hours * _MINUTES_PER_HOUR * terms.unit_tokens_per_minute
-        taken = min(float(use.tokens.sum() + use.failed_tokens.sum()) / lets_through, 1.0)
-    lines: list[Line] = []
-    for part, share in (("units", taken), ("unused", 1.0 - taken)):
-        usd = hours * share * terms.usd_per_unit_hour
-        lines += one_line(terms.provider, "provisioned throughput", part, hours * share, "unit-hours", usd, "by_month")
-    return lines
 
 
 def price_list(terms: ApiTerms, tier: str) -> tuple[TokenPrices, ...]:

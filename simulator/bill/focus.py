@@ -43,6 +43,7 @@ SERVICES = {
     "residency": _AI,
     "failed calls": _AI,
     "provisioned throughput": _AI,
+    "committed throughput": _AI,
     "flat fee": _AI,
     "on demand": _MACHINES,
     "spot": _MACHINES,
@@ -149,7 +150,7 @@ def _commitment(line: Line, unused: bool) -> dict[str, Any]:
         "CommitmentDiscountName": f"{line.owner}/{line.category}",
         "CommitmentDiscountQuantity": line.quantity,
         "CommitmentDiscountStatus": "Unused" if unused else "Used",
-        "CommitmentDiscountType": "Reserved instances",
+        "CommitmentDiscountType": "Provisioned units" if line.unit.startswith("unit-") else "Reserved instances",
         "CommitmentDiscountUnit": line.unit,
     }
 

@@ -18,6 +18,7 @@ from simulator.bill.purchases import Servers, prices
 from simulator.bill.rented import committed_category, left_over_lines, rented_lines
 from simulator.bill.staff import fee_lines, share_lines, staff_lines
 from simulator.bill.sums import total, total_usd
+from simulator.bill.units import UnitTerm, owed_unit_lines, unit_lines, unit_terms
 from simulator.bill.use import Use, study_uses
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Bill, Line, MonthBill, MonthUse
@@ -26,10 +27,13 @@ from simulator.study.terms import Money, Terms
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is decided before any month is billed: servers of each site by month, and terms begun of each offer."""
+    """What is decided before any month is billed: servers of each site by month, and terms begun of each offer, and of
+    units of throughput.
+    """
 
     servers: tuple[tuple[Servers, ...], ...]
     begun: tuple[tuple[Term, ...], ...]
+    units: tuple[UnitTerm, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def _plan(terms: Terms, uses: Sequence[Use]) -> _Plan:
     servers = tuple(
         tuple(servers_by_month(site, [use.sites[k].used for use in uses])) for k, site in enumerate(terms.owned)
     )
-    return _Plan(servers, tuple(terms_of(offer, terms.rental_index) for offer in terms.rented))
+    return _Plan(servers, tuple(terms_of(offer, terms.rental_index) for offer in terms.rented), unit_terms(terms))
 
 
 def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
@@ -140,7 +144,7 @@ def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
         for offer, begun in zip(terms.rented, plan.begun, strict=True)
     ]
     rows += [k for site in terms.owned if len(prices(site)) > 1]
-    rows += [k + 1 in span for span in terms.spans]
+    rows += [k + 1 in span for span in terms.spans] + [term.runs_in(k) for term in plan.units]
     return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
 
 
@@ -160,6 +164,7 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     for api in terms.apis:
         if month in api.span:
             lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, month))
+    lines += unit_lines(terms, use, k, plan.units)
     servers = sum(there[k].bought for there in plan.servers)
     share = use.share if terms.owned else 1.0
     for staff in terms.staff:
@@ -193,11 +198,11 @@ def _owed_later(terms: Terms, plan: _Plan) -> list[Line]:
             category = committed_category(offer, i)
             found = one_line(offer.pool, category, "after the study", quantity, "instance-months", usd, "committed")
             lines += [replace(line, prepaid_share=1.0, site=offer.site) for line in found]
-    return lines
+    return lines + owed_unit_lines(plan.units, terms.months)
 
 
 def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]], lengths: Sequence[float]) -> Bill:
-    begun = [term for terms_begun in plan.begun for term in terms_begun]
+    begun: list[Term | UnitTerm] = [*(term for terms_begun in plan.begun for term in terms_begun), *plan.units]
     at = payment_times(terms.months, max((term.start + term.months for term in begun), default=0))
     once: list[list[Money]] = [[0.0] for _ in at]
     running: list[list[Money]] = [[0.0] for _ in at]
@@ -228,7 +233,7 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     return Bill(_mean_month(lines, lengths), months, at, once_usd, running_usd, total(capex), npv)
 
 
-def _liability_usd(begun: Sequence[Term], at: float) -> Money:
+def _liability_usd(begun: Sequence[Term | UnitTerm], at: float) -> Money:
     """What terms that have begun before `at` still cost after it."""
     return total(
         term.usd * ((1.0 - term.upfront_share) * (term.start + term.months - at) / term.months)

@@ -165,13 +165,41 @@ def _speeds(found: Mapping[str, Any]) -> list[str]:
 
 
 def _commitments(cost: Mapping[str, Any]) -> list[str]:
-    """What is committed in each pool, and what is still owed after the study."""
+    """What is committed in each pool and at each token API, and what is still owed after the study."""
     terms: dict[str, list[str]] = {}
-    for term in cost["commitments"]:
-        words = f"{term['instances']} for {term['term_months']} months from month {term['from_month']}"
-        terms.setdefault(term["pool"], []).append(f"{words} at ${term['usd_per_instance_hour']:,.2f} an hour")
+    for term, until in _renewed(cost["commitments"]):
+        words = f"{term['instances']} for {_term(term, until)} at ${term['usd_per_instance_hour']:,.2f} an hour"
+        terms.setdefault(f"instances of {term['pool']}", []).append(words)
+    for term, until in _renewed(cost["committed_units"]):
+        words = f"{term['units']:g} for {_term(term, until)} at {dollars(term['usd'])} a term"
+        terms.setdefault(f"units of {term['provider']}", []).append(words)
     owed = f"; {dollars(cost['liability_usd'])} is owed after the study" if cost["liability_usd"] > 0 else ""
-    return [f"instances of {pool} under commitment: {', '.join(found)}{owed}" for pool, found in terms.items()]
+    return [f"{what} under commitment: {', '.join(found)}{owed}" for what, found in terms.items()]
+
+
+def _renewed(terms: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], int]]:
+    """The first of each row of equal terms that follow one another, and the month in which the last of them ends."""
+    found: list[tuple[Mapping[str, Any], int]] = []
+    for term in terms:
+        until = term["from_month"] + term["term_months"] - 1
+        same = (k for k, (first, end) in enumerate(found) if end + 1 == term["from_month"] and _alike(first, term))
+        at = next(same, None)
+        if at is None:
+            found.append((term, until))
+        else:
+            found[at] = found[at][0], until
+    return found
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return {**one, "from_month": 0} == {**other, "from_month": 0}
+
+
+def _term(term: Mapping[str, Any], until: int) -> str:
+    months, first = term["term_months"], term["from_month"]
+    length = "a month" if months == 1 else f"{months} months"
+    again = f", renewed to month {until}" if until >= first + months else ""
+    return f"{length} from month {first}{again},"
 
 
 def _shares(split: Sequence[Mapping[str, Any]]) -> str:

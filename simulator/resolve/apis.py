@@ -146,6 +146,8 @@ def api_terms(
         time_zone=peak.time_zone,
         ahead_h=peak.ahead_h,
         unit_tokens_per_minute=provider.tokens_per_minute_per_unit or 0.0,
+        unit_term_months=provider.term_months or 0,
+        unit_upfront_share=_given(f"{path}.upfront_share", provider.upfront_share or 0.0, "of a term's price", figures),
     )
 
 

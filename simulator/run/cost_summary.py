@@ -19,6 +19,7 @@ from simulator.bill.savings import savings_usd
 from simulator.bill.split import KINDS, StepCost, step_cost, study_split_usd
 from simulator.bill.sums import mean
 from simulator.bill.unit import unit_prices
+from simulator.bill.units import unit_terms
 from simulator.bill.unused import unused_share
 from simulator.catalog.sites import site
 from simulator.decide.chance import chance_of
@@ -77,6 +78,16 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
             for i, commitment in enumerate(offer.commitments)
             for start, instances in commitment.begins or ()
             if instances
+        ],
+        "committed_units": [
+            {
+                "provider": term.provider,
+                "units": term.units,
+                "term_months": term.months,
+                "from_month": term.start + 1,
+                "usd": mean(term.usd),
+            }
+            for term in unit_terms(found.terms)
         ],
         "job": job_summary(found),
         "split": _split(found, planned, steps),

@@ -175,8 +175,13 @@ def _is_plain(study: StudySettings, found: Sequence[Costed]) -> bool:
     """Whether growth alone makes months differ, and each is paid for itself: nothing is owned or under commitment."""
     varied = study.events or study.load_steps or study.growth_per_year_by_class
     seasons = any(period.quarters or period.months for period in study.periods)
-    kept = any(one.terms.owned or any(offer.commitments for offer in one.terms.rented) for one in found)
-    return not (varied or seasons or kept)
+    return not (varied or seasons or any(map(_keeps, (one.terms for one in found))))
+
+
+def _keeps(terms: Terms) -> bool:
+    """Whether anything is owned or under commitment, so that one month is not paid for itself."""
+    committed = any(offer.commitments for offer in terms.rented) or any(api.unit_term_months for api in terms.apis)
+    return bool(terms.owned) or committed
 
 
 def _of_month(pair: BreakEven, month: int) -> BreakEven:

@@ -141,9 +141,11 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
             "'usd_per_unit_hour' is missing: units without a price",
             (provider.provisioned_units),
         )
-    for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit"):
+    for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit", "term_months"):
         if getattr(provider, key) is not None and not provider.provisioned_units:
             yield f"{path}.{key}", "'provisioned_units' is missing: say how many are bought", getattr(provider, key)
+    if provider.upfront_share is not None and provider.term_months is None:
+        yield f"{path}.upfront_share", "'term_months' is missing: say of how long a term", provider.upfront_share
     for key in ("price_source", "price_date"):
         if getattr(provider, key) is not None and provider.prices is None:
             yield f"{path}.{key}", "is of prices of one's own: 'prices' is missing", getattr(provider, key)

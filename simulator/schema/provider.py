@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, AtLeastOne, DataClass, Day, Name, NotNegative, Positive, Settings, Switch
+from simulator.schema.base import (
+    IS_NUMBER,
+    AtLeastOne,
+    DataClass,
+    Day,
+    Name,
+    NotNegative,
+    Positive,
+    Settings,
+    Share,
+    Switch,
+)
 from simulator.schema.faults import Outages
 from simulator.schema.money import PeakSettings, PromptCacheSettings, ServiceTierSettings, TokenPriceSettings
 
@@ -48,7 +59,12 @@ class Provider(Settings):
     provisioned_units: NotNegative = 0.0
     """Units of throughput bought by the hour, whatever is used; tokens then cost what `prices` say, often nothing."""
     usd_per_unit_hour: NotNegative | None = None
-    """Price of such a unit."""
+    """Price of such a unit; with `term_months` all in."""
+    term_months: Annotated[int, Field(ge=1, le=120), IS_NUMBER] | None = None
+    """Months for which units are bought at a time, renewed as long as the study lasts and paid to their end; by the
+    hour unless given."""
+    upfront_share: Share | None = None
+    """Share of a term's price that is paid at its start; nothing unless given."""
     tokens_per_minute_per_unit: Positive | None = None
     """Prompt and output tokens that a unit lets through; the limit unless `tokens_per_minute` is given."""
     max_context_tokens: AtLeastOne | None = None

@@ -267,8 +267,10 @@ class ApiTerms:
     residency_premium : surcharge for processing in a region, as a share of the price
     bills_failed : whether calls that end in an error are paid for
     fixed_usd_per_month : a flat fee, whatever is used
-    provisioned_units, usd_per_unit_hour : throughput that is bought by the hour, whatever is used
+    provisioned_units, usd_per_unit_hour : throughput that is bought by the hour, or for a term, whatever is used
     unit_tokens_per_minute : that each unit lets through; 0 where it is not known
+    unit_term_months, unit_upfront_share : for which units are bought at a time, 0 for by the hour, and the share of a
+        term's price that is paid at its start
     """
 
     provider: str
@@ -286,6 +288,8 @@ class ApiTerms:
     time_zone: str = ""
     ahead_h: float = 0.0
     unit_tokens_per_minute: float = 0.0
+    unit_term_months: int = 0
+    unit_upfront_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,32 @@ def api_with_cache_and_batch() -> Case:
     return Terms("api", apis=(terms,), months=3.0, token_index=index, fees=FEES), [month(usage)] * 3
 
 
+def units_for_terms() -> Case:
+    """Ten units for five months at a time; from month 4 fourteen, dearer, by three; by the hour; then none at all."""
+    units = replace(
+        API,
+        provisioned_units=10.0,
+        usd_per_unit_hour=1.3,
+        unit_tokens_per_minute=6_000.0,
+        unit_term_months=5,
+        unit_upfront_share=0.4,
+        span=Span(1, 3),
+    )
+    more = replace(
+        units,
+        provisioned_units=14.0,
+        usd_per_unit_hour=1.7,
+        unit_term_months=3,
+        unit_upfront_share=0.0,
+        span=Span(4, 8),
+    )
+    by_hour = replace(more, provisioned_units=16.5, unit_term_months=0, span=Span(9, 9))
+    last = replace(units, provisioned_units=2.0, unit_term_months=12, span=Span(10, 11))
+    usage = Usage(HOUR_S, (), (provider([[[4_000_000, 0, 0, 900_000]]]),))
+    terms = Terms("units", apis=(units, more, by_hour, last), months=12.5, fees=FEES, discount_rate_per_year=0.1)
+    return terms, [month(usage)] * 11 + [month(Usage(HOUR_S, (), ()))] * 2
+
+
 def commitments_of_two_terms() -> Case:
     """Two instances for three years, one for a year, the rest on demand; 40 months, after which terms go on."""
     three_years, one_year = Commitment(20.0, 36, 2, upfront_share=0.5), Commitment(26.0, 12, 1)
@@ -243,6 +269,7 @@ CASES = {
     case.__name__: case
     for case in (
         shared_server,
+        units_for_terms,
         reserved,
         commitments_of_two_terms,
         chosen_mix_with_growth,

@@ -83,6 +83,44 @@ def test_units_that_let_through_more_than_was_asked_are_paid_but_unused() -> Non
         assert unused_share([(line.part, float(line.usd)) for line in lines]) == pytest.approx(unused)
 
 
+def test_units_for_a_term_are_paid_to_its_end_and_what_an_event_adds_begins_a_term_of_its_own() -> None:
+    """15 units for a year at a dollar an hour; from month 7 on 25 are wanted, at 80 cents; the study ends in month 19.
+
+    15 · 730 · 12 from month 1; 10 · 730 · 12 · 0.8 from months 7 and 19; 15 · 730 · 12 · 0.8 from month 13. Of the last
+    two 5.5 of 12 and 11.5 of 12 months are still to pay. 30,000 tokens a minute come where 15 · 4,000 are let through.
+    """
+    usage = Usage(HOUR_S, (), (provider([[[1_200_000, 0, 0, 600_000]]]),))
+    free = (TokenPrices(0, 0.0, 0.0, 0.0, 0.0),)
+    api = replace(API, prices=free, provisioned_units=15.0, usd_per_unit_hour=1.0, unit_tokens_per_minute=4_000.0)
+    first = replace(api, unit_term_months=12, unit_upfront_share=0.25, span=Span(1, 6))
+    then = replace(first, provisioned_units=25.0, usd_per_unit_hour=0.8, span=Span(7))
+    bill = bill_study(Terms("api", apis=(first, then), months=18.5), [month(usage)] * 19)
+    terms = {1: 15 * 8_760.0, 7: 10 * 8_760 * 0.8, 13: 15 * 8_760 * 0.8, 19: 10 * 8_760 * 0.8}
+    assert float(total_usd(bill.lines)) * 18.5 == pytest.approx(sum(terms.values()))
+    assert float(bill.paid_usd.sum()) == pytest.approx(sum(terms.values()))
+    assert bill.months[-1].liability_usd == pytest.approx(0.75 * (terms[13] * 5.5 + terms[19] * 11.5) / 12)
+    assert {at: usd for at, usd in zip(bill.at_months, bill.once_usd, strict=True) if usd} == pytest.approx(
+        {start - 1.0: usd / 4 for start, usd in terms.items()}
+    )
+    early = {line.part: line.usd for line in bill.months[0].lines}
+    assert early["units"] == pytest.approx(early["unused"]) == pytest.approx(15 * 730 / 2)
+    later = {line.part: line.usd for line in bill.months[8].lines}
+    assert later["units"] == pytest.approx((terms[1] + terms[7]) / 12 * 30 / 100)
+
+
+def test_units_by_the_hour_come_on_top_of_terms_that_run_and_a_provider_that_is_left_is_paid_to_their_end() -> None:
+    """10 units for six months at 2 dollars; from month 3 on 12 by the hour at 3, so 2; none of it from month 5 on."""
+    usage = Usage(HOUR_S, (), (provider(np.zeros((1, 1, 4))),))
+    term = replace(API, provisioned_units=10.0, usd_per_unit_hour=2.0, unit_term_months=6, span=Span(1, 2))
+    hourly = replace(term, provisioned_units=12.0, usd_per_unit_hour=3.0, unit_term_months=0, span=Span(3, 4))
+    uses = [month(usage)] * 4 + [month(Usage(HOUR_S, (), ()))] * 3
+    bill = bill_study(Terms("api", apis=(term, hourly), months=7), uses)
+    by_month = [float(total_usd(one.lines)) / 730 for one in bill.months]
+    assert by_month == pytest.approx([20.0, 20.0, 26.0, 26.0, 20.0, 20.0, 0.0])
+    assert [line.part for line in bill.months[4].lines] == ["unused"]
+    assert bill.months[-1].liability_usd == 0
+
+
 def test_use_that_no_price_is_for_is_refused() -> None:
     usage = Usage(HOUR_S, (), (provider(np.zeros((2, 1, 4))),))
     with pytest.raises(InputError, match="classes, bands and kinds"):

@@ -58,6 +58,8 @@ def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
         (OWN_API.replace("{input: 1,", "{above_tokens: 5, input: 1,"), "prices[0].above_tokens: must be 0"),
         (OWN_API.replace("price_scale", "provisioned_units"), "'usd_per_unit_hour' is missing"),
         (OWN_API.replace("price_scale", "usd_per_unit_hour"), "'provisioned_units' is missing"),
+        (OWN_API.replace("price_scale", "term_months"), "'provisioned_units' is missing"),
+        (OWN_API.replace("price_scale: 2", "upfront_share: 0.5"), "'term_months' is missing"),
         (OWN_API.replace("batch: {", "night: {"), "unknown value 'night'"),
         (OWN_API.replace("price_scale: 2", "residency: true"), "no premium of api for processing in a region"),
     ],

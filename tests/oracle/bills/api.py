@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bills.clock import dearness
-from bills.months import HOURS, Months, at, scale
+from bills.months import Months, at, scale
 from bills.rows import Row, row
 
 KINDS = ("input", "cached input", "cache write", "output")
@@ -16,11 +16,9 @@ def api_lines(months: Months, api: Row, month: int) -> list[Row]:
     names = api["tier_by_class"]
     lists = {"": api["prices"]} | {tier["name"]: tier["prices"] for tier in api["tiers"]}
     sums: dict[tuple[str, str], float] = {(name, kind): 0.0 for name in names for kind in KINDS}
-    failed = through = 0.0
+    failed = 0.0
     for period, usage in months.periods(month):
         provider = next(item for item in usage["providers"] if item["name"] == api["provider"])
-        calls = provider["tokens"] + provider["failed_tokens"]
-        through += scale(period, usage) * sum(count for one in calls for band in one for count in band)
         rates = [1.0]
         answered, lost = [provider["tokens"]], [provider["failed_tokens"]]
         if api["factor_by_hour"]:
@@ -39,13 +37,8 @@ def api_lines(months: Months, api: Row, month: int) -> list[Row]:
     rows = [row(owner, f"{name} tokens".strip(), kind, usd, "by_use") for (name, kind), usd in sums.items()]
     rows.append(row(owner, "failed calls", "tokens", failed, "by_use"))
     premium = (math.fsum(sums.values()) + failed) * api["residency_premium"]
-    units = api["provisioned_units"] * HOURS * api["usd_per_unit_hour"]
-    bought = api["provisioned_units"] * HOURS * 60 * api["unit_tokens_per_minute"]
-    idle = max(bought - through, 0.0) / bought * units if bought else 0.0
     return [
         *rows,
         row(owner, "residency", "premium", premium, "by_use"),
-        row(owner, "provisioned throughput", "units", units - idle, "by_month"),
-        row(owner, "provisioned throughput", "unused", idle, "by_month"),
         row(owner, "flat fee", "month", api["fixed_usd_per_month"], "by_month"),
     ]

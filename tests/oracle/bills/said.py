@@ -282,6 +282,8 @@ def api(scenario: Row, said: Row) -> Row:
         "provisioned_units": said.get("provisioned_units", 0.0),
         "usd_per_unit_hour": said.get("usd_per_unit_hour", 0.0),
         "unit_tokens_per_minute": said.get("tokens_per_minute_per_unit", 0.0),
+        "unit_term_months": said.get("term_months", 0),
+        "unit_upfront_share": said.get("upfront_share", 0.0),
     }
 
 

@@ -9,6 +9,7 @@ from bills.months import Months, holds, pool_of
 from bills.owned import Owned
 from bills.rented import Rented
 from bills.rows import Row, at, row
+from bills.units import Units
 
 
 class Study:
@@ -19,6 +20,7 @@ class Study:
         self.months = Months(usage, terms)
         self.owned = [Owned(self.months, site) for site in terms["owned"]]
         self.rented = [Rented(self.months, offer) for offer in terms["rented"]]
+        self.units = [Units(self.months, name) for name in dict.fromkeys(api["provider"] for api in terms["apis"])]
 
     def lines(self, month: int) -> list[Row]:
         rows: list[Row] = []
@@ -31,9 +33,13 @@ class Study:
         for api in self.terms["apis"]:
             if holds(api, month):
                 rows += at(api, api_lines(self.months, api, month))
+        for units in self.units:
+            rows += [line | {"site": units.site} for line in units.lines(month)]
         rows += self._people_and_fees(month)
         for rented in self.rented:
             rows += at(rented.offer, rented.after_the_study())
+        for units in self.units:
+            rows += [line | {"site": units.site} for line in units.after_the_study()]
         for owned in self.owned:
             if owned.site["span"]["last"] == month:
                 rows += at(owned.site, [owned.sold_early()])
@@ -89,6 +95,8 @@ class Study:
             paid[clock] = paid.get(clock, 0.0) + running * length
         for rented in self.rented:
             rented.pay(paid)
+        for units in self.units:
+            units.pay(paid)
         for owned in [] if self.months.jobs else self.owned:
             owned.pay(paid)
         return dict(sorted(paid.items()))
