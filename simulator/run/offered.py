@@ -10,12 +10,17 @@ import numpy as np
 
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.topology import PlannedTopology
+from simulator.rng import stream
 from simulator.run.remarks import remarks
 from simulator.simulate.capacity import kept_up, load_of, load_warnings
 from simulator.simulate.demand import Demand
+from simulator.workload.lengths import length_sampler
+from simulator.workload.spec import Sessions
 
 _LACKING = 0.02
 """Share of the requests of a window that is worth a word."""
+_DRAWS = 20_000
+"""Numbers of turns that are drawn to know how they spread."""
 
 
 def offered_warnings(
@@ -35,7 +40,40 @@ def offered_warnings(
             words = [f"{word}: lengthen run.horizon_s, in {demand.horizon_s:g} s that cannot be seen" for word in words]
         if words:
             return remarks("load", words)
-    return remarks("basis", short_warm_up(metrics) if topology.fleet.pools and demand.last_job_s is None else [])
+    begun = remarks("load", young_sessions(demand, metrics))
+    slow = short_warm_up(metrics) if topology.fleet.pools and demand.last_job_s is None else []
+    return [*begun, *remarks("basis", slow)]
+
+
+def young_sessions(demand: Demand, metrics: MetricAccumulator) -> list[str]:
+    """A warning where conversations that begin at time 0 have not brought the turns in the window that are asked for.
+
+    They begin at rate/E[N] for N turns, and nobody is within one at time 0: until a conversation is over, fewer turns
+    come than `rate_rps`, and shorter ones. Told from 2 % on, where that is more than two standard deviations of a
+    compound Poisson number of turns, √(rate·W·E[N²]/E[N]).
+    """
+    found = []
+    for cls, tally in zip(demand.workload.classes, metrics.by_class, strict=True):
+        if not isinstance(cls.arrivals, Sessions):
+            continue
+        turns = length_sampler(cls.arrivals.turns)(stream(0, "turns of a session"), _DRAWS).astype(np.float64)
+        asked = cls.arrivals.rate_rps * (metrics.end_s - metrics.warmup_s) * demand.replications
+        lacking = asked - tally.arrived - tally.unsent_turns
+        if lacking < _LACKING * asked or lacking < 2.0 * math.sqrt(asked * float((turns**2).mean() / turns.mean())):
+            continue
+        e2e = tally.sketches["e2e_s"]
+        turn_s = cls.arrivals.think_s + (e2e.quantile(0.5) if e2e.n else 0.0)
+        whole_s = math.ceil((float(np.quantile(turns, 0.99)) - 1.0) * turn_s)
+        words = (
+            f"{cls.name}: conversations take up to {whole_s:,} s and the first begin at time 0, so "
+            f"{lacking / asked:.0%} of the turns that rate_rps asks for did not come in the window, late ones above "
+            "all: the load is too light"
+        )
+        if whole_s > demand.warmup_s:
+            horizon_s = math.ceil(demand.horizon_s - demand.warmup_s + whole_s)
+            words += f"; with run.warmup_s={whole_s} and run.horizon_s={horizon_s} it is not"
+        found.append(words)
+    return found
 
 
 def short_warm_up(metrics: MetricAccumulator) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from simulator.fleet.records import RECORD, Status
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import ClassSlo
-from simulator.run.offered import short_warm_up
+from simulator.run.offered import short_warm_up, young_sessions
+from simulator.simulate.demand import Demand
+from simulator.workload.spec import ClassWorkload, Constant, Sessions, WorkloadSpec
 
 
 def answered(
@@ -56,3 +60,27 @@ def test_calls_of_token_apis_lack_nowhere_however_late_they_end() -> None:
         answered([4.0, 14.0] * 50, 10.0, 20.0)
     )
     assert short_warm_up(answered([4.0] * 50, 10.0, 20.0, hours)) == []
+
+
+def turns_of(came: int, warmup_s: float, turns: int = 11) -> list[str]:
+    """What is said where so many turns come in 500 s, of 2 a second, each answered in 5 s after a minute."""
+    cls = ClassWorkload("chat", Sessions(2.0, Constant(turns), 60.0), isl=Constant(10), osl=Constant(10))
+    demand = Demand((ClassSlo("chat"),), WorkloadSpec((cls,)), warmup_s + 500.0, warmup_s, 0.0, 1, 1)
+    return young_sessions(demand, answered([5.0] * came, warmup_s, 500.0))
+
+
+def test_conversations_that_begin_at_time_0_bring_fewer_turns_than_are_asked_for() -> None:
+    """1,000 turns are asked for. Ten pauses and answers of 65 s are 650 s; the window of 500 s stays as it is."""
+    (words,) = turns_of(700, 100.0)
+    assert words.startswith("chat: conversations take up to 65")
+    assert "so 30% of the turns" in words
+    assert re.search(r"with run\.warmup_s=65\d and run\.horizon_s=115\d it is not$", words)
+    (words,) = turns_of(700, 1000.0)
+    assert "run.warmup_s" not in words
+
+
+def test_turns_are_missed_beyond_chance_alone() -> None:
+    """Of conversations of 11 turns, √(1,000·11) = 105 more or less come by chance."""
+    assert turns_of(780, 100.0) != []
+    assert turns_of(800, 100.0) == []
+    assert turns_of(979, 100.0, 1) == turns_of(1200, 100.0) == []
