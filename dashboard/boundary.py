@@ -12,13 +12,14 @@ import streamlit as st
 from dashboard import jobs
 from dashboard.components.job_panel import show_job
 from dashboard.components.problems import problem_texts, show_problems
-from dashboard.components.words import plain
+from dashboard.components.words import markdown, plain
 from dashboard.context import choose
 from dashboard.pages import Page
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from dashboard.workspace import gallery, shipped
 from simulator.errors import InputError, ServecastError
+from simulator.money import rate_words, shown_in
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,4 +78,7 @@ def _show(entry: Page) -> None:
         st.title(entry.title)
         _offer_first_run()
         return
-    import_module(f"dashboard.views.{entry.view}").show(context)
+    with shown_in(context.bundle.summary.get("currency") if context else None):
+        if rate := rate_words():
+            st.caption(markdown(rate))
+        import_module(f"dashboard.views.{entry.view}").show(context)

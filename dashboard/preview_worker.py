@@ -13,12 +13,13 @@ from dashboard.processes import answer_lines
 from dashboard.workspace import shipped
 from simulator.decide.why import sentence
 from simulator.errors import Problem, ServecastError
+from simulator.money import shown_in
 from simulator.resolve.sizes import at_start
-from simulator.results.bundle import finite, read_bundle
+from simulator.results.bundle import Bundle, finite, read_bundle
 from simulator.results.scratch import scratch
 from simulator.run.excerpt import Excerpt, excerpt_of
 from simulator.run.what_if import Summaries, only_prices_differ, repriced, served_in, stays_alike, words_of
-from simulator.scenario.load import load_scenario
+from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.store import Store
 
 _STORE_BYTES = 200_000_000
@@ -53,6 +54,11 @@ class Previewer:
         bundle = read_bundle(folder)
         file = bundle.scenario_file
         loaded, changed = load_scenario(file), load_scenario(file, sets=sets)
+        with shown_in(loaded.currency):
+            return self._held_against(loaded, changed, bundle, stamp)
+
+    def _held_against(self, loaded: LoadedScenario, changed: LoadedScenario, bundle: Bundle, stamp: str) -> Json:
+        """The run changed beside itself, in words of the currency that it is shown in."""
         if stays_alike(bundle.decision) and only_prices_differ(loaded, changed):
             sides = {side: repriced(one, bundle) for side, one in (("plain", loaded), ("changed", changed))}
             return {
@@ -65,7 +71,7 @@ class Previewer:
                     for side, found in sides.items()
                 },
             }
-        excerpt, before = self._unchanged(file, stamp)
+        excerpt, before = self._unchanged(bundle.scenario_file, stamp)
         after = served_in(changed, excerpt, self._store)
         return {
             "words": words_of(after, excerpt),

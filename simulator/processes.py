@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar, cast
 
 from simulator.errors import InputError, Problem
+from simulator.money import Currency, shown_currency, shown_in
 
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")
@@ -81,7 +82,7 @@ def results(
     try:
         for task in islice(waiting, jobs):
             with _reached(jobs):
-                pipe = _start(context, (perform, shared, told is not None), workers)
+                pipe = _start(context, (perform, shared, told is not None, shown_currency()), workers)
                 pipe.send(task)
             under_way[pipe] = task
         while under_way:
@@ -147,17 +148,18 @@ def _start(context: Any, work: tuple[Any, ...], workers: dict[Connection, BasePr
     return here  # type: ignore[no-any-return]
 
 
-def _work(pipe: Connection, work: tuple[Callable[[Any, Any], Any], object, bool] | None) -> None:
+def _work(pipe: Connection, work: tuple[Callable[[Any, Any], Any], object, bool, Currency] | None) -> None:
     """One task after another, until this process is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    perform, shared, tells = work or _heard(pipe)
+    perform, shared, tells, currency = work or _heard(pipe)
     if tells:
         _SELF["pipe"] = pipe
-    while True:
-        _say(pipe, _answer(perform, shared, _heard(pipe)))
+    with shown_in(currency):
+        while True:
+            _say(pipe, _answer(perform, shared, _heard(pipe)))
 
 
 def _heard(pipe: Connection) -> Any:

@@ -10,14 +10,15 @@ import streamlit as st
 
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
-from simulator.bill.cents import dollars
 from simulator.figures.table import NONE, figure, lasts_words
+from simulator.money import column, money
 from simulator.report.charts import Summaries
+from simulator.report.cost_charts import in_currency
 from simulator.report.decision import (
-    MONTH_HEADERS,
     Decision,
     capacity_notes,
     grows,
+    month_headers,
     month_rows,
     months_chart,
     months_met_words,
@@ -39,7 +40,8 @@ def show_winners(decision: Decision) -> None:
         st.warning(f"{first.rstrip('.')}. `servecast plan` searches the smallest fleet that meets the SLO.")
         return
     bills = [
-        f"**{plain(name)}**, \\{dollars(decision['topologies'][name]['usd_per_month'])} per month" for name in names
+        f"**{plain(name)}**, {markdown(money(decision['topologies'][name]['usd_per_month']))} per month"
+        for name in names
     ]
     st.success(f"Cheapest that meets the SLO: {' and '.join(bills)}.")
 
@@ -53,8 +55,10 @@ def show_sizes(decision: Decision, topologies: Summaries, with_trail: bool = Tru
     trail = trail_rows(topologies)
     if trail and with_trail:
         with st.expander(f"How the sizes were found ({len(trail)} sizes)", icon=":material/route:"):
-            money = st.column_config.NumberColumn(format="localized")
-            show_table(pd.DataFrame(trail), key="decision.trail", column_config={"$ per month": money})
+            frame, cost = in_currency(pd.DataFrame(trail), "usd_per_month"), figure("usd_per_month").label
+            config = {cost: st.column_config.NumberColumn(format="localized")}
+            frame = frame.rename(columns={column("usd_per_month"): cost})
+            show_table(frame, key="decision.trail", column_config=config)
 
 
 def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) -> None:
@@ -69,7 +73,7 @@ def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) 
     st.header("Month by month")
     st.altair_chart(months_chart(decision, names, shown), key="decision.months_chart")
     st.caption("Hollow marks: the SLO is missed in that month.")
-    headers = ["topology", *MONTH_HEADERS[1:]]
+    headers = ["topology", *month_headers()[1:]]
     frame = pd.DataFrame(month_rows(decision, shown), columns=headers)
     show_table(frame, key="decision.months", height="content")
 
@@ -109,7 +113,7 @@ def trail_rows(topologies: Summaries) -> list[dict[str, Any]]:
             "outcome": step["word"],
             "reason": step["reason"],
             "replications": step["replications"],
-            "$ per month": step["usd_per_month"],
+            "usd_per_month": step["usd_per_month"],
         }
         for name, summary in topologies.items()
         for step in (summary.get("search") or {}).get("trail", ())

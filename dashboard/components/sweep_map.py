@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.wide_chart import show_wide
-from dashboard.components.words import plain
+from dashboard.components.words import markdown, plain
+from simulator.figures.table import figure
 from simulator.report.heatmap import heatmap
 
 
@@ -23,6 +24,7 @@ def show_map(name: str, table: pd.DataFrame, paths: Sequence[str], key: str) -> 
     chart = heatmap(table, paths)
     if chart is None:
         return
-    words = "colour: SLO attainment; words: \\$ per month, in brackets where the SLO is missed or not known"
+    bill = markdown(figure("usd_per_month").label)
+    words = f"colour: SLO attainment; words: {bill}, in brackets where the SLO is missed or not known"
     st.markdown(f"**{plain(name)}**, {words}")
     show_wide(chart, key)

@@ -6,16 +6,18 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.table import show_table
-from dashboard.components.words import plain
+from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import table
-from simulator.bill.cents import dollars
 from simulator.figures.table import figure
+from simulator.money import column, converted, in_sign, money, sign
 from simulator.report.charts import Summaries
 from simulator.report.cost_charts import (
     BASES,
+    basis_words,
     cumulative_spending,
     horizon_months,
+    in_currency,
     items,
     line_items,
     paid_usd,
@@ -29,24 +31,26 @@ def show(context: Context) -> None:
     st.title("Cost")
     st.caption("Where does the money go? Idle, spare, unused, starting and failed capacity are items of their own.")
     chosen = st.segmented_control(
-        "Per", list(BASES), default="month", key="cost.basis", bind="query-params", format_func=lambda name: BASES[name]
+        "Per", list(BASES), default="month", key="cost.basis", bind="query-params", format_func=basis_words
     )
     basis = chosen or "month"
     data = items(table(context.bundle, "costs"), context.topologies, basis)
-    st.altair_chart(line_items(data, list(context.topologies), BASES[basis]), key="cost.items")
+    st.altair_chart(line_items(data, list(context.topologies), basis_words(basis)), key="cost.items")
     if basis == "horizon":
         st.caption("The mean month, repeated; purchases, replacements and resale are in the spending below.")
     _unused(data, context.topologies)
     _spending(context)
     _whose(context)
     st.header("Line items")
-    shown = data[["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]]
+    columns = ["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]
     show_table(
-        pd.DataFrame(shown),
+        in_currency(data[columns], "usd"),
         key="cost.table",
         column_config={
             "quantity": st.column_config.NumberColumn("per month", format="localized"),
-            "usd": st.column_config.NumberColumn(BASES[basis], format="%.5f" if basis == "million" else "accounting"),
+            column("usd"): st.column_config.NumberColumn(
+                basis_words(basis), format="%.5f" if basis == "million" else "accounting"
+            ),
         },
     )
 
@@ -54,13 +58,14 @@ def show(context: Context) -> None:
 def _whose(context: Context) -> None:
     st.header("Whose cost")
     st.caption("Lines shared out by request class and token kind with the step-time equation; parts add up.")
+    cost = figure("usd_per_month").label
     rows = [
         {
             "topology": name,
             "class": row["class"],
             "tenant": row["tenant"] or "-",
             "tokens": row["token_kind"],
-            "$ per month": row["usd_per_month"],
+            cost: converted(row["usd_per_month"]),
         }
         for name, found in context.topologies.items()
         for row in found["cost"]["split"]
@@ -68,7 +73,7 @@ def _whose(context: Context) -> None:
     show_table(
         pd.DataFrame(rows),
         key="cost.split",
-        column_config={"$ per month": st.column_config.NumberColumn(format="accounting")},
+        column_config={cost: st.column_config.NumberColumn(format="accounting")},
     )
 
 
@@ -78,7 +83,7 @@ def _unused(data: pd.DataFrame, topologies: Summaries) -> None:
     parts = []
     for name, usd in wasted.items():
         known = share.text(topologies[str(name)]["cost"]["unused_share"])
-        parts.append(f"{plain(str(name))} {known} (\\{dollars(usd)})")
+        parts.append(f"{plain(str(name))} {known} ({markdown(money(usd))})")
     st.caption(f"{share.words.capitalize()}: {', '.join(parts) or 'nothing'}.")
 
 
@@ -102,15 +107,15 @@ def _spending(context: Context) -> None:
         {
             "topology": name,
             "months": horizon_months(found),
-            "paid at the start [$]": found["cost"]["upfront_usd"],
-            "paid over the horizon [$]": paid_usd(found),
-            "present value [$]": -found["cost"]["npv_usd"],
+            in_sign("paid at the start [$]"): converted(found["cost"]["upfront_usd"]),
+            in_sign("paid over the horizon [$]"): converted(paid_usd(found)),
+            in_sign("present value [$]"): converted(-found["cost"]["npv_usd"]),
         }
         for name, found in context.topologies.items()
     ]
-    money = st.column_config.NumberColumn(format="localized", step=1)
+    rounded = st.column_config.NumberColumn(format="localized", step=1)
     show_table(
         pd.DataFrame(rows).round(0),
         key="cost.horizon",
-        column_config={name: money for name in rows[0] if "$" in name},
+        column_config={name: rounded for name in rows[0] if f"[{sign()}]" in name},
     )

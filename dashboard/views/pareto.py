@@ -11,12 +11,13 @@ import streamlit as st
 from dashboard.components.decision import show_winners
 from dashboard.components.sweep_map import show_map
 from dashboard.components.table import show_table
-from dashboard.components.words import plain
+from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import decision, open_bundle, open_sweep, resolved
 from dashboard.settings import settings
-from simulator.bill.cents import dollars
 from simulator.errors import InputError
+from simulator.money import money
+from simulator.report.cost_charts import in_currency
 from simulator.report.pareto import MEASURES, cheapest_point, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
 from simulator.results.shelf import named_folders, sweep_folders
@@ -97,7 +98,8 @@ def _cheapest(points: Sequence[Mapping[str, Any]], measure: str, context: Contex
     found = cheapest_point([point for point in points if point[measure] is not None])
     if found is not None:
         st.success(
-            f"Cheapest that meets the SLO: **{plain(found['point'])}**, \\{dollars(found['usd_per_month'])} per month."
+            f"Cheapest that meets the SLO: **{plain(found['point'])}**, {markdown(money(found['usd_per_month']))} per "
+            "month."
         )
     else:
         st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")
@@ -120,7 +122,7 @@ def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summari
         show_table(pd.DataFrame(cells, columns=["figure", *headers[1:]]), key="pareto.details")
     swept = [found for found in rows if found["point"] not in known]
     if swept:
-        show_table(pd.DataFrame(swept), key="pareto.swept")
+        show_table(in_currency(pd.DataFrame(swept), "usd_per_month"), key="pareto.swept")
 
 
 def _use(found: Mapping[str, Any], context: Context) -> None:

@@ -71,7 +71,9 @@ def _trail(context: Context) -> None:
     words = list(dict.fromkeys(rows["outcome"]))
     chosen = st.pills("Outcome", words, selection_mode="multi", key="sizing.outcome", default=words)
     kept = rows[rows["outcome"].isin(chosen or words)].copy()
-    kept["$ per month"] = [figure("usd_per_month").text(usd) for usd in kept["$ per month"]]
+    cost = figure("usd_per_month")
+    kept[cost.id] = [cost.text(usd) for usd in kept[cost.id]]
+    kept = kept.rename(columns={cost.id: cost.label})
     config = {"size": st.column_config.TextColumn(width=_SIZE_PX)}
     show_table(kept, key="sizing.trail", column_config=config)
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.components.words import plain
 from dashboard.context import Context
+from simulator.catalog.currencies import currencies
 from simulator.catalog.gpus import gpus
 from simulator.catalog.models import models
 from simulator.catalog.sites import sites
@@ -43,7 +44,9 @@ def show(context: Context | None) -> None:
         key="start.amount",
     )
     given: dict[str, Any] = {}
-    shown = [question for question in questions() if is_asked(question.name, amount)]
+    currency = st.session_state.get("start.currency")
+    stated = None if currency == _NONE else currency
+    shown = [question for question in questions() if is_asked(question.name, amount, stated)]
     for k in range(0, len(shown), 2):
         for question, place in zip(shown[k : k + 2], st.columns(2, vertical_alignment="bottom"), strict=False):
             with place:
@@ -72,7 +75,11 @@ def _field(question: Asked) -> Any:
             question.text, names, first, format_func=lambda name: _CHOICE_WORDS.get(name, name), key=key, help=why
         )
         return None if found == _NONE and question.default is None else found
+    if question.kind is str:
+        return st.text_input(question.text, key=key, help=why) or None
     default = _AMOUNT_DEFAULTS.get(question.name, question.default)
+    if default is None:
+        return st.number_input(question.text, value=None, key=key, help=why, format="%g")
     if question.kind is int:
         return int(st.number_input(question.text, value=int(default), step=1, key=key, help=why))
     return float(st.number_input(question.text, value=float(default), key=key, help=why, format="%g"))
@@ -84,5 +91,6 @@ def _names(question: Asked) -> list[str]:
         "gpu": list(gpus()),
         "site": [name for name, each in sites().items() if each.kind == "cloud"],
         "offer": [_NONE, *token_offers()],
+        "currency": [_NONE, *currencies()],
     }
     return known.get(question.name, list(question.choices))

@@ -28,10 +28,10 @@ from dashboard.loading import decision, resolved, stamp
 from dashboard.previews import PREVIEW_REQUESTS, preview
 from dashboard.settings import settings
 from dashboard.visitor import visitor
-from simulator.bill.cents import amount
 from simulator.decide.standing import met_throughout
 from simulator.errors import InputError
 from simulator.figures.table import figure, met_words
+from simulator.money import amount, converted, in_sign, input_sign
 from simulator.report.felt_charts import felt_over_time
 from simulator.run.excerpt import excerpt_of
 from simulator.scenario.load import LoadedScenario
@@ -146,7 +146,7 @@ def _values(context: Context) -> Change:
         tokens = _factor("Price of tokens", "tokens", 3.0, "of token APIs, times the price of the scenario")
         server = _factor("Price of servers", "server", 3.0, "of owned pools, times the present one")
         electricity = typed_slider(
-            "Electricity [$/kWh]",
+            f"Electricity [{input_sign()}/kWh]",
             "what_if.electricity",
             (0.0, max(0.6, start["electricity"])),
             start["electricity"],
@@ -268,7 +268,9 @@ def _show_priced(context: Context, sides: Mapping[str, Mapping[str, Any]]) -> No
         for category in {**was, **now}:
             cost, then = was.get(category, 0.0), now.get(category, 0.0)
             rows.append([name, category, amount(cost), amount(then), _signed(then - cost)])
-    frame = pd.DataFrame(rows, columns=["topology", "paid for", "$ per month as it is", "changed", "difference"])
+    frame = pd.DataFrame(
+        rows, columns=["topology", "paid for", in_sign("$ per month as it is"), "changed", "difference"]
+    )
     show_table(frame, key="what_if.table", height="content")
 
 
@@ -336,7 +338,8 @@ def _money_metric(label: str, before: float, after: float) -> None:
 
 
 def _signed(usd: float) -> str:
-    return f"{usd:+,.0f}" if abs(usd) >= 1 else f"{usd:+,.2f}" if usd else "0"
+    value = converted(usd)
+    return f"{value:+,.0f}" if abs(value) >= 1 else f"{value:+,.2f}" if value else "0"
 
 
 def _sizes_stay(context: Context) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,23 +21,3 @@ def whole_cents(lines: Sequence[Line]) -> tuple[int, ...]:
     missing = round(round(whole, _DIGITS)) - int(cents.sum())
     cents[np.argsort(np.round(cents - exact, _DIGITS), kind="stable")[:missing]] += 1
     return tuple(int(value) for value in cents)
-
-
-def amount(usd: float) -> str:
-    """An amount in digits: whole dollars, to the cent below 100, to three digits below 1, no zeros after the cents."""
-    text = f"{usd + 0.0:,.{places(usd)}f}"
-    whole, _, rest = text.partition(".")
-    return f"{whole}.{rest.rstrip('0'):0<2}" if rest else whole
-
-
-def places(usd: float) -> int:
-    """Decimal places that an amount is shown with, zeros at its end included."""
-    size = abs(usd)
-    if size >= 100 or size == 0 or not math.isfinite(size):
-        return 0
-    return 2 if size >= 1 else 2 - math.floor(math.log10(size))
-
-
-def dollars(usd: float) -> str:
-    """An amount in words."""
-    return f"${amount(usd)}"

@@ -51,38 +51,59 @@ def compare(
     quiet
         No progress bar.
     """
-    from simulator.cli.output import print_json, print_table
+    from simulator.cli.output import print_json
+    from simulator.money import shown_in
+    from simulator.results.bundle import finite
+
+    read = [_bundle(path, out, quiet) for path in runs]
+    if format == "json":
+        print_json(finite(_data(read, baseline)))
+    else:
+        with shown_in(_currency(read)):
+            _print(read, baseline, format)
+    return 0
+
+
+def _data(read: Sequence[Bundle], baseline: str) -> dict[str, Any]:
+    """What is compared, for programs: figures in USD."""
+    from simulator.report.asked import asked, found
+    from simulator.report.paired import paired
+    from simulator.scenario.differences import differences
+
+    topologies, names = _topologies(read), [bundle.path.name for bundle in read]
+    pairs = _paired(read, topologies, baseline)
+    stated = {bundle.path.name: one for bundle in read if (one := bundle.summary.get("currency"))}
+    return {
+        "topologies": topologies,
+        "verdict": _verdict(read, topologies),
+        "months": _months(read),
+        "why": _why(read, pairs),
+        "paired": [_pair(one, base) for base, group in pairs.items() for one in paired(group, base)],
+        "differences": _json(differences(asked(read)), names),
+        "found": _json(found(read), names),
+        **({"currencies": stated} if stated else {}),
+    }
+
+
+def _print(read: Sequence[Bundle], baseline: str, format: Literal["table", "md"]) -> None:
+    """The same for people."""
+    from simulator.cli.output import print_table
     from simulator.report.asked import asked, found
     from simulator.report.comment import comparison_comment
     from simulator.report.paired import differences_to
-    from simulator.report.paired import paired as paired_figures
-    from simulator.report.table import comparison, ordered, warning_lines
-    from simulator.results.bundle import finite
+    from simulator.report.table import comparison, warning_lines
     from simulator.scenario.differences import differences
 
-    read = [_bundle(path, out, quiet) for path in runs]
-    topologies = {
-        (f"{bundle.path.name}/{name}" if len(read) > 1 else name): summary
-        for bundle in read
-        for name, summary in ordered(bundle.summary).items()
-    }
-    pairs = _paired(read, topologies, baseline)
-    names, said = [bundle.path.name for bundle in read], _verdict(read, topologies)
+    topologies, names = _topologies(read), [bundle.path.name for bundle in read]
+    pairs, said = _paired(read, topologies, baseline), _verdict(read, topologies)
     differing, results = differences(asked(read)), found(read)
-    if format == "json":
-        paired = [_pair(one, base) for base, group in pairs.items() for one in paired_figures(group, base)]
-        words = {"verdict": said, "months": _months(read), "why": _why(read, pairs)}
-        whole = {"topologies": topologies, **words, "paired": paired}
-        whole |= {"differences": _json(differing, names), "found": _json(results, names)}
-        print_json(finite(whole))
-        return 0
     if format == "md":
         tables = _rows(differing), _rows(results)
-        print(comparison_comment(topologies, said, _why(read, pairs), *tables, names), end="")
-        return 0
+        print(comparison_comment(topologies, said, _why(read, pairs), *tables, names, _rate(read)), end="")
+        return
     print_table(*comparison(topologies))
     print()
-    print("\n".join(warning_lines(topologies)))
+    print("\n".join([*warning_lines(topologies), *filter(None, [_rate(read)])]))
     print("", textwrap.fill(said, 110), *_months(read), sep="\n")
     if notes := _why(read, pairs):
         print("\nwhy:")
@@ -94,7 +115,33 @@ def compare(
         if rows:
             print(f"\n{title}:\n")
             print_table(_rows(rows), ["", *names])
-    return 0
+
+
+def _topologies(read: Sequence[Bundle]) -> dict[str, Mapping[str, Any]]:
+    """Summaries of all, by their names and, where there are several runs, those of their runs."""
+    from simulator.report.table import ordered
+
+    return {
+        (f"{bundle.path.name}/{name}" if len(read) > 1 else name): summary
+        for bundle in read
+        for name, summary in ordered(bundle.summary).items()
+    }
+
+
+def _currency(read: Sequence[Bundle]) -> Mapping[str, Any] | None:
+    """What all runs show amounts in; None for USD, and where it is not the same in all."""
+    stated = [bundle.summary.get("currency") for bundle in read]
+    return stated[0] if all(one == stated[0] for one in stated) else None
+
+
+def _rate(read: Sequence[Bundle]) -> str:
+    """What amounts are converted at, or that runs do not agree on it."""
+    from simulator.money import rate_words
+
+    if all(bundle.summary.get("currency") == read[0].summary.get("currency") for bundle in read):
+        return rate_words()
+    own = "what a run warns of is in its own"
+    return f"The runs state different currencies or rates, so amounts are compared in USD; {own}."
 
 
 def _verdict(read: Sequence[Bundle], topologies: Summaries) -> str:

@@ -39,6 +39,7 @@ def new(
 
         servecast new mine.yaml
         servecast new mine.yaml --model qwen3-32b --users 300 --owned-gpus 16 --growth-per-month 0.08
+        servecast new mine.yaml --currency EUR --usd-per-unit 1.08 --rate-date 2026-11-20 --rate-source "ECB"
         servecast new mine.yaml --spend-usd-per-month 180000 --offer openai/gpt-4o-mini --cached-share 0.4 --no-ask
 
     Parameters
@@ -88,9 +89,9 @@ def _asked(given: dict[str, Any]) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     for question in questions():
-        answered = {*given, *found}
-        amount = next((name for name in AMOUNTS if name in answered), None)
-        if question.name in answered or not is_asked(question.name, amount):
+        answers = {**given, **found}
+        amount = next((name for name in AMOUNTS if name in answers), None)
+        if question.name in answers or not is_asked(question.name, amount, answers.get("currency")):
             continue
         while text := input(f"{question.text} [{question.shown_default}] ").strip():
             try:

@@ -75,6 +75,7 @@ def plan(
     """
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError, Problem
+    from simulator.money import rate_words, shown_in
     from simulator.plan.options import PlanOptions
     from simulator.plan.plan import plan_fleet
     from simulator.plan.table import notes, table
@@ -110,13 +111,15 @@ def plan(
                     "fleets": found.fleets,
                     "sure": found.sure,
                     "verdict": found.verdict,
+                    **({"currency": found.currency} if found.currency else {}),
                 }
             )
         )
     else:
         print(f"{found.scenario}: {loaded.scenario.description}\n")
-        print_table(*table(found))
-        print("", *notes(found), "", found.verdict, sep="\n")
+        with shown_in(found.currency):
+            print_table(*table(found))
+            print("", *notes(found), "", found.verdict, *filter(None, [rate_words()]), sep="\n")
     return 1 if check and not found.feasible else 0
 
 

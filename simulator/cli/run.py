@@ -73,6 +73,7 @@ def run(
     """
     from simulator.cli.output import print_json, progress_bar
     from simulator.errors import InputError, Problem
+    from simulator.money import shown_in
     from simulator.processes import cores
     from simulator.report.decision import decision_screen
     from simulator.report.screen import first_screen
@@ -93,8 +94,9 @@ def run(
     if format == "json":
         print_json({**result.summary, "decision": result.decision, "bundle": str(result.bundle)})
     else:
-        print(first_screen(result.summary, result.summary["verdict"]))
-        print(decision_screen(result.decision, list(result.summary["order"]), months))
+        with shown_in(result.summary.get("currency")):
+            print(first_screen(result.summary, result.summary["verdict"]))
+            print(decision_screen(result.decision, list(result.summary["order"]), months))
         print(f"\nbundle: {result.bundle}")
     met = any(found["meets"] for found in result.decision["topologies"].values())
     return 1 if check and not met else 0

@@ -102,15 +102,20 @@ def sweep(
 def shown(found: SweepRun, format: Format, check: bool) -> int:
     """Print a sweep; returns the exit code."""
     from simulator.cli.output import print_json, print_table
+    from simulator.money import rate_words, shown_in
     from simulator.sweep.table import error_lines, table
 
     if format == "json":
         rows = found.table.astype(object).where(found.table.notna(), None).to_dict("records")
-        print_json({"rows": rows, "points": found.points, "failed_points": found.failed, "bundle": str(found.bundle)})
+        about = {"points": found.points, "failed_points": found.failed, "bundle": str(found.bundle)}
+        print_json({"rows": rows, **about, **({"currency": found.currency} if found.currency else {})})
     elif format == "csv":
         print(found.table.to_csv(index=False, lineterminator="\n"), end="")
     else:
-        print_table(*table(found.table, found.paths))
+        with shown_in(found.currency):
+            print_table(*table(found.table, found.paths))
+            if rate := rate_words():
+                print("", rate, sep="\n")
         print("", *error_lines(found.table, found.paths), f"{found.points} points, {found.failed} failed", sep="\n")
         print(f"\nbundle: {found.bundle}")
     if (found.table["status"] == "bug").any():

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.cents import dollars
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
 from simulator.decide.rivals import rank, share_together
 from simulator.decide.why import bindings, flips_sentence, not_known, sentence, sure_words
+from simulator.money import money
 from simulator.study.decision import Flip, Ranking, Verdict
 
 _NOISE = 5e-4
@@ -76,5 +76,5 @@ def present_value_words(found: Sequence[Costed], ranking: Ranking) -> str:
     months = next(one.terms.months for one in found if one.name == least)
     return (
         f"In present value of all payments, what is sold at the end taken off, {least} costs less than {first}: "
-        f"{dollars(npv_usd[least])} against {dollars(npv_usd[first])} over {months:g} months."
+        f"{money(npv_usd[least])} against {money(npv_usd[first])} over {months:g} months."
     )

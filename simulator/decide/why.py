@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from simulator.bill.cents import dollars
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.rivals import rank
+from simulator.money import money, sign
 from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip, Ranking
 
 _AS_PERCENT, _SAID = 10.0, 1_000.0
@@ -68,7 +68,7 @@ def _unlike(among: Sequence[Contender]) -> str:
         return ""
     return (
         f" These bills are not for the same work: {fewest:,} to {most:,} requests came, as sessions and waiting users "
-        "go on when they are answered; compare $ per 1M tokens."
+        f"go on when they are answered; compare {sign()} per 1M tokens."
     )
 
 
@@ -94,7 +94,7 @@ def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     best = by_name[ranking.order[0]]
     if ranking.withheld_by:
         open_ = [by_name[name] for name in ranking.withheld_by]
-        gaps = listed([f"{one.name} from {dollars(one.least_usd or 0.0)}" for one in open_])
+        gaps = listed([f"{one.name} from {money(one.least_usd or 0.0)}" for one in open_])
         return (
             f"No verdict: {best.name} meets the SLO for {usd(best)}, but sizes that would cost less are not excluded "
             f"({gaps})"
@@ -124,7 +124,7 @@ def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[st
         return []
     second = by_name[rest[0]]
     more = _more(second.usd_per_month / best.usd_per_month) if best.usd_per_month > 0 else ""
-    return [f"next is {second.name} at {dollars(second.usd_per_month)}{more}", sure]
+    return [f"next is {second.name} at {money(second.usd_per_month)}{more}", sure]
 
 
 def _more(times: float) -> str:
@@ -159,7 +159,7 @@ def sure_words(ranking: Ranking, share: float, draws: int) -> str:
 
 
 def usd(one: Contender) -> str:
-    return f"{dollars(one.usd_per_month)} per month"
+    return f"{money(one.usd_per_month)} per month"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -182,8 +182,8 @@ def _binding(one: Costed, winner: Costed | None) -> Binding:
     line = max(excess, key=excess.__getitem__)
     more = one.usd_per_month - winner.usd_per_month
     text = (
-        f"{one.name} costs {dollars(more)} a month more than {winner.name}; its largest excess is {line}, "
-        f"{dollars(ours[line])} of {dollars(one.usd_per_month)}"
+        f"{one.name} costs {money(more)} a month more than {winner.name}; its largest excess is {line}, "
+        f"{money(ours[line])} of {money(one.usd_per_month)}"
     )
     return Binding(one.name, "cost", line, text)
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simulator.bill.cents import dollars
 from simulator.bill.unused import UNUSED
+from simulator.money import converted, money, with_sign
 
 MOST_TOLD = 4
 """Reasons that are told one by one; the others together."""
@@ -130,10 +130,10 @@ def _cost(one: Side, other: Side) -> Difference:
     amount = math.fsum(amounts[0].values()) - math.fsum(amounts[1].values())
     more = tuple(_with_facts(reason, one, mine, theirs) for reason in more)
     less = tuple(_with_facts(reason, other, theirs, mine) for reason in less)
-    begin = f"{one.name} costs {dollars(abs(amount))} a month {'more' if amount > 0 else 'less'} than {other.name}"
-    if dollars(abs(amount)) == dollars(0.0):
+    begin = f"{one.name} costs {money(abs(amount))} a month {'more' if amount > 0 else 'less'} than {other.name}"
+    if money(abs(amount)) == money(0.0):
         begin = f"{one.name} costs the same as {other.name}"
-    text = _sentence(begin, more, less, "it pays {} more", "{} less", dollars)
+    text = _sentence(begin, more, less, "it pays {} more", "{} less", money)
     return Difference(one.name, other.name, "usd_per_month", amount, more, less, text)
 
 
@@ -175,7 +175,8 @@ def _quantity(mine: Sequence[CostLine], theirs: Sequence[CostLine]) -> str:
     prices = [math.fsum(line.usd for line in side) / q for side, q in ((mine, one), (theirs, other))]
     parts = [f"{one:,.0f} {unit} instead of {other:,.0f}"] if abs(one / other - 1) > _TOLD_CHANGE else []
     if unit == _GPU_HOURS and min(prices) > 0 and abs(prices[0] / prices[1] - 1) > _TOLD_CHANGE:
-        parts.append(f"at ${prices[0]:,.2f} instead of ${prices[1]:,.2f} each")
+        told = [with_sign(f"{converted(price):,.2f}") for price in prices]
+        parts.append(f"at {told[0]} instead of {told[1]} each")
     return ", ".join(parts)
 
 

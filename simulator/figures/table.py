@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simulator.bill.cents import amount
+from simulator.money import amount, converted, in_sign
 from simulator.units import SECONDS_PER_HOUR
 
 AMOUNT = "amount"
-"""Digits of dollars, as `simulator.bill.cents.amount` writes them."""
+"""Digits of money, as `simulator.money.amount` writes them."""
 NONE = "-"
 """Shown where a figure has no value."""
 
@@ -21,7 +21,8 @@ class Figure:
     Attributes
     ----------
     id : key in results
-    words, unit : its name, and its unit where it has one; a share shows its own per cent sign
+    named, counted : its name, and its unit where it has one, with `$` for the currency that is shown; a share shows
+        its own per cent sign
     digits : format of the value times `factor`, or that of amounts of money
     meaning : one sentence
     owner : the module that computes it
@@ -29,13 +30,28 @@ class Figure:
     """
 
     id: str
-    words: str
-    unit: str
+    named: str
+    counted: str
     digits: str
     meaning: str
     owner: str
     without: str = ""
     factor: float = 1.0
+
+    @property
+    def words(self) -> str:
+        """Its name."""
+        return in_sign(self.named)
+
+    @property
+    def unit(self) -> str:
+        """Its unit, or nothing."""
+        return in_sign(self.counted)
+
+    @property
+    def is_money(self) -> bool:
+        """Whether it is an amount of USD, or one per something."""
+        return "$" in self.named + self.counted
 
     @property
     def label(self) -> str:
@@ -46,7 +62,9 @@ class Figure:
         """The value in digits, without the unit."""
         if value is None or not math.isfinite(value):
             return NONE
-        return amount(value) if self.digits == AMOUNT else format(value * self.factor, self.digits)
+        if self.digits == AMOUNT:
+            return amount(value)
+        return format((converted(value) if self.is_money else value) * self.factor, self.digits)
 
     def span(self, low: float | None, high: float | None) -> str:
         """An interval in digits."""
@@ -371,18 +389,3 @@ def met_words(met: bool | None) -> str:
 def lasts_words(month: int | None) -> str:
     """The last month before the first that misses the SLO, in words; 0 where that is the first, None without one."""
     return "the end" if month is None else f"month {month}" if month else "fails in month 1"
-
-
-def glossary_rows() -> list[str]:
-    """A row of Markdown for each figure: what it is called, what it means, when it has no value, who computes it."""
-    rows = []
-    for name, shown in FIGURES.items():
-        share = name.removesuffix("_s").rpartition("_")[2]
-        if share in ("p90", "p95", "p99"):
-            continue
-        words = f"{shown.words.removesuffix(' p50')} p50, p90, p95, p99" if share == "p50" else shown.words
-        unit = f" [{shown.unit}]" if shown.unit else ""
-        meaning = shown.meaning.replace("50 % of the", "that share of the") if share == "p50" else shown.meaning
-        without = f"; no value if {shown.without}" if shown.without else ""
-        rows.append(f"| {words}{unit} | {meaning}{without} | `{shown.owner}` |")
-    return rows

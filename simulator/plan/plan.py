@@ -8,10 +8,10 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from simulator.bill.cents import dollars
 from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import of_row
 from simulator.errors import collect
+from simulator.money import money, shown_in
 from simulator.plan.candidate import Candidate, candidates
 from simulator.plan.month import PlanMonth, all_months_alike, in_month, like_month, plan_month
 from simulator.plan.options import PlanOptions, check_month, check_options
@@ -45,6 +45,7 @@ class Plan:
     verdict : which fleet to choose
     month : of the study that the fleets are for
     beyond : what is said of that month; empty where all months are alike
+    currency : what amounts are shown in, as the scenario states it; None for USD
     """
 
     scenario: str
@@ -53,6 +54,7 @@ class Plan:
     verdict: str
     month: PlanMonth
     beyond: str = ""
+    currency: dict[str, Any] | None = None
 
     @property
     def feasible(self) -> bool:
@@ -109,7 +111,11 @@ def plan_fleet(
     InputError : an option or a name that is not known, or a topology that cannot be planned as the scenario has it
     """
     loaded = scenario if isinstance(scenario, LoadedScenario) else load_scenario(scenario)
-    chosen = options or PlanOptions()
+    with shown_in(loaded.currency):
+        return _planned(loaded, options or PlanOptions(), progress, store)
+
+
+def _planned(loaded: LoadedScenario, chosen: PlanOptions, progress: Progress | None, store: Store | None) -> Plan:
     check_events(loaded)
     check_catalog_names(loaded)
     study = loads_of(loaded)
@@ -144,9 +150,8 @@ def plan_fleet(
     for row in best_rows:
         row["warnings"] += remarks("basis", turns_apart(each["arrived"] for each in best_rows))
     words = month.words(all_months_alike(study))
-    return Plan(
-        loaded.scenario.name, rows, sure, _verdict(rows, f" in month {month.number}" if words else ""), month, words
-    )
+    verdict = _verdict(rows, f" in month {month.number}" if words else "")
+    return Plan(loaded.scenario.name, rows, sure, verdict, month, words, loaded.currency)
 
 
 def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress) -> dict[str, Any]:
@@ -199,11 +204,11 @@ def _verdict(rows: Sequence[dict[str, Any]], when: str) -> str:
     first = ranking.order[0]
     equal = [name for name in ranking.order[1:] if name in ranking.winners]
     rest = [name for name in ranking.order if name not in ranking.winners]
-    text = f"{first}: the cheapest fleet that meets the SLO{when}, {dollars(usd[first])} per month"
+    text = f"{first}: the cheapest fleet that meets the SLO{when}, {money(usd[first])} per month"
     if equal:
         text += f"; {', '.join(equal)} {'costs' if len(equal) == 1 else 'cost'} the same"
     if rest:
-        text += f"; next is {rest[0]} at {dollars(usd[rest[0]])}"
+        text += f"; next is {rest[0]} at {money(usd[rest[0]])}"
     without = [name for name in dict.fromkeys(row["topology"] for row in rows) if name not in usd]
     if without:
         text += f"; {', '.join(without)}: infeasible"

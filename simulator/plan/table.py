@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.bill.cents import dollars
 from simulator.figures.table import NONE, figure
+from simulator.money import money
 from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
 
@@ -26,16 +26,7 @@ _FIGURES = [
         "usd_per_million_tokens",
     )
 ]
-HEADERS = (
-    "topology",
-    "GPU",
-    "TP",
-    "PP",
-    "replicas",
-    "GPUs",
-    "SLO met in",
-    *(shown.label for shown in _FIGURES),
-)
+_FLEET = ("topology", "GPU", "TP", "PP", "replicas", "GPUs", "SLO met in")
 _WIDTH = 110
 
 
@@ -43,25 +34,30 @@ _HARDWARE = {"GPU": {NONE}, "TP": {NONE, "1"}, "PP": {NONE, "1"}}
 """Columns that say nothing where they hold only these."""
 
 
+def plan_headers() -> list[str]:
+    """Of all columns."""
+    return [*_FLEET, *(shown.label for shown in _FIGURES)]
+
+
 def table(plan: Plan) -> tuple[list[list[str]], list[str]]:
     """A row for each fleet, and the headers; the cheapest of a topology carries a star.
 
     Of the hardware only what is there is shown: no GPU where token APIs alone serve, no TP or PP without a split.
     """
-    rows = [_row(row) for row in plan.fleets]
+    rows, columns = [_row(row) for row in plan.fleets], plan_headers()
     kept = [
         k
-        for k, header in enumerate(HEADERS)
+        for k, header in enumerate(columns)
         if not {row[k] for row in rows} <= _HARDWARE.get(header, set()) or not rows
     ]
-    return [[row[k] for k in kept] for row in rows], [HEADERS[k] for k in kept]
+    return [[row[k] for k in kept] for row in rows], [columns[k] for k in kept]
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
     name = f"{row['topology']} *" if row["cheapest"] else row["topology"]
     head = [name, _distinct(row["gpu"]), _distinct(row["tp"]), _distinct(row["pp"])]
     if not row["feasible"]:
-        return [*head, "infeasible", *["-"] * (len(HEADERS) - len(head) - 1)]
+        return [*head, "infeasible", *["-"] * (len(_FLEET) + len(_FIGURES) - len(head) - 1)]
     return [
         *head,
         " + ".join(map(_replicas, row["pools"])) or "-",
@@ -100,7 +96,7 @@ def _trail(row: Mapping[str, Any]) -> str:
     by_word: dict[str, list[str]] = {}
     for tried in row["trail"]:
         usd = tried["usd_per_month"]
-        price = f" ({dollars(usd)})" if usd is not None and tried["word"] == "met" else ""
+        price = f" ({money(usd)})" if usd is not None and tried["word"] == "met" else ""
         by_word.setdefault(tried["word"], []).append(f"{tried['sizes']}{price}")
     words = "; ".join(f"{word}: {', '.join(sizes)}" for word, sizes in by_word.items())
     hours = f"window {row['hours']} h; " if row["hours"] else ""

@@ -58,14 +58,25 @@ class Answers:
     months: Annotated[
         float, Ask("For how many months do you decide?", "as long as a server is written off at least")
     ] = 36
+    currency: Annotated[str | None, Ask("In which currency are amounts shown, if not in USD (as EUR)?")] = None
+    usd_per_unit: Annotated[float | None, Ask("How many USD is one unit of it worth?")] = None
+    rate_date: Annotated[str | None, Ask("Of which day is that rate (as 2026-11-26)?")] = None
+    rate_source: Annotated[str | None, Ask("Where does the rate come from?")] = None
 
 
 AMOUNTS = ("users", "rate_rps", "spend_usd_per_month")
 """Questions of which one is answered."""
+RATE = ("usd_per_unit", "rate_date", "rate_source")
+"""Questions of a currency other than USD."""
 
 
-def is_asked(name: str, amount: str | None) -> bool:
-    """Whether a question is one once `amount` of `AMOUNTS` is answered (None: not yet); only people have rates."""
+def is_asked(name: str, amount: str | None, currency: str | None = None) -> bool:
+    """Whether a question is one once `amount` of `AMOUNTS` is answered (None: not yet), and a currency or none is.
+
+    Only people ask so often an hour, only another currency than USD has a rate.
+    """
+    if name in RATE:
+        return currency is not None
     if name in AMOUNTS:
         return amount in (None, name)
     return name != "requests_per_user_per_hour" or amount == "users"

@@ -10,7 +10,7 @@ from typing import Any
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError
-from simulator.questions.answers import AMOUNTS, Answers, is_asked, questions
+from simulator.questions.answers import AMOUNTS, RATE, Answers, is_asked, questions
 from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps
 from simulator.resolve.engines import plan_engine
 from simulator.resolve.memory import Answer, Question, answer
@@ -61,6 +61,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             "# auto: the cheapest size that meets the SLO is searched, so each topology is compared at its best.",
             "topologies:",
             *topologies,
+            *_currency(answers),
             *_study(answers),
             "run: {horizon_s: 1800, warmup_s: 300, start: mon 8:00}",
             "",
@@ -82,6 +83,17 @@ def _check(answers: Answers) -> None:
         raise InputError(f"growth_per_month: must be above -1 (got {answers.growth_per_month:g})")
     if answers.owned_gpus < 0:
         raise InputError(f"owned_gpus: must be at least 0 (got {answers.owned_gpus})")
+    _check_rate(answers)
+
+
+def _check_rate(answers: Answers) -> None:
+    given = {name: getattr(answers, name) for name in RATE}
+    if answers.currency is None:
+        if said := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{said[0]}: say of which currency it is (currency)")
+        return
+    if missing := [name for name, value in given.items() if value is None or value == ""]:
+        raise InputError(f"{missing[0]}: a currency needs its rate to the dollar, the day of it and its source")
 
 
 def _defaults(answers: Answers, given: Collection[str]) -> list[str]:
@@ -181,6 +193,14 @@ def _paid_for(gpu: str) -> list[str]:
 
 def _pool(name: str, place: str, gpu: str, tp: int, size: str) -> str:
     return f"      - {{name: {name}, site: {place}, gpu: {gpu}, tensor_parallel_size: {tp}, {size}}}"
+
+
+def _currency(answers: Answers) -> list[str]:
+    if answers.currency is None:
+        return []
+    day, source = json.dumps(answers.rate_date), json.dumps(answers.rate_source)
+    rate = f"code: {json.dumps(answers.currency)}, usd_per_unit: {answers.usd_per_unit:.12g}, date: {day}"
+    return [f"currency: {{{rate}, source: {source}}}"]
 
 
 def _study(answers: Answers) -> Sequence[str]:

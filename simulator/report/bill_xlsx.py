@@ -9,6 +9,7 @@ from typing import Any
 from simulator.bill.unused import UNUSED
 from simulator.errors import InputError
 from simulator.figures.table import figure
+from simulator.money import converted, in_sign, rate_words, shown_in
 from simulator.report.cells import as_cell
 from simulator.report.memo_docx import EXTRA
 from simulator.report.packed import with_values, without_clock
@@ -17,24 +18,6 @@ from simulator.results.bundle import Bundle
 from simulator.units import TOKENS_PER_MILLION
 
 BILL, SUMMARY, FIGURES, SOURCES = "Bill", "Summary", "Figures", "Sources"
-BILL_HEADERS = (
-    "topology",
-    "owner",
-    "category",
-    "part",
-    "quantity per month",
-    "unit",
-    "$ per unit",
-    figure("usd_per_month").label,
-    "used",
-)
-SUMMARY_HEADERS = (
-    "topology",
-    figure("usd_per_month").label,
-    "delivered tokens per month",
-    figure("usd_per_million_tokens").label,
-    figure("unused_share").label,
-)
 
 
 def bill_workbook(bundle: Bundle) -> bytes:
@@ -54,9 +37,10 @@ def bill_workbook(bundle: Bundle) -> bytes:
     book = openpyxl.Workbook()
     summary, bill = book.active, book.create_sheet(BILL)
     summary.title = SUMMARY
-    lines = _fill_bill(bill, bundle)
-    totals = _fill_summary(summary, bundle, len(lines) + 1)
-    names, headers = comparison(ordered(bundle.summary))
+    with shown_in(bundle.summary.get("currency")):
+        lines = _fill_bill(bill, bundle)
+        totals = _fill_summary(summary, bundle, len(lines) + 1)
+        names, headers = comparison(ordered(bundle.summary))
     _fill(book.create_sheet(FIGURES), ["figure", *headers[1:]], names)
     _fill(book.create_sheet(SOURCES), ("topology", "figure", "value", "unit", "date", "source"), _sources(bundle))
     for sheet in book.worksheets:
@@ -67,16 +51,26 @@ def bill_workbook(bundle: Bundle) -> bytes:
     return without_clock(with_values(written.getvalue(), parts))
 
 
+def _bill_headers() -> tuple[str, ...]:
+    line = ("topology", "owner", "category", "part", "quantity per month", "unit")
+    return (*line, in_sign("$ per unit"), figure("usd_per_month").label, "used")
+
+
+def _summary_headers() -> tuple[str, ...]:
+    bill, token, unused = (figure(name).label for name in ("usd_per_month", "usd_per_million_tokens", "unused_share"))
+    return "topology", bill, "delivered tokens per month", token, unused
+
+
 def _fill_bill(sheet: Any, bundle: Bundle) -> dict[str, float | str]:
     """Lines of every topology, a row each; returns what their formulas give, by cell."""
-    sheet.append(BILL_HEADERS)
+    sheet.append(_bill_headers())
     costs = bundle.table("costs")
     columns = ["topology", "owner", "category", "part", "quantity", "unit", "usd_per_month"]
     number, values = 1, dict[str, float | str]()
     for *texts, quantity, unit, usd in costs[columns].itertuples(index=False):
-        number += 1
+        number, cost = number + 1, converted(usd)
         safe = [as_cell(str(text)) for text in texts]
-        price = usd / quantity if quantity else usd
+        price = cost / quantity if quantity else cost
         amount = quantity if quantity else 1.0
         used = 0 if safe[3] in UNUSED else 1
         sheet.append([*safe, float(amount), as_cell(str(unit)), float(price), f"=E{number}*G{number}", used])
@@ -86,17 +80,17 @@ def _fill_bill(sheet: Any, bundle: Bundle) -> dict[str, float | str]:
 
 def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> dict[str, float | str]:
     """A row for each topology; returns what the formulas give, by cell."""
-    sheet.append(SUMMARY_HEADERS)
+    sheet.append(_summary_headers())
     costs, values = bundle.table("costs"), dict[str, float | str]()
     for row, (name, found) in enumerate(ordered(bundle.summary).items(), start=2):
         lines = f"{BILL}!A$2:A${last},A{row},{BILL}!H$2:H${last}"
         unused = f"SUMIFS({BILL}!H$2:H${last},{BILL}!A$2:A${last},A{row},{BILL}!I$2:I${last},0)"
         tokens = found["cost"]["tokens_per_month"]
         mine = costs[costs["topology"] == name]
-        usd, idle = (float(part["usd_per_month"].sum()) for part in (mine, mine[mine["part"].isin(UNUSED)]))
-        values[f"B{row}"] = usd
-        values[f"D{row}"] = usd / tokens * TOKENS_PER_MILLION if tokens > 0 else ""
-        values[f"E{row}"] = idle / usd if usd > 0 else ""
+        bill, idle = (converted(float(part["usd_per_month"].sum())) for part in (mine, mine[mine["part"].isin(UNUSED)]))
+        values[f"B{row}"] = bill
+        values[f"D{row}"] = bill / tokens * TOKENS_PER_MILLION if tokens > 0 else ""
+        values[f"E{row}"] = idle / bill if bill > 0 else ""
         sheet.append(
             [
                 as_cell(name),
@@ -111,6 +105,8 @@ def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> dict[str, float | st
         sheet[f"B{row}"].number_format = sheet[f"C{row}"].number_format = "#,##0"
     sheet.append([])
     sheet.append([f"{figure('usd_per_month').label}: {figure('usd_per_month').meaning}. Sums follow the sheet {BILL}."])
+    if rate := rate_words():
+        sheet.append([rate])
     return values
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError, Problem, unknown_name
+from simulator.money import shown_in
 from simulator.report import charts
-from simulator.report.cost_charts import BASES, cumulative_spending, items, line_items
+from simulator.report.cost_charts import basis_words, cumulative_spending, items, line_items
 from simulator.report.decision import months_chart
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, ordered
@@ -44,12 +45,13 @@ def chart(run: Run | Bundle, name: str, topologies: Sequence[str] = ()) -> alt.T
     if wrong:
         raise InputError(*map(Problem, wrong))
     shown = {each: known[each] for each in topologies or known}
-    drawn: alt.TopLevelMixin = _DRAWN[name](bundle, shown, list(known))
+    with shown_in(bundle.summary.get("currency")):
+        drawn: alt.TopLevelMixin = _DRAWN[name](bundle, shown, list(known))
     return drawn
 
 
 def _costs(bundle: Bundle, shown: charts.Summaries, names: Sequence[str]) -> Any:
-    return line_items(items(bundle.table("costs"), shown, "month"), list(shown), BASES["month"])
+    return line_items(items(bundle.table("costs"), shown, "month"), list(shown), basis_words("month"))
 
 
 def _differences(bundle: Bundle, shown: charts.Summaries, names: Sequence[str]) -> Any:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from simulator.decide.standing import met_throughout
 from simulator.figures.table import figure, met_words
+from simulator.money import column, converted
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9650F0", "#7A4A28")
 LEGEND_COLUMNS = 3
@@ -82,10 +83,11 @@ def _around(values: Sequence[float]) -> list[float]:
 
 def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) -> Any:
     """Each topology by cost per month and share of requests within the SLO; `names` are all that colours go by."""
+    cost = column("usd_per_month")
     rows = [
         {
             "topology": name,
-            "usd_per_month": summary["cost"]["usd_per_month"],
+            cost: converted(summary["cost"]["usd_per_month"]),
             "attainment": summary["metrics"]["slo_attainment"],
             "SLO met": met_words(met_throughout(summary)),
         }
@@ -96,9 +98,9 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
         .mark_point(size=160, filled=True)
         .encode(
             x=alt.X(
-                "usd_per_month:Q",
+                f"{cost}:Q",
                 title=figure("usd_per_month").label,
-                scale=alt.Scale(domain=_around([row["usd_per_month"] for row in rows]), nice=False),
+                scale=alt.Scale(domain=_around([row[cost] for row in rows]), nice=False),
             ),
             y=alt.Y(
                 "attainment:Q",
@@ -112,6 +114,6 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
                 scale=alt.Scale(domain=["yes", "no", "not known"], range=["circle", "cross", "diamond"]),
                 legend=plain_legend(),
             ),
-            tooltip=["topology", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip("attainment", format=".2%")],
+            tooltip=["topology", alt.Tooltip(cost, format=",.0f"), alt.Tooltip("attainment", format=".2%")],
         )
     )

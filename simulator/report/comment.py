@@ -22,6 +22,7 @@ def comparison_comment(
     differing: Sequence[Sequence[str]],
     found: Sequence[Sequence[str]],
     runs: Sequence[str],
+    rate: str = "",
 ) -> str:
     """Verdict and why first, the tables and what they rest on folded below.
 
@@ -30,10 +31,11 @@ def comparison_comment(
     why : sentences
     differing, found : rows of what the scenarios differ in, and of what their searches found
     runs : their names: the columns of both
+    rate : what amounts are converted at, in words
     """
     rows, headers = comparison(topologies)
     short, _ = comparison(topologies, short=True)
-    parts = [f"### servecast\n\n**{_text(verdict)}**", _bullets(why), _table(short, headers)]
+    parts = [f"### servecast\n\n**{_text(verdict)}**", _bullets(why), _table(short, headers), _text(rate)]
     for title, told in (("In what the scenarios differ", differing), ("What their searches found", found)):
         if told:
             parts.append(_folded(title, _table(told, ["", *runs])))

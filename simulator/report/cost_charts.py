@@ -14,15 +14,19 @@ from simulator.bill.annuity import discount_factors
 from simulator.bill.unit import usd_per_million
 from simulator.bill.unused import UNUSED
 from simulator.figures.table import figure
+from simulator.money import column, converted, in_sign
 from simulator.report.charts import Summaries, plain_legend, topology_colour
 
-BASES = {
-    "month": figure("usd_per_month").label,
-    "million": figure("usd_per_million_tokens").label,
-    "horizon": "$ over the horizon",
-}
-"""What line items are counted by, with the axis' words."""
+BASES = ("month", "million", "horizon")
+"""What line items are counted by."""
 _BELOW = alt.Legend(orient="bottom", columns=2)
+
+
+def basis_words(basis: str) -> str:
+    """What line items on one of `BASES` are counted in."""
+    if basis == "horizon":
+        return in_sign("$ over the horizon")
+    return figure({"month": "usd_per_month", "million": "usd_per_million_tokens"}[basis]).label
 
 
 def horizon_months(summary: Mapping[str, Any]) -> float:
@@ -43,7 +47,7 @@ def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFram
     Parameters
     ----------
     costs : `costs.parquet` of a run bundle
-    basis : key of `BASES`; a month is repeated over the horizon as it is
+    basis : of `BASES`; a month is repeated over the horizon as it is
     """
     data = costs[costs["topology"].isin(list(topologies))].copy()
     factor = {name: _factor(summary, basis) for name, summary in topologies.items()}
@@ -60,6 +64,13 @@ def _factor(summary: Mapping[str, Any], basis: str) -> float:
     return horizon_months(summary) if basis == "horizon" else 1.0
 
 
+def in_currency(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The frame with amounts of these columns in the currency that is shown, which their names say."""
+    return frame.assign(**{name: frame[name].map(converted) for name in columns}).rename(
+        columns={name: column(name) for name in columns}
+    )
+
+
 def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
     """Stacked bars by topology; what nobody used comes last and is pale.
 
@@ -68,12 +79,14 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
     data : from `items`
     title : of the axis, with the unit
     """
+    cost = column("usd")
     shown = data.assign(use=np.where(data["is_unused"], "not used", "used"), position=data["is_unused"] * 1)
+    shown = in_currency(shown, "usd", "usd_per_month")
     return (
         alt.Chart(shown)
         .mark_bar()
         .encode(
-            x=alt.X("usd:Q", title=title),
+            x=alt.X(f"{cost}:Q", title=title),
             y=alt.Y("topology:N", sort=list(names), title=None),
             color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item", legend=_BELOW),
             opacity=alt.Opacity(
@@ -84,7 +97,7 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
             ),
             order=alt.Order("position:Q"),
             detail="item:N",
-            tooltip=["topology:N", "owner:N", "item:N", "use:N", alt.Tooltip("usd", format=",.2f", title=title)],
+            tooltip=["topology:N", "owner:N", "item:N", "use:N", alt.Tooltip(cost, format=",.2f", title=title)],
         )
         .properties(height=alt.Step(48))
     )
@@ -109,15 +122,15 @@ def spending(topologies: Summaries, discounted: bool) -> pd.DataFrame:
 
 def cumulative_spending(topologies: Summaries, names: Sequence[str], discounted: bool = False) -> Any:
     """Money spent up to each month; where lines cross, the lower one has paid back."""
-    words = "$ spent so far, present value" if discounted else "$ spent so far"
+    words, spent = in_sign("$ spent so far, present value" if discounted else "$ spent so far"), column("spent_usd")
     return (
-        alt.Chart(spending(topologies, discounted))
+        alt.Chart(in_currency(spending(topologies, discounted), "spent_usd"))
         .mark_line(interpolate="step-after")
         .encode(
             x=alt.X("month:Q", title="month", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
-            y=alt.Y("spent_usd:Q", title=words),
+            y=alt.Y(f"{spent}:Q", title=words),
             color=topology_colour(names),
-            tooltip=["topology", "month", alt.Tooltip("spent_usd", format=",.0f", title=words)],
+            tooltip=["topology", "month", alt.Tooltip(spent, format=",.0f", title=words)],
         )
         .properties(height=340)
     )

@@ -9,15 +9,14 @@ import altair as alt
 import pandas as pd
 from tabulate import tabulate
 
-from simulator.bill.cents import amount, dollars
 from simulator.figures.table import NONE, figure, lasts_words
+from simulator.money import amount, column, converted, in_sign, money
 from simulator.report.charts import topology_colour
 from simulator.report.flips import flip_notes
 from simulator.report.month_table import month_table
 from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION
 
 Decision = Mapping[str, Any]
-MONTH_HEADERS = ("", "SLO met", "lasts until", "servers", "$ per month, first", "last", "owed after the study [$]")
 _CHART_PX = 420
 """With its axes and legend."""
 PAIR_HEADERS = ("", "against", "from month", "discounted", "hours of use a day", "load")
@@ -29,6 +28,12 @@ def grows(decision: Decision) -> bool:
         len({(tuple(month["level"]), month["meets"], month["usd"]) for month in found["months"]}) > 1
         for found in decision["topologies"].values()
     )
+
+
+def month_headers() -> tuple[str, ...]:
+    """Of the columns of `month_rows`."""
+    costs = in_sign("$ per month, first"), "last", in_sign("owed after the study [$]")
+    return ("", "SLO met", "lasts until", "servers", *costs)
 
 
 def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
@@ -64,7 +69,7 @@ def months_notes(decision: Decision, names: Collection[str]) -> list[str]:
 
 def _months_words(months: Sequence[Mapping[str, Any]]) -> str:
     met = [month["meets"] for month in months]
-    usd = f"{dollars(months[0]['usd'])} in the first month, {dollars(months[-1]['usd'])} in the last"
+    usd = f"{money(months[0]['usd'])} in the first month, {money(months[-1]['usd'])} in the last"
     if all(met):
         return f"meets the SLO in all {len(months)} months: {usd}"
     first = met.index(False)
@@ -186,7 +191,7 @@ def decision_screen(decision: Decision, names: Sequence[str], every_month: bool 
     """
     parts: list[str] = []
     if grows(decision):
-        parts.append(_table(month_rows(decision, names), MONTH_HEADERS))
+        parts.append(_table(month_rows(decision, names), month_headers()))
     if grows(decision) or every_month:
         rows, headers = month_table(decision, names, every_month)
         parts.append("every month:" if every_month else "months in which something changes:")
@@ -204,11 +209,12 @@ def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
 
 def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any:
     """What each month costs, as its lines; months that miss the SLO are hollow."""
+    cost = column("usd")
     rows = [
         {
             "topology": name,
             "month": month["month"],
-            "usd": month["usd"],
+            cost: converted(month["usd"]),
             "SLO": "met" if month["meets"] else "missed",
             "load": " ".join(f"× {factor:.2f}" for factor in month["level"]),
             "servers": month["servers"],
@@ -220,13 +226,13 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("month:Q", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
-        y=alt.Y("usd:Q", title="$ in the month, as its lines"),
+        y=alt.Y(f"{cost}:Q", title=in_sign("$ in the month, as its lines")),
         color=topology_colour(names),
     )
     marks = base.mark_point(size=50).encode(
         fillOpacity=alt.condition("datum.SLO == 'met'", alt.value(1.0), alt.value(0.0)),
         fill=topology_colour(names),
-        tooltip=["topology", "month", "SLO", "load", "servers", "binding", alt.Tooltip("usd", format=",.0f")],
+        tooltip=["topology", "month", "SLO", "load", "servers", "binding", alt.Tooltip(cost, format=",.0f")],
     )
     return (base.mark_line(interpolate="step-after") + marks).properties(height=_CHART_PX)
 
@@ -250,7 +256,8 @@ def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[st
                 }
     if not points:
         return None
-    rows = [{"topology": name, "load": factor, "usd": usd} for (name, factor), usd in sorted(points.items())]
+    cost = column("usd")
+    rows = [{"topology": name, "load": factor, cost: converted(usd)} for (name, factor), usd in sorted(points.items())]
     return (
         alt.Chart(pd.DataFrame(rows))
         .mark_line(point=True)
@@ -260,9 +267,9 @@ def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[st
                 title=f"load, as a multiple of {_whose_load(decision, names)}",
                 scale=alt.Scale(type="log", nice=False),
             ),
-            y=alt.Y("usd:Q", title="$ per month"),
+            y=alt.Y(f"{cost}:Q", title=figure("usd_per_month").label),
             color=topology_colour(names),
-            tooltip=["topology", alt.Tooltip("load", format=".2f"), alt.Tooltip("usd", format=",.0f")],
+            tooltip=["topology", alt.Tooltip("load", format=".2f"), alt.Tooltip(cost, format=",.0f")],
         )
         .properties(height=_CHART_PX)
     )

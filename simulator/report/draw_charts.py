@@ -8,6 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.figures.table import figure
+from simulator.money import column, converted
 from simulator.report.charts import Summaries, topology_colour
 from simulator.report.inputs import input_unit, input_value
 
@@ -17,7 +19,7 @@ _SWINGS = 10
 def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
     """What the draws hold of the monthly cost: an interval and its median by topology; rows say which, no legend."""
     rows = [
-        {"topology": name, **found["uncertainty"]["usd_per_month"]}
+        {"topology": name, **{part: converted(usd) for part, usd in found["uncertainty"]["usd_per_month"].items()}}
         for name, found in topologies.items()
         if found["uncertainty"]
     ]
@@ -26,7 +28,7 @@ def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
     row = alt.Y("topology:N", sort=list(topologies), title=None)
     tooltip = ["topology", *(alt.Tooltip(part, format=",.0f") for part in ("low", "median", "high"))]
     span = base.mark_rule(strokeWidth=4).encode(
-        x=alt.X("low:Q", title="$ per month"), x2="high:Q", y=row, color=colour, tooltip=tooltip
+        x=alt.X("low:Q", title=figure("usd_per_month").label), x2="high:Q", y=row, color=colour, tooltip=tooltip
     )
     middle = base.mark_point(filled=True, size=120).encode(x="median:Q", y=row, color=colour, tooltip=tooltip)
     return span + middle
@@ -34,10 +36,15 @@ def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
 
 def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
     """Tornado: the monthly cost with one input at a time at the ends of its range, widest swings first."""
-    shown = found[:_SWINGS]
+    shown, cost, words = found[:_SWINGS], column("usd"), figure("usd_per_month").label
     rows = [
-        {"input": swing["input"], "end": end, "value": _valued(swing, end), "usd": swing[f"usd_per_month_{end}"]}
-        | {"base": swing["usd_per_month_base"]}
+        {
+            "input": swing["input"],
+            "end": end,
+            "value": _valued(swing, end),
+            cost: converted(swing[f"usd_per_month_{end}"]),
+        }
+        | {"base": converted(swing["usd_per_month_base"])}
         for swing in shown
         for end in ("low", "high")
     ]
@@ -45,15 +52,15 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
         alt.Chart(pd.DataFrame(rows), title=f"Cost per month with one input at a time: {name}")
         .mark_bar()
         .encode(
-            x=alt.X("base:Q", title="$ per month", scale=alt.Scale(zero=False)),
-            x2="usd:Q",
+            x=alt.X("base:Q", title=words, scale=alt.Scale(zero=False)),
+            x2=f"{cost}:Q",
             y=alt.Y("input:N", sort=[swing["input"] for swing in shown], title=None, axis=alt.Axis(labelLimit=260)),
             color=alt.Color(
                 "end:N",
                 scale=alt.Scale(domain=["low", "high"], range=["#56B4E9", "#D55E00"]),
                 legend=alt.Legend(title="input at its", orient="top"),
             ),
-            tooltip=["input", "end", "value", alt.Tooltip("usd", format=",.0f", title="$ per month")],
+            tooltip=["input", "end", "value", alt.Tooltip(cost, format=",.0f", title=words)],
         )
         .properties(height=alt.Step(28))
     )

@@ -11,8 +11,9 @@ import altair as alt
 import vl_convert
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from simulator.money import rate_words, shown_in
 from simulator.report import charts
-from simulator.report.cost_charts import BASES, cumulative_spending, items, line_items
+from simulator.report.cost_charts import basis_words, cumulative_spending, items, line_items
 from simulator.report.decision import (
     PAIR_HEADERS,
     decision_notes,
@@ -35,6 +36,11 @@ def render(bundle: Bundle) -> str:
     ------
     InputError : a broken bundle
     """
+    with shown_in(bundle.summary.get("currency")):
+        return _render(bundle)
+
+
+def _render(bundle: Bundle) -> str:
     topologies = ordered(bundle.summary)
     rows, headers = comparison(topologies)
     environment = Environment(loader=PackageLoader("simulator.report"), autoescape=select_autoescape())
@@ -44,6 +50,7 @@ def render(bundle: Bundle) -> str:
         headers=headers,
         rows=rows,
         period_words=period_words(topologies),
+        rate_words=rate_words(),
         warnings=warnings(topologies),
         uncalibrated=[
             name for name, found in topologies.items() if not found["calibrated"] and not found["expected_error"]
@@ -65,7 +72,7 @@ def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
     best = baseline(topologies)
     found: list[Any] = [
         charts.cost_against_attainment(topologies),
-        _titled(line_items(lines, names, BASES["month"]), "Where the money goes"),
+        _titled(line_items(lines, names, basis_words("month")), "Where the money goes"),
         charts.latency(topologies, "ttft_s", "Time to first token"),
         charts.latency(topologies, "tpot_s", "Time per output token"),
         charts.latency(topologies, "e2e_s", "End to end"),

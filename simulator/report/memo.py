@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simulator.bill.cents import dollars
 from simulator.figures.table import figure
+from simulator.money import converted, money, rate_words, shown_in, with_sign
 from simulator.report.blocks import Block, Bullets, Heading, Paragraph, Picture, Table, markdown
 from simulator.report.charts import cost_against_attainment
-from simulator.report.cost_charts import BASES, horizon_months, items, line_items, paid_usd
+from simulator.report.cost_charts import basis_words, horizon_months, items, line_items, paid_usd
 from simulator.report.decision import decision_notes
 from simulator.report.html import spec
 from simulator.report.inputs import input_unit, input_value
@@ -44,18 +44,23 @@ def memo_blocks(bundle: Bundle) -> list[Block]:
     ------
     InputError : a broken bundle
     """
+    with shown_in(bundle.summary.get("currency")):
+        return _blocks(bundle)
+
+
+def _blocks(bundle: Bundle) -> list[Block]:
     summary = bundle.summary
     topologies = ordered(summary)
     rows, headers = comparison(topologies)
     names = list(topologies)
-    lines = line_items(items(bundle.table("costs"), topologies, "month"), names, BASES["month"])
+    lines = line_items(items(bundle.table("costs"), topologies, "month"), names, basis_words("month"))
     return [
         Heading(1, summary["scenario"]),
         Paragraph(summary["description"]),
         Paragraph(summary["verdict"], strong=True),
         Heading(2, "Comparison"),
         Table(["", *headers[1:]], rows),
-        *([Paragraph(words)] if (words := period_words(topologies)) else []),
+        *(Paragraph(words) for words in (period_words(topologies), rate_words()) if words),
         _picture(cost_against_attainment(topologies), "Cost against service level"),
         Heading(2, "Service"),
         Bullets(_service(topologies)),
@@ -124,7 +129,7 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             else f", {figure('unused_share').text(share)} of it for what is idle, spare, unused, starting or down"
         )
         prices = ", ".join(
-            f"${figure(key).text(cost[key])} {words}"
+            f"{with_sign(figure(key).text(cost[key]))} {words}"
             for key, words in (
                 ("usd_per_million_processed_tokens", "over all"),
                 ("usd_per_million_output_tokens", "over output"),
@@ -132,9 +137,9 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             )
         )
         lines.append(
-            f"{name}: {dollars(cost['usd_per_month'])} per month{unused}; per 1M tokens {prices} ones; "
-            f"over {horizon_months(found):g} months {dollars(paid_usd(found))}, {dollars(cost['upfront_usd'])} of it "
-            f"at the start, present value of all payments {dollars(-cost['npv_usd'])}; {_shares(cost['split'])}."
+            f"{name}: {money(cost['usd_per_month'])} per month{unused}; per 1M tokens {prices} ones; "
+            f"over {horizon_months(found):g} months {money(paid_usd(found))}, {money(cost['upfront_usd'])} of it "
+            f"at the start, present value of all payments {money(-cost['npv_usd'])}; {_shares(cost['split'])}."
         )
         lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost), *_speeds(found))]
     return lines
@@ -145,9 +150,9 @@ def _saved(cost: Mapping[str, Any]) -> list[str]:
     texts = []
     for key, words in SAVED.items():
         found, usd = cost[key], saved_usd(cost, key)
-        parts = ", ".join(f"{row['owner']} {dollars(row['usd_per_month'])}" for row in found) if len(found) > 1 else ""
+        parts = ", ".join(f"{row['owner']} {money(row['usd_per_month'])}" for row in found) if len(found) > 1 else ""
         if usd:
-            texts.append(f"{words} a month would cost {dollars(usd)} more{f' ({parts})' if parts else ''}")
+            texts.append(f"{words} a month would cost {money(usd)} more{f' ({parts})' if parts else ''}")
     return texts
 
 
@@ -159,7 +164,7 @@ def _speeds(found: Mapping[str, Any]) -> list[str]:
             sizes = ", ".join(f"{pool} {size}" for pool, size in one["sizes"].items())
             usd = one["usd_per_month"]
             at = f"steps {abs(one['factor'] - 1):.0%} {'longer' if one['factor'] > 1 else 'shorter'} than forecast"
-            met = "it misses the SLO" if usd is None else f"{sizes or 'the same fleet'} would do, for {dollars(usd)}"
+            met = "it misses the SLO" if usd is None else f"{sizes or 'the same fleet'} would do, for {money(usd)}"
             texts.append(f"with {at} {met}")
     return ["; ".join(texts)] if texts else []
 
@@ -168,12 +173,13 @@ def _commitments(cost: Mapping[str, Any]) -> list[str]:
     """What is committed in each pool and at each token API, and what is still owed after the study."""
     terms: dict[str, list[str]] = {}
     for term, until in _renewed(cost["commitments"]):
-        words = f"{term['instances']} for {_term(term, until)} at ${term['usd_per_instance_hour']:,.2f} an hour"
+        price = with_sign(f"{converted(term['usd_per_instance_hour']):,.2f}")
+        words = f"{term['instances']} for {_term(term, until)} at {price} an hour"
         terms.setdefault(f"instances of {term['pool']}", []).append(words)
     for term, until in _renewed(cost["committed_units"]):
-        words = f"{term['units']:g} for {_term(term, until)} at {dollars(term['usd'])} a term"
+        words = f"{term['units']:g} for {_term(term, until)} at {money(term['usd'])} a term"
         terms.setdefault(f"units of {term['provider']}", []).append(words)
-    owed = f"; {dollars(cost['liability_usd'])} is owed after the study" if cost["liability_usd"] > 0 else ""
+    owed = f"; {money(cost['liability_usd'])} is owed after the study" if cost["liability_usd"] > 0 else ""
     return [f"{what} under commitment: {', '.join(found)}{owed}" for what, found in terms.items()]
 
 
@@ -228,7 +234,7 @@ def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             lines.append(
                 f"{name}: {swing['input']} from {input_value(swing['low'])} to "
                 f"{input_value(swing['high'])} {input_unit(swing['input'])} moves the month from "
-                f"{dollars(swing['usd_per_month_low'])} to {dollars(swing['usd_per_month_high'])}."
+                f"{money(swing['usd_per_month_low'])} to {money(swing['usd_per_month_high'])}."
             )
     return lines
 

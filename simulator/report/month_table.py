@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median_low
 from typing import Any
 
-from simulator.bill.cents import dollars
+from simulator.money import amount
 
 Decision = Mapping[str, Any]
 Month = Mapping[str, Any]
@@ -88,4 +88,4 @@ def _cell(month: Month, number: int) -> str:
         new.append(f"+{month['arriving']} server{'s' if month['arriving'] > 1 else ''}")
     if not month["meets"]:
         new.append("SLO missed")
-    return ", ".join([dollars(month["usd"]).removeprefix("$") + (f" at {size}" if size else ""), *new])
+    return ", ".join([amount(month["usd"]) + (f" at {size}" if size else ""), *new])

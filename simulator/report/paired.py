@@ -11,26 +11,34 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from simulator.bill.cents import places
 from simulator.figures.table import AMOUNT, NONE, figure
 from simulator.metrics.intervals import paired_difference
+from simulator.money import converted, places
 from simulator.report.charts import Summaries, topology_colour
 from simulator.results.bundle import Bundle
 from simulator.scenario.document import read_document
 
-_ATTAINMENT = figure("slo_attainment")
+_ATTAINMENT = "slo_attainment"
 FIGURES = (
-    *((shown.id, shown.label, shown.factor, shown.digits) for shown in [figure("usd_per_month")]),
-    (_ATTAINMENT.id, f"{_ATTAINMENT.words} [points]", 100.0, ",.2f"),
-    *(
-        (shown.id, shown.label, shown.factor, shown.digits)
-        for shown in map(
-            figure,
-            ("goodput_rps", "ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s", "e2e_p50_s", "e2e_p99_s"),
-        )
-    ),
+    "usd_per_month",
+    _ATTAINMENT,
+    "goodput_rps",
+    "ttft_p50_s",
+    "ttft_p99_s",
+    "tpot_p50_s",
+    "tpot_p99_s",
+    "e2e_p50_s",
+    "e2e_p99_s",
 )
-"""Figure, words with the unit, factor to that unit, digits."""
+"""Those that topologies are compared in."""
+
+
+def shown_as(name: str) -> tuple[str, float, str]:
+    """Words of one of `FIGURES` with the unit of its differences, factor to that unit, digits."""
+    shown = figure(name)
+    if name == _ATTAINMENT:
+        return f"{shown.words} [points]", 100.0, ",.2f"
+    return shown.label, converted(shown.factor) if shown.is_money else shown.factor, shown.digits
 
 
 _LINEAR = 0.25
@@ -44,7 +52,7 @@ class PairedFigure:
 
     Attributes
     ----------
-    figure, unit_words : key and words with the unit, of `FIGURES`
+    figure, unit_words : of `FIGURES`, and its words with the unit
     mean, half_width : of the difference, in that unit; the half-width of the 95 % Student-t interval is NaN with one
         replication
     base : mean of the baseline's figure, in that unit
@@ -66,7 +74,8 @@ class PairedFigure:
 def paired(topologies: Summaries, baseline: str) -> list[PairedFigure]:
     """Each figure of each topology less the baseline's, replication by replication; unknown ones are left out."""
     found = []
-    for key, words, factor, _ in FIGURES:
+    for key in FIGURES:
+        words, factor, _ = shown_as(key)
         base = _values(topologies, baseline, key)
         for name in topologies:
             values = _values(topologies, name, key)
@@ -112,9 +121,10 @@ def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]
     """
     others = [name for name in topologies if name != baseline]
     cells = {(found.figure, found.topology): found for found in paired(topologies, baseline)}
-    rows = [
-        [words, *(_cell(cells.get((figure, name)), digits) for name in others)] for figure, words, _, digits in FIGURES
-    ]
+    rows = []
+    for key in FIGURES:
+        words, _, digits = shown_as(key)
+        rows.append([words, *(_cell(cells.get((key, name)), digits) for name in others)])
     return rows, ["", *(f"{name} - {baseline}" for name in others)]
 
 

@@ -12,7 +12,9 @@ import pandas as pd
 from simulator.decide.rivals import rank
 from simulator.decide.standing import met_throughout, of_row
 from simulator.figures.table import figure
+from simulator.money import column
 from simulator.report.charts import plain_legend, topology_colour
+from simulator.report.cost_charts import in_currency
 from simulator.scenario.short_names import short_names
 
 MEASURES = {
@@ -123,10 +125,11 @@ def pareto_chart(
     """
     words, unit = MEASURES[measure]
     data = pd.DataFrame([{**found, "SLO": "met" if found["slo_met"] else "missed"} for found in points])
-    data = data[data[measure].notna()]
+    data, best = (in_currency(each, "usd_per_month") for each in (data[data[measure].notna()], _edge(points, measure)))
+    cost, money = column("usd_per_month"), figure("usd_per_month").label
     every = list(dict.fromkeys([*names, *data["topology"]]))
     digits = ".2%" if unit == "%" else ".4g"
-    x = alt.X("usd_per_month:Q", title="$ per month", scale=_room(list(data["usd_per_month"])))
+    x = alt.X(f"{cost}:Q", title=money, scale=_room(list(data[cost])))
     axis = alt.Axis(format="%") if unit == "%" else alt.Axis()
     scale, floor = _scale([*data[measure], *([] if limit is None else [limit])])
     y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=scale, axis=axis)
@@ -146,18 +149,17 @@ def pareto_chart(
             opacity=alt.condition(chosen, alt.value(1.0), alt.value(0.35)),
             tooltip=[
                 "point",
-                alt.Tooltip("usd_per_month", format=",.0f", title="$ per month"),
+                alt.Tooltip(cost, format=",.0f", title=money),
                 alt.Tooltip(measure, format=digits, title=f"{words} [{unit}]"),
                 "SLO",
             ],
         )
         .add_params(chosen)
     )
-    best = pd.DataFrame([dict(found) for found in frontier(points, measure)], columns=["usd_per_month", measure])
     edge = (
         alt.Chart(best)
         .mark_line(interpolate="step-after", strokeDash=[5, 4], color="gray")
-        .encode(x="usd_per_month:Q", y=f"{measure}:Q")
+        .encode(x=f"{cost}:Q", y=f"{measure}:Q")
     )
     layers = [edge, marks]
     if limit is not None:
@@ -166,6 +168,10 @@ def pareto_chart(
         line = rule.mark_rule(color="#D55E00", strokeWidth=2).encode(y="limit:Q", tooltip="words")
         layers = [region, line, *layers]
     return alt.layer(*layers).properties(height=480)
+
+
+def _edge(points: Sequence[Mapping[str, Any]], measure: str) -> pd.DataFrame:
+    return pd.DataFrame([dict(found) for found in frontier(points, measure)], columns=["usd_per_month", measure])
 
 
 def _room(values: Sequence[float]) -> alt.Scale:

@@ -9,6 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from simulator.figures.table import figure
+from simulator.money import rate_words, shown_in
 from simulator.report.table import comparison, ordered, period_words, warnings
 
 WIDTH = 100
@@ -29,6 +30,11 @@ def first_screen(summary: Mapping[str, Any], verdict: str) -> str:
     summary : of a run
     verdict : what is to be done and why, one paragraph or several
     """
+    with shown_in(summary.get("currency")):
+        return _screen(summary, verdict)
+
+
+def _screen(summary: Mapping[str, Any], verdict: str) -> str:
     topologies = ordered(summary)
     rows, headers = comparison(topologies, short=True)
     align = ["left"] + ["right"] * (len(headers) - 1)
@@ -53,7 +59,7 @@ def _units(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "SLO terms: the percentile that each names, over all requests that came; lost ones count as missed.",
         "Tokens: all processed ones; output delivered; all delivered, prompts and answers.",
     ]
-    lines += [found] if (found := period_words(topologies)) else []
+    lines += [found for found in (period_words(topologies), rate_words()) if found]
     count = len(next(iter(topologies.values()))["replications"]) if topologies else 0
     if count == 1:
         lines.append("One replication: intervals know of chance among requests, not of chance among days.")

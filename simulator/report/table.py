@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from simulator.bill.cents import places
 from simulator.decide.rivals import cheapest
 from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
 from simulator.metrics.slo import SHARES, late_words
+from simulator.money import converted, places
 from simulator.report.decision import used_words
 from simulator.run.remarks import KINDS
 
@@ -82,8 +82,10 @@ def _money(summary: Summary) -> str:
     cost = summary["cost"]
     text = figure("usd_per_month").text(cost["usd_per_month"])
     half = cost["usd_per_month_half_width"]
-    digits = places(cost["usd_per_month"])
-    return f"{text} ± {half:,.{digits}f}" if text != NONE and half is not None and round(half, digits) else text
+    if text == NONE or half is None:
+        return text
+    spread, digits = converted(half), places(converted(cost["usd_per_month"]))
+    return f"{text} ± {spread:,.{digits}f}" if round(spread, digits) else text
 
 
 def term_value(row: Mapping[str, Any]) -> str:
@@ -221,77 +223,88 @@ def _labelled(name: str, cell: Cell) -> Row:
     return figure(name).label, cell
 
 
-_FIRST: tuple[Row, ...] = (_labelled("slo_met", _met),)
-_SERVICE: tuple[Row, ...] = (
-    _labelled("binding_term", _binding),
-    _of("metrics", "slo_attainment"),
-    _attainment_interval(),
-    _of("metrics", "served_share"),
-    _of("metrics", "turns_served"),
-    _latency("ttft", "p50"),
-    _latency("ttft", "p99"),
-    _latency_interval("ttft", "p99"),
-    _latency("tpot", "p50"),
-    _latency("tpot", "p99"),
-    _latency_interval("tpot", "p99"),
-    _labelled("expected_error", _expected),
-    _latency("e2e", "p50"),
-    _latency("e2e", "p99"),
-    _of("metrics", "goodput_rps"),
-    _of("metrics", "output_tokens_per_s"),
-    _of(None, "time_in_steps"),
-    _labelled("capacity_used_share", _capacity_used),
-    _labelled("replicas", _replicas),
-    _labelled("availability", _providers_up),
-    _of("metrics", "overflow_share"),
-    _labelled("escalated_share", _escalated),
-)
-_COST: tuple[Row, ...] = (
-    _labelled("job_s", _job("job_s")),
-    _labelled("usd_per_job", _job("usd_per_job")),
-    _labelled("usd_per_month", _money),
-    _drawn("usd_per_month"),
-    _of("cost", "usd_per_million_processed_tokens"),
-    _of("cost", "usd_per_million_output_tokens"),
-    _of("cost", "usd_per_million_tokens"),
-    _drawn("usd_per_million_tokens"),
-    _of("cost", "unused_share"),
-    _of("cost", "kwh_per_million_tokens"),
-    _of("cost", "co2_kg_per_million_tokens"),
-    *(_saved(name) for name in SAVED),
-    _labelled("owed_usd", _owed),
-    _of("cost", "capex_usd"),
-    _labelled("probability_cheapest", _cheapest),
-)
-_SHORT = {
-    figure(name).label
-    for name in (
-        "slo_met",
-        "slo_attainment",
-        "served_share",
-        "ttft_p99_s",
-        "tpot_p99_s",
-        "expected_error",
-        "output_tokens_per_s",
-        "time_in_steps",
-        "capacity_used_share",
-        "replicas",
-        "availability",
-        "overflow_share",
-        "escalated_share",
-        "job_s",
-        "usd_per_job",
-        "usd_per_month",
-        "usd_per_million_processed_tokens",
-        "usd_per_million_output_tokens",
-        "usd_per_million_tokens",
-        "unused_share",
-        "owed_usd",
-        "capex_usd",
-        "probability_cheapest",
+def _first() -> tuple[Row, ...]:
+    return (_labelled("slo_met", _met),)
+
+
+def _service() -> tuple[Row, ...]:
+    return (
+        _labelled("binding_term", _binding),
+        _of("metrics", "slo_attainment"),
+        _attainment_interval(),
+        _of("metrics", "served_share"),
+        _of("metrics", "turns_served"),
+        _latency("ttft", "p50"),
+        _latency("ttft", "p99"),
+        _latency_interval("ttft", "p99"),
+        _latency("tpot", "p50"),
+        _latency("tpot", "p99"),
+        _latency_interval("tpot", "p99"),
+        _labelled("expected_error", _expected),
+        _latency("e2e", "p50"),
+        _latency("e2e", "p99"),
+        _of("metrics", "goodput_rps"),
+        _of("metrics", "output_tokens_per_s"),
+        _of(None, "time_in_steps"),
+        _labelled("capacity_used_share", _capacity_used),
+        _labelled("replicas", _replicas),
+        _labelled("availability", _providers_up),
+        _of("metrics", "overflow_share"),
+        _labelled("escalated_share", _escalated),
     )
-} | {_attainment_interval()[0], _drawn("usd_per_month")[0]}
-"""Rows of the first screen; the report, the dashboard and `compare` show all."""
+
+
+def _cost() -> tuple[Row, ...]:
+    return (
+        _labelled("job_s", _job("job_s")),
+        _labelled("usd_per_job", _job("usd_per_job")),
+        _labelled("usd_per_month", _money),
+        _drawn("usd_per_month"),
+        _of("cost", "usd_per_million_processed_tokens"),
+        _of("cost", "usd_per_million_output_tokens"),
+        _of("cost", "usd_per_million_tokens"),
+        _drawn("usd_per_million_tokens"),
+        _of("cost", "unused_share"),
+        _of("cost", "kwh_per_million_tokens"),
+        _of("cost", "co2_kg_per_million_tokens"),
+        *(_saved(name) for name in SAVED),
+        _labelled("owed_usd", _owed),
+        _of("cost", "capex_usd"),
+        _labelled("probability_cheapest", _cheapest),
+    )
+
+
+_SHORT = (
+    "slo_met",
+    "slo_attainment",
+    "served_share",
+    "ttft_p99_s",
+    "tpot_p99_s",
+    "expected_error",
+    "output_tokens_per_s",
+    "time_in_steps",
+    "capacity_used_share",
+    "replicas",
+    "availability",
+    "overflow_share",
+    "escalated_share",
+    "job_s",
+    "usd_per_job",
+    "usd_per_month",
+    "usd_per_million_processed_tokens",
+    "usd_per_million_output_tokens",
+    "usd_per_million_tokens",
+    "unused_share",
+    "owed_usd",
+    "capex_usd",
+    "probability_cheapest",
+)
+"""Figures of the first screen, with an interval of two of them; the report, the dashboard and `compare` show all."""
+
+
+def _is_short(label: str) -> bool:
+    known = {figure(name).label for name in _SHORT}
+    return label in known | {_attainment_interval()[0], _drawn("usd_per_month")[0]}
 
 
 def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False) -> tuple[list[list[str]], list[str]]:
@@ -302,7 +315,7 @@ def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False)
     short : only what the first screen of a run has room for
     """
     terms = _terms(topologies)
-    shown = [*_FIRST, *terms, *(row for row in (*_SERVICE, *_COST) if not short or row[0] in _SHORT)]
+    shown = [*_first(), *terms, *(row for row in (*_service(), *_cost()) if not short or _is_short(row[0]))]
     rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in shown]
     return [row for row in rows if any(cell != NONE for cell in row[1:])], ["", *topologies]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simulator.money import shown_in
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.run.left_open import least_usd_per_month
@@ -141,12 +142,13 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     """
     check_events(loaded)
     check_catalog_names(loaded)
-    loads, sizer = loads_of(loaded), Sizer(Store(), bounded(None, loaded))
-    found = sizer.answer(loaded, name, loads)
-    sized = sizer.sized(loaded, name, loads, found)
-    planned = plan_topology(sized, name)
-    course = served_course(loaded, loads, planned, sizer, found)
-    return evaluated(sized, planned, course.priced, course.prices, loads)
+    with shown_in(loaded.currency):
+        loads, sizer = loads_of(loaded), Sizer(Store(), bounded(None, loaded))
+        found = sizer.answer(loaded, name, loads)
+        sized = sizer.sized(loaded, name, loads, found)
+        planned = plan_topology(sized, name)
+        course = served_course(loaded, loads, planned, sizer, found)
+        return evaluated(sized, planned, course.priced, course.prices, loads)
 
 
 def evaluated(

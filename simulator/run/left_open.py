@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from simulator.bill.cents import dollars
 from simulator.bill.sums import mean, total_usd
+from simulator.money import money
 from simulator.run.growth import AtLevel, Growth
 from simulator.size.found import Limits
 from simulator.size.words import limit_words
@@ -102,7 +102,7 @@ def month_warnings(
     later = sorted(month for month in open_ if month > 1)
     words: list[str] = []
     if later and usd is not None:
-        words.append(f"time ended the search for {spans(later)}: the mean month costs at least {dollars(usd)}")
+        words.append(f"time ended the search for {spans(later)}: the mean month costs at least {money(usd)}")
     without = [month for month in later if open_[month].gap_usd is None]
     if without:
         words.append(f"no size was found in time for {spans(without)}")

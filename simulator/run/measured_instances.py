@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from simulator.bill.cents import dollars
 from simulator.catalog.offers import GpuOffer
+from simulator.money import money
 from simulator.resolve.sizes import is_open
 from simulator.schema.pool import Pool
 from simulator.schema.topology import Topology
@@ -49,7 +49,7 @@ def _of_pool(pool: Pool, months: Sequence[Walked]) -> Iterator[str]:
         yield (
             f"{pool.name} is on instances with {_gpus(found.taken)}; with the replicas that it had, those with "
             f"{_gpus(found.offer)} cost about "
-            f"{dollars(found.usd_per_hour * HOURS_PER_MONTH)} a month less: try gpus_per_instance: "
+            f"{money(found.usd_per_hour * HOURS_PER_MONTH)} a month less: try gpus_per_instance: "
             f"{found.offer.gpus_per_instance}"
         )
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from simulator.decide.why import unlike
+from simulator.money import sign
 from simulator.scenario.week import week_days
 from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import RunSettings
@@ -38,7 +39,7 @@ def turns_apart(arrived: Iterable[int]) -> list[str]:
         return []
     return [
         f"topologies were sent {found[0]:,} to {found[1]:,} requests, as sessions and waiting users go on when "
-        "they are answered: compare $ per 1M tokens rather than $ per month"
+        f"they are answered: compare {sign()} per 1M tokens rather than {sign()} per month"
     ]
 
 

@@ -19,6 +19,7 @@ from simulator.decide.draws import Case
 from simulator.decide.standing import edge_of
 from simulator.errors import collect
 from simulator.figures.display import topologies_html
+from simulator.money import shown_in
 from simulator.resolve.sizes import at_start, has_open_sizes, left_out, open_pools
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
@@ -77,7 +78,8 @@ class Run:
 
     Attributes
     ----------
-    summary : JSON-ready: `scenario`, `topologies` by name (metrics, pools, cost, warnings, …) and `verdict`
+    summary : JSON-ready: `scenario`, `topologies` by name (metrics, pools, cost, warnings, …) and `verdict`; where a
+        `currency` is stated words are in it, figures in USD
     decision : as in `decision.json`: months, break-even, what binds each loser, flips
     bundle : folder of the run bundle; of a run in memory it goes with the run
     """
@@ -97,7 +99,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The verdict and a row for each topology, for notebooks."""
-        return f"<p>{escape(str(self.summary['verdict']))}</p>{topologies_html(self.summary)}"
+        with shown_in(self.summary.get("currency")):
+            return f"<p>{escape(str(self.summary['verdict']))}</p>{topologies_html(self.summary)}"
 
 
 def simulate(
@@ -136,7 +139,7 @@ def simulate(
     InvariantError : a law was broken: a bug of ours
     """
     loaded = scenario if isinstance(scenario, LoadedScenario) else load_scenario(scenario)
-    with scratch() as folder, ExitStack() as kept:
+    with shown_in(loaded.currency), scratch() as folder, ExitStack() as kept:
         out = kept.enter_context(scratch()) if out is None else out
         store = Store() if store is None else store
         run = _simulate(loaded, out, progress, limits, store, advise, explore_s, jobs, budget, Path(folder))
@@ -223,6 +226,7 @@ def _simulate(
             "verdict": decision.verdict.text,
             "order": list(summaries),
             "topologies": summaries,
+            **({"currency": loaded.currency} if loaded.currency else {}),
         }
         bundle.text("costs_focus.csv", focus_csv(scenario, cases))
         bundle.json("usage.json", {name: usage_data(case.priced.months) for name, case in cases.items()})

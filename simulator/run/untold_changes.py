@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from simulator.bill.between import between
-from simulator.bill.cents import dollars
 from simulator.bill.clock import at_prices
 from simulator.bill.sums import mean, total
+from simulator.money import money
 from simulator.simulate.priced import period_uses
 from simulator.study.bill import PeriodUse
 from simulator.study.decision import Share, Walked
@@ -50,7 +50,7 @@ def _of_offer(offer: RentedTerms, untold: dict[str, list[Share]]) -> Iterator[st
     if usd > 0:
         yield (
             f"{offer.pool}: what it launches and keeps between {', '.join(untold)} is in no bill, as these periods do "
-            f"not say when they are: {dollars(usd)} each time that a month goes through all of them (give their days "
+            f"not say when they are: {money(usd)} each time that a month goes through all of them (give their days "
             "or hours)"
         )
 

@@ -40,6 +40,12 @@ class LoadedScenario:
     path: Path
     document: Document
 
+    @property
+    def currency(self) -> dict[str, Any] | None:
+        """What amounts are shown in, as summaries say it; None for USD."""
+        stated = self.scenario.currency
+        return None if stated is None else stated.model_dump(mode="json")
+
     def origin(self, path: str) -> Origin | None:
         """Where the value at `path` was written; None for a default."""
         return self.document.origins.get(path)

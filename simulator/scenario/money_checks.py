@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from simulator.schema.money import Servers, TokenPriceSettings
+from simulator.catalog.currencies import currencies
+from simulator.errors import unknown_name
+from simulator.money import USD
+from simulator.schema.money import CurrencySettings, Servers, TokenPriceSettings
 from simulator.schema.pool import Pool
 from simulator.schema.provider import Provider
 from simulator.schema.scenario import CostSettings, Scenario
@@ -28,6 +32,8 @@ OF_INSTANCES = (
 )
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
+_FIRST_ZONE = timedelta(hours=14)
+"""A day begins so long before it does in UTC where it begins first."""
 NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36, "reserved_5y": 60}
 """Months of the terms that have a name."""
 
@@ -36,6 +42,8 @@ def money_problems(scenario: Scenario) -> Iterator[Found]:
     """Prices that contradict each other, of what all topologies share."""
     yield from _server_problems("servers", scenario.servers)
     yield from _cost_problems(scenario.cost)
+    if scenario.currency is not None:
+        yield from _currency_problems(scenario.currency)
 
 
 def topology_money_problems(path: str, topology: Topology) -> Iterator[Found]:
@@ -64,6 +72,20 @@ def twice(named: Iterable[tuple[str, str]]) -> Iterator[Found]:
 def _cost_problems(cost: CostSettings) -> Iterator[Found]:
     if cost.electricity_usd_per_kwh is not None and cost.electricity_by_hour_usd_per_kwh is not None:
         yield "cost.electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None
+
+
+def _currency_problems(currency: CurrencySettings) -> Iterator[Found]:
+    if currency.code == USD.code:
+        yield "currency.code", "amounts are in USD anyway: leave `currency` out", currency.code
+    elif currency.code not in currencies():
+        yield "currency.code", unknown_name("currency", currency.code, currencies()), None
+    try:
+        day = date.fromisoformat(currency.date)
+    except ValueError:
+        yield "currency.date", "is no day of the calendar", currency.date
+        return
+    if day > (datetime.now(UTC) + _FIRST_ZONE).date():
+        yield "currency.date", "is in the future: give the day that the rate was read on", currency.date
 
 
 def _server_problems(path: str, section: Sequence[Servers]) -> Iterator[Found]:

@@ -31,7 +31,8 @@ def resolved_data(loaded: LoadedScenario, files: Sequence[Reference] = ()) -> di
 
     A pool's engine section holds the differences from the scenario's when it is written, and all of it here.
     """
-    data: dict[str, Any] = loaded.scenario.model_dump(mode="json")
+    unstated = {"currency"} if loaded.scenario.currency is None else None
+    data: dict[str, Any] = loaded.scenario.model_dump(mode="json", exclude=unstated)
     for name, topology in loaded.scenario.topologies.items():
         for k, pool in enumerate(topology.pools):
             if pool.engine is not None:

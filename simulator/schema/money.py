@@ -10,6 +10,7 @@ from simulator.schema.base import (
     IS_NUMBER,
     ByHour,
     Count,
+    Day,
     Name,
     NotNegative,
     Positive,
@@ -17,6 +18,19 @@ from simulator.schema.base import (
     Share,
 )
 from simulator.schema.clock import Hours, TimeZone
+
+
+class CurrencySettings(Settings):
+    """What amounts are shown in. Prices of the scenario and files for programs stay in USD, as their keys say."""
+
+    code: str
+    """Of ISO 4217, as EUR."""
+    usd_per_unit: Positive
+    """USD that one unit of it is worth."""
+    date: Day
+    """Day of the rate, as 2026-11-26."""
+    source: Annotated[str, Field(min_length=1)]
+    """Where the rate comes from."""
 
 
 class PeakSettings(Settings):

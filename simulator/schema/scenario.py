@@ -20,7 +20,7 @@ from simulator.schema.base import (
 )
 from simulator.schema.clock import Holidays, Moment, TimeZone
 from simulator.schema.engine import EngineSettings
-from simulator.schema.money import Servers, StaffSettings
+from simulator.schema.money import CurrencySettings, Servers, StaffSettings
 from simulator.schema.study import StudySettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Workload
@@ -108,6 +108,8 @@ class Scenario(Settings):
     """Servers that owned pools of every topology stand on, where they differ from the catalog's."""
     cost: CostSettings = CostSettings()
     """Money: what differs from the catalog."""
+    currency: CurrencySettings | None = None
+    """What amounts are shown in, with a dated rate; USD unless given."""
     study: StudySettings = StudySettings()
     """Months over which topologies are compared, and how the load changes in them."""
     run: RunSettings

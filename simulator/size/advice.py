@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from simulator.bill.cents import dollars
 from simulator.errors import InputError
+from simulator.money import money
 from simulator.resolve.offers import catalog_offer, catalog_tier
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pool
 from simulator.scenario.load import LoadedScenario
@@ -81,7 +81,7 @@ def advice(
     settings = {pool.name: pool for pool in trials.sized(best.point).planned.settings.pools}
     parts = (_on_what(pool.name, size, settings.get(pool.name)) for pool, size in zip(pools, best.point, strict=True))
     sizes = ", ".join(parts)
-    found = f"{sizes} meets the SLO{in_month} for {dollars(best.usd_per_month)} per month"
+    found = f"{sizes} meets the SLO{in_month} for {money(best.usd_per_month)} per month"
     if known is None:
         return f"misses the SLO{in_month} as written; {found}"
     mean = known.usd_per_month

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.bill.cents import dollars
 from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
+from simulator.money import money
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, OpenPool, Size, alone, open_pools, with_sizes
 from simulator.resolve.topology import PlannedTopology
@@ -269,7 +269,7 @@ def _edge(trials: Trials, found: Search) -> str:
         following = _next_size(trials, best)
     if following is None:
         return "at the edge: misses on fresh traffic"
-    return f"at the edge: misses on fresh traffic (next size {following} for {dollars(following.usd_per_month)})"
+    return f"at the edge: misses on fresh traffic (next size {following} for {money(following.usd_per_month)})"
 
 
 def _next_size(trials: Trials, best: Tried) -> Tried | None:

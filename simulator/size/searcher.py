@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from simulator.bill.cents import dollars
 from simulator.errors import InputError
+from simulator.money import money
 from simulator.size.found import Limits
 from simulator.size.lighter import Lighter
 from simulator.size.trials import Point, Trials, Tried
@@ -73,7 +73,7 @@ class Searcher:
         usd = self.lighter.least_usd(point)
         if usd < bar.usd_per_month or bar.costs_as(usd):
             return None
-        return Tried(point, "raced out", reason=f"{dollars(usd)} at a lower load")
+        return Tried(point, "raced out", reason=f"{money(usd)} at a lower load")
 
     def excluded(self, point: Point) -> Tried | None:
         """The point, if it costs no less than the best whatever happens."""
@@ -86,7 +86,7 @@ class Searcher:
             return None
         if bound < bar.usd_per_month:
             return None
-        return Tried(point, "excluded", reason=f"costs at least {dollars(bound)}")
+        return Tried(point, "excluded", reason=f"costs at least {money(bound)}")
 
     def _ties(self, point: Point) -> bool:
         """Whether the best may cost as much with these replicas, which are fewer."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from simulator.bill.cents import dollars
 from simulator.errors import InputError, Problem
+from simulator.money import money
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
@@ -307,7 +307,7 @@ class Trials:
                 [(one.period, gave) for one, gave in zip(self.periods, done, strict=True)], sized.terms.terms
             )
             if best is not None and upto < every and _dearer(usd, best.usd):
-                reason = f"{dollars(sum(usd) / len(usd))} after {len(usd)} of {every} replications"
+                reason = f"{money(sum(usd) / len(usd))} after {len(usd)} of {every} replications"
                 return Tried(point, "raced out", usd, done, reason=reason)
         return Tried(point, "met" if most == every else "open", usd, done)
 

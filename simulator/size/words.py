@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.bill.cents import dollars
+from simulator.money import money
 from simulator.resolve.sizes import Fixed
 from simulator.size.answer import Answer
 from simulator.size.trials import Tried
@@ -63,4 +63,4 @@ def _noise(best: Tried | None) -> str:
 def _hours_word(row: Mapping[str, Any]) -> str:
     """What hours cost, or why that is not known."""
     words = {"refused": "never meets the SLO", "dearer": "costs more", "open": "not finished"}
-    return words.get(row["word"]) or dollars(row["usd_per_month"])
+    return words.get(row["word"]) or money(row["usd_per_month"])

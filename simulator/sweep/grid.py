@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,9 @@ def read_sweep(
         if where in axes:
             raise InputError(Problem("is varied twice: keep one", "--grid", path=where))
         axes[where] = values
+    if shown := [where for where in axes if re.split(r"[.\[]", where)[0] == "currency"]:
+        words = "changes no result, as all is computed in USD: give the currency by the scenario or --set"
+        raise InputError(Problem(words, "--grid", path=shown[0]))
     if not axes:
         raise InputError(Problem("nothing to vary: give --grid path=value,value or a sweep file", str(file)))
     documents = [

@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from simulator.results.bundle import BundleWriter
+from simulator.scenario.document import read_document
 from simulator.sweep.row import column
 from simulator.sweep.tasks import Point
 
 TABLE = "sweep.parquet"
+SCENARIO = "scenario.resolved.yaml"
 Results = Mapping[str, dict[str, Any]]
 """Of tasks, by key."""
 _KINDS: dict[str, Any] = {
@@ -44,6 +46,12 @@ class SweepRun:
     failed: int
     resumed: int
     bundle: Path
+
+    @property
+    def currency(self) -> dict[str, Any] | None:
+        """What amounts are shown in, as its scenario states it; None for USD. The table is in USD."""
+        found: dict[str, Any] | None = read_document(self.bundle / SCENARIO).data.get("currency")
+        return found
 
     @property
     def paths(self) -> list[str]:

@@ -16,7 +16,7 @@ from simulator.run.fingerprint import program
 from simulator.scenario.references import references
 from simulator.scenario.resolved import resolved_yaml
 from simulator.sweep.grid import Sweep
-from simulator.sweep.result import SweepRun, write_sweep
+from simulator.sweep.result import SCENARIO, SweepRun, write_sweep
 from simulator.sweep.row import where
 from simulator.sweep.shard import Shard
 from simulator.sweep.shard_bundle import shard_folder, write_shard
@@ -93,4 +93,4 @@ def _about(sweep: Sweep) -> tuple[dict[str, Any], dict[str, str | Path]]:
         "grid": {path: list(values) for path, values in sweep.axes.items()},
     }
     copies: dict[str, str | Path] = {file.copy: file.file for file in files if file.copy is not None}
-    return about, {"scenario.resolved.yaml": resolved_yaml(loaded, files), **copies}
+    return about, {SCENARIO: resolved_yaml(loaded, files), **copies}

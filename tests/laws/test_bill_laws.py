@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.bill.cash import payback_months
-from simulator.bill.cents import amount, dollars, whole_cents
+from simulator.bill.cents import whole_cents
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
+from simulator.money import amount, money
 from simulator.study.bill import Bill, Line
 from simulator.study.terms import Commitment, Terms
 from simulator.study.usage import PoolUsage, Stay, Usage
@@ -229,7 +230,7 @@ def test_a_price_by_the_hour_lies_between_its_least_and_its_most(start: float, t
 )
 def test_an_amount_is_shown_with_as_many_digits_as_it_takes(usd: float, text: str) -> None:
     assert amount(usd) == text
-    assert dollars(usd) == f"${text}"
+    assert money(usd) == f"${text}"
 
 
 @given(usd=st.floats(1e-6, 1e9))

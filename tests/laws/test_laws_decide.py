@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from priced_cases import costed
 
-from simulator.bill.cents import dollars
 from simulator.decide.break_even import break_evens, hours_per_day, volume
 from simulator.decide.costed import Costed, months
 from simulator.decide.flips import smallest_change
 from simulator.decide.months import walk
 from simulator.decide.rivals import cheapest_in, share_together
 from simulator.decide.verdict import decide
+from simulator.money import money
 from simulator.report.decision import pair_rows
 from simulator.study.decision import Served, Sizes
 from simulator.study.demand import Growth, Horizon, Level, Load
@@ -205,7 +205,7 @@ def test_hours_of_use_say_when_there_is_no_bound(above: float | None, below: flo
     [(0.0, "$0"), (0.43, "$0.43"), (1.666, "$1.67"), (99.99, "$99.99"), (100.0, "$100"), (12345.6, "$12,346")],
 )
 def test_a_small_bill_is_told_to_the_cent(usd: float, words: str) -> None:
-    assert dollars(usd) == words
+    assert money(usd) == words
 
 
 def test_growth_that_passes_capacity_fails_owned_and_rented_alike() -> None:

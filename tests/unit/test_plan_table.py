@@ -9,7 +9,7 @@ import pytest
 
 from simulator.plan.month import PlanMonth
 from simulator.plan.plan import Plan
-from simulator.plan.table import HEADERS, notes, table
+from simulator.plan.table import notes, plan_headers, table
 from simulator.schema.study import Event
 
 MONTH = PlanMonth(1, 1, (1.0,), True, (1.0, 1.0), (), ())
@@ -63,7 +63,7 @@ def plan(*fleets: dict[str, Any], beyond: str = "", **sure: Any) -> Plan:
 
 def test_each_cell_of_a_fleet_stands_under_its_header() -> None:
     rows, headers = table(plan(fleet(pp=[4])))
-    assert headers == list(HEADERS)
+    assert headers == plan_headers()
     assert rows == [["own *", "h100-sxm", "2", "4", "3", "6", "2 of 3", *SHOWN]]
 
 
@@ -90,7 +90,7 @@ def test_hardware_is_shown_where_there_is_some() -> None:
     rows, headers = table(plan(fleet("api", gpu=[], tp=[], pp=[], pools=[], gpus=0)))
     assert headers[:3] == ["topology", "replicas", "GPUs"]
     assert rows[0][:3] == ["api *", "-", "-"]
-    assert table(plan())[1] == list(HEADERS)
+    assert table(plan())[1] == plan_headers()
 
 
 def test_how_the_fleet_was_found_is_said_in_the_order_of_the_search() -> None:

@@ -187,9 +187,12 @@ def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:
 def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
     names = [question.name for question in questions()]
     rest = set(names) - {"users", "rate_rps", "spend_usd_per_month", "requests_per_user_per_hour"}
+    rest -= {"usd_per_unit", "rate_date", "rate_source"}
     assert {name for name in names if is_asked(name, "users")} == {*rest, "users", "requests_per_user_per_hour"}
     assert {name for name in names if is_asked(name, "rate_rps")} == {*rest, "rate_rps"}
     assert {name for name in names if is_asked(name, None)} == {*rest, "users", "rate_rps", "spend_usd_per_month"}
+    euros = {name for name in names if is_asked(name, "rate_rps", "EUR")}
+    assert euros == {*rest, "rate_rps", "usd_per_unit", "rate_date", "rate_source"}
 
 
 def test_questions_are_asked_on_a_terminal_until_they_are_answered(

@@ -18,7 +18,7 @@ from simulator.report.charts import Summaries, topology_colour
 from simulator.report.cost_charts import items, spending
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.memo import memo
-from simulator.report.paired import FIGURES, differences_chart, differences_to, paired, same_requests
+from simulator.report.paired import FIGURES, differences_chart, differences_to, paired, same_requests, shown_as
 from simulator.report.pareto import MEASURES, frontier, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import baseline, comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
@@ -75,11 +75,11 @@ def test_paired_differences_are_those_of_the_replications(bundle: Bundle) -> Non
 def test_differences_in_words_and_pictures_are_the_same(bundle: Bundle) -> None:
     topologies = ordered(bundle.summary)
     found = paired(topologies, "own")
-    assert {entry.figure for entry in found} == {figure for figure, *_ in FIGURES}
+    assert {entry.figure for entry in found} == {*FIGURES}
     drawn = spec(differences_chart(found, "own", list(topologies)))
     for entry in found:
         mean, half = paired_difference(*(values(topologies, name, entry.figure) for name in (entry.topology, "own")))
-        factor = next(factor for figure, _, factor, _ in FIGURES if figure == entry.figure)
+        _, factor, _ = shown_as(entry.figure)
         assert (entry.mean, entry.half_width) == pytest.approx((factor * mean, factor * half))
         assert entry.is_sure == (abs(mean) > half)
     rows = {

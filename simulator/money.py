@@ -1,0 +1,115 @@
+"""Amounts of money in words: everything is computed in USD, and shown in the currency that a scenario states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+_DOLLAR = "$"
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """What amounts are shown in; of USD nothing is converted.
+
+    Attributes
+    ----------
+    code : of ISO 4217
+    usd_per_unit : the rate
+    date, source : of the rate
+    """
+
+    code: str = "USD"
+    usd_per_unit: float = 1.0
+    date: str = ""
+    source: str = ""
+
+
+USD = Currency()
+_SHOWN: ContextVar[Currency] = ContextVar("currency", default=USD)
+
+
+@contextmanager
+def shown_in(currency: Currency | Mapping[str, Any] | None) -> Iterator[None]:
+    """Within it all amounts are shown in this currency.
+
+    Parameters
+    ----------
+    currency : as a scenario or the summary of a run states it; None for USD
+    """
+    token = _SHOWN.set(Currency(**currency) if isinstance(currency, Mapping) else currency or USD)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
+
+
+def shown_currency() -> Currency:
+    """The currency that amounts are shown in here."""
+    return _SHOWN.get()
+
+
+def converted(usd: float) -> float:
+    """An amount of USD in the currency that is shown."""
+    return usd / _SHOWN.get().usd_per_unit
+
+
+def sign() -> str:
+    """What stands for the currency in names of figures: its code, and for USD the sign of dollars."""
+    code = _SHOWN.get().code
+    return _DOLLAR if code == USD.code else code
+
+
+def input_sign() -> str:
+    """The same for prices that go in, which are in USD whatever is shown."""
+    return _DOLLAR if sign() == _DOLLAR else USD.code
+
+
+def in_sign(text: str) -> str:
+    """A name that speaks of `$`, in the currency that is shown."""
+    return text.replace(_DOLLAR, sign())
+
+
+def column(name: str) -> str:
+    """Name of a column of converted amounts: its unit is that of the currency, as `usd_per_month` is of USD."""
+    return name.replace("usd", _SHOWN.get().code.lower())
+
+
+def places(value: float) -> int:
+    """Decimal places that an amount is shown with, zeros at its end included."""
+    size = abs(value)
+    if size >= 100 or size == 0 or not math.isfinite(size):
+        return 0
+    return 2 if size >= 1 else 2 - math.floor(math.log10(size))
+
+
+def amount(usd: float) -> str:
+    """An amount in digits: whole units, to the cent below 100, to three digits below 1, no zeros after the cents."""
+    value = converted(usd)
+    text = f"{value + 0.0:,.{places(value)}f}"
+    whole, _, rest = text.partition(".")
+    return f"{whole}.{rest.rstrip('0'):0<2}" if rest else whole
+
+
+def money(usd: float) -> str:
+    """An amount in words."""
+    return with_sign(amount(usd))
+
+
+def with_sign(digits: str) -> str:
+    """Digits of an amount with its currency."""
+    found = sign()
+    return f"{found}{digits}" if found == _DOLLAR else f"{found} {digits}"
+
+
+def rate_words() -> str:
+    """What amounts are converted at; empty for USD."""
+    shown = _SHOWN.get()
+    if shown.code == USD.code:
+        return ""
+    rate = f"at {shown.usd_per_unit:.6g} USD per {shown.code} of {shown.date} ({shown.source})"
+    return f"Amounts in {shown.code} {rate}; prices that go in are told in USD."
