@@ -76,6 +76,32 @@ CALLED = {
     "horizon_months": "months",
     "demand_growth_per_year": "growth_per_year",
     "growth_per_month": "growth_per_year",
+    "years": "months",
+    "usd_per_instance_hour": "price_usd_per_gpu_hour",
+    "spot_discount": "price_usd_per_gpu_hour",
+    "batch_discount": "service_tiers",
+    "ptu": "provisioned_units",
+    "price_usd": "capex_usd",
+    "purchase_usd": "capex_usd",
+    "depreciation_years": "life_years",
+    "lifetime_years": "life_years",
+    "useful_life_years": "life_years",
+    "salvage": "residual_share",
+    "salvage_share": "residual_share",
+    "resale_value_share": "residual_share",
+    "warranty_share_per_year": "maintenance_share_per_year",
+    "power_kw": "reserved_kw",
+    "rack_usd_per_month": "space_usd_per_kw_month",
+    "colocation_usd_per_month": "space_usd_per_kw_month",
+    "electricity": "electricity_usd_per_kwh",
+    "wacc": "discount_rate",
+    "salary": "usd_per_fte_year",
+    "salary_usd": "usd_per_fte_year",
+    "engineers": "base_fte",
+    "setup_usd": "usd_once",
+    "opex_usd_per_month": "usd_per_month",
+    "lease_usd_per_month": "usd_per_month",
+    "usd_per_year": "usd_per_month",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
 NOT_SIMULATED = dict.fromkeys(
@@ -83,6 +109,43 @@ NOT_SIMULATED = dict.fromkeys(
     "blocks in the memory of the CPU are not simulated in a fleet; a store beside the replicas is 'kv_connector'",
 )
 """Keys of vLLM that no scenario has, and why."""
+_MOVES = "amounts stay as they are; what changes them in a month is one of 'study.events'"
+_OLD = (
+    "hardware that is there already costs its book value ('capex_usd') over what is left of its life ('life_years'); "
+    "one of 'study.events' in month 2 has the price and life of what is bought later"
+)
+_BUSY = "how busy machines are comes from the load; hours without any are a period of 'study.periods' with 'load: 0'"
+_BY_SECOND = "requests come by the second ('rate_rps'): those of a day / 86,400, of a month / 2,628,000"
+_TOKENS = f"{_BY_SECOND}; their number is that of the tokens / those of a request"
+_SCALE = "20 % off all token prices is 'price_scale: 0.8'"
+_BY_GPU = "a fee goes by replica ('usd_per_replica_month'): so much for each of its GPUs"
+SAID_OTHERWISE = {
+    "utilization": _BUSY,
+    "utilisation": _BUSY,
+    "hours_per_day": _BUSY,
+    "inflation": _MOVES,
+    "price_decline": _MOVES,
+    "price_decline_per_year": _MOVES,
+    "age_years": _OLD,
+    "bought": _OLD,
+    "purchase_month": _OLD,
+    "currency": "all amounts are US dollars",
+    "exchange_rate": "all amounts are US dollars",
+    "free_tokens": "free allowances are not modelled",
+    "free_tokens_per_month": "free allowances are not modelled",
+    "tax": "taxes are not modelled",
+    "tax_rate": "taxes are not modelled",
+    "requests_per_day": _BY_SECOND,
+    "requests_per_month": _BY_SECOND,
+    "tokens_per_day": _TOKENS,
+    "tokens_per_month": _TOKENS,
+    "discount": _SCALE,
+    "volume_discount": _SCALE,
+    "usd_per_gpu_month": _BY_GPU,
+    "usd_per_gpu_year": _BY_GPU,
+    "mfu": "a measured rate of tokens is 'engine.throughput'",
+}
+"""What cost studies have as a figure and a scenario has not, and how it is said, if at all."""
 IN_SECONDS = ("network_ms", "latency_ms")
 
 VALUES = {
@@ -102,6 +165,8 @@ def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
     keys = list(dict.fromkeys(key for model in models for key in model.model_fields))
     if name in NOT_SIMULATED and EngineSettings in models:
         return f"unknown key {name!r}: {NOT_SIMULATED[name]}"
+    if name in SAID_OTHERWISE and name not in keys:
+        return f"unknown key {name!r}: {SAID_OTHERWISE[name]}"
     meant = CALLED.get(name)
     unit = ", in seconds" if name in IN_SECONDS else ""
     if meant in keys:

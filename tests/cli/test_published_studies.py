@@ -159,3 +159,38 @@ def test_a_gpu_that_is_busy_a_tenth_of_the_time_costs_ten_times_as_much_per_toke
     topologies, _ = ran("tenth-busy", tmp_path)
     found = topologies["busy"]["cost"]["usd_per_million_output_tokens"]
     assert found == pytest.approx(10 * 2.5 / (700 * 0.0036), rel=0.005)
+
+
+def test_a_rack_of_72_costs_what_it_has_to_earn_by_the_gpu_hour(tmp_path: Path) -> None:
+    """5,000,000 / 3 years, and a fifth more, over 72 * 8,760 hours: 3.171 USD, published as 3.2."""
+    topologies, _ = ran("gb200-rack", tmp_path)
+    cost = topologies["rack"]["cost"]
+    assert cost["capex_usd"] == 5_000_000, "18 replicas of 4 GPUs stand on one server"
+    assert cost["usd_per_month"] / (72 * HOURS) == pytest.approx(1.2 * 5_000_000 / 3 / (72 * 8_760), rel=1e-6)
+    assert cost["usd_per_month"] / (72 * HOURS) == pytest.approx(3.2, rel=0.01)
+
+
+def test_a_set_up_pays_off_in_the_month_that_follows_from_its_inputs(tmp_path: Path) -> None:
+    """22,500 once / (40,000 - 10,000 - 4,500) a month; the source's own formula, whose comment says about 1.5."""
+    topologies, decision = ran("setup", tmp_path)
+    assert topologies["self"]["cost"]["usd_per_month"] == pytest.approx(10_000 + 4_500 + 22_500 / 12)
+    assert pair(decision, "self", "api")["months"] == pytest.approx(22_500 / 25_500, abs=1e-6)
+
+
+def test_provisioned_units_by_the_hour_and_for_a_year_against_tokens(tmp_path: Path) -> None:
+    """60 M at 2.50 and 40 M at 10 make 550 USD; a unit is 29,200 a month, two years of it in a study of 18 months."""
+    topologies, _ = ran("units", tmp_path)
+    assert topologies["by-token"]["cost"]["usd_per_month"] == pytest.approx(550, rel=0.002)
+    assert topologies["by-hour"]["cost"]["usd_per_month"] == pytest.approx(29_200)
+    year = topologies["for-a-year"]["cost"]
+    assert year["usd_per_month"] == pytest.approx(29_200 * 24 / 18)
+    assert (year["liability_usd"], topologies["by-hour"]["cost"]["liability_usd"]) == pytest.approx((29_200 * 6, 0))
+
+
+def test_hardware_that_is_there_already_is_paid_at_its_book_value(tmp_path: Path) -> None:
+    """12,000 / 24 a month, then 30,000 / 60 for its successor; from month 7 on 30,000 / 60 for a second server."""
+    topologies, _ = ran("bought-before", tmp_path)
+    cost = topologies["own"]["cost"]
+    assert cost["usd_per_month"] == pytest.approx((36 * 500 + 30 * 500) / 36)
+    paid = {at: -usd for at, usd in zip(cost["at_months"], cost["cash_flow_usd"], strict=True) if abs(usd) > 1}
+    assert paid == pytest.approx({0.0: 12_000, 6.0: 30_000, 24.0: 30_000})
