@@ -14,6 +14,7 @@ from simulator.engine.content import ROOT
 from simulator.engine.modes.drafts.acceptance import draft_chances, found_chances
 from simulator.engine.modes.drafts.kernels import draft_counts
 from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
+from simulator.engine.modes.offload.arrays import allocate_offload, grow_known, reset_offload, widen_known
 from simulator.engine.modes.rooms.arrays import NoRooms, allocate_rooms, grow_rooms, reset_rooms
 from simulator.engine.modes.spec import Flight
 from simulator.engine.modes.tables.arrays import (
@@ -42,6 +43,8 @@ _WITH_ROW = (
     *(state.SENDING, state.SENT),
 )
 _CHAIN_SCRATCH = 64
+_ALL_TOKENS = 1 << 40
+"""Read ahead where blocks have names but are never found again."""
 _ONE_AT_A_TIME = Flight(depth=1, asynchronous=False)
 """Of plain replicas where the kernels of plans in flight run them too: beside several KV cache groups, so that these
 are compiled once, and where there are no replicas, as for token APIs alone."""
@@ -95,7 +98,7 @@ def allocate_engines(
             span["row_base"] = rows + number * config.max_num_seqs
             span["row_capacity"] = config.max_num_seqs
             rows += pool.n_replicas * config.max_num_seqs
-        if config.enable_prefix_caching:
+        if config.names_blocks:
             entries = 1 << int(2 * config.num_blocks - 1).bit_length()
             span["block_base"] = blocks + number * config.num_blocks
             span["hash_base"] = hashes + number * entries
@@ -154,6 +157,7 @@ def allocate_engines(
         ),
         groups=allocate_groups([pool.config for pool in pools], n_replicas, rows, most_seqs, asked),
         rooms=rooms,
+        offload=allocate_offload([pool.config for pool in pools], replicas["pool"].tolist(), n_slots, blocks),
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
     replicas["step_end_s"] = np.inf
@@ -187,7 +191,7 @@ def _fill_pool(
 ) -> None:
     config, step = pool.config, pool.step_time
     speculative, drafts = config.num_speculative_tokens, config.modes.drafts
-    reads_ahead = reads_ahead_tokens(config)
+    reads_ahead = reads_ahead_tokens(config) if config.enable_prefix_caching else _ALL_TOKENS
     values = {
         "num_blocks": config.num_blocks,
         "block_size": block_tokens(config),
@@ -195,7 +199,7 @@ def _fill_pool(
         "plan_tokens": config.modes.max_num_scheduled_tokens or config.max_num_batched_tokens,
         "max_num_seqs": config.max_num_seqs,
         "max_model_len": config.max_model_len,
-        "prefix_caching": config.enable_prefix_caching,
+        "prefix_caching": config.names_blocks,
         "tracks_blocks": config.tracks_blocks,
         "chunked_prefill": config.enable_chunked_prefill,
         "long_prefill_token_threshold": config.long_prefill_token_threshold,
@@ -255,6 +259,7 @@ def reset_replica(engines: Engines, r: int) -> None:
     reset_flight(engines.flight, r)
     reset_groups(engines.groups, r)
     reset_rooms(engines.rooms, r, int(rep["pool"]))
+    reset_offload(engines.offload, r)
     rep["step_end_s"] = np.inf
     rep["free_blocks"] = pool["num_blocks"] - 1
     engines.calendar[r] = NONE
@@ -293,7 +298,8 @@ def grow_slots(engines: Engines, minimum: int) -> Engines:
     free[new - old : new - old + n_free] = engines.free_slots[:n_free]
     engines.counters[state.N_FREE_SLOTS] = n_free + new - old
     flight, rooms = grow_flight(engines.flight, new), grow_rooms(engines.rooms, new)
-    return engines._replace(slots=slots, free_slots=free, flight=flight, rooms=rooms)
+    offload = grow_known(engines.offload, new)
+    return engines._replace(slots=slots, free_slots=free, flight=flight, rooms=rooms, offload=offload)
 
 
 def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
@@ -309,7 +315,8 @@ def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
     rows = engines.slots["row"][np.isin(engines.slots["state"], _WITH_ROW)]
     tables[rows, : engines.tables.shape[1]] = engines.tables[rows]
     groups = widen_groups(engines.groups, width, rows)
-    return engines._replace(tables=tables, hits=np.zeros(width, np.int32), groups=groups)
+    offload = widen_known(engines.offload, width)
+    return engines._replace(tables=tables, hits=np.zeros(width, np.int32), groups=groups, offload=offload)
 
 
 def grow_rows(engines: Engines, r: int) -> Engines:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, continues, extend_chain
-from simulator.engine.doors import door
+from simulator.engine.doors import door, offload_door
 from simulator.engine.state import NONE, Engines
 from simulator.jit import inline_kernel, kernel
 
@@ -148,14 +148,34 @@ def release_block(engines: Engines, rep: Any, index: int) -> None:
 
 
 @kernel
+def _release_table(engines: Engines, rep: Any, slot: Any) -> None:
+    for k in range(slot.n_blocks - 1, -1, -1):
+        release_block(engines, rep, engines.tables[slot.row, k])
+
+
+@kernel
+def _release_table_in_order(engines: Engines, rep: Any, slot: Any) -> None:
+    for k in range(slot.n_blocks - 1, -1, -1):
+        if engines.blocks[rep.block_base + engines.tables[slot.row, k]].hash != NO_HASH:
+            release_block(engines, rep, engines.tables[slot.row, k])
+    for k in range(slot.n_blocks):
+        if engines.blocks[rep.block_base + engines.tables[slot.row, k]].hash == NO_HASH:
+            release_block(engines, rep, engines.tables[slot.row, k])
+
+
+release_table = offload_door(_release_table, _release_table_in_order)
+"""Give back the blocks of a request, the last first. Which of those without content is taken next matters only where a
+copy may still read it: the last one."""
+
+
+@kernel
 def free_table(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
     """Give back all of `slot`'s blocks, the last first."""
     if pool.prefix_caching == 0:
         rep.free_blocks += slot.n_blocks
         slot.n_blocks = 0
         return
-    for k in range(slot.n_blocks - 1, -1, -1):
-        release_block(engines, rep, engines.tables[slot.row, k])
+    release_table(engines, rep, slot)
     slot.n_blocks = 0
     slot.n_registered = 0
     rep.n_free_rows += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.spec import DraftOdds, Modes
 from simulator.engine.rules import V0_32, RuleSet
 
@@ -112,6 +113,11 @@ class EngineConfig:
         return self.modes.drafts.num_hash_lookahead_tokens if self.modes.drafts else 0
 
     @property
+    def names_blocks(self) -> bool:
+        """Whether it matters which block a request holds, beside how many: it is found again, or copied."""
+        return self.enable_prefix_caching or offload_of(self.modes) is not None
+
+    @property
     def tracks_blocks(self) -> bool:
-        """Whether it matters which blocks a request holds, not only how many."""
-        return self.enable_prefix_caching or bool(self.modes.groups)
+        """Whether a request has a table of its blocks."""
+        return self.names_blocks or bool(self.modes.groups)

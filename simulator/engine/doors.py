@@ -1,7 +1,8 @@
 """Questions that a mode answers in compiled code: which answer is compiled in follows from the type of its arrays.
 
 An engine without a mode has an empty type in its place (`NoFlight()` in `Engines.flight`, `OneTable()` in
-`Engines.groups`, `NoRooms()` in `Engines.rooms`): its kernels hold neither the mode's code nor a branch.
+`Engines.groups`, `NoRooms()` in `Engines.rooms`, `NoOffload()` in `Engines.offload`): its kernels hold neither the
+mode's code nor a branch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from numba.extending import overload
 
 from simulator.engine.modes.flight.arrays import Flight
+from simulator.engine.modes.offload.arrays import OffloadArrays
 from simulator.engine.modes.rooms.arrays import Rooms
 from simulator.engine.modes.tables.arrays import Groups
 from simulator.jit import LINKED, OPTIONS
@@ -56,3 +58,8 @@ def room_door(plain: Any, rooms: Any, inline: bool = False) -> Callable[..., Any
     inline : it is compiled into its callers
     """
     return _door(plain, rooms, "rooms", Rooms, inline)
+
+
+def offload_door(plain: Any, offload: Any) -> Callable[..., Any]:
+    """A kernel that is `plain` for engines that keep no blocks in the memory of the CPU, else `offload`."""
+    return _door(plain, offload, "offload", OffloadArrays)

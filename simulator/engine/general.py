@@ -14,6 +14,7 @@ from simulator.engine.config import Policy
 from simulator.engine.doors import table_door
 from simulator.engine.modes.drafts.kernels import asked_drafts, made_drafts
 from simulator.engine.modes.flight.answers import known_tokens, make_stale, may_preempt
+from simulator.engine.modes.offload.answers import tell_preempted
 from simulator.engine.modes.rooms.answers import (
     admit_waiting,
     cut_chunk,
@@ -122,6 +123,7 @@ def set_back(engines: Engines, rep: Any, pool: Any, index: int) -> None:
     """A request that has given up its blocks waits again, and is computed from its beginning."""
     slot = engines.slots[index]
     tell_left(engines, slot.replica, index)
+    tell_preempted(engines, slot.replica, index)
     make_stale(engines, slot, index)
     slot.computed = 0
     slot.scheduled = 0

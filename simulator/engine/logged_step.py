@@ -17,6 +17,7 @@ class LoggedStep:
     free_blocks : right after scheduling
     end_s : NaN where the log does not tell
     loads : (request number, blocks) to be fetched, -1 for a request that has left before its KV was
+    copies : to and from the memory of the CPU: (request number, chunks, 0) to be stored, (-1, stores, loads) done
     """
 
     start_s: float
@@ -26,3 +27,4 @@ class LoggedStep:
     replica: int = 0
     end_s: float = math.nan
     loads: tuple[tuple[int, int], ...] = ()
+    copies: tuple[tuple[int, int, int], ...] = ()

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
-from simulator.engine.modes.offload.spec import offload_of
+from simulator.engine.modes.offload.arrays import refuses_offload
 from simulator.engine.modes.rooms.arrays import asks
 from simulator.engine.modes.tables.arrays import refuses
 from simulator.engine.rules import RULE_SETS, V0_33
@@ -193,7 +193,7 @@ class ScheduleTrace:
             and modes.flight.depth > 1
             and not modes.flight.asynchronous,
             refuses(config): bool(refuses(config)),
-            "offloading to the memory of the CPU": offload_of(modes) is not None,
+            refuses_offload(config): bool(refuses_offload(config)),
             "priorities in another order than that of arrivals": config.policy == Policy.PRIORITY
             and not self._arrives_in_order(),
         }

@@ -305,14 +305,16 @@ class Engines(NamedTuple):
     flight: Any  # NoFlight or Flight
     groups: Any  # OneTable or Groups
     rooms: Any  # NoRooms or Rooms
+    offload: Any  # NoOffload or OffloadArrays
 
 
 N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT, N_KEPT = range(6)
 """Entries of `Engines.counters`."""
 
-LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED, LOG_LOAD = range(4)
+LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED, LOG_LOAD, LOG_COPY = range(5)
 """Kinds of rows in `Engines.log`: first (kind, request, 0, 0) for each preempted one and (kind, request, blocks, 0) for
-each whose KV is to be fetched (-1: it has left, the other side frees them), then the step as (kind, replica, bits of
+each whose KV is to be fetched (-1: it has left, the other side frees them) and (kind, request, chunks, 0) for each that
+has chunks stored or (kind, -1, stores, loads) with which copies are done, then the step as (kind, replica, bits of
 the start time, free blocks), then its requests as (kind, request, tokens scheduled, tokens computed before)."""
 
 ITL_SHIFT = 45

@@ -7,6 +7,7 @@ from simulator.engine.doors import room_door
 from simulator.engine.general import set_back
 from simulator.engine.kept import drop_kept, keep_blocks
 from simulator.engine.modes.flight.fences import give_back_blocks
+from simulator.engine.modes.offload.answers import empty_elsewhere
 from simulator.engine.modes.tables.answers import list_private_blocks
 from simulator.engine.queues import remove_running
 from simulator.engine.state import N_LOG, NONE, SENDING, Engines
@@ -63,15 +64,24 @@ hand_over_or_keep = room_door(_hand_over, _hand_over_or_keep)
 
 
 @kernel
-def _no_reset(engines: Engines, r: int, running: bool) -> None:
+def _no_reset(engines: Engines, r: int, running: bool, elsewhere: bool) -> None:
     return
 
 
 @kernel
-def _reset(engines: Engines, r: int, running: bool) -> None:
+def _reset(engines: Engines, r: int, running: bool, elsewhere: bool) -> None:
     if engines.flight.replicas[r].waits != 0:
         engines.rooms.replicas[r].reset = max(engines.rooms.replicas[r].reset, 2 if running else 1)
+        if elsewhere:
+            engines.rooms.replicas[r].resets_elsewhere = 1
         return
+    forgotten = _forget_content(engines, r, running)
+    if elsewhere and (forgotten or not running):
+        empty_elsewhere(engines, r)
+
+
+@kernel
+def _forget_content(engines: Engines, r: int, running: bool) -> bool:
     rep = engines.replicas[r]
     pool = engines.pools[rep.pool]
     if running:
@@ -86,16 +96,20 @@ def _reset(engines: Engines, r: int, running: bool) -> None:
             set_back(engines, rep, pool, index)
         engines.rooms.replicas[r].drops_output = 0
         engines.counters[N_LOG] = logged
-    if pool.prefix_caching == 0 or rep.free_blocks != pool.num_blocks - 1:
-        return
+    if rep.free_blocks != pool.num_blocks - 1:
+        return False
+    if pool.prefix_caching == 0:
+        return True
     for k in range(pool.num_blocks):
         engines.blocks[rep.block_base + k].hash = NO_HASH
     for k in range(rep.hash_mask + 1):
         engines.hashes[rep.hash_base + k].first = NONE
+    return True
 
 
 reset_cache = room_door(_no_reset, _reset)
 """Forget cached content (vLLM `reset_prefix_cache`): refused while a block is held; those who run may be preempted.
 
-As vLLM looks at such a request between its iterations, it waits for the output that the replica waits for.
+As vLLM looks at such a request between its iterations, it waits for the output that the replica waits for. What is kept
+elsewhere may be forgotten with it, unless those who run were preempted and blocks are held all the same.
 """

@@ -9,6 +9,7 @@ import numpy as np
 from simulator.engine.doors import room_door
 from simulator.engine.kept import keep_blocks
 from simulator.engine.leave import leave_running
+from simulator.engine.modes.offload.answers import keep_for_load, note_left_request
 from simulator.engine.modes.rooms.answers import tell_ended
 from simulator.engine.modes.tables.answers import free_blocks
 from simulator.engine.modes.waves.kernels import end_deferral
@@ -83,6 +84,7 @@ def _leave_asking(engines: Engines, fleet: Fleet, index: int, now: float) -> boo
     head.has_finished = 1
     if mine.remote != 0 and len(engines.log) > 0:
         write_log(engines, LOG_LOAD, slot.request, NONE, 0)
+    row = note_left_request(engines, r, pool, index, False)
     if slot.state != RECEIVING:
         tell_ended(engines, r, rep, index)
     if slot.state == PREFILL:
@@ -91,7 +93,9 @@ def _leave_asking(engines: Engines, fleet: Fleet, index: int, now: float) -> boo
         loads = slot.state == RECEIVING and slot.peer == NONE
         kept = _take_waiting(engines, rep, pool, index)
         end_deferral(engines, r, index)
-        if loads:
+        if loads and row != NONE:
+            keep_for_load(engines, row, kept)
+        elif loads:
             set_timer(fleet, mine.loaded_s, TIMER_SENT, kept, engines.slots[kept].request)
     leave_replica(engines, index, now)
     if engines.rooms.replicas[r].turns == 0:

@@ -14,6 +14,7 @@ from simulator.engine.modes.flight.answers import most_plans
 from simulator.engine.modes.flight.ring import apply_output
 from simulator.engine.modes.flight.skip import skip_plans
 from simulator.engine.modes.flight.turn import take_turn
+from simulator.engine.modes.offload.answers import lacks_rows
 from simulator.engine.modes.rooms.turn import take_turn_asking
 from simulator.engine.skip import skip_decode_steps
 from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, PROVIDER, RETRYING, Engines
@@ -57,6 +58,7 @@ from simulator.fleet.state import (
     OUT_FULL,
     REMOTE,
     REPLICA_EMPTY,
+    RESET_ELSEWHERE,
     TIMER_ARRIVE,
     TIMER_CLOSED,
     TIMER_ESCALATE,
@@ -137,7 +139,7 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
         else:
             arrive(fleet, engines, index, now)
     elif kind >= TIMER_RESET:
-        reset_cache(engines, index, kind == TIMER_RESET_RUNNING)
+        reset_cache(engines, index, kind == TIMER_RESET_RUNNING, request == RESET_ELSEWHERE)
     elif engines.slots[index].request == request:
         if kind in (TIMER_TIMEOUT, TIMER_LEAVE):
             drop_request(fleet, engines, index, now, kind == TIMER_LEAVE)
@@ -195,7 +197,7 @@ def _lacks_room(fleet: Fleet, engines: Engines, r: int) -> int:
     """What hand-overs and transfers at the end of replica `r`'s step may need more of, or DONE."""
     rep = engines.replicas[r]
     pool = engines.pools[rep.pool]
-    if engines.counters[N_FREE_SLOTS] < len(engines.scratch) + 4:
+    if engines.counters[N_FREE_SLOTS] < len(engines.scratch) + 4 or lacks_rows(engines, rep):
         return GROW_SLOTS
     if fleet.scalars[N_TIMERS] + rep.n_waiting + len(engines.scratch) + 4 > len(fleet.timers):
         return GROW_TIMERS
@@ -266,9 +268,10 @@ def _end_step_asking(engines: Engines, fleet: Fleet, r: int) -> bool:
         if rep.sent_head != NONE:
             drop_sent(engines, rep)
         if room.reset != 0:
-            running = room.reset == 2
+            running, elsewhere = room.reset == 2, room.resets_elsewhere != 0
             room.reset = 0
-            reset_cache(engines, r, running)
+            room.resets_elsewhere = 0
+            reset_cache(engines, r, running, elsewhere)
         if room.pause_s > 0.0:
             rep.step_end_s = now + room.pause_s
             return False

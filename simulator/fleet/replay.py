@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.logged_step import LoggedStep
+from simulator.engine.modes.offload.arrays import with_copies
+from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.spec import Flight
 from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest, TraceStep
-from simulator.engine.state import N_REQUESTS
+from simulator.engine.state import N_REQUESTS, NONE
 from simulator.engine.verify import ModeMissing
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD, Status
 from simulator.fleet.single import RequestList, run_single, steps_of
-from simulator.fleet.state import TIMER_NUMBER, TIMER_RESET, TIMER_RESET_RUNNING, Fleet
+from simulator.fleet.state import RESET_ELSEWHERE, TIMER_NUMBER, TIMER_RESET, TIMER_RESET_RUNNING, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.perf.steptime import constant_step_time
 from simulator.study.choices import TargetRouting
@@ -110,7 +112,7 @@ def _replay_turns(
     engines.rooms.replicas["pause_s"], engines.rooms.replicas["turns"] = _PAUSE_S, 1
     if config.num_speculative_tokens:
         engines = engines._replace(verdicts=_verdicts(ordered), drafted=_drafted(ordered))
-    plane.engines = engines
+    plane.engines = engines._replace(offload=with_copies(engines.offload, _copies(ordered)))
     for event, (time_s, follows) in zip(events, _times(events), strict=True):
         if event.reset:
             _set_reset(plane.fleet, event, time_s, _LAST if follows else 0)
@@ -119,7 +121,9 @@ def _replay_turns(
     _advance_to_the_end(plane, ordered[-1].arrival_step)
     made = list(steps_of(np.concatenate(rows), empty=True))
     ended = np.concatenate(records)
-    return [_entries([step for step in made if step.replica == k], ordered, ended[ended["target"] == k]) for k in ranks]
+    copied = offload_of(config.modes) is not None
+    by_rank = [[step for step in made if step.replica == k] for k in ranks]
+    return [_entries(by_rank[k], ordered, ended[ended["target"] == k], copied) for k in ranks]
 
 
 def _times(events: Sequence[TraceEvent]) -> list[tuple[float, bool]]:
@@ -152,16 +156,18 @@ def _set_reset(fleet: Fleet, event: TraceEvent, time_s: float, number: int) -> N
     """Timers of one time are due in order of their numbers: a reset's is `number` more than the next."""
     kind = TIMER_RESET_RUNNING if event.reset == "running" else TIMER_RESET
     fleet.scalars[TIMER_NUMBER] += number
-    set_timer(fleet, time_s, kind, 0, -1)
+    set_timer(fleet, time_s, kind, 0, RESET_ELSEWHERE if event.connector else -1)
     fleet.scalars[TIMER_NUMBER] -= number
 
 
-def _entries(steps: Sequence[LoggedStep], ordered: Sequence[TraceRequest], records: NDArray[Any]) -> list[TraceStep]:
-    noticed = _noticed(steps, ordered, records)
+def _entries(
+    steps: Sequence[LoggedStep], ordered: Sequence[TraceRequest], records: NDArray[Any], copied: bool
+) -> list[TraceStep]:
+    noticed = set() if copied else _noticed(steps, ordered, records)
     return [
         _entry(step, ordered)
         for call, step in enumerate(steps)
-        if step.scheduled or step.preempted or step.loads or call in noticed
+        if step.scheduled or step.preempted or step.loads or step.copies or call in noticed
     ]
 
 
@@ -265,6 +271,14 @@ def _extras(ordered: Sequence[TraceRequest], events: Sequence[TraceEvent], depth
         picture_tokens=np.array([tokens for _, tokens, _ in images]),
         picture_content=np.array([pictures.setdefault(name, len(pictures)) for _, _, name in images]),
     )
+
+
+def _copies(ordered: Sequence[TraceRequest]) -> NDArray[np.int64]:
+    """What is asked for copies of each request to and from the memory of the CPU."""
+    limits = ((row.max_load_tokens, row.max_offload_tokens) for row in ordered)
+    most = [[NONE if limit is None else limit for limit in pair] for pair in limits]
+    calls = [[row.load_steps, row.store_steps] for row in ordered]
+    return np.array([[*many, *pair] for many, pair in zip(calls, most, strict=True)], np.int64)
 
 
 def _after(step: int, row: TraceRequest) -> float:

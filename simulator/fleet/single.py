@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.logged_step import LoggedStep
-from simulator.engine.state import LOG_LOAD, LOG_PREEMPTED, LOG_SCHEDULED, LOG_STEP
+from simulator.engine.state import LOG_COPY, LOG_LOAD, LOG_PREEMPTED, LOG_SCHEDULED, LOG_STEP
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD
 from simulator.perf.steptime import StepTime
@@ -144,8 +144,9 @@ def steps_of(log: NDArray[np.int64], empty: bool = False) -> Iterator[LoggedStep
         scheduled = tuple((row[1], row[2], row[3]) for row in body if row[0] == LOG_SCHEDULED)
         preempted = tuple(row[1] for row in before if row[0] == LOG_PREEMPTED)
         loads = tuple((row[1], row[2]) for row in before if row[0] == LOG_LOAD)
+        copies = tuple((row[1], row[2], row[3]) for row in before if row[0] == LOG_COPY)
         if scheduled or preempted or loads or empty:
             start_s = float(log[head, 2].view(np.float64))
             replica, free = int(log[head, 1]), int(log[head, 3])
-            yield LoggedStep(start_s, scheduled, preempted, free, replica=replica, loads=loads)
+            yield LoggedStep(start_s, scheduled, preempted, free, replica=replica, loads=loads, copies=copies)
         before = [row for row in body if row[0] != LOG_SCHEDULED]

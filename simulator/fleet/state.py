@@ -62,6 +62,8 @@ CLOSED = np.dtype(
     TIMER_RESET,
     TIMER_RESET_RUNNING,
 ) = range(14)
+RESET_ELSEWHERE = -2
+"""In place of a request: a reset that also empties what is kept outside the GPU."""
 
 TIMER = np.dtype(
     [

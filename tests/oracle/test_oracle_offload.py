@@ -1,15 +1,19 @@
-"""The reference scheduler copies blocks to the memory of the CPU and back as vLLM did, step by step."""
+"""The schedulers copy blocks to the memory of the CPU and back as vLLM did, step by step."""
 
 from __future__ import annotations
 
 import dataclasses
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from parts import few
+from replayed import by_kernels, named
 
+from simulator.engine.modes.offload.arrays import refuses_offload
 from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.spec import GroupKind, Modes
 from simulator.engine.reference.replay import replay_reference
@@ -80,10 +84,31 @@ def test_all_that_is_stored_or_loaded_is_reported_once() -> None:
             assert owners == sorted(number for step in trace.steps for number in getattr(step, ended))
 
 
-def test_the_compiled_engine_says_that_it_does_not_have_it() -> None:
-    check = verify_schedule(RECORDINGS[0], replay_kernel)
-    assert not check.identical
-    assert "memory of the CPU" in check.missing
+def quick(path: Path) -> bool:
+    return named(path) in ("core-2-16", "core-5-10", "core-6-62", "core-6-57", "core-8313-34")
+
+
+@pytest.mark.rare_kernels
+@pytest.mark.parametrize("path", few(RECORDINGS, *filter(quick, RECORDINGS)), ids=named)
+def test_kernels_copy_as_vllm_did(path: Path) -> None:
+    assert by_kernels(path).missing == refuses_offload(load_schedule_trace(path).config)
+
+
+def test_kernels_lack_few_recordings_and_say_why() -> None:
+    why = Counter(refuses_offload(trace.config) for trace in TRACES)
+    assert why == {
+        "": 19,
+        "offloading of states to the memory of the CPU": 2,
+        "offloading of several kinds of layers to the memory of the CPU without the prefix cache": 4,
+    }
+
+
+@pytest.mark.rare_kernels
+@pytest.mark.parametrize("change", [{"chunks": 1}, {"blocks_per_chunk": 4}], ids=lambda change: next(iter(change)))
+def test_kernels_with_another_memory_schedule_otherwise(change: dict[str, Any]) -> None:
+    trace = load_schedule_trace(OFFLOAD / "0.32.0" / "core-7-25.json.gz")
+    (steps,) = replay_kernel(with_memory(trace, change))
+    assert steps != [step.plain() for step in trace.steps]
 
 
 @pytest.mark.parametrize(

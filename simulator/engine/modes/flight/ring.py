@@ -11,6 +11,7 @@ from simulator.engine.modes.drafts.kernels import asked_drafts, made_drafts
 from simulator.engine.modes.flight.entries import add_entry, is_here
 from simulator.engine.modes.flight.fences import give_back_blocks, pass_fences
 from simulator.engine.modes.flight.lanes import advance_lanes, enter_lanes, is_one_left_out, leave_lanes
+from simulator.engine.modes.offload.answers import end_copies, note_left_request
 from simulator.engine.modes.rooms.answers import (
     is_dropped,
     log_empty,
@@ -153,6 +154,7 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
             continue
         if _apply_entry(engines, r, rep, pool, plan, entry, now):
             tell_left(engines, r, entry.slot)
+            note_left_request(engines, r, pool, entry.slot, True)
             engines.scratch[n_done] = entry.slot
             n_done += 1
     sort_by_running_order(engines, n_done)
@@ -169,6 +171,7 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
             remove_running(engines, rep, index)
             if slot.keeps_blocks == 0:
                 give_back_blocks(engines, r, rep, pool, index)
+    end_copies(engines, r, rep, k)
     if n_done > 0:
         head.has_finished = 1
     return n_done

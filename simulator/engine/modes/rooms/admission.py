@@ -14,16 +14,15 @@ from simulator.engine.admission import batch_limit, prefill_cap
 from simulator.engine.config import Batching
 from simulator.engine.modes.connector.kernels import (
     blocks_on_the_way,
-    external_tokens,
     hold_for_load,
     is_asked_for,
     requeue,
     take_in,
-    tell_load,
 )
 from simulator.engine.modes.encoder.kernels import cut_at_pictures, encode_wanted, release_pictures
 from simulator.engine.modes.flight.answers import return_passed, set_aside
 from simulator.engine.modes.lora.kernels import add_adapter, gather_adapters, lacks_adapter
+from simulator.engine.modes.offload.answers import external_tokens, tell_load
 from simulator.engine.modes.rooms import blocks
 from simulator.engine.modes.tables.answers import cached_prefix, chunk_tokens
 from simulator.engine.modes.tables.prefix import hit_for_transfer
@@ -134,6 +133,8 @@ def _try_admit(
         if pool.prefix_caching != 0 and is_asked_for(engines, index):
             n_hits = hit_for_transfer(engines, rep, pool, slot, n_hits)
         external, apart = external_tokens(engines, pool, index, tokens, n_hits * pool.block_size)
+        if external < 0:
+            return _PASS
         if external == 0 and n_hits != agreed:
             n_hits = cached_prefix(engines, rep, pool, slot)
         computed = n_hits * pool.block_size + external

@@ -11,6 +11,7 @@ from simulator.engine import admission
 from simulator.engine.doors import room_door
 from simulator.engine.modes.encoder.kernels import encode_wanted, release_pictures, take_back_budget
 from simulator.engine.modes.flight.answers import held_back
+from simulator.engine.modes.offload.answers import close_copies
 from simulator.engine.modes.rooms import admission as asking
 from simulator.engine.modes.tables.answers import chunk_tokens
 from simulator.engine.modes.tables.holding import remove_skipped
@@ -180,6 +181,7 @@ def _nothing_closes(engines: Engines, r: int, rep: Any, preempted: bool) -> None
 
 @kernel
 def _rooms_close(engines: Engines, r: int, rep: Any, preempted: bool) -> None:
+    close_copies(engines, r, rep)
     close_wave(engines, r, rep, preempted)
 
 

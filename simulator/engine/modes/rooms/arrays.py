@@ -50,6 +50,7 @@ REPLICA = np.dtype(
         ("sampling_waits", np.int32),  # the plan just made needs the tokens of the one before
         ("drops_output", np.int32),  # of those that are preempted now
         ("reset", np.int32),  # of its cache, once the output that it waits for is there: 1, or 2 with those who run
+        ("resets_elsewhere", np.int32),  # what is kept elsewhere is forgotten with it
         ("requeues", np.int32),  # some request has waited among those without blocks although it holds some
         ("n_adapters", np.int32),
         ("n_arrived", np.int32),

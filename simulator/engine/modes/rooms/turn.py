@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.modes.flight.turn import make_plan, nothing_in_flight
+from simulator.engine.modes.offload.answers import waits_for_copies
 from simulator.engine.state import Engines
 from simulator.engine.timing import go_idle
 from simulator.jit import inline_kernel, kernel
@@ -14,7 +15,7 @@ from simulator.jit import inline_kernel, kernel
 def _waits_elsewhere(engines: Engines, r: int, rep: Any) -> bool:
     """Whether something is on its way for requests that are no longer scheduled, which vLLM waits for turn by turn."""
     room = engines.rooms.replicas[r]
-    return room.turns != 0 and rep.n_kept > 0
+    return room.turns != 0 and (rep.n_kept > 0 or waits_for_copies(engines, r))
 
 
 @inline_kernel

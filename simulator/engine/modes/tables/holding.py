@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.blocks import release_block, take_block
+from simulator.engine.content import NO_HASH
+from simulator.engine.doors import offload_door
 from simulator.engine.modes.spec import GroupKind
 from simulator.engine.modes.tables.arrays import N_WRITTEN, NO_CAP
 from simulator.engine.state import Engines
@@ -41,6 +43,42 @@ def skipped_blocks(kind: Any, computed: int) -> int:
     return 0
 
 
+@kernel
+def _release_all(engines: Engines, rep: Any, row: int, g: int, first: int, last: int) -> None:
+    for place in range(last - 1, first - 1, -1):
+        if engines.groups.tables[row, g, place] != NULL:
+            release_block(engines, rep, engines.groups.tables[row, g, place])
+
+
+@kernel
+def _release_filled(engines: Engines, rep: Any, row: int, g: int, first: int, last: int) -> None:
+    for place in range(last - 1, first - 1, -1):
+        block = engines.groups.tables[row, g, place]
+        if block != NULL and engines.blocks[rep.block_base + block].hash != NO_HASH:
+            release_block(engines, rep, block)
+
+
+_release = offload_door(_release_all, _release_filled)
+"""Give back blocks of a group, the last first; where copies may still read them those without content come later."""
+
+
+@kernel
+def _nothing_is_left(engines: Engines, rep: Any, row: int, g: int, first: int, last: int) -> None:
+    return
+
+
+@kernel
+def _release_empty(engines: Engines, rep: Any, row: int, g: int, first: int, last: int) -> None:
+    for place in range(first, last):
+        block = engines.groups.tables[row, g, place]
+        if block != NULL and engines.blocks[rep.block_base + block].hash == NO_HASH:
+            release_block(engines, rep, block)
+
+
+_release_rest = offload_door(_nothing_is_left, _release_empty)
+"""Those that are left, so that the last of them is taken first."""
+
+
 @inline_kernel
 def remove_skipped(engines: Engines, rep: Any, slot: Any, processed: int) -> None:
     """Give back what is no longer read once `processed` tokens are computed and confirmed, the last first."""
@@ -59,9 +97,8 @@ def remove_skipped(engines: Engines, rep: Any, slot: Any, processed: int) -> Non
             k = groups.kind_of[rep.pool, g]
             held = groups.held[row, k]
             last = min(skipped_blocks(groups.kinds[rep.pool, k], processed), held.end)
-            for place in range(last - 1, held.begin - 1, -1):
-                if groups.tables[row, g, place] != NULL:
-                    release_block(engines, rep, groups.tables[row, g, place])
+            _release(engines, rep, row, g, held.begin, last)
+            _release_rest(engines, rep, row, g, held.begin, last)
     for k in range(head.n_kinds):
         kind = groups.kinds[rep.pool, k]
         held = groups.held[row, k]
@@ -204,9 +241,12 @@ def free_groups(engines: Engines, rep: Any, slot: Any, backwards: bool) -> None:
     for n in range(head.n_groups if head.tracks != 0 else 0):
         g = head.n_groups - 1 - n if backwards else n
         held = groups.held[slot.row, groups.kind_of[rep.pool, g]]
-        for place in range(held.end - 1, held.begin - 1, -1):
-            if groups.tables[slot.row, g, place] != NULL:
-                release_block(engines, rep, groups.tables[slot.row, g, place])
+        _release(engines, rep, slot.row, g, held.begin, held.end)
+        if not backwards:
+            _release_rest(engines, rep, slot.row, g, held.begin, held.end)
+    for g in range(head.n_groups if head.tracks != 0 and backwards else 0):
+        held = groups.held[slot.row, groups.kind_of[rep.pool, g]]
+        _release_rest(engines, rep, slot.row, g, held.begin, held.end)
     slot.n_registered = 0
     rep.n_free_rows += 1
     engines.free_rows[rep.row_base + rep.n_free_rows - 1] = slot.row
