@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
-from simulator.metrics.backlog import Backlog
+from simulator.metrics.course import Course
 from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
@@ -234,7 +234,7 @@ class MetricAccumulator:
         self.total = self._tally()
         self.by_class = [self._tally() for _ in classes]
         self.within = [np.zeros(len(slo.terms), np.int64) for slo in classes]
-        self.backlogs = [Backlog(warmup_s, end_s) for _ in classes]
+        self.courses = [Course(warmup_s, end_s) for _ in classes]
         self._beside_apis = Sketch()
         self.seen = 0
         self.last_request = -1
@@ -293,7 +293,7 @@ class MetricAccumulator:
         """Count the requests of a class that keep each term; `good` becomes whether they keep all of them."""
         counted = self._counted(records)
         if self.classes[k].is_open and math.isfinite(self.end_s):
-            self.backlogs[k].add(records)
+            self.courses[k].add(records)
         for j, term in enumerate(self.classes[k].terms):
             kept = within(records, values, term)
             self.within[k][j] += int((kept & counted).sum())
@@ -323,7 +323,7 @@ class MetricAccumulator:
         for k, tally in enumerate(self.by_class):
             tally.merge(other.by_class[k])
             self.within[k] = self.within[k] + other.within[k]
-            self.backlogs[k].merge(other.backlogs[k])
+            self.courses[k].merge(other.courses[k])
         self.processed = self.processed + other.processed
         self.delivered = self.delivered + other.delivered
 
@@ -357,8 +357,8 @@ class MetricAccumulator:
             if k in absent:
                 continue
             rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
-            if self.backlogs[k].grows:
-                rows.append(growing_row(slo, [found.backlogs[k].counts for found in each]))
+            if self.courses[k].grows:
+                rows.append(growing_row(slo, [found.courses[k].counts for found in each]))
         return rows
 
     def summary(self, replications: Sequence[MetricAccumulator] = (), absent: Collection[int] = ()) -> dict[str, Any]:

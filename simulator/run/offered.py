@@ -41,8 +41,21 @@ def offered_warnings(
         if words:
             return remarks("load", words)
     begun = remarks("load", young_sessions(demand, metrics))
-    slow = short_warm_up(metrics) if topology.fleet.pools and demand.last_job_s is None else []
-    return [*begun, *remarks("basis", slow)]
+    if demand.last_job_s is not None:
+        return begun
+    slow = short_warm_up(metrics) if topology.fleet.pools else []
+    return [*begun, *remarks("basis", [*slow, *young_caches(metrics)])]
+
+
+def young_caches(metrics: MetricAccumulator) -> list[str]:
+    """A warning where prefix caches, which begin empty, still fill in the window (`Course.fills`)."""
+    found = ((slo.name, course.fills) for slo, course in zip(metrics.classes, metrics.courses, strict=True))
+    return [
+        f"{name}: prefix caches begin empty and still fill: {shares[0]:.0%} of the prompt tokens were found in the "
+        f"first quarter of the window, {shares[1]:.0%} in the last; a longer run.warmup_s gives the share of a long use"
+        for name, shares in found
+        if shares is not None
+    ]
 
 
 def young_sessions(demand: Demand, metrics: MetricAccumulator) -> list[str]:

@@ -110,10 +110,10 @@ class Judge:
                 misses, allowed = count.of - count.kept, count.of - rank(share, count.of)
                 if misses > allowed:
                     found.append(Refutation(slo.name, words, misses, allowed, 1.0, self._number - 1, at_s))
-        for slo, backlog in zip(self._demand.classes, self._total.backlogs, strict=True):
-            if backlog.grows:
-                told = f"{slo.name}: {late_words(growing_row(slo, [backlog.counts]))}"
-                found.append(Refutation(slo.name, GROWING, backlog.grown, 0, 1.0, self._number - 1, at_s, told))
+        for slo, course in zip(self._demand.classes, self._total.courses, strict=True):
+            if course.grows:
+                told = f"{slo.name}: {late_words(growing_row(slo, [course.counts]))}"
+                found.append(Refutation(slo.name, GROWING, course.grown, 0, 1.0, self._number - 1, at_s, told))
         return max(found, key=lambda one: one.misses - one.allowed, default=None)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.fleet.records import RECORD, Status
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import ClassSlo
-from simulator.run.offered import short_warm_up, young_sessions
+from simulator.run.offered import short_warm_up, young_caches, young_sessions
 from simulator.simulate.demand import Demand
 from simulator.workload.spec import ClassWorkload, Constant, Sessions, WorkloadSpec
 
@@ -84,3 +84,18 @@ def test_turns_are_missed_beyond_chance_alone() -> None:
     assert turns_of(780, 100.0) != []
     assert turns_of(800, 100.0) == []
     assert turns_of(979, 100.0, 1) == turns_of(1200, 100.0) == []
+
+
+def test_a_cache_that_fills_is_told_with_its_first_and_last_share() -> None:
+    metrics = MetricAccumulator((ClassSlo("a"), ClassSlo("b")), 0.0, 40.0, ("pool",))
+    records = np.zeros(4, RECORD)
+    records["arrival_s"] = records["scheduled_s"] = [5.0, 15.0, 25.0, 35.0]
+    records["isl"] = 100
+    records["class_id"] = 1
+    records["cached_tokens"] = [10, 20, 30, 42]
+    metrics.add(records)
+    (words,) = young_caches(metrics)
+    assert words.startswith(
+        "b: prefix caches begin empty and still fill: 10% of the prompt tokens were found in the first"
+    )
+    assert ", 42% in the last" in words

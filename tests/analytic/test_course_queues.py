@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from simulator.fleet.records import RECORD
-from simulator.metrics.backlog import Backlog
+from simulator.metrics.course import Course
 from simulator.rng import stream
 
 WINDOWS = 60
 
 
-def window(rng: np.random.Generator, servers: int, load: float, mean: int) -> Backlog:
+def window(rng: np.random.Generator, servers: int, load: float, mean: int) -> Course:
     """One window of length 1 with Poisson arrivals, first come first served, service in proportion to tokens."""
     records = np.zeros(rng.poisson(mean), RECORD)
     size = rng.exponential(1.0, len(records))
@@ -24,7 +24,7 @@ def window(rng: np.random.Generator, servers: int, load: float, mean: int) -> Ba
     for record, served in zip(records, size * load * servers / mean, strict=True):
         record["scheduled_s"] = max(record["arrival_s"], free[0])
         heapq.heapreplace(free, record["scheduled_s"] + served)
-    found = Backlog(0.0, 1.0)
+    found = Course(0.0, 1.0)
     found.add(records)
     return found
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.fleet.records import RECORD, Status
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.metrics.backlog import Backlog
+from simulator.metrics.course import Course
 from simulator.metrics.slo import ClassSlo, SloTerm, late_words
 from simulator.perf.bounds import TokenBound
 from simulator.simulate.demand import Demand
@@ -32,8 +32,8 @@ def queued(came_s: Any, scheduled_s: Any, finish_s: float = 1e4, tokens: int = 1
     return records
 
 
-def backlog(*batches: NDArray[np.void], start_s: float = 0.0, end_s: float = 100.0) -> Backlog:
-    found = Backlog(start_s, end_s)
+def through(*batches: NDArray[np.void], start_s: float = 0.0, end_s: float = 100.0) -> Course:
+    found = Course(start_s, end_s)
     for records in batches:
         found.add(records)
     return found
@@ -41,7 +41,7 @@ def backlog(*batches: NDArray[np.void], start_s: float = 0.0, end_s: float = 100
 
 def test_more_comes_in_every_part_than_is_begun() -> None:
     """200 come, one each 0.5 s, and one is begun each 0.6 s: 167 of them in the window, 33 > 1.5·√200 wait."""
-    found = backlog(queued(np.arange(200) * 0.5, np.arange(200) * 0.6))
+    found = through(queued(np.arange(200) * 0.5, np.arange(200) * 0.6))
     assert (found.begun, found.grown, found.grown_tokens, found.came) == (167, 33, 330, 200)
     assert found.parts.tolist() == [420, 420, 410, 420]
     assert found.grows
@@ -51,7 +51,7 @@ def test_more_comes_in_every_part_than_is_begun() -> None:
 def test_a_queue_of_so_few_is_chance(waiting: int, grows: bool) -> None:
     """100 come: up to 1.5·√100 = 15 of them may wait."""
     scheduled_s = np.concatenate([np.linspace(0.0, 99.0, 100 - waiting), np.full(waiting, 101.0)])
-    assert backlog(queued(np.zeros(100), scheduled_s)).grows is grows
+    assert through(queued(np.zeros(100), scheduled_s)).grows is grows
 
 
 @pytest.mark.parametrize(("late", "grows"), [(89, False), (90, False), (91, True)])
@@ -59,21 +59,21 @@ def test_a_burst_at_the_end_fits_into_the_next_window(late: int, grows: bool) ->
     """20 in each of three parts; then 50 of a burst are begun, so four parts have room for 200 of all."""
     early = queued(np.arange(60) * 1.25, np.arange(60) * 1.25)
     burst = queued(np.full(late + 50, 80.0), np.concatenate([np.full(50, 90.0), np.full(late, 110.0)]))
-    assert backlog(early, burst).grows is grows
+    assert through(early, burst).grows is grows
 
 
 def test_who_waited_at_the_start_is_not_new() -> None:
     """40 wait at both ends; 60 come and are begun."""
     early = queued(np.zeros(40), np.linspace(10.0, 99.0, 40))
     late = queued(np.linspace(11.0, 99.0, 60), np.concatenate([np.linspace(12.0, 99.0, 20), np.full(40, 120.0)]))
-    found = backlog(early, late, start_s=10.0)
+    found = through(early, late, start_s=10.0)
     assert (found.begun, found.grown, found.came) == (60, 0, 60)
     assert not found.grows
 
 
 def test_who_left_before_the_end_does_not_wait_and_who_never_began_does() -> None:
-    left = backlog(queued(np.zeros(50), np.full(50, np.nan), finish_s=60.0))
-    cut = backlog(queued(np.zeros(50), np.full(50, np.nan), finish_s=300.0))
+    left = through(queued(np.zeros(50), np.full(50, np.nan), finish_s=60.0))
+    cut = through(queued(np.zeros(50), np.full(50, np.nan), finish_s=300.0))
     assert (left.grown, left.came, left.grows) == (0, 0, False)
     assert (cut.grown, cut.came, cut.grows) == (50, 50, True)
 
@@ -81,7 +81,7 @@ def test_who_left_before_the_end_does_not_wait_and_who_never_began_does() -> Non
 def test_replications_are_judged_together() -> None:
     """12 of 100 are chance, 24 of 200 are not."""
     scheduled_s = np.concatenate([np.linspace(0.0, 99.0, 88), np.full(12, 101.0)])
-    one, other = (backlog(queued(np.zeros(100), scheduled_s)) for _ in range(2))
+    one, other = (through(queued(np.zeros(100), scheduled_s)) for _ in range(2))
     assert not one.grows
     one.merge(other)
     assert (one.begun, one.grown, one.grown_tokens, one.parts.sum()) == (176, 24, 240, 1760)
@@ -132,4 +132,29 @@ def test_a_fleet_meets_a_long_limit_if_it_begins_what_comes(rate_rps: float, rep
 def test_users_who_wait_for_their_answers_do_not_queue_up() -> None:
     demand = asked(ClosedLoopArrivals(400, 1.0), is_open=False)
     assert try_fleet(subject(1), demand).refutation is None
-    assert not simulate_one(subject(1), demand, 0).metrics.backlogs[0].grows
+    assert not simulate_one(subject(1), demand, 0).metrics.courses[0].grows
+
+
+@pytest.mark.parametrize(
+    ("found", "fills"),
+    [
+        ((100, 140, 145, 151), (0.5, 0.755)),
+        ((100, 140, 140, 151), None),
+        ((100, 101, 105, 109), None),
+        ((0,) * 4, None),
+    ],
+)
+def test_a_prefix_cache_fills_where_its_hits_rise_in_every_quarter(found: tuple[int, ...], fills: Any) -> None:
+    """A prompt of 200 tokens in each quarter."""
+    records = queued(np.array([5.0, 30.0, 55.0, 80.0]), np.array([5.0, 30.0, 55.0, 80.0]), tokens=201)
+    records["cached_tokens"] = found
+    whole = through(records)
+    assert whole.fills == fills
+    whole.merge(through(records))
+    assert whole.fills == fills
+
+
+def test_nothing_is_known_of_hits_where_a_quarter_had_no_prompt() -> None:
+    records = queued(np.array([5.0, 30.0, 80.0]), np.array([5.0, 30.0, 80.0]), tokens=201)
+    records["cached_tokens"] = [0, 100, 190]
+    assert through(records).fills is None

@@ -1,4 +1,4 @@
-"""Whether the queue of a class grows from window to window: a month is made of many, and each brings as much again."""
+"""The course of a class through the window: whether its queue grows, and its hits rise, from window to window."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from simulator.metrics.slo import TermCount
 
 PARTS = 4
 """Parts of the window; the most that is begun in one of them is what the fleet can begin."""
+RISE = 0.05
+"""Of the prompt tokens, that a prefix cache finds more in the last part than in the first: from here on it fills."""
 BEYOND_CHANCE = 1.5
 """Standard deviations of the number of arrivals, √n, that a queue must grow by to be more than chance."""
 
 
-class Backlog:
-    """What of a class was begun in the window, and what waited at its start and at its end.
+class Course:
+    """What of a class was begun and found in a prefix cache in the window, and what waited at its start and its end.
 
     A window that comes again and again leaves no more waiting at its end than it found only if its work fits into it.
     With A the tokens that came in the window W, b_i those of requests that were first scheduled in its part i, whenever
@@ -28,6 +30,9 @@ class Backlog:
     it does not hold, a burst came late or servers were closed, and the next window has room for what is left. A
     request that leaves, or is refused, before it is begun does not wait.
 
+    A prefix cache that begins empty still fills where the share of the prompt tokens that are found in it rises from
+    part to part, by 5 % of the prompt tokens in all.
+
     Parameters
     ----------
     start_s, end_s : of the window
@@ -37,6 +42,7 @@ class Backlog:
     begun : requests that were first scheduled in the window
     grown, grown_tokens : Q(end) - Q(start) in requests, and in tokens, prompt and answer
     parts : shape (4,), tokens begun by part of the window
+    prompts, found : shape (4,), prompt tokens of these, and those of them that a prefix cache had
     """
 
     def __init__(self, start_s: float, end_s: float) -> None:
@@ -44,7 +50,7 @@ class Backlog:
         self.begun = 0
         self.grown = 0
         self.grown_tokens = 0
-        self.parts = np.zeros(PARTS, np.int64)
+        self.parts, self.prompts, self.found = (np.zeros(PARTS, np.int64) for _ in range(3))
 
     def add(self, records: NDArray[np.void]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""
@@ -54,19 +60,24 @@ class Backlog:
         inside = (part >= 0) & (part < PARTS)
         tokens = records["isl"].astype(np.int64) + records["osl"]
         self.begun += int(inside.sum())
-        self.parts += np.bincount(part[inside].astype(np.int64), tokens[inside], PARTS).astype(np.int64)
+        at = part[inside].astype(np.int64)
+        self.parts += np.bincount(at, tokens[inside], PARTS).astype(np.int64)
+        if records["cached_tokens"].any():
+            self.found += np.bincount(at, records["cached_tokens"][inside], PARTS).astype(np.int64)
+        self.prompts += np.bincount(at, records["isl"][inside], PARTS).astype(np.int64)
         until_s = np.where(np.isnan(scheduled_s), records["finish_s"], scheduled_s)
         for sign, at_s in ((1, self.end_s), (-1, self.start_s)):
             waits = (came_s < at_s) & (until_s >= at_s)
             self.grown += sign * int(waits.sum())
             self.grown_tokens += sign * int(tokens[waits].sum())
 
-    def merge(self, other: Backlog) -> None:
+    def merge(self, other: Course) -> None:
         """Take in another replication."""
         self.begun += other.begun
         self.grown += other.grown
         self.grown_tokens += other.grown_tokens
         self.parts = self.parts + other.parts
+        self.prompts, self.found = self.prompts + other.prompts, self.found + other.found
 
     @property
     def came(self) -> int:
@@ -84,3 +95,12 @@ class Backlog:
         if self.grown <= BEYOND_CHANCE * math.sqrt(max(self.came, 0)):
             return False
         return bool(self.parts.sum() + self.grown_tokens > PARTS * self.parts.max())
+
+    @property
+    def fills(self) -> tuple[float, float] | None:
+        """Shares of the prompt tokens found in the first and in the last part, where a prefix cache still fills."""
+        if not self.prompts.all():
+            return None
+        shares = self.found / self.prompts
+        rises = bool((np.diff(shares) > 0).all()) and shares[-1] - shares[0] >= RISE
+        return (float(shares[0]), float(shares[-1])) if rises else None
