@@ -10,7 +10,7 @@ import numpy as np
 from simulator.resolve.clock import clock_of, period_clock_s
 from simulator.scenario.months import hours_left, reached_periods
 from simulator.scenario.week import period_window, week_spans, windows_of
-from simulator.schema.clock import AUTO_HOURS
+from simulator.schema.clock import AUTO_HOURS, ReplicaWindow
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
@@ -25,16 +25,30 @@ _APART = 0.01
 def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
     """Windows, schedules and load by the hour that differ between a period's hours and what is simulated of them.
 
-    Periods that name neither days nor hours say nothing of what they stand for.
+    A period that names neither days nor hours has those that all others leave, if these name theirs; else it says
+    nothing of what it stands for. Where nobody comes only schedules of pools matter.
     """
     found: list[str] = []
     for period in reached_periods(scenario):
-        window = period_window(period)
-        if window is not None:
-            meant, simulated = week_spans(window), _simulated(scenario, period)
-            found += _windows(scenario, topology, period.name, meant, simulated)
-            found += _loads(scenario, period.name, meant, simulated)
+        meant, simulated = _meant(period, reached_periods(scenario)), _simulated(scenario, period)
+        if meant:
+            empty = not (period.load or any(period.load_by_class.values()))
+            found += _windows(scenario, topology, period.name, meant, simulated, empty)
+            found += [] if empty else _loads(scenario, period.name, meant, simulated)
     return found
+
+
+def _meant(period: Period, reached: Sequence[Period]) -> Spans:
+    """Times of the week that a period stands for, in s since Monday 00:00; empty where that is not known."""
+    window = period_window(period)
+    if window is not None:
+        return week_spans(window)
+    if not hours_left(period, reached):
+        return []
+    named = [other for one in reached if (other := period_window(one)) is not None]
+    held = sorted(span for other in named for span in week_spans(other))
+    edges = [0.0, *(edge for span in held for edge in span), SECONDS_PER_WEEK]
+    return [(begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True) if end > begin]
 
 
 def part_of_the_day(scenario: Scenario) -> bool:
@@ -60,8 +74,12 @@ def _simulated(scenario: Scenario, period: Period) -> Spans:
     return [(begin_s, min(end_s, SECONDS_PER_WEEK)), (0.0, max(end_s - SECONDS_PER_WEEK, 0.0))]
 
 
-def _windows(scenario: Scenario, topology: Topology, period: str, meant: Spans, simulated: Spans) -> Iterator[str]:
+def _windows(
+    scenario: Scenario, topology: Topology, period: str, meant: Spans, simulated: Spans, empty: bool
+) -> Iterator[str]:
     for path, window in windows_of(topology):
+        if empty and not isinstance(window, ReplicaWindow):
+            continue
         if window.hours == AUTO_HOURS or window.time_zone not in (None, scenario.run.time_zone):
             continue
         holds = week_spans(window)

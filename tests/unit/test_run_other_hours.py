@@ -13,7 +13,7 @@ HOURLY = [0.5] * 8 + [1.0, 2.0] + [1.5] * 14
 def said(
     period: dict[str, object], start: str, horizon_h: float, warmup_h: float = 0.0, hourly: bool = False
 ) -> list[str]:
-    scenario = of_hours(period, start, horizon_h, warmup_h, hourly)
+    scenario = of_hours(period, start, horizon_h, warmup_h, hourly, {"hours_per_month": 1})
     return other_hours(scenario, scenario.topologies["one"])
 
 
@@ -24,8 +24,11 @@ def of_hours(
     warmup_h: float = 0.0,
     hourly: bool = False,
     rest: dict[str, object] | None = None,
+    schedule: str = "",
 ) -> Scenario:
-    pool = {"name": "g", "site": "lambda", "gpu": "h100-sxm"}
+    pool: dict[str, object] = {"name": "g", "site": "lambda", "gpu": "h100-sxm"}
+    if schedule:
+        pool |= {"replicas": 0, "schedule": [{"days": "mon-fri", "hours": schedule, "replicas": 1}]}
     routing = {"kind": "windows", "windows": [{"hours": "9-12", "use": ["g"]}], "otherwise": ["h"]}
     arrivals = {"kind": "schedule", "rate_rps": 10, "hourly": HOURLY} if hourly else {"kind": "poisson", "rate_rps": 1}
     return Scenario.model_validate(
@@ -34,7 +37,7 @@ def of_hours(
             "name": "hours",
             "model": "llama-3.1-8b-instruct",
             "workload": {"classes": [{"name": "chat", "arrivals": arrivals, "lengths": {"isl": 10, "osl": 10}}]},
-            "topologies": {"one": {"pools": [pool, pool | {"name": "h"}], "routing": routing}},
+            "topologies": {"one": {"pools": [pool, pool | {"name": "h", "schedule": ()}], "routing": routing}},
             "study": {"periods": [{"name": "some"} | period, {"name": "rest"} | (rest or {})]},
             "run": {"start": start, "horizon_s": horizon_h * 3600, "warmup_s": warmup_h * 3600},
         }
@@ -87,3 +90,26 @@ def test_use_is_of_a_part_of_the_day_unless_all_periods_name_their_hours(
 ) -> None:
     """What is priced by the hour is spread over the hours that a period names, or that such periods leave to it."""
     assert part_of_the_day(of_hours({"hours": "8-18"}, "mon", horizon_h, rest=rest)) is part
+
+
+def test_hours_that_others_leave_are_known_too() -> None:
+    """Besides mon-fri 8-18 there are 118 hours: in 10 of them a pool stands, and in 6, at the weekend, a window holds.
+
+    Hours of factor 0.5, 1, 2 and 1.5 by day make 1.19 on average; simulated is the first of Monday, with 0.5.
+    """
+    office: dict[str, object] = {"days": "mon-fri", "hours": "8-18"}
+    scenario = of_hours(office, "mon", 1.0, hourly=True, schedule="7-19")
+    window, pool, load = (one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one)
+    assert "routing.windows[0] (mon-sun 9-12) holds for 5% of the hours of rest and for 0% of the time" in window
+    assert "pools[0].schedule[0] (mon-fri 7-19) holds for 8% of the hours of rest and for 0% of the time" in pool
+    rates = 10 * (7 * 8 * 0.5 + 2 * 1.0 + 2 * 2.0 + (2 * 14 + 5 * 6) * 1.5) / 118
+    assert f"rest stands for hours with {rates:.3g} requests/s of chat by its schedule and simulates 5:" in load
+
+
+def test_where_nobody_comes_only_pools_are_paid() -> None:
+    office: dict[str, object] = {"days": "mon-fri", "hours": "8-18"}
+    scenario = of_hours(office, "mon", 1.0, hourly=True, rest={"load": 0}, schedule="7-19")
+    (pool,) = (one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one)
+    assert "pools[0].schedule[0]" in pool
+    scenario = of_hours(office, "mon", 1.0, hourly=True, rest={"load": 0}, schedule="8-18")
+    assert not [one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one]
