@@ -1,7 +1,8 @@
-"""Hours of instances that a schedule keeps beside the simulated times: early launches, and what is billed to its end.
+"""Hours of instances that a schedule keeps beside the simulated times: windows, early launches, paid ends of rentals.
 
-A month is made of periods. What comes before the hours of a period that begins with a window, or after those of one
-that ends with it, is in none of them; the schedule says what it is.
+A month is made of periods. What comes before the hours of a period that begins with a window, after those of one that
+ends with it, or within a window at hours of which another time was simulated, is in none of them; the schedule says
+what it is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from simulator.study.bill import PeriodUse
 from simulator.study.placement import servers_needed
 from simulator.study.terms import Launches, RentedTerms
 from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class _Piece:
     ----------
     from_s, until_s : of the cycle; what is billed beyond it goes on
     count_s : for which it is there in a month and in no simulated time; below 0 where it was simulated for more
-    starting : replicas
+    starting, idle : replicas
     """
 
     from_s: float
@@ -55,14 +58,16 @@ class _Piece:
     upto: int
     count_s: float
     starting: int = 0
+    idle: int = 0
 
 
 def unseen(offer: RentedTerms, periods: Sequence[PeriodUse]) -> Unseen:
     """Hours of a month of a scheduled pool that no period simulates; none of a run that stands for all of a month.
 
-    Early launches: a window's instances beyond those before it, from its launch to its begin. Ends: what rentals are
-    billed beyond their length by the minimum and the granularity. Of both, times in a month less what the periods
-    stand for; what some have too much is taken from the others.
+    Windows: the instances of each, where all periods say when in the week they are. Early launches: a window's
+    instances beyond those before it, from its launch to its begin. Ends: what rentals are billed beyond their length by
+    the minimum and the granularity. Of each kind, times in a month less what the periods stand for; what some have too
+    much is taken from the others.
     """
     launches = offer.launches
     nothing = Unseen(np.zeros((0, HOURS_PER_DAY)))
@@ -70,24 +75,25 @@ def unseen(offer: RentedTerms, periods: Sequence[PeriodUse]) -> Unseen:
     if launches is None or len(spans) < 2 or any(one.is_job for one in periods):
         return nothing
     schedule = _Schedule(launches, offer.gpus_per_instance)
-    early, ends = list(_early(schedule, periods)), list(_ends(schedule, offer, periods))
-    table = np.zeros((max((piece.upto for piece in (*early, *ends)), default=0), HOURS_PER_DAY))
-    starting_h = 0.0
-    for pieces in (early, ends):
+    kinds = list(_kept(schedule, periods)), list(_early(schedule, periods)), list(_ends(schedule, offer, periods))
+    table = np.zeros((max((piece.upto for pieces in kinds for piece in pieces), default=0), HOURS_PER_DAY))
+    starting_h = idle_h = 0.0
+    for pieces in kinds:
         share = _share(pieces)
         for piece in pieces:
             hours = max(piece.count_s, 0.0) * share / SECONDS_PER_HOUR
             if hours > 0:
                 table[piece.below : piece.upto] += hours * by_hour(piece.from_s, piece.until_s)
                 starting_h += hours * piece.starting
-    return Unseen(table, starting_h)
+                idle_h += hours * piece.idle
+    return Unseen(table, starting_h, idle_h)
 
 
 def _share(pieces: Sequence[_Piece]) -> float:
     """Of what some are short of, what is left once others have too much."""
     each = [piece.count_s * (piece.upto - piece.below) for piece in pieces]
-    short = math.fsum(count for count in each if count > 0)
-    return max(math.fsum(each), 0.0) / short if short > 0 else 0.0
+    short, left = math.fsum(count for count in each if count > 0), math.fsum(each)
+    return left / short if left > _ROUNDING * short else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +128,28 @@ class _Schedule:
             yield from_s, until_s, (from_s + until_s) / 2
 
 
+def _unseen_s(schedule: _Schedule, periods: Sequence[PeriodUse], from_s: float, until_s: float) -> float:
+    """Seconds of a month in which a time of the cycle is there, less those that the periods stand for."""
+    seen_s = math.fsum(weight(one) * _overlap_s(from_s, until_s, *_span(one), schedule.cycle_s) for one in periods)
+    return schedule.cycles * (until_s - from_s) - seen_s
+
+
+def _kept(schedule: _Schedule, periods: Sequence[PeriodUse]) -> Iterator[_Piece]:
+    whens = [one.usage.when for one in periods if one.hours > 0]
+    if not all(len(when.spread) and when.cycle_s in (0.0, schedule.cycle_s) for when in whens):
+        return
+    for from_s, until_s, at_s in schedule.pieces():
+        ready = schedule.replicas_at(at_s)
+        if ready:
+            count_s = _unseen_s(schedule, periods, from_s, until_s)
+            yield _Piece(from_s, until_s, 0, schedule.instances(ready), count_s, idle=ready)
+
+
 def _early(schedule: _Schedule, periods: Sequence[PeriodUse]) -> Iterator[_Piece]:
     for from_s, until_s, at_s in schedule.pieces():
         ready, launched = schedule.replicas_at(at_s), schedule.launched_at(at_s)
         if launched > ready:
-            seen_s = math.fsum(
-                weight(one) * _overlap_s(from_s, until_s, *_span(one), schedule.cycle_s) for one in periods
-            )
-            count_s = schedule.cycles * (until_s - from_s) - seen_s
+            count_s = _unseen_s(schedule, periods, from_s, until_s)
             below, upto = schedule.instances(ready), schedule.instances(launched)
             yield _Piece(from_s, until_s, below, upto, count_s, launched - ready)
 

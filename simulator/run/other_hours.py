@@ -10,7 +10,8 @@ import numpy as np
 from simulator.resolve.clock import clock_of, period_clock_s
 from simulator.scenario.months import hours_left, reached_periods
 from simulator.scenario.week import period_window, week_spans, windows_of
-from simulator.schema.clock import AUTO_HOURS, ReplicaWindow
+from simulator.schema.clock import AUTO_HOURS, WeekWindow
+from simulator.schema.routing import WeightedRouting
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
@@ -26,16 +27,30 @@ def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
     """Windows, schedules and load by the hour that differ between a period's hours and what is simulated of them.
 
     A period that names neither days nor hours has those that all others leave, if these name theirs; else it says
-    nothing of what it stands for. Where nobody comes only schedules of pools matter.
+    nothing of what it stands for. Where nobody comes only schedules of pools matter; where all say when they are, those
+    of owned pools alone, whose power is simulated: rent is paid by the schedule (`bill/unseen.py`).
     """
     found: list[str] = []
-    for period in reached_periods(scenario):
-        meant, simulated = _meant(period, reached_periods(scenario)), _simulated(scenario, period)
+    reached = reached_periods(scenario)
+    known = all(_meant(one, reached) for one in reached)
+    for period in reached:
+        meant, simulated = _meant(period, reached), _simulated(scenario, period)
         if meant:
             empty = not (period.load or any(period.load_by_class.values()))
-            found += _windows(scenario, topology, period.name, meant, simulated, empty)
+            windows = [*windows_of(topology)] if not empty else [*_schedules(topology, known)]
+            found += _windows(scenario, windows, period.name, meant, simulated)
             found += [] if empty else _loads(scenario, period.name, meant, simulated)
     return found
+
+
+def _schedules(topology: Topology, owned: bool) -> Iterator[tuple[str, WeekWindow]]:
+    """Windows of pools, or of owned ones alone, with their places."""
+    pools = topology.pools
+    without = topology.model_copy(update={"routing": WeightedRouting()})
+    if owned:
+        kept = tuple(pool if pool.billing == "owned" else pool.model_copy(update={"schedule": ()}) for pool in pools)
+        without = without.model_copy(update={"pools": kept})
+    return windows_of(without)
 
 
 def _meant(period: Period, reached: Sequence[Period]) -> Spans:
@@ -75,11 +90,9 @@ def _simulated(scenario: Scenario, period: Period) -> Spans:
 
 
 def _windows(
-    scenario: Scenario, topology: Topology, period: str, meant: Spans, simulated: Spans, empty: bool
+    scenario: Scenario, windows: Sequence[tuple[str, WeekWindow]], period: str, meant: Spans, simulated: Spans
 ) -> Iterator[str]:
-    for path, window in windows_of(topology):
-        if empty and not isinstance(window, ReplicaWindow):
-            continue
+    for path, window in windows:
         if window.hours == AUTO_HOURS or window.time_zone not in (None, scenario.run.time_zone):
             continue
         holds = week_spans(window)

@@ -44,6 +44,9 @@ def scheduled(given: str = "") -> str:
         ((WORK, OFF), ", start_early_s: 1800", 5 * 10.5),
         ((WORK, OFF), ", billing_granularity_s: 3600", 5 * 11),
         ((WORK, OFF), ", billing_minimum_s: 43200", 5 * 12),
+        (("{name: work, days: mon-fri, hours: 9-12}", "{name: off, load: 0}"), "", 5 * 10.25),
+        (("{name: work, days: mon-fri, hours: 6-12}", "{name: rest, load: 0.5}"), "", 5 * 10.25),
+        (("{name: work, days: wed, hours: 9-10}", "{name: off, load: 0}"), ", billing_granularity_s: 3600", 5 * 11),
     ],
 )
 def test_the_bill_of_a_schedule_by_hand(

@@ -25,8 +25,11 @@ def of_hours(
     hourly: bool = False,
     rest: dict[str, object] | None = None,
     schedule: str = "",
+    owned: bool = False,
 ) -> Scenario:
     pool: dict[str, object] = {"name": "g", "site": "lambda", "gpu": "h100-sxm"}
+    if owned:
+        pool |= {"site": "datacentre", "billing": "owned"}
     if schedule:
         pool |= {"replicas": 0, "schedule": [{"days": "mon-fri", "hours": schedule, "replicas": 1}]}
     routing = {"kind": "windows", "windows": [{"hours": "9-12", "use": ["g"]}], "otherwise": ["h"]}
@@ -106,10 +109,11 @@ def test_hours_that_others_leave_are_known_too() -> None:
     assert f"rest stands for hours with {rates:.3g} requests/s of chat by its schedule and simulates 5:" in load
 
 
-def test_where_nobody_comes_only_pools_are_paid() -> None:
+@pytest.mark.parametrize(("owned", "schedule", "told"), [(True, "7-19", 1), (True, "8-18", 0), (False, "7-19", 0)])
+def test_where_nobody_comes_only_the_power_of_owned_pools_is_told(owned: bool, schedule: str, told: int) -> None:
+    """What is rented is paid by the schedule, whatever was simulated."""
     office: dict[str, object] = {"days": "mon-fri", "hours": "8-18"}
-    scenario = of_hours(office, "mon", 1.0, hourly=True, rest={"load": 0}, schedule="7-19")
-    (pool,) = (one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one)
-    assert "pools[0].schedule[0]" in pool
-    scenario = of_hours(office, "mon", 1.0, hourly=True, rest={"load": 0}, schedule="8-18")
-    assert not [one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one]
+    scenario = of_hours(office, "mon", 1.0, hourly=True, rest={"load": 0}, schedule=schedule, owned=owned)
+    found = [one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one]
+    assert len(found) == told
+    assert all("pools[0].schedule[0]" in one for one in found)

@@ -8,8 +8,9 @@ from itertools import pairwise
 from bills.months import HOURS, scale
 from bills.rows import Row
 
-Extra = tuple[int, float, int, int, int]
-"""(hour of the day, hours of a month, instances below it, instances up to it, replicas that start)."""
+Extra = tuple[int, float, int, int, int, int]
+"""(hour of the day, hours of a month, instances below it, instances up to it, replicas that start, that are kept)."""
+Piece = tuple[float, float, int, int, float, int, int]
 
 
 def between(offer: Row, periods: list[tuple[Row, Row]], is_job: bool = False) -> list[Extra]:
@@ -19,7 +20,7 @@ def between(offer: Row, periods: list[tuple[Row, Row]], is_job: bool = False) ->
     if plan is None or is_job or len(clocks) == 1:
         return []
     week = Week(plan, offer)
-    return week.scaled(week.starts(periods)) + week.scaled(week.ends(periods))
+    return week.scaled(week.windows_of(periods)) + week.scaled(week.starts(periods)) + week.scaled(week.ends(periods))
 
 
 class Week:
@@ -51,27 +52,41 @@ class Week:
         soon = [edge for edge in self.edges if (edge - at) % self.length <= self.plan["early_s"]]
         return max([self.ready(at)] + [self.ready(edge) for edge in soon])
 
-    def starts(self, periods: list[tuple[Row, Row]]) -> list[tuple[float, float, int, int, float, int]]:
+    def missing(self, begin: float, end: float, periods: list[tuple[Row, Row]]) -> float:
+        stood_for = 0.0
+        for period, usage in periods:
+            low = usage["when"]["clock_s"] + usage["start_s"]
+            high = usage["when"]["clock_s"] + usage["end_s"]
+            turn = int((low - end) // self.length)
+            while begin + turn * self.length < high:
+                held = min(high, end + turn * self.length) - max(low, begin + turn * self.length)
+                stood_for += scale(period, usage) * max(held, 0.0)
+                turn += 1
+        return self.times * (end - begin) - stood_for
+
+    def windows_of(self, periods: list[tuple[Row, Row]]) -> list[Piece]:
+        found: list[Piece] = []
+        for period, usage in periods:
+            when = usage["when"]
+            if period["hours"] and (not when.get("spread") or when["cycle_s"] not in (0, self.length)):
+                return found
+        for begin, end in pairwise(self.cuts):
+            there = self.ready(0.5 * (begin + end))
+            if there:
+                found.append((begin, end, 0, self.instances(there), self.missing(begin, end, periods), 0, there))
+        return found
+
+    def starts(self, periods: list[tuple[Row, Row]]) -> list[Piece]:
         found = []
         for begin, end in pairwise(self.cuts):
             middle = 0.5 * (begin + end)
             few, many = self.ready(middle), self.there(middle)
-            if many <= few:
-                continue
-            stood_for = 0.0
-            for period, usage in periods:
-                low = usage["when"]["clock_s"] + usage["start_s"]
-                high = usage["when"]["clock_s"] + usage["end_s"]
-                turn = int((low - end) // self.length)
-                while begin + turn * self.length < high:
-                    held = min(high, end + turn * self.length) - max(low, begin + turn * self.length)
-                    stood_for += scale(period, usage) * max(held, 0.0)
-                    turn += 1
-            missing = self.times * (end - begin) - stood_for
-            found.append((begin, end, self.instances(few), self.instances(many), missing, many - few))
+            if many > few:
+                lacking = self.missing(begin, end, periods)
+                found.append((begin, end, self.instances(few), self.instances(many), lacking, many - few, 0))
         return found
 
-    def ends(self, periods: list[tuple[Row, Row]]) -> list[tuple[float, float, int, int, float, int]]:
+    def ends(self, periods: list[tuple[Row, Row]]) -> list[Piece]:
         found = []
         steps = [(begin, end, self.instances(self.there(0.5 * (begin + end)))) for begin, end in pairwise(self.cuts)]
         for k in range(len(steps)):
@@ -86,7 +101,7 @@ class Week:
                     seen = sum(scale(*one) * self._within(begin, begin + seconds, one[1]) for one in periods)
                     beyond = paid - seconds
                     missing = (self.times - seen) * beyond
-                    found.append((begin + seconds, begin + paid, level - 1, level, missing, 0))
+                    found.append((begin + seconds, begin + paid, level - 1, level, missing, 0, 0))
         return found
 
     def _within(self, begin: float, end: float, usage: Row) -> int:
@@ -95,17 +110,17 @@ class Week:
         turns = range(int((low - end) // self.length), int((high - begin) // self.length) + 2)
         return sum(begin + n * self.length > zero and low < end + n * self.length < high for n in turns)
 
-    def scaled(self, pieces: list[tuple[float, float, int, int, float, int]]) -> list[Extra]:
+    def scaled(self, pieces: list[Piece]) -> list[Extra]:
         """What periods stand for too much of is taken from what they do not."""
-        each = [missing * (upto - below) for _, _, below, upto, missing, _ in pieces]
-        lacking = math.fsum(one for one in each if one > 0)
-        part = max(math.fsum(each), 0.0) / lacking if lacking else 0.0
+        each = [missing * (upto - below) for _, _, below, upto, missing, _, _ in pieces]
+        lacking, left = math.fsum(one for one in each if one > 0), math.fsum(each)
+        part = left / lacking if left > 1e-9 * lacking else 0.0
         found: list[Extra] = []
-        for begin, end, below, upto, missing, starting in pieces:
+        for begin, end, below, upto, missing, starting, kept in pieces:
             if missing <= 0 or not part:
                 continue
             hours = {begin, end} | {3600.0 * k for k in range(math.ceil(begin / 3600.0), math.ceil(end / 3600.0))}
             for low, high in pairwise(sorted(hours)):
                 share = missing * part / 3600.0 * (high - low) / (end - begin)
-                found.append((int(low // 3600.0) % 24, share, below, upto, starting))
+                found.append((int(low // 3600.0) % 24, share, below, upto, starting, kept))
         return found

@@ -20,7 +20,7 @@ def crossed(offer: Row, periods: list[tuple[Row, Row]], is_job: bool) -> list[Ex
         for low, high in _paid(stretches, offer, cycle):
             cuts = {low, high} | {3600.0 * k for k in range(math.ceil(low / 3600.0), math.ceil(high / 3600.0))}
             for a, b in pairwise(sorted(cuts)):
-                found.append((int(a // 3600.0) % 24, times * (b - a) / 3600.0, level - 1, level, 0))
+                found.append((int(a // 3600.0) % 24, times * (b - a) / 3600.0, level - 1, level, 0, 0))
     return found
 
 

@@ -46,7 +46,7 @@ class Rented:
                 above = max(0, min(count, last if last is not None else count) - first)
                 price = price_of_hour(prices, usage, hour)
                 usd += scale(period, usage) * hours * above * price
-        for hour, hours, below, upto, _ in self._between(month):
+        for hour, hours, below, upto, _, _ in self._between(month):
             above = max(0, min(upto, last if last is not None else upto) - max(first, below))
             usd += hours * above * (prices[hour] if len(prices) > 1 else prices[0])
         return usd
@@ -62,7 +62,7 @@ class Rented:
             scale(period, usage) * hours * max(0, count - first)
             for period, usage in self.months.periods(month)
             for _, hours, count in self._pieces(usage, month)
-        ) + math.fsum(hours * max(0, upto - max(first, below)) for _, hours, below, upto, _ in self._between(month))
+        ) + math.fsum(hours * max(0, upto - max(first, below)) for _, hours, below, upto, _, _ in self._between(month))
 
     def _pieces(self, usage: Row, month: int) -> list[tuple[int, float, int]]:
         offer = self._now(month)
@@ -135,7 +135,8 @@ class Rented:
         committed = self._held(self.begun, month)
         states = self.months.gpu_hours(month, [name])
         gpus = [pool_of(usage, name)["gpus_per_replica"] for _, usage in self.months.periods(month)]
-        states["starting"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, n in self._between(month))
+        states["starting"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, n, _ in self._between(month))
+        states["idle"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, _, n in self._between(month))
         if offer.get("following"):
             waits = waited(offer, self.months.periods(month), self.months.jobs > 0)
             states = {state: hours + gpus[0] * waits.get(state, 0.0) for state, hours in states.items()}
