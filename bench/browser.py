@@ -23,13 +23,24 @@ _DRAWN_MS = 240_000
 
 @contextmanager
 def server(
-    *runs: Path, out: Path | None = None, port: int | None = None, options: Sequence[str] = ()
+    *runs: Path,
+    out: Path | None = None,
+    port: int | None = None,
+    options: Sequence[str] = (),
+    checkout: Path | None = None,
 ) -> Iterator[tuple[str, int]]:
-    """Address and process number of a dashboard that shows `runs` and writes to `out`."""
+    """Address and process number of a dashboard that shows `runs` and writes to `out`.
+
+    Parameters
+    ----------
+    options : further ones of the command
+    checkout : whose dashboard it is, this one's unless given
+    """
     port = port or free_port()
     command = [sys.executable, "-m", "simulator.cli", "dashboard", *map(str, runs), "--no-open", "--port", str(port)]
     command += [*(["--out", str(out)] if out else []), *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    other = None if checkout is None else os.environ | {"PYTHONPATH": str(checkout)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, cwd=checkout, env=other)
     try:
         address = f"http://127.0.0.1:{port}"
         _wait(f"{address}/_stcore/health", process)

@@ -1,10 +1,12 @@
-"""What later pages need is loaded while the first visitor reads the first one."""
+"""The first page is loaded before a server answers, what later pages need while the first visitor reads it."""
 
 from __future__ import annotations
 
 import threading
 from importlib import import_module
 
+import altair as alt
+import pandas as pd
 import streamlit as st
 
 from dashboard import previews
@@ -12,6 +14,13 @@ from dashboard.pages import PAGES
 
 _FIRST_PAGE_S = 3.0
 """Until a browser has drawn the first page of a new server, whose core it needs for that."""
+
+
+def load_first_page() -> None:
+    """Import the frame of all pages and the first one, and draw a chart: the first one reads the library's schema."""
+    for name in ("boundary", f"views.{PAGES[0].view}"):
+        import_module(f"dashboard.{name}")
+    alt.Chart(pd.DataFrame({"x": [0.0]})).mark_point().encode(x="x:Q").to_dict()
 
 
 @st.cache_resource(show_spinner=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from simulator.bill.sums import mean
-from simulator.decide.costed import Costed
 from simulator.decide.rivals import rank
 from simulator.money import money, sign
 from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip, Ranking
+
+if TYPE_CHECKING:
+    from simulator.decide.costed import Costed
 
 _AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
