@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
+from dashboard.components.standing import stand
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
-from dashboard.loading import stamp
+from dashboard.loading import resolved, stamp
 from simulator.report.engine_charts import request_life, step_timeline
 from simulator.results.bundle import Bundle
-from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, StepView, replica_steps, replicas
+from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, StepView, first_busy_s, replica_steps, replicas
 
 _MOST_LIVES = 40
 _METRIC_PX = 220
+_SHOWN = "engine.shown"
+_TENTHS = 10
+"""Of a second: the field has no more digits."""
 
 
 def show(context: Context) -> None:
@@ -30,9 +36,10 @@ def show(context: Context) -> None:
         return
     names = [f"{pool} #{number}" for pool, number in known]
     place = columns[1].selectbox("Replica", names, key="engine.replica") or names[0]
-    start_s = columns[2].number_input("From [s]", 0.0, None, 60.0, 5.0, key="engine.start", bind="query-params")
-    seconds = columns[3].slider("Length [s]", 0.5, 20.0, 3.0, 0.5, key="engine.seconds", bind="query-params")
     pool, number = known[names.index(place)]
+    begins_s = _opens_at(context, str(topology), pool, number)
+    start_s = columns[2].number_input("From [s]", 0.0, None, begins_s, 5.0, key="engine.start", bind="query-params")
+    seconds = columns[3].slider("Length [s]", 0.5, 20.0, 3.0, 0.5, key="engine.seconds", bind="query-params")
     view = _steps(*key, context.bundle, str(topology), pool, number, float(start_s or 0), seconds)
     if view.steps.empty:
         st.info("The replica was idle then; choose another time.", icon=":material/bedtime:")
@@ -51,6 +58,21 @@ def show(context: Context) -> None:
     )
     if chosen:
         st.altair_chart(request_life(view.requests[view.requests["request"].isin(chosen)]), key="engine.lives")
+
+
+def _opens_at(context: Context, topology: str, pool: str, number: int) -> float:
+    """Where the steps begin unless a time was chosen: at the replica's first step after the warm-up.
+
+    Of another replica than before nothing is chosen yet.
+    """
+    key, shown = "engine.start", (context.bundle.path.name, topology, pool, number)
+    warmup_s = resolved(context.bundle).scenario.run.warmup_s
+    folder = context.bundle.path
+    begins_s = _first_busy_s(str(folder), stamp(folder), context.bundle, topology, pool, number, warmup_s)
+    if st.session_state.setdefault(_SHOWN, shown) != shown:
+        stand(key, begins_s)
+    st.session_state[_SHOWN] = shown
+    return begins_s
 
 
 def _summary(view: StepView) -> None:
@@ -74,6 +96,13 @@ def _summary(view: StepView) -> None:
 @st.cache_data(max_entries=32)
 def _replicas(folder: str, written: str, _bundle: Bundle, topology: str) -> list[tuple[str, int]]:
     return replicas(_bundle, topology)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _first_busy_s(
+    folder: str, written: str, _bundle: Bundle, topology: str, pool: str, number: int, from_s: float
+) -> float:
+    return math.floor(_TENTHS * first_busy_s(_bundle, topology, pool, number, from_s)) / _TENTHS
 
 
 @st.cache_data(max_entries=16, show_spinner="Serving again, step by step")

@@ -69,6 +69,29 @@ def replicas(bundle: Bundle, topology: str) -> list[tuple[str, int]]:
     return [(str(target), int(number)) for target, number in rows.itertuples(index=False)]
 
 
+def first_busy_s(bundle: Bundle, topology: str, pool: str, replica: int, from_s: float) -> float:
+    """First time from `from_s` on at which a replica computes in the first replication; else its very first, else 0.
+
+    Where so much came before that time that its steps cannot be looked at, it is the very first as well.
+
+    Raises
+    ------
+    InputError : the run kept no rows of requests
+    """
+    rows = _query(
+        bundle,
+        "with mine as (from rows where topology = ? and replication = 0 and target = ? and replica = ?), "
+        "served as (from mine where isfinite(scheduled_s) and isfinite(finish_s)), "
+        "later as (select min(greatest(scheduled_s, ?)) as at from served where finish_s > ?) "
+        "select later.at as later, (select min(scheduled_s) from served) as first, "
+        "(select count(*) from mine where arrival_s <= later.at) as before from later",
+        [topology, pool, replica, from_s, from_s],
+    )
+    later, first, before = rows.iloc[0]
+    found = first if pd.isna(later) or before >= MAX_REQUESTS else later
+    return 0.0 if pd.isna(found) else float(found)
+
+
 def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_s: float, seconds: float) -> StepView:
     """Serve again what a replica served in the first replication, and return its steps in a window of time.
 

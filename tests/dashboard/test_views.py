@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from importlib import import_module
@@ -23,6 +24,7 @@ from simulator.report.paired import differences_to
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
 from simulator.run.excerpt import excerpt_of
+from simulator.run.steps import first_busy_s
 from simulator.scenario.load import load_scenario
 
 Open = Callable[..., AppTest]
@@ -119,6 +121,43 @@ def test_the_engine_view_serves_the_replica_again_without_a_deviation(open_view:
     app.number_input(key="engine.start").set_value(20.0).run()
     assert [warning.value for warning in app.warning] == []
     assert int(app.metric[0].value.replace(",", "")) > 10
+
+
+def test_the_engine_view_opens_where_a_replica_computes(open_view: Open, bundle: Bundle) -> None:
+    rows = bundle.table("requests")
+    own = rows[(rows["topology"] == "own") & (rows["replication"] == 0) & (rows["finish_s"] > 10.0)]
+    first_s = max(own["scheduled_s"].min(), 10.0)
+    app = open_view("engine")
+    start = app.number_input(key="engine.start")
+    assert 10.0 <= start.value <= first_s < start.value + 0.1
+    assert int(app.metric[0].value.replace(",", "")) > 10
+    start.set_value(50.0).run()
+    assert app.number_input(key="engine.start").value == 50.0
+    app.selectbox(key="engine.topology").set_value("cloud").run()
+    assert app.number_input(key="engine.start").value < 12.0
+    assert not app.warning
+    assert open_view("engine", **{"engine.start": "30.0"}).number_input(key="engine.start").value == 30.0
+
+
+@pytest.mark.parametrize(
+    ("from_s", "expected_s"),
+    [(0.0, 5.0), (6.0, 6.0), (9.0, 20.0), (25.0, 25.0), (30.0, 5.0)],
+    ids=["its first", "within one", "between two", "within the last", "none follows"],
+)
+def test_the_first_busy_time_of_a_replica(
+    from_s: float, expected_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two requests from 5 to 9 and from 20 to 28 s; one that was lost, and others elsewhere, at 1 s."""
+    times = [(5.0, 9.0, "own", 0, 0), (20.0, 28.0, "own", 0, 0), (1.0, math.nan, "own", 0, 0)]
+    times += [(1.0, 50.0, "cloud", 0, 0), (1.0, 50.0, "own", 1, 0), (1.0, 50.0, "own", 0, 1)]
+    frame = pd.DataFrame(times, columns=["scheduled_s", "finish_s", "topology", "replication", "replica"])
+    frame.assign(target="base", arrival_s=frame["scheduled_s"]).to_parquet(tmp_path / "requests.parquet")
+    monkeypatch.setattr(Bundle, "file", lambda self, name: self.path / name)
+    bundle = Bundle(tmp_path, {}, {})
+    assert first_busy_s(bundle, "own", "base", 0, from_s) == expected_s
+    assert first_busy_s(bundle, "own", "base", 7, from_s) == 0.0
+    monkeypatch.setattr("simulator.run.steps.MAX_REQUESTS", 2)
+    assert first_busy_s(bundle, "own", "base", 0, from_s) == 5.0
 
 
 def test_what_if_changes_only_what_its_slider_says(open_view: Open, bundle: Bundle) -> None:
