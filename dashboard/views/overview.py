@@ -39,13 +39,16 @@ def show(context: Context) -> None:
         with cards.container(border=True, height="stretch"):
             _card(name, found, context.topologies[context.baseline], name == context.baseline)
     show_why(context)
-    show_sizes(decided, context.topologies)
-    show_months(decided, context.names, list(context.topologies))
-    show_comparison(context.topologies, "overview.table")
+    above = st.container()
+    # the browser loads what draws a chart as one comes: it stands below the tables, and is sent before them
     st.altair_chart(
         cost_against_attainment(context.topologies, context.names).properties(width="container", height=_CHART_PX),
         key="overview.chart",
     )
+    with above:
+        show_sizes(decided, context.topologies)
+        show_months(decided, context.names, list(context.topologies))
+        show_comparison(context.topologies, "overview.table")
     _warnings(context)
 
 
