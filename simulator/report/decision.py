@@ -121,7 +121,8 @@ def _volume(found: Mapping[str, Any] | None) -> str:
     if not found:
         return NONE
     if found["factor"] is None:
-        return f"{found['side']}{_of_month(found)}"
+        loads = [load for load, *_ in found["tried"]]
+        return f"{found['side']}, × {min(loads):.3g} to {max(loads):.3g}{_of_month(found)}"
     tokens = found["tokens_per_month"]
     volume = f", {tokens / TOKENS_PER_MILLION:,.0f}M tokens a month" if tokens else ""
     return f"{found['side']} × {found['factor']:.3g}{_of_month(found)}{volume}"

@@ -128,6 +128,18 @@ def test_costs_by_load_are_the_points_that_were_tried() -> None:
     assert volumes_chart(decision, ["a", "b"], ["b"]) is None
 
 
+@pytest.mark.parametrize(("month", "of"), [(0, ""), (3, " of month 3")])
+def test_a_side_without_a_crossing_is_told_for_the_loads_that_were_tried(month: int, of: str) -> None:
+    """An API at 0.0006 of a flat fee's load is cheaper there and at sixteen times as much, not at any load."""
+    times = dict.fromkeys(("months", "months_discounted", "hours_per_day", "hours_below"))
+    tried = [[0.0625, 34.0, 29_200.0], [1.0, 550.0, 29_200.0], [16.0, 8_800.0, 29_200.0]]
+    volume = {"side": "always", "factor": None, "tried": tried, "tokens_per_month": None, "month": month}
+    months = [{"meets": True}]
+    decision = {"topologies": {"a": {"break_even": [{"rival": "b", "volume": volume} | times], "months": months}}}
+    decision["topologies"]["b"] = {"break_even": [], "months": months}
+    assert pair_rows(decision, ["a", "b"])[0][-1] == f"always, × 0.0625 to 16{of}"
+
+
 @pytest.mark.parametrize(("month", "where", "of"), [(0, "", ""), (1, " in month 1", " of month 1")])
 def test_capacity_and_volume_name_their_month_where_months_differ(month: int, where: str, of: str) -> None:
     used = {"factor": 2.0, "fails_at": 4.0, "used_share_low": 0.25, "used_share_high": 0.5, "month": month}
