@@ -44,7 +44,7 @@ _WITH_ROW = (
 )
 _CHAIN_SCRATCH = 64
 _ALL_TOKENS = 1 << 40
-"""Read ahead where blocks have names but are never found again."""
+"""Read ahead where blocks have names and are never found again, so that none is registered."""
 _ONE_AT_A_TIME = Flight(depth=1, asynchronous=False)
 """Of plain replicas where the kernels of plans in flight run them too: beside several KV cache groups, so that these
 are compiled once, and where there are no replicas, as for token APIs alone."""
@@ -191,7 +191,7 @@ def _fill_pool(
 ) -> None:
     config, step = pool.config, pool.step_time
     speculative, drafts = config.num_speculative_tokens, config.modes.drafts
-    reads_ahead = reads_ahead_tokens(config) if config.enable_prefix_caching else _ALL_TOKENS
+    reads_ahead = reads_ahead_tokens(config)
     values = {
         "num_blocks": config.num_blocks,
         "block_size": block_tokens(config),
@@ -200,6 +200,7 @@ def _fill_pool(
         "max_num_seqs": config.max_num_seqs,
         "max_model_len": config.max_model_len,
         "prefix_caching": config.names_blocks,
+        "finds_blocks": config.enable_prefix_caching,
         "tracks_blocks": config.tracks_blocks,
         "chunked_prefill": config.enable_chunked_prefill,
         "long_prefill_token_threshold": config.long_prefill_token_threshold,
@@ -214,7 +215,7 @@ def _fill_pool(
         "reach_tokens": _reach_tokens(config),
         "drop_last_hit_block": config.drop_last_hit_block,
         "hash_lookahead": config.hash_lookahead_tokens,
-        "reads_ahead": reads_ahead,
+        "reads_ahead": reads_ahead if config.enable_prefix_caching else _ALL_TOKENS,
         "held_back": held_back_tokens(config),
         "unhashed": max(config.hash_lookahead_tokens - reads_ahead, 0),
         "drafts_by_seqs": drafts is not None and len(drafts.by_batch_size) > 0,

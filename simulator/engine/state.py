@@ -182,7 +182,8 @@ POOL = np.dtype(
         ("plan_tokens", np.int64),  # most of a plan, beside the inputs that drafting takes
         ("max_num_seqs", np.int64),
         ("max_model_len", np.int64),
-        ("prefix_caching", np.int64),
+        ("prefix_caching", np.int64),  # which block a request holds matters: it is found again, or copied
+        ("finds_blocks", np.int64),  # content of blocks is findable
         ("tracks_blocks", np.int64),  # which block a request holds matters, not only how many
         ("chunked_prefill", np.int64),
         ("long_prefill_token_threshold", np.int64),

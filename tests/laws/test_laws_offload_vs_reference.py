@@ -30,6 +30,7 @@ GROUPS = {
         KvGroup(GroupKind.WINDOW, SIZE, 6),
         KvGroup(GroupKind.WINDOW, SIZE, 17),
     ),
+    "states": (KvGroup(GroupKind.LINEAR, SIZE, aligned=True), KvGroup(GroupKind.FULL, SIZE)),
     "chunks": (KvGroup(GroupKind.FULL, SIZE), KvGroup(GroupKind.CHUNK, SIZE, 12)),
 }
 FLIGHTS = {"sync": None, "async": Flight(2, True), "pipeline": Flight(3, True, eligible_after=2, stages=2)}
@@ -53,10 +54,15 @@ def engines(draw: st.DrawFn) -> EngineConfig:
     kind = draw(st.sampled_from(sorted(GROUPS)))
     groups = GROUPS[kind]
     flight = FLIGHTS[draw(st.sampled_from(sorted(FLIGHTS)))]
-    drafters = ["none", "none", "draft model", *(["eagle"] if kind != "chunks" else [])]
+    drafters = ["none", "none", *{"chunks": ["draft model"], "states": []}.get(kind, ["draft model", "eagle"])]
     fields = with_drafts(draw(st.sampled_from(drafters)), rules)
     modes = OffloadModes(
-        groups=groups, flight=flight, drafts=fields.pop("drafts"), connector=True, offload=draw(memories())
+        groups=groups,
+        chunks_end_at_states=kind == "states",
+        flight=flight,
+        drafts=fields.pop("drafts"),
+        connector=True,
+        offload=draw(memories()),
     )
     return EngineConfig(
         num_blocks=max(1, len(groups)) * draw(st.integers(24, 36)),
@@ -64,7 +70,7 @@ def engines(draw: st.DrawFn) -> EngineConfig:
         max_num_batched_tokens=BUDGET,
         max_num_seqs=draw(st.sampled_from([2, 4])),
         max_model_len=80,
-        enable_prefix_caching=draw(st.sampled_from([True, True, False])),
+        enable_prefix_caching=kind == "states" or draw(st.sampled_from([True, True, False])),
         policy=draw(st.sampled_from([Policy.FCFS, Policy.FCFS, Policy.PRIORITY])),
         reserve_full_isl=draw(st.booleans()),
         rules=rules,
@@ -127,8 +133,6 @@ def traces(draw: st.DrawFn) -> ScheduleTrace:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(traces())
 def test_random_memories(trace: ScheduleTrace) -> None:
-    if trace.modes_in_use():
-        return
     (steps,) = replay_kernel(trace)
     assert steps == [step.plain() for step in trace.steps]
 

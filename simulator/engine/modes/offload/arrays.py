@@ -39,6 +39,7 @@ POOL = np.dtype(
         ("caches", np.int64),  # the GPU's own prefix cache is on
         ("n_groups", np.int64),
         ("some_limited", np.int64),
+        ("some_aligned", np.int64),
         ("alignment", np.int64),  # tokens of a chunk of full attention; 0: they differ
     ],
     align=True,
@@ -79,6 +80,7 @@ REPLICA = np.dtype(
         ("free_job", np.int32),
         ("left_head", np.int32),  # those that have left since the last plan, in order of their numbers
         ("n_jobs", np.int32),  # copies that are waited for
+        ("n_kept", np.int32),  # states that became findable since the last plan
         ("n_void", np.int32),  # stores that are done with the next call and count for nothing
     ],
     align=True,
@@ -117,6 +119,7 @@ JOB = np.dtype(
         ("flushed", np.int32),  # the plan at hand waits for it
         ("place", np.int32),  # in the ring, of the plan with whose output it is reported
         ("chunk", np.int32),  # first of its chunks
+        ("block", np.int32),  # a state that it copies; 0: the blocks of its chunks
         ("before", np.int32),
         ("after", np.int32),
     ],
@@ -162,6 +165,18 @@ TABLE = np.dtype(
     align=True,
 )
 
+KEPT = np.dtype(
+    [
+        ("request", np.int64),
+        ("preemptions", np.int32),
+        ("group", np.int32),
+        ("place", np.int32),
+        ("block", np.int32),
+    ],
+    align=True,
+)
+"""A state that became findable."""
+
 
 class NoOffload(NamedTuple):
     """Nothing is kept in the memory of the CPU."""
@@ -190,6 +205,7 @@ class OffloadArrays(NamedTuple):
     contents: NDArray[np.int64]  # (row, content): chain hashes
     offered: NDArray[np.int32]  # (n, 2): group and index of chunks that are offered
     ends: NDArray[np.int32]  # by group
+    kept: NDArray[np.void]  # (replica, state) since the last plan
     asked: NDArray[np.int64]  # (request, `ASKED`)
 
 
@@ -197,10 +213,11 @@ def refuses_offload(config: EngineConfig) -> str:
     """Why the compiled engine does not keep blocks of this one in the memory of the CPU; empty if it does."""
     if offload_of(config.modes) is None:
         return ""
-    if any(group.aligned for group in config.modes.groups):
-        return "offloading of states to the memory of the CPU"
-    if config.modes.groups and not config.enable_prefix_caching:
-        return "offloading of several kinds of layers to the memory of the CPU without the prefix cache"
+    groups = config.modes.groups
+    if any(group.kind == GroupKind.LINEAR and not group.aligned for group in groups):
+        return "offloading of states to the memory of the CPU without the prefix cache"
+    if not config.enable_prefix_caching and len(groups) > 1 and block_tokens(config) != config.block_size:
+        return "offloading of blocks of several lengths to the memory of the CPU without the prefix cache"
     return ""
 
 
@@ -225,6 +242,7 @@ def allocate_offload(
         if memory is not None:
             _fill(pools[k], groups[k], config, memory)
     most = max(memory.chunks for memory in asked)
+    most_seqs = max(config.max_num_seqs for config in configs)
     tracked = max((memory.tracked for memory in asked if memory.store_threshold > 1), default=0)
     offload = OffloadArrays(
         pools=pools,
@@ -247,6 +265,7 @@ def allocate_offload(
         contents=np.zeros((n_slots, 1), np.int64),
         offered=np.zeros((n_groups, 2), np.int32),
         ends=np.zeros(n_groups, np.int32),
+        kept=np.zeros((n_replicas, 16 * most_seqs + 16), KEPT),
         asked=np.zeros((0, ASKED), np.int64),
     )
     offload.replicas["plan"] = 1
@@ -293,6 +312,7 @@ def _fill(pool: np.void, groups: NDArray[np.void], config: EngineConfig, memory:
             row["window"] = max(row["window"], -(-row["reads"] // tokens))
     ours = groups[: len(specs)]
     pool["n_groups"], pool["some_limited"] = len(specs), bool(ours["limited"].any())
+    pool["some_aligned"] = bool(ours["aligned"].any())
     full, limited = np.flatnonzero(ours["limited"] == 0), np.flatnonzero(ours["limited"])
     asked = [*full.tolist(), *sorted(limited.tolist(), key=lambda g: -int(ours["window"][g]))]
     ours["order"] = asked
@@ -314,7 +334,7 @@ def reset_offload(offload: Any, r: int) -> None:
         row = int(offload.rows[row]["after"])
     for name in ("known_head", "job_head", "job_tail", "left_head"):
         head[name] = NONE
-    head["n_jobs"] = head["n_void"] = head["free_job"] = 0
+    head["n_jobs"] = head["n_kept"] = head["n_void"] = head["free_job"] = 0
     jobs = offload.jobs[r]
     jobs["after"] = np.arange(1, len(jobs) + 1)
     jobs["after"][-1] = NONE

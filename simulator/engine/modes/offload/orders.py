@@ -151,6 +151,8 @@ def close_orders(engines: Engines, r: int, rep: Any, pool: Any, place: int) -> N
         if offload.jobs[r, job].flushed == 0 and _is_read(engines, r, rep, job, False):
             offload.jobs[r, job].flushed = 1
         job = offload.jobs[r, job].after
+    if head.n_kept > 0:
+        _store_states(engines, r, rep, pool)
     index = rep.run_head
     while index != NONE:
         slot = engines.slots[index]
@@ -238,6 +240,8 @@ def _is_read(engines: Engines, r: int, rep: Any, job: int, new: bool) -> bool:
     offload = engines.offload
     row = offload.jobs[r, job].row
     c = offload.jobs[r, job].chunk
+    if offload.jobs[r, job].block != _NULL:
+        return not new and _is_taken(engines, r, rep, offload.jobs[r, job].block)
     while c != NONE:
         chunk = offload.chunks[r, c]
         of_group = offload.groups[rep.pool, chunk.group]
@@ -290,18 +294,70 @@ def _is_offered(engines: Engines, rep: Any, row: int, g: int, n: int) -> bool:
 
 
 @kernel
+def _storable_tokens(engines: Engines, rep: Any, row: int, computed: int) -> int:
+    """Tokens that may be stored: those generated last have no KV, those beyond what is known may be wrong."""
+    known = engines.offload.rows[row]
+    tokens = min(computed, known.known)
+    limit = asked_of(engines, known.request, MOST_STORED)
+    if limit >= 0:
+        tokens = min(tokens, limit)
+    if engines.offload.pools[rep.pool].prompt_only != 0:
+        tokens = min(tokens, known.isl)
+    return int(tokens)
+
+
+@kernel
+def _store_states(engines: Engines, r: int, rep: Any, pool: Any) -> None:
+    """Offer the states that became findable, each by itself; those of one request together, group by group."""
+    offload = engines.offload
+    head = offload.replicas[r]
+    for n in range(head.n_kept):
+        request = offload.kept[r, n].request
+        seen = False
+        for before in range(n):
+            seen = seen or offload.kept[r, before].request == request
+        row = head.known_head
+        while row != NONE and (offload.rows[row].request != request or offload.rows[row].slot == NONE):
+            row = offload.rows[row].after
+        if seen or row == NONE:
+            continue
+        known = offload.rows[row]
+        known.known = known_tokens_of(engines, known.slot)
+        known.isl = engines.slots[known.slot].isl
+        chain_contents(engines, pool, known.slot, row, known.known)
+        tokens = _storable_tokens(engines, rep, row, known.known)
+        for g in range(offload.pools[rep.pool].n_groups):
+            for other in range(n, head.n_kept):
+                if offload.kept[r, other].group == g and offload.kept[r, other].request == request:
+                    _store_state(engines, r, rep, row, g, offload.kept[r, other], tokens)
+    head.n_kept = 0
+
+
+@kernel
+def _store_state(engines: Engines, r: int, rep: Any, row: int, g: int, kept: Any, tokens: int) -> None:
+    offload = engines.offload
+    of_group, slot = offload.groups[rep.pool, g], engines.slots[offload.rows[row].slot]
+    end = (kept.place + 1) * of_group.block_size
+    if kept.preemptions != slot.preemptions or end % of_group.tokens != 0 or end > tokens:
+        return
+    offload.offered[0, 0] = g
+    offload.offered[0, 1] = end // of_group.tokens - 1
+    first, stored = store_offered(engines, r, rep, row, 1)
+    if stored > 0:
+        _order_store(engines, r, rep, row, first, stored, kept.block)
+
+
+@kernel
 def _store(engines: Engines, r: int, rep: Any, row: int, computed: int) -> None:
     """Offer the chunks that this plan fills; where the memory has no room they are offered again."""
     offload = engines.offload
-    rules, known = offload.pools[rep.pool], offload.rows[row]
-    tokens = min(computed, known.known)
-    limit = asked_of(engines, known.request, MOST_STORED)
-    tokens = min(tokens, limit) if limit >= 0 else tokens
-    tokens = min(tokens, known.isl) if rules.prompt_only != 0 else tokens
+    rules = offload.pools[rep.pool]
+    tokens = _storable_tokens(engines, rep, row, computed)
     n_offered = 0
     for g in range(rules.n_groups):
         offload.ends[g] = _storable(engines, rep, row, g, tokens)
-        for n in range(offload.tables[row, g].n_stored, offload.ends[g]):
+        first = offload.ends[g] if offload.groups[rep.pool, g].aligned != 0 else offload.tables[row, g].n_stored
+        for n in range(first, offload.ends[g]):
             if _is_offered(engines, rep, row, g, n):
                 offload.offered[n_offered, 0] = g
                 offload.offered[n_offered, 1] = n
@@ -310,13 +366,13 @@ def _store(engines: Engines, r: int, rep: Any, row: int, computed: int) -> None:
     if n_offered > 0:
         first, stored = store_offered(engines, r, rep, row, n_offered)
         if stored > 0:
-            _order_store(engines, r, rep, row, first, stored)
+            _order_store(engines, r, rep, row, first, stored, _NULL)
     for g in range(rules.n_groups if stored >= 0 else 0):
         offload.tables[row, g].n_stored = max(offload.tables[row, g].n_stored, offload.ends[g])
 
 
 @kernel
-def _order_store(engines: Engines, r: int, rep: Any, row: int, first: int, stored: int) -> None:
+def _order_store(engines: Engines, r: int, rep: Any, row: int, first: int, stored: int, block: int) -> None:
     offload = engines.offload
     head = offload.replicas[r]
     n = head.free_job
@@ -325,6 +381,7 @@ def _order_store(engines: Engines, r: int, rep: Any, row: int, first: int, store
     job.row = row
     job.state = ORDERED
     job.chunk = first
+    job.block = block
     job.before = head.job_tail
     job.after = NONE
     if head.job_tail == NONE:

@@ -128,9 +128,9 @@ def _try_admit(
     apart = False
     computed = slot.computed
     if fresh:
-        n_hits = cached_prefix(engines, rep, pool, slot) if pool.prefix_caching != 0 else 0
+        n_hits = cached_prefix(engines, rep, pool, slot) if pool.finds_blocks != 0 else 0
         agreed = n_hits
-        if pool.prefix_caching != 0 and is_asked_for(engines, index):
+        if pool.finds_blocks != 0 and is_asked_for(engines, index):
             n_hits = hit_for_transfer(engines, rep, pool, slot, n_hits)
         external, apart = external_tokens(engines, pool, index, tokens, n_hits * pool.block_size)
         if external < 0:

@@ -214,7 +214,7 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     aligned = [spec.aligned for spec in specs]
     pool["n_groups"], pool["n_kinds"] = len(modes.groups), len(specs)
     pool["growing"] = sum(group.kind != GroupKind.LINEAR or group.aligned for group in modes.groups)
-    pool["tracks"] = config.enable_prefix_caching
+    pool["tracks"] = config.names_blocks
     pool["agree"] = len(modes.groups) > 1
     pool["alignment"] = math.lcm(*(spec.block_size for spec in specs)) if config.enable_prefix_caching else size
     pool["registers_all"] = any(spec.kind == GroupKind.CHUNK for spec in specs)

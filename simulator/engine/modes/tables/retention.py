@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.engine.blocks import register_block, shareable_blocks
 from simulator.engine.content import NO_HASH, PRIVATE, extend_chain
+from simulator.engine.modes.offload.states import note_states
 from simulator.engine.modes.spec import GroupKind
 from simulator.engine.modes.tables.arrays import N_WRITTEN
 from simulator.engine.modes.tables.holding import NULL, full_blocks
@@ -117,10 +118,13 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, know
     ----------
     known : tokens of the request, at least those that are computed
     """
+    if pool.finds_blocks == 0:
+        return
     size = pool.block_size
     head = engines.groups.pools[rep.pool]
     final = max(tokens - pool.reads_ahead, 0)
     main = tokens if head.agree != 0 else final
+    registered = slot.n_registered
     hashed = max(max(known, slot.listed_tokens) - pool.hash_lookahead, 0)
     if head.alignment != size and head.agree != 0:
         main = main // head.alignment * head.alignment
@@ -137,6 +141,7 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, know
                 whole = final
         if whole > 0 and whole == last_state_before(slot.isl, size, head.gives_up, pool.hash_lookahead):
             _register_last_state(engines, rep, pool, slot, whole // size - 1)
+    note_states(engines, rep, slot, registered)
 
 
 @kernel
