@@ -77,8 +77,6 @@ CALLED = {
     "demand_growth_per_year": "growth_per_year",
     "growth_per_month": "growth_per_year",
     "years": "months",
-    "usd_per_instance_hour": "price_usd_per_gpu_hour",
-    "spot_discount": "price_usd_per_gpu_hour",
     "batch_discount": "service_tiers",
     "ptu": "provisioned_units",
     "price_usd": "capex_usd",
@@ -90,9 +88,6 @@ CALLED = {
     "salvage_share": "residual_share",
     "resale_value_share": "residual_share",
     "warranty_share_per_year": "maintenance_share_per_year",
-    "power_kw": "reserved_kw",
-    "rack_usd_per_month": "space_usd_per_kw_month",
-    "colocation_usd_per_month": "space_usd_per_kw_month",
     "electricity": "electricity_usd_per_kwh",
     "wacc": "discount_rate",
     "salary": "usd_per_fte_year",
@@ -101,7 +96,6 @@ CALLED = {
     "setup_usd": "usd_once",
     "opex_usd_per_month": "usd_per_month",
     "lease_usd_per_month": "usd_per_month",
-    "usd_per_year": "usd_per_month",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
 NOT_SIMULATED = dict.fromkeys(
@@ -119,6 +113,10 @@ _BY_SECOND = "requests come by the second ('rate_rps'): those of a day / 86,400,
 _TOKENS = f"{_BY_SECOND}; their number is that of the tokens / those of a request"
 _SCALE = "20 % off all token prices is 'price_scale: 0.8'"
 _BY_GPU = "a fee goes by replica ('usd_per_replica_month'): so much for each of its GPUs"
+_SPACE = (
+    "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
+)
+_MINIMUM = "a minimum spend is not modelled; 'fixed_usd_per_month' is paid beside the tokens"
 SAID_OTHERWISE = {
     "utilization": _BUSY,
     "utilisation": _BUSY,
@@ -140,6 +138,15 @@ SAID_OTHERWISE = {
     "tokens_per_month": _TOKENS,
     "discount": _SCALE,
     "volume_discount": _SCALE,
+    "rack_usd_per_month": _SPACE,
+    "colocation_usd_per_month": _SPACE,
+    "minimum_usd_per_month": _MINIMUM,
+    "minimum_spend_usd": _MINIMUM,
+    "power_kw": "what is reserved is 'reserved_kw', the host draws 'host_kw', a GPU what 'engine.gpu_power' says",
+    "spot_discount": "the spot price is 'price_usd_per_gpu_hour' with 'billing: spot'",
+    "usd_per_instance_hour": "its price / 'gpus_per_instance' is 'price_usd_per_gpu_hour'",
+    "usd_per_server_month": "a fee goes by replica ('usd_per_replica_month') or by month",
+    "usd_per_year": "fees go by month: a twelfth of it is 'usd_per_month'",
     "usd_per_gpu_month": _BY_GPU,
     "usd_per_gpu_year": _BY_GPU,
     "mfu": "a measured rate of tokens is 'engine.throughput'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from simulator.errors import InputError
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
-from simulator.scenario.unknown import CALLED, MOST_KEYS, NEAR, VALUES, unknown_key
+from simulator.scenario.unknown import CALLED, MOST_KEYS, NEAR, SAID_OTHERWISE, VALUES, unknown_key
 from simulator.schema.pool import Pool
 from simulator.schema.scenario import Scenario
 
@@ -48,6 +49,8 @@ def message(*sets: str) -> str:
         ("study.years=3", "unknown key 'years': did you mean 'months'?"),
         (f"{BASE}.lease_usd_per_month=3", "it is called 'usd_per_month' and belongs to topologies.fees"),
         ("engine.utilization=0.4", "unknown key 'utilization': how busy machines are comes from the load"),
+        (f"{BASE}.usd_per_instance_hour=3", "its price / 'gpus_per_instance' is 'price_usd_per_gpu_hour'"),
+        ("topologies.own.fees=[{name: f, usd_per_year: 12}]", "a twelfth of it is 'usd_per_month'"),
         ("cost.exchange_rate=1.1", "unknown key 'exchange_rate': prices go in as US dollars"),
         ("cost.currency=EUR", "unknown key 'currency': it belongs to the scenario"),
         ("engine.kv_offloading_size=64", "a store beside the replicas is 'kv_connector'"),
@@ -117,3 +120,11 @@ def test_an_autoscaler_is_open_in_each_of_its_numbers() -> None:
         *(f"topologies.elastic.pools[rented].autoscaler.{key}=auto" for key in ("min", "target_per_replica"))
     )
     assert [line.split(": ")[1].rpartition(".")[2] for line in text.splitlines()] == ["min", "target_per_replica"]
+
+
+def test_how_something_is_said_otherwise_names_keys_that_there_are() -> None:
+    schema = str(Scenario.model_json_schema())
+    keys = {name for words in SAID_OTHERWISE.values() for name in re.findall(r"'([a-z_.]+)[:']", words)}
+    assert len(keys) > 10
+    assert [name for name in keys if not all(f"'{part}'" in schema for part in name.split("."))] == []
+    assert not set(SAID_OTHERWISE) & set(CALLED)
