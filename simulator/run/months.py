@@ -22,7 +22,7 @@ from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
-from simulator.size.reasons import rejected
+from simulator.size.reasons import held_up, rejected
 from simulator.size.words import nothing_meets
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load
@@ -259,9 +259,9 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
     elif near:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         late = late_words(near)
-        lost = rejected(whole)[[slo.name for slo in whole.classes].index(near["class"])]
+        k = [slo.name for slo in whole.classes].index(near["class"])
         told = [late] if near["metric"] == "begun" else [f"{near['term']} is {kept}", late]
-        words = f"{near['class']}: {'; '.join(filter(None, (*told, lost)))}"
+        words = f"{near['class']}: {'; '.join(filter(None, (*told, rejected(whole)[k], held_up(whole, k, near))))}"
     arrived = whole.total.arrived
     beyond = beyond_month(outcomes, jobs)
     return Served(

@@ -12,7 +12,7 @@ from simulator.fleet.records import Reason, Status
 from simulator.fleet.single import run_single
 from simulator.metrics.accumulate import MetricAccumulator, reason_words
 from simulator.metrics.sketch import rank
-from simulator.metrics.slo import SloTerm, late_words, latencies
+from simulator.metrics.slo import SHARES, SloTerm, late_words, latencies
 from simulator.resolve.admissible import most_tokens
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
@@ -27,6 +27,8 @@ _MANY = 2000
 """The same where what is said has to hold of all of them."""
 _APART_S = 1e6
 """Time between them, longer than any of them takes."""
+_HELD_S = 0.1
+"""Wait for a rate limit that is worth a word where calls are lost."""
 _WHATEVER_THE_SIZE = (Reason.TOO_LONG, Reason.DATA_CLASS, Reason.NO_TARGET)
 """Why requests are rejected at the gateway: none of it goes by how many replicas there are."""
 
@@ -121,6 +123,25 @@ def rejected(metrics: MetricAccumulator) -> list[str]:
         words = reason_words({reason.name.lower(): count for reason, count in lost.items()})
         found.append(f"{sum(lost.values())} of {tally.arrived} requests rejected{words}" if lost else "")
     return found
+
+
+def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> str:
+    """How long calls of token APIs wait for their limits by the minute, where that is a tenth of the limit missed.
+
+    Empty where pools answer too: their requests wait for steps.
+
+    Parameters
+    ----------
+    k : number of the class
+    missed : row of its term (`term_rows`)
+    """
+    waits = metrics.by_class[k].sketches["queue_s"]
+    if metrics.n_pools or missed["met"] is not False or missed["metric"] == "tpot_s" or not waits.n:
+        return ""
+    wait_s = waits.quantile(min(missed["required"], 0.99))
+    if wait_s <= (_HELD_S if missed["metric"] in SHARES else missed["limit"] / 10):
+        return ""
+    return f"calls wait up to {wait_s:.3g} s for the rate limits of the token API"
 
 
 def _at_the_gateway(metrics: MetricAccumulator) -> list[dict[Reason, int]]:
