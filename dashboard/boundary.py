@@ -79,6 +79,6 @@ def _show(entry: Page) -> None:
         _offer_first_run()
         return
     with shown_in(context.bundle.summary.get("currency") if context else None):
-        if rate := rate_words():
+        if entry.needs_run and (rate := rate_words()):
             st.caption(markdown(rate))
         import_module(f"dashboard.views.{entry.view}").show(context)

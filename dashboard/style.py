@@ -6,6 +6,8 @@ STYLE = """<style>
 [data-testid='stCaptionContainer'] {color: inherit; opacity: 0.85}
 [data-testid='stBaseButton-primary']:enabled {background-color: #0072B2; border-color: #0072B2; color: white}
 [data-tag] {background-color: #0072B2}
+[data-testid='stMetricLabel'] :is(div, p) {white-space: normal; overflow: visible}
 [data-testid='stHeading'] h2 {font-size: 1.75rem; padding: 0.5rem 0 1rem}
 </style>"""
-"""Captions, the words of buttons and of what is chosen have a contrast of 4.5 at least, in both themes."""
+"""Captions, the words of buttons and of what is chosen have a contrast of 4.5 at least, in both themes; names of
+figures go on in a second line where a card is too narrow for them."""

@@ -15,7 +15,7 @@ from simulator.results.bundle import Bundle
 from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, StepView, first_busy_s, replica_steps, replicas
 
 _MOST_LIVES = 40
-_METRIC_PX = 220
+_METRIC_PX = 165
 _SHOWN = "engine.shown"
 _TENTHS = 10
 """Of a second: the field has no more digits."""
@@ -84,7 +84,7 @@ def _summary(view: StepView) -> None:
         ("Mean requests in a step", f"{steps['sequences'].mean():.1f}"),
         ("Preempted", f"{int(steps['preempted'].sum()):,}"),
     ):
-        row.metric(words, text, border=True, width=_METRIC_PX)
+        row.metric(words, text, border=True, width=_METRIC_PX, height="stretch")
     if view.deviation_s > LEAST_DEVIATION_S:
         st.warning(
             f"Requests end up to {view.deviation_s:.3g} s apart from the run: these steps are of a replica alone, "

@@ -49,7 +49,10 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
         for end in ("low", "high")
     ]
     return (
-        alt.Chart(pd.DataFrame(rows), title=f"Cost per month with one input at a time: {name}")
+        alt.Chart(
+            pd.DataFrame(rows),
+            title=alt.Title("Cost per month with one input at a time", subtitle=name, subtitleColor="gray"),
+        )
         .mark_bar()
         .encode(
             x=alt.X("base:Q", title=words, scale=alt.Scale(zero=False)),

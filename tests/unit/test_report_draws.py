@@ -53,4 +53,8 @@ def test_a_swing_goes_from_the_base_to_both_ends_and_ten_are_shown() -> None:
     assert (encoding["x"]["field"], encoding["x2"]["field"]) == ("base", "usd")
     assert encoding["y"]["sort"] == [one["input"] for one in every[:10]]
     assert encoding["x"]["scale"] == {"zero": False}
-    assert chart["title"] == "Cost per month with one input at a time: own"
+    assert chart["title"] == {
+        "text": "Cost per month with one input at a time",
+        "subtitle": "own",
+        "subtitleColor": "gray",
+    }
