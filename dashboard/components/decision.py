@@ -111,9 +111,9 @@ def trail_rows(topologies: Summaries) -> list[dict[str, Any]]:
             "topology": name,
             "size": step["sizes"],
             "outcome": step["word"],
-            "reason": step["reason"],
             "replications": step["replications"],
             "usd_per_month": step["usd_per_month"],
+            "reason": step["reason"],
         }
         for name, summary in topologies.items()
         for step in (summary.get("search") or {}).get("trail", ())
