@@ -11,6 +11,7 @@ import pytest
 from parts import few
 from replayed import assert_reproduced, by_kernels, named
 
+from simulator.engine.reference.groups import FullGroup
 from simulator.engine.reference.kv_cache_manager import KVCacheManager
 from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent
 from simulator.engine.trace_reader import load_schedule_trace
@@ -25,6 +26,9 @@ BROUGHT = {"edge-9001-0": "0.32.0", "edge-9002-56": "0.32.0", "edge-9003-29": "0
 LONGER = ("edge-9702-12", "edge-9702-21", "edge-9803-4", "edge-9803-9")
 """Recordings that take kernels as plain Python a second each."""
 
+REFUSED = ("edge-9802-17", "edge-9802-24")
+"""What kernels do not have."""
+
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=named)
 def test_every_recorded_step_is_reproduced(path: Path) -> None:
@@ -36,7 +40,9 @@ def test_every_recorded_step_is_reproduced(path: Path) -> None:
     "path", few(RECORDINGS, *(path for path in RECORDINGS if named(path) not in LONGER)), ids=named
 )
 def test_kernels_reproduce_every_recorded_step(path: Path) -> None:
-    assert by_kernels(path).identical
+    check = by_kernels(path)
+    assert check.identical != (named(path) in REFUSED)
+    assert ("of several lengths, with a drafter that reads hidden states" in check.missing) == (named(path) in REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,13 @@ def test_where_another_engine_brings_states_the_hit_of_full_attention_counts(
     monkeypatch.setattr(KVCacheManager, "hit_for_transfer", lambda self, request, hit: hit)
     trace = load_schedule_trace(EDGES / version / f"{name}.json.gz")
     assert differs(trace, trace)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_block_in_which_a_prompt_ends_counts_as_one_with_content(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FullGroup, "_cache_tail", lambda self, request, tokens: None)
+    trace = load_schedule_trace(EDGES / "0.32.0" / f"{name}.json.gz")
+    assert replay_by_reference(trace) != [list(trace.steps)]
 
 
 def test_of_more_than_ten_answers_the_order_of_names_as_text_counts() -> None:

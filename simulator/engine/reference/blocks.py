@@ -106,11 +106,12 @@ class BlockPool:
             raise ValueError(f"cannot get {n} blocks, {self.get_num_free_blocks()} are free")
         taken = [self.free_block_queue.popleft() for _ in range(n)]
         for block in taken:
-            self._maybe_evict_cached_block(block)
+            self.forget_content(block)
             block.ref_cnt = 1
         return taken
 
-    def _maybe_evict_cached_block(self, block: KVCacheBlock) -> None:
+    def forget_content(self, block: KVCacheBlock) -> None:
+        """What the block holds is no longer found (vLLM 0.32.0 `_maybe_evict_cached_block`)."""
         if block.block_hash is None:
             return
         same = self._cached[block.block_hash]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from simulator.engine.modes.spec import KvGroup
+from simulator.engine.modes.spec import GroupKind, KvGroup
 from simulator.engine.reference.blocks import BlockPool, KVCacheBlock
 from simulator.engine.reference.request import Request
 from simulator.engine.rules import RuleSet
@@ -129,6 +129,11 @@ class FullGroup:
 
     def cache(self, request: Request, tokens: int) -> None:
         """Make the blocks that `tokens` tokens fill findable."""
+        self._cache_filled(request, tokens)
+        if self._hashes > 1 and self.spec.kind == GroupKind.FULL:
+            self._cache_tail(request, tokens)
+
+    def _cache_filled(self, request: Request, tokens: int) -> None:
         begin, end = self.n_cached.get(request, 0), min(tokens // self.size, len(request.block_hashes) // self._hashes)
         if begin >= end:
             return
@@ -139,7 +144,23 @@ class FullGroup:
                 self.register(request, block, index)
         self.n_cached[request] = end
 
+    def _cache_tail(self, request: Request, tokens: int) -> None:
+        """A block that a prompt ends in has the prompt's last content until it is full (vLLM 0.32.0).
+
+        Nobody goes on in the midst of a block, so it is never found; but it counts as a block with content.
+        """
+        content = self.limits.content_tokens
+        n_contents = (request.isl - (not self.gives_up_block)) // content
+        index = n_contents // self._hashes
+        is_known = 0 < n_contents <= min(tokens // content, len(request.block_hashes))
+        held = self.held.get(request, ())
+        if not is_known or n_contents % self._hashes == 0 or index >= len(held) or held[index].block_hash is not None:
+            return
+        self.pool.cache_full_block(held[index], (self.number, request.block_hashes[n_contents - 1]))
+
     def register(self, request: Request, block: KVCacheBlock, index: int) -> None:
+        if self._hashes > 1 and block.block_hash not in (None, self.content(request, index)):
+            self.pool.forget_content(block)
         if block.block_hash is None:
             self.pool.cache_full_block(block, self.content(request, index))
 
