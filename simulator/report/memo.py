@@ -176,7 +176,7 @@ def _commitments(cost: Mapping[str, Any]) -> list[str]:
         price = with_sign(f"{converted(term['usd_per_instance_hour']):,.2f}")
         words = f"{term['instances']} for {_term(term, until)} at {price} an hour"
         terms.setdefault(f"instances of {term['pool']}", []).append(words)
-    for term, until in _renewed(cost.get("committed_units", ())):
+    for term, until in _renewed(cost["committed_units"]):
         words = f"{term['units']:g} for {_term(term, until)} at {money(term['usd'])} a term"
         terms.setdefault(f"units of {term['provider']}", []).append(words)
     owed = f"; {money(cost['liability_usd'])} is owed after the study" if cost["liability_usd"] > 0 else ""

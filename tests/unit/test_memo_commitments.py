@@ -24,10 +24,3 @@ def test_units_of_a_month_at_a_time_are_one_line() -> None:
         "units of ptu under commitment: 15 for a month from month 1, renewed to month 3, at $10,950 a term, "
         "20 for a month from month 4, at $14,600 a term; $7,300 is owed after the study",
     ]
-
-
-def test_a_run_that_knows_no_terms_of_units_has_its_instances_told() -> None:
-    term = {"pool": "p", "instances": 2, "term_months": 12, "from_month": 1, "usd_per_instance_hour": 30.0}
-    assert _commitments({"commitments": [term], "liability_usd": 0.0}) == [
-        "instances of p under commitment: 2 for 12 months from month 1, at $30.00 an hour"
-    ]
