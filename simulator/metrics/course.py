@@ -14,7 +14,7 @@ PARTS = 4
 RISE = 0.05
 """Of the prompt tokens, that a prefix cache finds more in the last part than in the first: from here on it fills."""
 BEYOND_CHANCE = 1.5
-"""Standard deviations of the number of arrivals, √n, that a queue must grow by to be more than chance."""
+"""Standard deviations of a number of arrivals, √n, that are more than chance."""
 
 
 class Course:
@@ -30,6 +30,10 @@ class Course:
     it does not hold, a burst came late or servers were closed, and the next window has room for what is left. A
     request that leaves, or is refused, before it is begun does not wait.
 
+    Of a part in which the queue did not take its share of the growth, by more than chance, and at whose end no more
+    than chance was left, b_i is what came, not what the fleet can begin: servers that were idle went down later. There
+    b_i counts with 1.5·√n_i requests more, so that chance alone among the arrivals is no overload.
+
     A prefix cache that begins empty still fills where the share of the prompt tokens that are found in it rises from
     part to part, by 5 % of the prompt tokens in all.
 
@@ -39,18 +43,17 @@ class Course:
 
     Attributes
     ----------
-    begun : requests that were first scheduled in the window
-    grown, grown_tokens : Q(end) - Q(start) in requests, and in tokens, prompt and answer
-    parts : shape (4,), tokens begun by part of the window
+    waits : shape (5,), requests that wait at the start of each part, and at the end of the last
+    grown_tokens : Q(end) - Q(start) in tokens, prompt and answer
+    numbers, parts : shape (4,), requests begun by part of the window, and their tokens
     prompts, found : shape (4,), prompt tokens of these, and those of them that a prefix cache had
     """
 
     def __init__(self, start_s: float, end_s: float) -> None:
         self.start_s, self.end_s = start_s, end_s
-        self.begun = 0
-        self.grown = 0
         self.grown_tokens = 0
-        self.parts, self.prompts, self.found = (np.zeros(PARTS, np.int64) for _ in range(3))
+        self.waits = np.zeros(PARTS + 1, np.int64)
+        self.numbers, self.parts, self.prompts, self.found = (np.zeros(PARTS, np.int64) for _ in range(4))
 
     def add(self, records: NDArray[np.void]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""
@@ -59,25 +62,35 @@ class Course:
         part = np.floor((scheduled_s - self.start_s) / part_s)
         inside = (part >= 0) & (part < PARTS)
         tokens = records["isl"].astype(np.int64) + records["osl"]
-        self.begun += int(inside.sum())
         at = part[inside].astype(np.int64)
+        self.numbers += np.bincount(at, minlength=PARTS)
         self.parts += np.bincount(at, tokens[inside], PARTS).astype(np.int64)
         if records["cached_tokens"].any():
             self.found += np.bincount(at, records["cached_tokens"][inside], PARTS).astype(np.int64)
         self.prompts += np.bincount(at, records["isl"][inside], PARTS).astype(np.int64)
         until_s = np.where(np.isnan(scheduled_s), records["finish_s"], scheduled_s)
-        for sign, at_s in ((1, self.end_s), (-1, self.start_s)):
+        for k, at_s in enumerate(np.linspace(self.start_s, self.end_s, PARTS + 1)):
             waits = (came_s < at_s) & (until_s >= at_s)
-            self.grown += sign * int(waits.sum())
-            self.grown_tokens += sign * int(tokens[waits].sum())
+            self.waits[k] += int(waits.sum())
+            if k in (0, PARTS):
+                self.grown_tokens += int(tokens[waits].sum()) * (1 if k else -1)
 
     def merge(self, other: Course) -> None:
         """Take in another replication."""
-        self.begun += other.begun
-        self.grown += other.grown
         self.grown_tokens += other.grown_tokens
-        self.parts = self.parts + other.parts
+        self.waits = self.waits + other.waits
+        self.numbers, self.parts = self.numbers + other.numbers, self.parts + other.parts
         self.prompts, self.found = self.prompts + other.prompts, self.found + other.found
+
+    @property
+    def begun(self) -> int:
+        """Requests that were first scheduled in the window."""
+        return int(self.numbers.sum())
+
+    @property
+    def grown(self) -> int:
+        """Q(end) - Q(start) in requests."""
+        return int(self.waits[-1] - self.waits[0])
 
     @property
     def came(self) -> int:
@@ -94,7 +107,16 @@ class Course:
         """Whether it grows from window to window."""
         if self.grown <= BEYOND_CHANCE * math.sqrt(max(self.came, 0)):
             return False
-        return bool(self.parts.sum() + self.grown_tokens > PARTS * self.parts.max())
+        came_tokens = self.parts.sum() + self.grown_tokens
+        chance = BEYOND_CHANCE * np.sqrt(self.numbers) * self._had_room
+        return bool(came_tokens > PARTS * (self.parts + chance * came_tokens / self.came).max())
+
+    @property
+    def _had_room(self) -> NDArray[np.bool_]:
+        """Parts that show what came, not what the fleet can begin."""
+        left_none = self.waits[1:] <= BEYOND_CHANCE * np.sqrt(self.numbers)
+        share = (self.grown - BEYOND_CHANCE * math.sqrt(PARTS * self.came)) / PARTS
+        return np.asarray(left_none & (np.diff(self.waits) < share))
 
     @property
     def fills(self) -> tuple[float, float] | None:
