@@ -67,7 +67,8 @@ def unseen(offer: RentedTerms, periods: Sequence[PeriodUse]) -> Unseen:
     Windows: the instances of each, where all periods say when in the week they are. Early launches: a window's
     instances beyond those before it, from its launch to its begin. Ends: what rentals are billed beyond their length by
     the minimum and the granularity. Of each kind, times in a month less what the periods stand for; what some have too
-    much is taken from the others.
+    much is taken from the others, first of the same instance of those that are there at once, as commitments pay for
+    the first of them.
     """
     launches = offer.launches
     nothing = Unseen(np.zeros((0, HOURS_PER_DAY)))
@@ -79,21 +80,31 @@ def unseen(offer: RentedTerms, periods: Sequence[PeriodUse]) -> Unseen:
     table = np.zeros((max((piece.upto for pieces in kinds for piece in pieces), default=0), HOURS_PER_DAY))
     starting_h = idle_h = 0.0
     for pieces in kinds:
-        share = _share(pieces)
+        shares = _shares(pieces, len(table))
         for piece in pieces:
-            hours = max(piece.count_s, 0.0) * share / SECONDS_PER_HOUR
-            if hours > 0:
-                table[piece.below : piece.upto] += hours * by_hour(piece.from_s, piece.until_s)
-                starting_h += hours * piece.starting
-                idle_h += hours * piece.idle
+            hours = max(piece.count_s, 0.0) / SECONDS_PER_HOUR
+            its = shares[piece.below : piece.upto]
+            if hours > 0 and its.size:
+                table[piece.below : piece.upto] += hours * np.outer(its, by_hour(piece.from_s, piece.until_s))
+                starting_h += hours * float(its.mean()) * piece.starting
+                idle_h += hours * float(its.mean()) * piece.idle
     return Unseen(table, starting_h, idle_h)
 
 
-def _share(pieces: Sequence[_Piece]) -> float:
-    """Of what some are short of, what is left once others have too much."""
-    each = [piece.count_s * (piece.upto - piece.below) for piece in pieces]
-    short, left = math.fsum(count for count in each if count > 0), math.fsum(each)
-    return left / short if left > _ROUNDING * short else 0.0
+def _shares(pieces: Sequence[_Piece], levels: int) -> NDArray[np.float64]:
+    """Of what some are short of, what is left once others have too much, by instance of those that are there at once.
+
+    An instance that is not short takes what it has too much from those that are.
+    """
+    short, left = np.zeros(levels), np.zeros(levels)
+    for piece in pieces:
+        short[piece.below : piece.upto] += max(piece.count_s, 0.0)
+        left[piece.below : piece.upto] += piece.count_s
+    kept = np.where(left > _ROUNDING * short, left, 0.0)
+    if not left.sum() > _ROUNDING * short.sum():
+        return np.zeros(levels)
+    share = np.divide(kept, short, out=np.zeros(levels), where=short > 0)
+    return np.asarray(share * (left.sum() / kept.sum()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,24 @@ def test_the_bill_of_a_schedule_by_hand(
     assert sum(row["usd"] for row in oracle.mean_lines()) == pytest.approx(usd, rel=1e-4)
 
 
+def test_what_stays_between_windows_is_no_part_of_what_they_add(tmp_path: Path) -> None:
+    """One instance all the time under commitment, a second from 7 to 19 beside a period of 8 to 18: the hours of the
+    night are simulated with one, and stand for two of each day in which there are two.
+    """
+    pools = (
+        "clock: {pools: [{name: g, site: lambda, gpu: h100-sxm, replicas: 1, billing: reserved, term_months: 12, "
+        "commitments: 1, price_usd_per_gpu_hour: 1.5, on_demand_usd_per_gpu_hour: 2.5, gpus_per_instance: 1, "
+        "storage_gb: 0, egress_usd_per_gb: 0, billing_minimum_s: 0, billing_granularity_s: 0, start_early_s: 0, "
+        "schedule: [{days: mon-fri, hours: 7-19, replicas: 2}]}]}"
+    )
+    study = f"months: 12, periods: [{WORK}, {{name: off, load: 0}}]"
+    found = simulate(written(tmp_path, chat(pools, study=study, rate_rps=1, horizon_s=900, warmup_s=0)), tmp_path)
+    usd = 730 * 1.5 + WEEKS * 5 * 12 * 2.5
+    assert found.summary["topologies"]["clock"]["cost"]["usd_per_month"] == pytest.approx(usd, rel=1e-4)
+    oracle = second_bill(found.bundle, "clock")
+    assert sum(row["usd"] for row in oracle.mean_lines()) == pytest.approx(usd, rel=1e-4)
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     windows=st.lists(st.tuples(st.integers(0, 47), st.integers(1, 20), st.integers(0, 5)), min_size=1, max_size=4),

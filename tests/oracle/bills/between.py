@@ -8,7 +8,7 @@ from itertools import pairwise
 from bills.months import HOURS, scale
 from bills.rows import Row
 
-Extra = tuple[int, float, int, int, int, int]
+Extra = tuple[int, float, int, int, float, float]
 """(hour of the day, hours of a month, instances below it, instances up to it, replicas that start, that are kept)."""
 Piece = tuple[float, float, int, int, float, int, int]
 
@@ -111,16 +111,24 @@ class Week:
         return sum(begin + n * self.length > zero and low < end + n * self.length < high for n in turns)
 
     def scaled(self, pieces: list[Piece]) -> list[Extra]:
-        """What periods stand for too much of is taken from what they do not."""
-        each = [missing * (upto - below) for _, _, below, upto, missing, _, _ in pieces]
-        lacking, left = math.fsum(one for one in each if one > 0), math.fsum(each)
-        part = left / lacking if left > 1e-9 * lacking else 0.0
+        """What periods stand for too much of is taken from what they do not, at the same instance before others."""
+        levels = range(max((upto for *_, upto, _, _, _ in pieces), default=0))
+        lacking, net = {}, {}
+        for k in levels:
+            mine = [missing for _, _, below, upto, missing, _, _ in pieces if below <= k < upto]
+            lacking[k], net[k] = math.fsum(one for one in mine if one > 0), math.fsum(mine)
+        gained = math.fsum(one for one in net.values() if one > 0)
+        whole = math.fsum(net.values())
         found: list[Extra] = []
+        if whole <= 1e-9 * math.fsum(lacking.values()):
+            return found
+        part = {k: max(net[k], 0.0) / lacking[k] * whole / gained if lacking[k] else 0.0 for k in levels}
         for begin, end, below, upto, missing, starting, kept in pieces:
-            if missing <= 0 or not part:
-                continue
             hours = {begin, end} | {3600.0 * k for k in range(math.ceil(begin / 3600.0), math.ceil(end / 3600.0))}
             for low, high in pairwise(sorted(hours)):
-                share = missing * part / 3600.0 * (high - low) / (end - begin)
-                found.append((int(low // 3600.0) % 24, share, below, upto, starting, kept))
+                for k in range(below, upto):
+                    share = max(missing, 0.0) * part[k] / 3600.0 * (high - low) / (end - begin)
+                    found.append(
+                        (int(low // 3600.0) % 24, share, k, k + 1, starting / (upto - below), kept / (upto - below))
+                    )
         return found
