@@ -28,7 +28,8 @@ class Course:
 
     The first is more than chance. The second says that the fleet cannot begin in W what comes in W, at its best; where
     it does not hold, a burst came late or servers were closed, and the next window has room for what is left. A
-    request that leaves, or is refused, before it is begun does not wait.
+    request that leaves, or is refused, before it is begun does not wait; one whose prompt another pool has computed is
+    begun with its first token.
 
     Of a part in which the queue did not take its share of the growth, by more than chance, and at whose end no more
     than chance was left, b_i is what came, not what the fleet can begin: servers that were idle went down later. There
@@ -57,9 +58,10 @@ class Course:
 
     def add(self, records: NDArray[np.void]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""
-        came_s, scheduled_s = records["arrival_s"], records["scheduled_s"]
+        came_s = records["arrival_s"]
+        begun_s = np.where(records["prefill_target"] >= 0, records["first_token_s"], records["scheduled_s"])
         part_s = (self.end_s - self.start_s) / PARTS
-        part = np.floor((scheduled_s - self.start_s) / part_s)
+        part = np.floor((begun_s - self.start_s) / part_s)
         inside = (part >= 0) & (part < PARTS)
         tokens = records["isl"].astype(np.int64) + records["osl"]
         at = part[inside].astype(np.int64)
@@ -68,7 +70,7 @@ class Course:
         if records["cached_tokens"].any():
             self.found += np.bincount(at, records["cached_tokens"][inside], PARTS).astype(np.int64)
         self.prompts += np.bincount(at, records["isl"][inside], PARTS).astype(np.int64)
-        until_s = np.where(np.isnan(scheduled_s), records["finish_s"], scheduled_s)
+        until_s = np.where(np.isnan(begun_s), records["finish_s"], begun_s)
         for k, at_s in enumerate(np.linspace(self.start_s, self.end_s, PARTS + 1)):
             waits = (came_s < at_s) & (until_s >= at_s)
             self.waits[k] += int(waits.sum())

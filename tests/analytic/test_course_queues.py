@@ -19,7 +19,7 @@ def window(rng: np.random.Generator, servers: int, load: float, mean: int) -> Co
     records = np.zeros(rng.poisson(mean), RECORD)
     size = rng.exponential(1.0, len(records))
     records["arrival_s"] = np.sort(rng.random(len(records)))
-    records["isl"] = np.ceil(size * 1e6)
+    records["isl"], records["prefill_target"] = np.ceil(size * 1e6), -1
     free = [0.0] * servers
     for record, served in zip(records, size * load * servers / mean, strict=True):
         record["scheduled_s"] = max(record["arrival_s"], free[0])
@@ -49,7 +49,7 @@ def test_servers_that_were_idle_until_they_went_down_are_not_overloaded_by_chanc
         records = np.zeros(rng.poisson(mean), RECORD)
         came = np.sort(rng.random(len(records)))
         records["arrival_s"], records["scheduled_s"] = came, np.where(came < down_from, came, 1.5)
-        records["isl"] = 100
+        records["isl"], records["prefill_target"] = 100, -1
         found = Course(0.0, 1.0)
         found.add(records)
         grow += found.grows

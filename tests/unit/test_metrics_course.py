@@ -28,7 +28,7 @@ ALL_SOON = SloTerm("e2e_s", 0.95, 1e6)
 def queued(came_s: Any, scheduled_s: Any, finish_s: float = 1e4, tokens: int = 10) -> NDArray[np.void]:
     records = np.zeros(len(came_s), RECORD)
     records["arrival_s"], records["scheduled_s"], records["finish_s"] = came_s, scheduled_s, finish_s
-    records["isl"], records["osl"] = tokens - 1, 1
+    records["isl"], records["osl"], records["prefill_target"] = tokens - 1, 1, -1
     return records
 
 
@@ -76,6 +76,18 @@ def test_who_left_before_the_end_does_not_wait_and_who_never_began_does() -> Non
     cut = through(queued(np.zeros(50), np.full(50, np.nan), finish_s=300.0))
     assert (left.grown, left.came, left.grows) == (0, 0, False)
     assert (cut.grown, cut.came, cut.grows) == (50, 50, True)
+
+
+def test_who_waits_between_prefill_and_decode_is_not_begun() -> None:
+    """Prompts are computed as they come, and a first token follows each 0.6 s: 33 of 200 wait for theirs."""
+    records = queued(np.arange(200) * 0.5, np.arange(200) * 0.5)
+    records["first_token_s"] = np.arange(200) * 0.6
+    assert not through(records).grows
+    records["prefill_target"] = 0
+    found = through(records)
+    assert (found.begun, found.grown, found.grows) == (167, 33, True)
+    records["first_token_s"][167:] = np.nan
+    assert (through(records).begun, through(records).grown) == (167, 33)
 
 
 def test_replications_are_judged_together() -> None:

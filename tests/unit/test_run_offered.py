@@ -91,7 +91,7 @@ def test_a_cache_that_fills_is_told_with_its_first_and_last_share() -> None:
     records = np.zeros(4, RECORD)
     records["arrival_s"] = records["scheduled_s"] = [5.0, 15.0, 25.0, 35.0]
     records["isl"] = 100
-    records["class_id"] = 1
+    records["class_id"], records["prefill_target"] = 1, -1
     records["cached_tokens"] = [10, 20, 30, 42]
     metrics.add(records)
     (words,) = young_caches(metrics)
