@@ -43,13 +43,15 @@ class Candidate:
         return self.loaded.scenario.topologies[self.topology]
 
     def pools(self) -> tuple[OpenPool, ...]:
-        """The pools to size, owned ones down to none; of an autoscaler that has settings its most is searched."""
+        """The pools to size, owned ones down to none, as those with windows that have none outside of them; of an
+        autoscaler that has settings its most is searched.
+        """
         return tuple(self._open(k) for k in self.scaled)
 
     def _open(self, k: int) -> OpenPool:
         pool = self.settings.pools[k]
         found = open_pool(self.loaded, self.settings, k, _open_part(pool))
-        if is_open(pool) or not replaceable(self.loaded, self.settings, pool):
+        if is_open(pool) or not (_is_off(pool) or replaceable(self.loaded, self.settings, pool)):
             return found
         return replace(found, low=0, stays=False)
 
@@ -61,6 +63,11 @@ class Candidate:
             found += [(f"{root}.{key}", value) for key, value in self.hardware.items()]
             found += size_values(self.loaded, self.topology, {k: size})
         return found
+
+
+def _is_off(pool: Any) -> bool:
+    """Whether it has no replica outside of the windows of its schedule."""
+    return bool(pool.schedule) and pool.replicas == 0
 
 
 def _open_part(pool: Any) -> tuple[int | None, int | None, float | None] | None:

@@ -15,7 +15,7 @@ from simulator.report.table import comparison, ordered, period_words, warnings
 WIDTH = 100
 """Of text; a table is as wide as its topologies need."""
 _HEADINGS = {
-    "load": "The load is not kept up with",
+    "load": "The load is not the one that is asked for, or is not kept up with",
     "size": "How the sizes were found",
     "trust": "What speaks against the speed",
     "basis": "What the figures rest on",

@@ -20,8 +20,8 @@ from simulator.workload.replay import trace_rows, trace_span
 from simulator.workload.spec import DAYS_PER_WEEK, Profile, Schedule, Trace, WorkloadSpec
 
 Kind = Literal["load", "size", "trust", "basis"]
-"""`load`: more was offered than is served, so the figures depend on the length of the run. `size`: how the
-size was found, or one that would cost less. `trust`: step times that
+"""`load`: more was offered than is served, or less than is asked for, so the figures depend on the length of the run.
+`size`: how the size was found, or one that would cost less. `trust`: step times that
 were not measured, or not for these limits or drafts. `basis`: what else the figures rest on."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -79,3 +79,10 @@ def test_progress_is_a_part_of_the_whole_for_each_candidate() -> None:
     marks.tick("c", 1.0)
     assert told == [("a", pytest.approx(0.125)), ("b", pytest.approx(0.25)), ("c", pytest.approx(1.0))]
     _Marks(None, 4).tick("nobody listens", 0.5)
+
+
+@pytest.mark.parametrize(("outside", "low"), [(0, 0), (1, 1)])
+def test_a_pool_that_is_off_outside_of_its_windows_may_stay_off(tmp_path: Path, outside: int, low: int) -> None:
+    pool = f"{{name: day, site: lambda, gpu: h100-sxm, replicas: {outside}, schedule: [{{hours: 8-18, replicas: 2}}]}}"
+    (one,) = candidates(written(tmp_path, chat(f"clock: {{pools: [{pool}]}}", study="")), "clock", (), (), ())
+    assert [found.low for found in one.pools()] == [low]
