@@ -110,8 +110,9 @@ def split_usd(
     """USD per month by class and token kind, shape (classes, 3); they add up to the lines.
 
     A pool's lines are shared out by the step time of its work, those of a site first by the busy GPU-hours of its
-    pools, those of a token API by what its tokens cost. What is for the topology as a whole, and for pools without
-    work, follows the rest; where nothing was served, it is spread evenly.
+    pools, those of a token API by what its tokens cost, or by their number where units or a fee pay for them. What is
+    for the topology as a whole, and for pools without work, follows the rest; where nothing was served, it is spread
+    evenly.
 
     Parameters
     ----------
@@ -155,20 +156,22 @@ def _shares(
         if (shares := _normed(busy)) is not None:
             found[site_owner(site)] = shares
     for api in terms.apis:
-        if (
-            month in api.span
-            and api.provider in use.providers
-            and (shares := _normed(_token_usd(api, use.providers[api.provider].priced))) is not None
-        ):
-            found[api.provider] = shares
+        if month in api.span and api.provider in use.providers:
+            its = use.providers[api.provider]
+            usd = _token_usd(api, its.priced)
+            found[api.provider] = _normed(usd if usd.sum() > 0 else _by_kind(its.tokens.sum(axis=1)))
     return {owner: shares for owner, shares in found.items() if shares is not None}
 
 
 def _token_usd(api: ApiTerms, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Price of the tokens by class and kind; a cache write is uncached input."""
+    """Price of the tokens by class and kind."""
     prices = np.array([[[mean(usd) for usd in p.by_kind] for p in price_list(api, tier)] for tier in api.tier_by_class])
-    usd = (tokens * prices).sum(axis=1)
-    return np.stack([usd[:, 0] + usd[:, 2], usd[:, 1], usd[:, 3]], axis=1)
+    return _by_kind((tokens * prices).sum(axis=1))
+
+
+def _by_kind(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of an API's four kinds, shape (classes, 3): a cache write is uncached input."""
+    return np.stack([tokens[:, 0] + tokens[:, 2], tokens[:, 1], tokens[:, 3]], axis=1)
 
 
 def _normed(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

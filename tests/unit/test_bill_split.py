@@ -54,6 +54,16 @@ def test_token_kinds_of_an_api_pay_their_own_price() -> None:
     assert split == pytest.approx(scale * np.array([[120.0, 100.0, 160.0], [0.0, 0.0, 40.0]]))
 
 
+def test_what_units_pay_for_is_split_by_tokens() -> None:
+    """Tokens that cost nothing: nine of ten are of the first class, none was in the cache."""
+    tokens = [[[600, 0, 100, 200]], [[60, 0, 0, 40]]]
+    api = replace(API, prices=(TokenPrices(0, 0.0, 0.0, 0.0, 0.0),), fixed_usd_per_month=1000.0, tier_by_class=("", ""))
+    terms, use = Terms("api", apis=(api,), months=1), month(Usage(HOUR_S, (), (provider(tokens),)))
+    lines = bill_study(terms, [use]).months[0].lines
+    found = split_usd(terms, month_use(terms, use), lines, {}, 2)
+    np.testing.assert_allclose(found, [[700, 0, 200], [60, 0, 40]])
+
+
 def test_tokens_of_dear_hours_weigh_as_much_more() -> None:
     """Two classes with the same tokens, one of them at an hour of thrice the price."""
     by_hour = np.zeros((24, 2, 1, 4), np.int64)
