@@ -15,6 +15,9 @@ RISE = 0.05
 """Of the prompt tokens, that a prefix cache finds more in the last part than in the first: from here on it fills."""
 BEYOND_CHANCE = 1.5
 """Standard deviations of a number of arrivals, √n, that are more than chance."""
+ROOM = 3.0
+"""√n_i that a part may have begun fewer than come in the others, by chance: four times that are 3.5 standard deviations
+of what four parts bring beyond four times one of them."""
 
 
 class Course:
@@ -33,7 +36,7 @@ class Course:
 
     Of a part in which the queue did not take its share of the growth, by more than chance, and at whose end no more
     than chance was left, b_i is what came, not what the fleet can begin: servers that were idle went down later. There
-    b_i counts with 1.5·√n_i requests more, so that chance alone among the arrivals is no overload.
+    b_i counts with 3·√n_i requests more, so that chance alone among the arrivals is no overload.
 
     A prefix cache that begins empty still fills where the share of the prompt tokens that are found in it rises from
     part to part, by 5 % of the prompt tokens in all.
@@ -110,7 +113,7 @@ class Course:
         if self.grown <= BEYOND_CHANCE * math.sqrt(max(self.came, 0)):
             return False
         came_tokens = self.parts.sum() + self.grown_tokens
-        chance = BEYOND_CHANCE * np.sqrt(self.numbers) * self._had_room
+        chance = ROOM * np.sqrt(self.numbers) * self._had_room
         return bool(came_tokens > PARTS * (self.parts + chance * came_tokens / self.came).max())
 
     @property

@@ -39,7 +39,7 @@ def test_windows_of_a_thousand_tell_a_tenth_below_from_a_tenth_above(servers: in
     assert above >= 0.85
 
 
-@pytest.mark.parametrize("down_from", [0.5, 0.75])
+@pytest.mark.parametrize("down_from", [0.25, 0.5, 0.75])
 @pytest.mark.parametrize("mean", [300, 2000])
 def test_servers_that_were_idle_until_they_went_down_are_not_overloaded_by_chance(mean: int, down_from: float) -> None:
     """What came before says nothing of what they can begin: with as many arrivals in each part it was a coin's fall."""
