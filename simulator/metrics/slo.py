@@ -145,6 +145,8 @@ def term_rows(
 def growing_row(slo: ClassSlo, counts: Sequence[TermCount]) -> dict[str, Any]:
     """A row as `term_rows` gives, for a class whose queue grows from window to window: no limit holds for long then.
 
+    Its `allowance_used` is what came by what was begun, above 1: a limit that is missed by more binds.
+
     Parameters
     ----------
     counts : by replication, requests that were begun in the window, of those that came in it
@@ -162,7 +164,7 @@ def growing_row(slo: ClassSlo, counts: Sequence[TermCount]) -> dict[str, Any]:
         "of": of,
         "value": kept / of,
         "limit": 1.0,
-        "allowance_used": math.inf,
+        "allowance_used": of / kept if kept else math.inf,
         "met": False,
         "deadline": False,
         "until": None,

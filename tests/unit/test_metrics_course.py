@@ -115,6 +115,10 @@ def test_a_growing_queue_is_a_term_that_is_missed() -> None:
     assert summary["binding_term"] == row
     assert summary["slo_attainment"] == 1.0
     assert shortfall(found) == f"jobs: {late_words(row)}"
+    assert row["allowance_used"] == pytest.approx(200 / 167)
+    strict = MetricAccumulator((ClassSlo("jobs", (SloTerm("e2e_s", 0.5, 1.0),)),), 0.0, 100.0, ("p",))
+    strict.add(records)
+    assert strict.summary()["binding_term"]["term"] == "e2e p50 ≤ 1 s"
     waiting = MetricAccumulator((ClassSlo("users", (ALL_SOON,), is_open=False),), 0.0, 100.0, ("p",))
     waiting.add(records)
     assert [row["met"] for row in waiting.terms()] == [True, True]
