@@ -17,7 +17,7 @@ from simulator.engine.modes.offload.arrays import (
     REUSED,
     SEEN,
 )
-from simulator.engine.modes.offload.keys import bucket_of, chunk_key
+from simulator.engine.modes.offload.keys import chunk_key, find_named, give_name, take_name
 from simulator.engine.modes.offload.offers import count_offers, is_wanted
 from simulator.engine.state import Engines
 from simulator.jit import kernel
@@ -51,11 +51,7 @@ def empty_memory(engines: Engines, r: int) -> None:
 @kernel
 def find_chunk(engines: Engines, r: int, key: Any) -> int:
     """Where a chunk stands that is there or was given up lately, or `NONE`."""
-    offload = engines.offload
-    c = offload.buckets[r, bucket_of(key, offload.buckets.shape[1])]
-    while c != NONE and offload.chunks[r, c].key != key:
-        c = offload.chunks[r, c].same
-    return c
+    return find_named(engines.offload.chunks[r], engines.offload.buckets[r], key)
 
 
 @kernel
@@ -109,15 +105,7 @@ def _move(engines: Engines, r: int, c: int, kind: int) -> None:
 @kernel
 def _forget(engines: Engines, r: int, c: int) -> None:
     """A chunk is neither there nor remembered any more."""
-    chunks, buckets = engines.offload.chunks, engines.offload.buckets
-    bucket = bucket_of(chunks[r, c].key, buckets.shape[1])
-    if buckets[r, bucket] == c:
-        buckets[r, bucket] = chunks[r, c].same
-    else:
-        other = buckets[r, bucket]
-        while chunks[r, other].same != c:
-            other = chunks[r, other].same
-        chunks[r, other].same = chunks[r, c].same
+    take_name(engines.offload.chunks[r], engines.offload.buckets[r], c)
     _move(engines, r, c, FREE)
 
 
@@ -245,10 +233,7 @@ def _insert(engines: Engines, r: int, rep: Any, row: int, g: int, index: int, ke
     rules = offload.pools[rep.pool]
     if c == NONE:
         c = offload.lists[r, FREE].head
-        bucket = bucket_of(key, offload.buckets.shape[1])
-        offload.chunks[r, c].key = key
-        offload.chunks[r, c].same = offload.buckets[r, bucket]
-        offload.buckets[r, bucket] = c
+        give_name(offload.chunks[r], offload.buckets[r], c, key)
     chunk = offload.chunks[r, c]
     chunk.users = PENDING
     chunk.loading = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.modes.offload.arrays import NONE
-from simulator.engine.modes.offload.keys import bucket_of, chunk_key
+from simulator.engine.modes.offload.keys import chunk_key, find_named, give_name, take_name
 from simulator.engine.state import Engines
 from simulator.jit import kernel
 
@@ -21,11 +21,7 @@ def is_wanted(engines: Engines, r: int, rules: Any, key: Any) -> bool:
 
 @kernel
 def _find_offer(engines: Engines, r: int, key: Any) -> int:
-    offload = engines.offload
-    o = offload.offer_buckets[r, bucket_of(key, offload.offer_buckets.shape[1])]
-    while o != NONE and offload.offers[r, o].key != key:
-        o = offload.offers[r, o].same
-    return o
+    return find_named(engines.offload.offers[r], engines.offload.offer_buckets[r], key)
 
 
 @kernel
@@ -54,11 +50,8 @@ def count_offers(engines: Engines, r: int, rep: Any, row: int, n_offered: int) -
             _drop_offer(engines, r, o)
         else:
             head.n_offers += 1
-        bucket = bucket_of(key, offload.offer_buckets.shape[1])
-        offload.offers[r, o].key = key
+        give_name(offload.offers[r], offload.offer_buckets[r], o, key)
         offload.offers[r, o].count = 1
-        offload.offers[r, o].same = offload.offer_buckets[r, bucket]
-        offload.offer_buckets[r, bucket] = o
         _append_offer(engines, r, o)
 
 
@@ -89,13 +82,5 @@ def _unlink_offer(engines: Engines, r: int, o: int) -> None:
 
 @kernel
 def _drop_offer(engines: Engines, r: int, o: int) -> None:
-    offers, buckets = engines.offload.offers, engines.offload.offer_buckets
-    bucket = bucket_of(offers[r, o].key, buckets.shape[1])
-    if buckets[r, bucket] == o:
-        buckets[r, bucket] = offers[r, o].same
-    else:
-        other = buckets[r, bucket]
-        while offers[r, other].same != o:
-            other = offers[r, other].same
-        offers[r, other].same = offers[r, o].same
+    take_name(engines.offload.offers[r], engines.offload.offer_buckets[r], o)
     _unlink_offer(engines, r, o)
