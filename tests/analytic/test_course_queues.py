@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
-
 import numpy as np
 import pytest
 
+from bench.growing_queues import growing
 from simulator.fleet.records import RECORD
 from simulator.metrics.course import Course
 from simulator.rng import stream
@@ -14,29 +13,10 @@ from simulator.rng import stream
 WINDOWS = 60
 
 
-def window(rng: np.random.Generator, servers: int, load: float, mean: int) -> Course:
-    """One window of length 1 with Poisson arrivals, first come first served, service in proportion to tokens."""
-    records = np.zeros(rng.poisson(mean), RECORD)
-    size = rng.exponential(1.0, len(records))
-    records["arrival_s"] = np.sort(rng.random(len(records)))
-    records["isl"], records["prefill_target"] = np.ceil(size * 1e6), -1
-    free = [0.0] * servers
-    for record, served in zip(records, size * load * servers / mean, strict=True):
-        record["scheduled_s"] = max(record["arrival_s"], free[0])
-        heapq.heapreplace(free, record["scheduled_s"] + served)
-    found = Course(0.0, 1.0)
-    found.add(records)
-    return found
-
-
 @pytest.mark.parametrize("servers", [1, 16])
 def test_windows_of_a_thousand_tell_a_tenth_below_from_a_tenth_above(servers: int) -> None:
-    rng = stream(5, f"windows of {servers}")
-    below, above = (
-        sum(window(rng, servers, load, 1000).grows for _ in range(WINDOWS)) / WINDOWS for load in (0.9, 1.12)
-    )
-    assert below <= 0.02
-    assert above >= 0.85
+    assert growing(servers, 0.9, 1000, WINDOWS) <= 0.02
+    assert growing(servers, 1.12, 1000, WINDOWS) >= 0.85
 
 
 @pytest.mark.parametrize("down_from", [0.25, 0.5, 0.75])
