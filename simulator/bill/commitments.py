@@ -18,27 +18,33 @@ from simulator.units import HOURS_PER_MONTH
 _ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One term of a commitment.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidTerm:
+    """A term that is paid to its end.
 
     Attributes
     ----------
-    commitment : its place in the offer
     start, months : month after which it begins, and its length
-    usd : of the whole term and all its instances, at the price of the month in which it begins
+    usd : of the whole term and all that it holds, at the price of the month in which it begins
+    upfront_share : of that, paid when it begins
     """
 
-    commitment: int
     start: int
     months: int
-    instances: int
     usd: Money
     upfront_share: float
 
     def runs_in(self, k: int) -> bool:
         """Whether it is paid in month k + 1."""
         return self.start <= k < self.start + self.months
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term(PaidTerm):
+    """One term of a commitment, by its place in the offer."""
+
+    commitment: int
+    instances: int
 
 
 def price_index(index: NDArray[np.float64], month: int) -> Money:
@@ -51,12 +57,12 @@ def terms_of(offer: RentedTerms, index: NDArray[np.float64]) -> tuple[Term, ...]
     """Terms that begin within the study; of commitments that are settled."""
     return tuple(
         Term(
-            i,
-            start,
-            found.term_months,
-            instances,
-            instances * _term_usd(offer, i, start) * price_index(index, start),
-            offer.at(start + 1).commitments[i].upfront_share,
+            commitment=i,
+            start=start,
+            months=found.term_months,
+            instances=instances,
+            usd=instances * _term_usd(offer, i, start) * price_index(index, start),
+            upfront_share=offer.at(start + 1).commitments[i].upfront_share,
         )
         for i, found in enumerate(offer.commitments)
         for start, instances in found.begins or ()

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.bill.api import api_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
-from simulator.bill.commitments import Term, price_index, settled, terms_of
+from simulator.bill.commitments import PaidTerm, Term, price_index, settled, terms_of
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
 from simulator.bill.owned import owned_lines, servers_by_month
 from simulator.bill.parts import one_line
@@ -202,7 +202,7 @@ def _owed_later(terms: Terms, plan: _Plan) -> list[Line]:
 
 
 def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]], lengths: Sequence[float]) -> Bill:
-    begun: list[Term | UnitTerm] = [*(term for terms_begun in plan.begun for term in terms_begun), *plan.units]
+    begun: list[PaidTerm] = [*(term for terms_begun in plan.begun for term in terms_begun), *plan.units]
     at = payment_times(terms.months, max((term.start + term.months for term in begun), default=0))
     once: list[list[Money]] = [[0.0] for _ in at]
     running: list[list[Money]] = [[0.0] for _ in at]
@@ -233,7 +233,7 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     return Bill(_mean_month(lines, lengths), months, at, once_usd, running_usd, total(capex), npv)
 
 
-def _liability_usd(begun: Sequence[Term | UnitTerm], at: float) -> Money:
+def _liability_usd(begun: Sequence[PaidTerm], at: float) -> Money:
     """What terms that have begun before `at` still cost after it."""
     return total(
         term.usd * ((1.0 - term.upfront_share) * (term.start + term.months - at) / term.months)

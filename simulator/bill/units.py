@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from simulator.bill.commitments import PaidTerm
 from simulator.bill.parts import at_site, one_line
 from simulator.bill.sums import mean, total
 from simulator.bill.use import ProviderUse, Use
 from simulator.study.bill import Line
-from simulator.study.terms import ApiTerms, Money, Terms
+from simulator.study.terms import ApiTerms, Terms
 from simulator.units import HOURS_PER_MONTH
 
 _MINUTES_PER_HOUR = 60
@@ -18,27 +19,13 @@ _ROUNDING = 1e-9
 _COMMITTED = "committed throughput"
 
 
-@dataclass(frozen=True, slots=True)
-class UnitTerm:
-    """Units that are bought for one term.
-
-    Attributes
-    ----------
-    start, months : month after which it begins, and its length
-    usd : of the whole term and all its units, at the price of the month in which it begins
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitTerm(PaidTerm):
+    """Units that are bought for one term."""
 
     provider: str
     site: str
-    start: int
-    months: int
     units: float
-    usd: Money
-    upfront_share: float
-
-    def runs_in(self, k: int) -> bool:
-        """Whether it is paid in month k + 1."""
-        return self.start <= k < self.start + self.months
 
 
 def unit_terms(terms: Terms) -> tuple[UnitTerm, ...]:
@@ -57,7 +44,15 @@ def unit_terms(terms: Terms) -> tuple[UnitTerm, ...]:
                 if missing > _ROUNDING:
                     usd = missing * HOURS_PER_MONTH * api.unit_term_months * api.usd_per_unit_hour
                     begun.append(
-                        UnitTerm(name, api.site, k, api.unit_term_months, missing, usd, api.unit_upfront_share)
+                        UnitTerm(
+                            provider=name,
+                            site=api.site,
+                            units=missing,
+                            start=k,
+                            months=api.unit_term_months,
+                            usd=usd,
+                            upfront_share=api.unit_upfront_share,
+                        )
                     )
         found += begun
     return tuple(found)

@@ -116,29 +116,15 @@ def term_rows(
     rows = []
     for j, (words, required) in enumerate(zip(slo.words, slo.shares, strict=True)):
         mine = [found[j] for found in counts]
-        whole = TermCount(sum(found.kept for found in mine), sum(found.of for found in mine))
-        share = whole.kept / whole.of if whole.of else math.nan
-        low, high = share_interval([found.kept for found in mine], [found.of for found in mine])
         term = slo.terms[j] if j < len(slo.terms) else None
+        if term is None:
+            rows.append(_row(slo, words, "served", required, mine))
+            continue
         completed = sum(found[-1].kept for found in counts)
-        rows.append(
-            {
-                "class": slo.name,
-                "term": words,
-                "metric": term.metric if term else "served",
-                "share": share,
-                "low": low,
-                "high": high,
-                "required": required,
-                "of": whole.of,
-                "value": _value(term, whole.of, completed, sketches) if term else share,
-                "limit": term.limit_s if term else required,
-                "allowance_used": whole.allowance_used(required),
-                "met": whole.met(required),
-                "deadline": bool(term and term.is_deadline),
-                "until": term.until_s if term and math.isfinite(term.until_s) else None,
-            }
-        )
+        row = _row(slo, words, term.metric, required, mine)
+        until_s = term.until_s if math.isfinite(term.until_s) else None
+        value = _value(term, row["of"], completed, sketches)
+        rows.append(row | {"value": value, "limit": term.limit_s, "deadline": term.is_deadline, "until": until_s})
     return rows
 
 
@@ -151,21 +137,28 @@ def growing_row(slo: ClassSlo, counts: Sequence[TermCount]) -> dict[str, Any]:
     ----------
     counts : by replication, requests that were begun in the window, of those that came in it
     """
-    kept, of = sum(one.kept for one in counts), sum(one.of for one in counts)
-    low, high = share_interval([min(one.kept, one.of) for one in counts], [one.of for one in counts])
+    row = _row(slo, GROWING, "begun", 1.0, counts)
+    return row | {"allowance_used": 1.0 / row["share"] if row["share"] else math.inf, "met": False}
+
+
+def _row(slo: ClassSlo, words: str, metric: str, required: float, counts: Sequence[TermCount]) -> dict[str, Any]:
+    """A row of a share, which is its own value."""
+    whole = TermCount(sum(found.kept for found in counts), sum(found.of for found in counts))
+    share = whole.kept / whole.of if whole.of else math.nan
+    low, high = share_interval([min(found.kept, found.of) for found in counts], [found.of for found in counts])
     return {
         "class": slo.name,
-        "term": GROWING,
-        "metric": "begun",
-        "share": kept / of,
+        "term": words,
+        "metric": metric,
+        "share": share,
         "low": low,
         "high": high,
-        "required": 1.0,
-        "of": of,
-        "value": kept / of,
-        "limit": 1.0,
-        "allowance_used": of / kept if kept else math.inf,
-        "met": False,
+        "required": required,
+        "of": whole.of,
+        "value": share,
+        "limit": required,
+        "allowance_used": whole.allowance_used(required),
+        "met": whole.met(required),
         "deadline": False,
         "until": None,
     }

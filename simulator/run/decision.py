@@ -26,6 +26,7 @@ from simulator.decide.price_flips import Search, price_flips
 from simulator.decide.record import Json, capacity_row, record
 from simulator.decide.rivals import rank
 from simulator.decide.verdict import decide
+from simulator.metrics.slo import slo_met
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.months import served
 from simulator.run.resized import Serve, asked_demand
@@ -117,7 +118,7 @@ def costed_of(name: str, found: Priced, trail: Trail = FIXED, fleet: str = "") -
 def measured_of(planned: PlannedTopology, found: Priced, demand: Demand, trail: Trail, fleet: str = "") -> Measured:
     """A topology as it was run under the demand that is shown; further arguments are those of `costed_of`."""
     metrics = merged_metrics(found.replications)
-    missed = metrics.summary(absent=demand.absent)["slo_met"] is False
+    missed = slo_met(metrics.terms(absent=demand.absent)) is False
     why = missed_at_any_load(planned, metrics, demand.absent) if missed and not demand.jobs_per_month else ""
     return Measured(subject_of(planned), costed_of(planned.name, found, trail, fleet), why)
 
