@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -40,7 +42,8 @@ def _sound(folder: Path) -> Path:
         tree = json.loads(json.dumps(CHAT))
         tree["cost"]["draws"] = 50
         file.write_text(text_of(tree))
-        command("run", str(file), "--out", str(folder.parent / "sound"), *QUIET)()
+        with contextlib.redirect_stdout(io.StringIO()):
+            command("run", str(file), "--out", str(folder.parent / "sound"), *QUIET)()
         BUNDLES.append(next((folder.parent / "sound").iterdir()))
     return BUNDLES[0]
 

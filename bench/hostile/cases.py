@@ -16,7 +16,7 @@ from bench.hostile.chat import CHAT, LIMITS, QUIET, Kind, Run, chat_with
 from bench.hostile.draw import drawn
 from bench.hostile.kills import killed
 from bench.hostile.measured import measured, profiled, watched
-from bench.hostile.mutate import NUMBERS, OTHERS, damaged, json_of, mutated, places, rescaled, text_of
+from bench.hostile.mutate import NUMBERS, OTHERS, at_an_edge, damaged, json_of, mutated, places, rescaled, text_of
 from bench.hostile.traces import trace
 from simulator.catalog.models import models
 from simulator.scenario.document import read_document
@@ -64,11 +64,19 @@ def assignment(rng: Random, folder: Path) -> Run:
 
 def valid(rng: Random, folder: Path) -> Run:
     """A scenario drawn from the schema, run in full."""
+    return _run(folder, drawn(rng, folder))
+
+
+def extreme(rng: Random, folder: Path) -> Run:
+    """A scenario drawn from the schema with a number at the edge of what numbers may be, run in full."""
+    return _run(folder, at_an_edge(drawn(rng, folder), rng))
+
+
+def _run(folder: Path, tree: Any) -> Run:
     file = folder / "drawn.yaml"
-    file.write_text(text_of(drawn(rng, folder)))
-    return command(
-        "run", str(file), "--out", str(folder / "runs"), *QUIET, "--search-seconds", "2", "--max-replicas", "4", *LIMITS
-    )
+    file.write_text(text_of(tree))
+    options = ("--search-seconds", "2", "--max-replicas", "4")
+    return command("run", str(file), "--out", str(folder / "runs"), *QUIET, *options, *LIMITS)
 
 
 def altered(rng: Random, folder: Path) -> Run:
@@ -76,11 +84,7 @@ def altered(rng: Random, folder: Path) -> Run:
     tree = rescaled(CHAT, rng) if rng.random() < 0.8 else mutated(CHAT, rng, 2)
     if isinstance(tree, dict) and isinstance(tree.get("run"), dict) and rng.random() < 0.3:
         tree["run"]["keep_requests"] = False
-    file = folder / "chat.yaml"
-    file.write_text(text_of(tree))
-    return command(
-        "run", str(file), "--out", str(folder / "runs"), *QUIET, "--search-seconds", "2", "--max-replicas", "4", *LIMITS
-    )
+    return _run(folder, tree)
 
 
 def config(rng: Random, folder: Path) -> Run:
@@ -263,6 +267,7 @@ KINDS: dict[str, tuple[Kind, float]] = {
     "scenario": (scenario, 4.0),
     "assignment": (assignment, 1.0),
     "valid": (valid, 2.0),
+    "extreme": (extreme, 1.0),
     "altered": (altered, 2.0),
     "config": (config, 3.0),
     "hardware": (hardware, 1.0),

@@ -62,11 +62,27 @@ def mutated(tree: Any, rng: Random, most: int = 3) -> Any:
     return tree
 
 
+EDGES = (0, 1, 1e-12, 1e-6, 1e6, 2**31 - 1, 2**31, 2**32, 10**12, 2**53, 10**15)
+
+
+def at_an_edge(tree: Any, rng: Random) -> Any:
+    """A copy in which one number, rarely two, is as small or as large as numbers may be."""
+    tree = copy.deepcopy(tree)
+    for path in rng.sample(known := _numbers(tree), min(len(known), rng.choice((1, 1, 1, 2)))):
+        parent = at(tree, path[:-1])
+        whole = isinstance(parent[path[-1]], int)
+        parent[path[-1]] = rng.choice([edge for edge in EDGES if not whole or edge == int(edge)])
+    return tree
+
+
+def _numbers(tree: Any) -> list[tuple[Any, ...]]:
+    return [path for path in places(tree) if type(at(tree, path)) in (int, float) and path != ("schema_version",)]
+
+
 def rescaled(tree: Any, rng: Random) -> Any:
     """A copy with other numbers at one to three places that have one; most are small or large beyond sense."""
     tree = copy.deepcopy(tree)
-    numbers = [path for path in places(tree) if type(at(tree, path)) in (int, float) and path != ("schema_version",)]
-    for path in rng.sample(numbers, min(len(numbers), rng.randint(1, 3))):
+    for path in rng.sample(numbers := _numbers(tree), min(len(numbers), rng.randint(1, 3))):
         parent = at(tree, path[:-1])
         old = parent[path[-1]]
         new = old * 10.0 ** rng.choice((-6, -3, -1, 1, 2, 3, 4, 6))

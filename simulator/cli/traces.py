@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -76,8 +77,8 @@ def traces(
         else:
             print_table([[str(cell) for cell in row.values()] for row in rows], list(rows[0]))
         return 0
-    if not bin_s > 0:
-        raise InputError(Problem("must be positive", "--bin-s", got=f"{bin_s:g}"))
+    if not 0 < bin_s < math.inf:
+        raise InputError(Problem("must be positive and finite", "--bin-s", got=f"{bin_s:g}"))
     if hash_block_tokens is not None and hash_block_tokens < 1:
         raise InputError(Problem("must be at least 1", "--hash-block-tokens", got=str(hash_block_tokens)))
     columns = tuple(_pair(each) for each in column or ())

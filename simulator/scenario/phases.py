@@ -117,7 +117,9 @@ def laid_over(old: Any, new: Any) -> Any:
 
 def is_named(value: Any) -> bool:
     return (
-        isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Mapping) and "name" in x for x in value)
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(item, Mapping) and isinstance(item.get("name"), str) for item in value)
     )
 
 

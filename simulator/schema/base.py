@@ -36,7 +36,8 @@ def _number(value: Any) -> Any:
 
 IS_NUMBER = BeforeValidator(_number)
 Number = Annotated[float, IS_NUMBER]
-Integer = Annotated[int, IS_NUMBER]
+Whole32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), IS_NUMBER]
+"""Of either sign, as arrays hold it."""
 Switch = Annotated[bool, Field(strict=True)]
 Positive = Annotated[float, Field(gt=0), IS_NUMBER]
 NotNegative = Annotated[float, Field(ge=0), IS_NUMBER]

@@ -11,13 +11,13 @@ from simulator.schema.base import (
     AtLeastOne,
     Count,
     DataClass,
-    Integer,
     Name,
     NotNegative,
     Positive,
     Settings,
     Share,
     Switch,
+    Whole32,
 )
 from simulator.schema.money import Tier
 
@@ -314,7 +314,7 @@ class RequestClass(Settings):
     """Needed unless the arrivals come with lengths (profile, trace), which it replaces."""
     prefixes: Prefixes | None = None
     """Beginnings that prompts share; instead of those of a profile or trace."""
-    priority: Integer = 0
+    priority: Whole32 = 0
     """Lower is served first, with the engine's scheduling_policy `priority`."""
     data_class: DataClass = "internal"
     """Decides where the requests may go, before anything else does."""

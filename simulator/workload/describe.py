@@ -22,6 +22,7 @@ _EDGE_RATIO = 1.06
 _DEPTH_RATIO = 1.08
 _QUANTILES = (1, 10, 25, 50, 75, 90, 99)
 _LAG_QUANTILES = 41
+MOST_BINS = 1_000_000
 _TIED = 0.5
 """Share of arrivals on the timestamp of their predecessor above which timestamps count as rounded."""
 
@@ -45,13 +46,15 @@ def describe_trace(requests: Requests, source: TraceSource, retrieved: str, bin_
 
     Raises
     ------
-    InputError : fewer than three requests, or all at one time
+    InputError : fewer than three requests, or all at one time, or too many bins
     """
     n = len(requests)
     if n < 3 or requests.arrival_s[0] == requests.arrival_s[-1]:
         raise InputError("a trace needs at least three requests and a duration to be described")
     arrival_s = _spread(requests.arrival_s - requests.arrival_s[0])
     duration_s = round(float(arrival_s[-1] * n / (n - 1)), 3)
+    if duration_s / bin_s > MOST_BINS:
+        raise InputError(f"bins of {bin_s:g} s are more than {MOST_BINS:,} in {duration_s:,.0f} s: take wider ones")
     bins = int(np.ceil(duration_s / bin_s))
     counts = np.bincount((arrival_s // bin_s).astype(np.int64), minlength=bins)[:bins]
     isl, osl = (_edges(values) for values in (requests.isl, requests.osl))

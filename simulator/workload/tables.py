@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,22 +60,36 @@ def _column(table: Table, name: str) -> pd.Series:
     return table.frame[name]
 
 
-def number_column(table: Table, name: str) -> tuple[NDArray[np.float64], list[Problem]]:
-    """Column as float64, NaN where a value is no finite number of at least 0, with a problem for each of these."""
+def as_numbers(raw: pd.Series) -> NDArray[np.float64]:
+    """Values as float64, NaN where one is no number, infinite where a whole one is beyond a float."""
     import pandas as pd
 
+    try:
+        numbers = pd.to_numeric(raw, errors="coerce")
+    except OverflowError:
+        numbers = pd.to_numeric(raw.map(_within_a_float), errors="coerce")
+    return numbers.to_numpy(np.float64, na_value=np.nan)
+
+
+def _within_a_float(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, int) else value
+    except OverflowError:
+        return np.inf
+
+
+def number_column(table: Table, name: str) -> tuple[NDArray[np.float64], list[Problem]]:
+    """Column as float64, NaN where a value is no finite number of at least 0, with a problem for each of these."""
     raw = _column(table, name)
-    values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    values = as_numbers(raw)
     bad = ~(np.isfinite(values) & (values >= 0))
     return np.where(bad, np.nan, values), problems_at(table, raw, bad, f"{name} must be a finite number, at least 0")
 
 
 def token_column(table: Table, name: str) -> tuple[NDArray[np.int32], list[Problem]]:
     """Column as int32 tokens, 1 where a value is no whole number of at least 1, with a problem for each of these."""
-    import pandas as pd
-
     raw = _column(table, name)
-    values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    values = as_numbers(raw)
     bad = ~((values >= 1) & (values <= _MAX_TOKENS) & (values == np.floor(values)))
     problems = problems_at(table, raw, bad, f"{name} must be a whole number, at least 1")
     return np.where(bad, 1, values).astype(np.int32), problems

@@ -31,7 +31,7 @@ from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_extras, make_requests
 from simulator.workload.rows import cut, select
-from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems
+from simulator.workload.tables import MAX_PROBLEMS, Table, as_numbers, raise_problems
 from simulator.workload.trace_pieces import Rows, Span, text_of
 from simulator.workload.turns import pauses_s
 
@@ -217,9 +217,7 @@ def _without_labels(table: Table, kind: str, reading: Reading, known: set[str]) 
 def _without_failures(table: Table, kind: str, reading: Reading) -> tuple[Table, int]:
     if not reading.leaves_out_failures:
         return table, 0
-    import pandas as pd
-
     answers = table.frame[FORMAT_COLUMNS[kind][2]]
     nothing = answers.isna() | (answers.astype(str).str.strip() == "")
-    gone = np.asarray(nothing | (pd.to_numeric(answers, errors="coerce") == 0), np.bool_)
+    gone = np.asarray(nothing, np.bool_) | (as_numbers(answers) == 0)
     return table.rows(~gone), int(gone.sum())

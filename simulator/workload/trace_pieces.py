@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.errors import Problem
 from simulator.workload.hashes import BlockSizes, hash_ids
 from simulator.workload.reading import SECONDS_PER_UNIT, Reading
-from simulator.workload.tables import Table, number_column, problems_at, token_column
+from simulator.workload.tables import Table, as_numbers, number_column, problems_at, token_column
 
 EPOCH_S = 1e8
 """A clock that begins after it counts from a year long ago, not from the start of the trace."""
@@ -340,7 +340,7 @@ class Rows:
     def _looks_dated(self, raw: Any) -> bool:
         import pandas as pd
 
-        if self.reading.time_unit is not None or not pd.to_numeric(raw, errors="coerce").isna().all():
+        if self.reading.time_unit is not None or not np.isnan(as_numbers(raw)).all():
             return False
         return bool(pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601").notna().any())
 

@@ -121,6 +121,7 @@ def test_columns_of_another_name_are_read_as_they_are_given(tmp_path: Path, caps
     ("given", "words"),
     [
         ({"bin_s": 0.0}, r"--bin-s.*must be positive"),
+        ({"bin_s": float("inf")}, r"--bin-s.*must be positive and finite"),
         ({"hash_block_tokens": 0}, "--hash-block-tokens.*must be at least 1"),
         ({"column": ["arrival_s"]}, "--column.*must be ours=theirs"),
         ({"column": ["arrival_s="]}, "--column.*must be ours=theirs"),

@@ -45,6 +45,11 @@ def refused(*sets: str) -> InputError:
         (f"{BASE}.schedule=[{{days: weekdays, replicas: 2}}]", "must be days of the week, as mon-fri"),
         ("study.first_month=January", "must be a month of the calendar, as 2027-01"),
         ("topologies.own.pools[0].price_date=yesterday", "must be a day, as 2026-11-26"),
+        (f"{CHAT}.priority=2147483648", "priority: must be less than or equal to 2147483647"),
+        (
+            "study.events=[{name: new, from_month: 2, topology: own, change: {pools: [{name: {a: 1}}]}}]",
+            "study.events[0].change.pools[0].name: must be a valid string",
+        ),
         ("run.horizon_s=1e12", "run.horizon_s: must be less than or equal to 315360000"),
         ("study.periods=[{name: never, load: 0}]", "nobody of class chat comes in any period"),
         ("servers=[{name: a, site: lambda, gpu: h100-sxm}]", "servers[0].site: no owned pool with h100-sxm of any"),

@@ -11,8 +11,10 @@ import pytest
 from trace_cases import HEADER, TRACES, segments, written
 
 from simulator.errors import InputError
+from simulator.workload.describe import describe_trace
 from simulator.workload.reading import Reading
 from simulator.workload.trace_file import load_trace
+from simulator.workload.traces import TRACE_SOURCES
 
 
 def problems_of(file: Path) -> list[tuple[int | None, str | None]]:
@@ -240,3 +242,18 @@ def test_rows_without_a_session_have_none(tmp_path: Path, name: str) -> None:
 def test_blanks_around_the_names_of_columns_are_none_of_them(tmp_path: Path) -> None:
     requests = load_trace(written(tmp_path, "t.csv", f"{HEADER.replace(',', ', ')}\n1, 10, 5\n")).requests
     assert requests.isl.tolist() == [10]
+
+
+def test_a_whole_number_beyond_any_float_is_told_at_its_line(tmp_path: Path) -> None:
+    rows = [{"timestamp": k, "input_length": 9, "output_length": 9, "hash_ids": [k]} for k in range(4)]
+    for k, name in enumerate(("timestamp", "input_length", "output_length"), 1):
+        rows[k][name] = 10**400
+    file = tmp_path / "huge.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert [line for line, _ in problems_of(file)] == [2, 3, 4]
+
+
+def test_bins_that_no_memory_holds_are_refused() -> None:
+    source = TRACE_SOURCES[0]
+    with pytest.raises(InputError, match="take wider ones"):
+        describe_trace(load_trace(TRACES / "azure.csv").requests, source, "2026-11-29", 1e-9)
