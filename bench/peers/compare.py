@@ -15,8 +15,9 @@ from simulator.run.bench import Measurement, Setting, bench_source, fleet_spec, 
 from simulator.study.fleet import FleetSpec
 
 REPEATS = 3
-SERVECAST_REPEATS = 5
-"""servecast's runs last a tenth of a second, so each counts as the median of five."""
+SERVECAST_REQUESTS = 200_000
+SERVECAST_REPEATS = 3
+"""servecast's runs last some tenths of a second, so each counts as the median of three."""
 CAPTION = (
     "| peer | simulates | requests | peer requests/s | servecast requests/s | ratio "
     "| peer TTFT s, E2E s | servecast TTFT s, steps/request |"
@@ -41,13 +42,16 @@ def compare(peer: Peer) -> str:
     problem = peer.problem()
     if problem:
         return f"| {peer.name} | {peer.level} | {problem} |"
-    source = bench_source(Setting(constant_lengths=True), RATE_RPS, peer.requests)
+    source, more = (
+        bench_source(Setting(constant_lengths=True), RATE_RPS, requests)
+        for requests in (peer.requests, max(peer.requests, SERVECAST_REQUESTS))
+    )
     spec = spec_for(peer)
     theirs, ours = [], []
     try:
         for _ in range(REPEATS):
             theirs.append(peer.run(peer, source))
-            ours.append(median_run([measure(spec, source) for _ in range(SERVECAST_REPEATS)]))
+            ours.append(median_run([measure(spec, more) for _ in range(SERVECAST_REPEATS)]))
     except RuntimeError as error:
         return f"| {peer.name} | {peer.level} | {error} |"
     their_rate = median(run.requests / run.wall_s for run in theirs)

@@ -24,6 +24,25 @@ def install(peer: Peer) -> str:
             error = " ".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
             peer.error_file.write_text((error or done.stderr)[-ERROR_CHARACTERS:])
             return peer.error_file.read_text()
+    return _checked_out(peer)
+
+
+def _checked_out(peer: Peer) -> str:
+    """A repository at its commit, built, where it is not there already; returns the error, or nothing."""
+    place = peer.checkout
+    if place is None or place.folder.exists():
+        return ""
+    folder = str(place.folder)
+    commands = [["git", "clone", "--quiet", place.repository, folder]]
+    commands += [["git", "-C", folder, "checkout", "--quiet", place.commit]]
+    commands += [list(place.build)] if place.build else []
+    for command in commands:
+        done = subprocess.run(
+            command, cwd=folder if command[0] != "git" else None, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            peer.error_file.write_text(done.stderr[-ERROR_CHARACTERS:])
+            return peer.error_file.read_text()
     return ""
 
 

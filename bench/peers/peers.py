@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import vidur_inputs
 
 from simulator.run.bench import ISL_MEAN_TOKENS, OSL_MEAN_TOKENS
 from simulator.workload.requests import RequestSource
@@ -31,6 +36,19 @@ class PeerRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkout:
+    """A repository at a commit, and what builds it there; `PEER_CHECKOUTS` names a folder that has it already."""
+
+    repository: str
+    commit: str
+    build: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return Path(os.environ.get("PEER_CHECKOUTS") or ROOT / ".venv-peers-checkouts") / Path(self.repository).name
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """A simulator in a virtual environment of its own.
 
@@ -39,6 +57,7 @@ class Peer:
     level : `step` when every engine step is simulated, `request` when a request's duration is computed at once
     installs : arguments of successive `pip install`
     requests : of one timed run, so that it takes a few seconds
+    checkout : where what is no package lies
     """
 
     name: str
@@ -48,6 +67,7 @@ class Peer:
     requests: int
     run: Callable[[Peer, RequestSource], PeerRun]
     prefix_caching: bool = False
+    checkout: Checkout | None = None
 
     @property
     def python(self) -> Path:
@@ -115,6 +135,55 @@ def _dynamo(peer: Peer, arguments: list[str], engine: dict[str, Any], folder: Pa
     )
 
 
+def _vidur(peer: Peer, source: RequestSource) -> PeerRun:
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "attention.csv"
+        vidur_inputs.write_attention(table)
+        command = [str(peer.python), str(HERE / "run_vidur.py"), str(VIDUR.folder), str(table)]
+        output = _call(command, json.dumps(rows(source)))
+    return PeerRun(**json.loads(output.splitlines()[-1]))
+
+
+def _blis(peer: Peer, source: RequestSource) -> PeerRun:
+    """Replay of the same arrivals; what the command takes for the first of them alone is start-up."""
+    requests = rows(source)
+    start_up_s, _ = _blis_replay(requests[:1])
+    wall_s, done = _blis_replay(requests)
+    ttft_s, e2e_s = (sum(each[name] for each in done) / len(done) / 1e6 for name in ("ttft_us", "e2e_us"))
+    return PeerRun(len(done), wall_s - start_up_s, ttft_s, e2e_s)
+
+
+def _blis_replay(requests: list[tuple[float, int, int]]) -> tuple[float, list[dict[str, Any]]]:
+    """Wall-clock seconds of the command, and what it writes of each request."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        header, data, results = (folder / each for each in ("trace.yaml", "trace.csv", "results.json"))
+        header.write_text("trace_version: 2\ntime_unit: us\nmode: generated\nwarm_up_requests: 0\n")
+        with data.open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(BLIS_COLUMNS)
+            for number, (arrival_s, isl, osl) in enumerate(requests):
+                at_us = round(arrival_s * 1e6)
+                row = [number, "", "", "standard", "", 0, "", 0, "true", isl, osl, isl, 0, 0, 0, 0, "", 0, isl]
+                table.writerow([*row, at_us, at_us, 0, 0, 0, "ok", "", ""])
+        command = [str(BLIS.folder / "blis"), "replay", "--trace-header", str(header), "--trace-data", str(data)]
+        command += [
+            "--model",
+            "meta-llama/llama-3.1-8b-instruct",
+            "--hardware",
+            "A100-80",
+            "--latency-model",
+            "roofline",
+        ]
+        command += ["--model-config-folder", str(BLIS.folder / "model_configs/llama-3.1-8b-instruct")]
+        command += ["--defaults-filepath", str(BLIS.folder / "defaults.yaml")]
+        command += ["--hardware-config", str(BLIS.folder / "hardware_config.json")]
+        command += ["--total-kv-blocks", "29041", "--results-path", str(results), "--log", "error"]
+        began = time.perf_counter()
+        _call(command)
+        return time.perf_counter() - began, json.loads(results.read_text())
+
+
 def _call(command: list[str], text: str = "") -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False)
     if done.returncode:
@@ -122,6 +191,23 @@ def _call(command: list[str], text: str = "") -> str:
     return done.stdout
 
 
+VIDUR = Checkout("https://github.com/microsoft/vidur", "7d47513")
+BLIS = Checkout("https://github.com/inference-sim/inference-sim", "f90a1e3a", ("go", "build", "-o", "blis", "."))
+BLIS_COLUMNS = (
+    *(
+        "request_id",
+        "client_id",
+        "tenant_id",
+        "slo_class",
+        "session_id",
+        "round_index",
+        "prefix_group",
+        "prefix_length",
+    ),
+    *("streaming", "input_tokens", "output_tokens", "text_tokens", "image_tokens", "audio_tokens", "video_tokens"),
+    *("reason_ratio", "model", "deadline_us", "server_input_tokens", "arrival_time_us", "send_time_us"),
+    *("first_chunk_time_us", "last_chunk_time_us", "num_chunks", "status", "error_message", "finish_reason"),
+)
 DYNAMO = (
     ("ai-dynamo-runtime==1.4.2",),
     ("ai-dynamo==1.4.2", "--no-deps"),
@@ -141,4 +227,6 @@ PEERS = (
         50_000,
         _script("run_vllm_sr_sim.py"),
     ),
+    Peer(f"BLIS {BLIS.commit}", "step", ".venv-peers-blis", (), 5_000, _blis, True, BLIS),
+    Peer(f"Vidur {VIDUR.commit}", "step", ".venv-peers-vidur", (vidur_inputs.NEEDS,), 5_000, _vidur, checkout=VIDUR),
 )
