@@ -20,12 +20,12 @@ _SLACK_S = 1e-6
 def rentals_s(pool: PoolUsage, window_s: float = 0.0) -> list[tuple[float, float, float]]:
     """Start and end of each rental of an instance, and how long it had been there before the window, which begins then.
 
-    A rental is the stays of all replicas on an instance, as long as one follows another.
+    A rental is the stays of all replicas on an instance, as long as one follows another and the machine is not lost.
     """
     before = dict(pool.before_s)
     stays: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for stay in pool.stays:
-        if stay.end_s > stay.start_s:
+        if stay.end_s > stay.start_s and not stay.lost:
             stays[stay.server].append((stay.start_s, stay.end_s))
     found: list[tuple[float, float, float]] = []
     for server in sorted(stays):

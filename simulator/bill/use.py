@@ -187,6 +187,7 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
     }
     instance_hours = np.zeros((0, HOURS_PER_DAY))
     if rented is not None:
+        gpu_hours["down"] -= math.fsum(w * _lost_hours(pool, rented.gpus_per_instance) for w, pool, _ in found)
         beside = unseen(rented, periods) if rented.following is None else between(rented, periods)
         gpu_hours["starting"] += beside.starting_hours * found[0][1].gpus_per_replica
         gpu_hours["idle"] += beside.idle_hours * found[0][1].gpus_per_replica
@@ -209,6 +210,12 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
         instance_hours=instance_hours,
         steps=math.fsum(w * pool.steps * pool.work_share for w, pool, _ in found),
     )
+
+
+def _lost_hours(pool: PoolUsage, gpus_per_instance: int) -> float:
+    """GPU-hours of replicas on rented machines that had failed: nobody is billed for them."""
+    gpus = min(pool.gpus_per_replica, gpus_per_instance)
+    return math.fsum(stay.end_s - stay.start_s for stay in pool.stays if stay.lost) * gpus / SECONDS_PER_HOUR
 
 
 def _site(site: OwnedSite, periods: Sequence[PeriodUse]) -> SiteUse:

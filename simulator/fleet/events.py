@@ -26,7 +26,8 @@ STAGES = ("provision", "image", "weights", "engine")
 stands in also fetches image and weights."""
 ZONE_OUTAGE, PROVIDER_OUTAGE = "zone_outage", "provider_outage"
 KINDS = (*STAGES, SERVING, LEAVING, DOWN, FAILURE, RECLAIM, STOCK_OUT, ZONE_OUTAGE, PROVIDER_OUTAGE)
-"""Names of `kind`. A replica is paid for in its stages, while it serves, drains (leaving) and is repaired (down)."""
+"""Names of `kind`. A replica is paid for in its stages, while it serves, drains (leaving) and is repaired (down) if its
+machine is owned."""
 
 EVENT = np.dtype(
     [

@@ -99,7 +99,7 @@ def launched_before(spans: Iterable[Span], start_s: float) -> tuple[tuple[int, f
     for span in sorted(spans, key=lambda span: span.start_s):
         if span.start_s > start_s or span.end_s <= span.start_s:
             continue
-        for server in span.servers:
+        for server in set(span.servers) - set(span.lost):
             since_s, until_s = held.get(server, (span.start_s, span.start_s))
             since_s = since_s if span.start_s <= until_s else span.start_s
             held[server] = since_s, max(until_s, span.end_s)
@@ -156,7 +156,7 @@ def pool_usage(
         requests=int(ended.departures[k] - begun.departures[k]),
         **dict(zip(("input_tokens", "cached_tokens", "output_tokens"), tokens, strict=True)),
         stays=tuple(
-            Stay(span.replica, server, span.state, span.start_s, span.end_s)
+            Stay(span.replica, server, span.state, span.start_s, span.end_s, server in span.lost)
             for span in sorted(spans, key=lambda span: (span.start_s, span.replica))
             for server in span.servers
         ),

@@ -26,7 +26,7 @@ Stages = tuple[float, ...]
 
 
 class Span(NamedTuple):
-    """A replica's stay in a state; `stages` of a start."""
+    """A replica's stay in a state; `stages` of a start; `lost` of its servers are rented ones that have failed."""
 
     state: State
     start_s: float
@@ -34,6 +34,7 @@ class Span(NamedTuple):
     replica: int
     servers: tuple[int, ...]
     stages: Stages
+    lost: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Replica:
         self.since_s = 0.0
         self.stages: Stages = ()
         self.servers: tuple[Server, ...] = ()
+        self.lost: tuple[int, ...] = ()
 
     @property
     def gpus(self) -> int:
@@ -88,7 +90,7 @@ class Replica:
         if self.state is None or until_s <= self.since_s:
             return None
         servers = tuple(server.number for server in self.servers)
-        return Span(self.state, self.since_s, until_s, self.number, servers, self.stages)
+        return Span(self.state, self.since_s, until_s, self.number, servers, self.stages, self.lost)
 
     def enter(self, state: State | None, stages: Stages = ()) -> None:
         """Change state; the stay that ends is written to the ledger."""
@@ -97,6 +99,8 @@ class Replica:
         if ended is not None:
             self.control.ledger.spans.append(ended)
         self.state, self.since_s, self.stages = state, now, stages
+        rented = state is not None and not self.control.spec.owned
+        self.lost = tuple(server.number for server in self.servers if server.failed) if rented else ()
         self.visit += 1
 
     def go_on(self) -> None:
@@ -120,7 +124,11 @@ class Replica:
         self.control.failed(self)
 
     def restore(self, first_stage: int) -> None:
-        if self.state == DOWN and not any(server.failed for server in self.servers):
+        if self.state != DOWN:
+            return
+        if any(server.failed for server in self.servers):
+            self.enter(DOWN)
+        else:
             self.control.start(self, first_stage, self.control.spec.cold_start.provision_s)
 
     def reclaim(self) -> None:
@@ -323,7 +331,10 @@ class PoolControl:
 
     def failed(self, replica: Replica) -> None:
         """Its server has failed: it is down until that is restored, and gone if it was leaving."""
-        if replica.state in (None, DOWN):
+        if replica.state is None:
+            return
+        if replica.state == DOWN:  # another of its servers
+            replica.enter(DOWN)
             return
         self.ledger.mark(FAILURE, self.env.now, replica.number)
         if self.serves(replica, LEAVING):

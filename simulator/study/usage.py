@@ -24,6 +24,7 @@ class Stay:
     Attributes
     ----------
     server : number of the machine: of those of its site and GPU where it is owned, of those of its pool where rented
+    lost : the machine is a rented one that has failed: its rental is over, and another begins once it is replaced
     """
 
     replica: int
@@ -31,6 +32,7 @@ class Stay:
     state: State
     start_s: float
     end_s: float
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class PoolUsage:
     """Use of one pool over the window [start_s, end_s] of its `Usage`.
 
     Billed time runs from the launch of a replica to its end, so cold starts are in it. It splits exactly:
-    billed = starting + busy + idle + down (failed but still paid for), in replica-seconds.
+    billed = starting + busy + idle + down (failed; not paid for where the machine was rented), in replica-seconds.
 
     Attributes
     ----------

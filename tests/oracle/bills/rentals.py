@@ -12,7 +12,7 @@ def rentals(pool: Row, offer: Row, usage: Row, is_job: bool = False) -> list[tup
     """When each instance is paid for."""
     by_server: dict[int, list[list[float]]] = {}
     for stay in sorted(pool["stays"], key=lambda item: item["start_s"]):
-        if stay["end_s"] <= stay["start_s"]:
+        if stay["end_s"] <= stay["start_s"] or stay.get("lost"):
             continue
         mine = by_server.setdefault(stay["server"], [])
         if mine and stay["start_s"] <= mine[-1][1]:

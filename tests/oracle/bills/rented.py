@@ -135,6 +135,10 @@ class Rented:
         committed = self._held(self.begun, month)
         states = self.months.gpu_hours(month, [name])
         gpus = [pool_of(usage, name)["gpus_per_replica"] for _, usage in self.months.periods(month)]
+        for period, usage in self.months.periods(month):
+            away = [stay["end_s"] - stay["start_s"] for stay in pool_of(usage, name)["stays"] if stay.get("lost")]
+            on_each = min(gpus[0], offer["gpus_per_instance"])
+            states["down"] -= scale(period, usage) * on_each * math.fsum(away) / 3600.0
         states["starting"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, n, _ in self._between(month))
         states["idle"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, _, n in self._between(month))
         if offer.get("following"):
