@@ -72,6 +72,7 @@ class Costed:
             self.chance,
             len({share.period.name for share in self.walked[0].shares}) > 1,
             self.arrived,
+            next((month.binding for month in self.walked if not month.meets), ""),
         )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from simulator.metrics.slo import late_words
 from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender
 
 
@@ -41,6 +42,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         _chance(summary["cost"].get("chance")),
         len(summary.get("periods", ())) > 1,
         int(summary["metrics"].get("arrived") or 0),
+        _missed(summary),
     )
 
 
@@ -50,6 +52,15 @@ def _attainment(summary: Mapping[str, Any]) -> float:
     if len(periods) < 2:
         return float(summary["metrics"]["slo_attainment"] or 0.0)
     return over_hours((float(one["hours"]), float(one["attainment"] or 0.0)) for one in periods)
+
+
+def _missed(summary: Mapping[str, Any]) -> str:
+    """The SLO term of the shown period that fails by most; of other periods and months their own words."""
+    row = summary["metrics"].get("binding_term")
+    if row is not None and row["met"] is False:
+        return f"{row['class']}: {late_words(row) or row['term']}"
+    periods = [one for one in summary.get("periods", ()) if not one["meets"]]
+    return f"in {periods[0]['name']}, {periods[0]['binding']}" if periods else ""
 
 
 def _chance(said: Mapping[str, float] | None) -> Chance | None:

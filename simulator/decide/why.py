@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from simulator.bill.sums import mean
 from simulator.decide.rivals import rank
+from simulator.metrics.slo import share_words
 from simulator.money import money, sign
 from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip, Ranking
 
@@ -85,8 +86,17 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
         text = "No topology meets the SLO, for any request"
     else:
         over = ", as a mean over the hours of all periods" if best.over_periods else ""
-        text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests{over}"
+        share, but = _closeness(best)
+        text = f"No topology meets the SLO; {best.name} comes closest with {share} of the requests{over}{but}"
     return text + _unfinished([one for one in by_name.values() if one.least_usd is not None]) + "."
+
+
+def _closeness(best: Contender) -> tuple[str, str]:
+    """Its share, never rounded up to all of them, and what is missed by more than single requests, as a queue grows."""
+    if best.attainment >= 1.0:
+        return "all", f" within their limits, but {best.missed}" if best.missed else ""
+    share, shown = share_words(best.attainment, 1), f"{best.attainment:.1%}"
+    return share, f"; {best.missed}" if share != shown and best.missed else ""
 
 
 def _unfinished(open_: Sequence[Contender]) -> str:

@@ -20,6 +20,7 @@ SHARES = ("served", "begun")
 """Metrics of a term's row that are shares of the requests, not seconds."""
 LEAST_SERVED = 0.99
 """Share of a class's requests that must be answered, unless it says otherwise."""
+_MOST_DIGITS = 9
 GROWING = "begun as they come"
 """In words, what is asked of every fleet, and told where it does not hold."""
 
@@ -171,6 +172,13 @@ def _value(term: SloTerm, arrived: int, completed: int, sketches: dict[str, Sket
     sketch = sketches[term.metric]
     place = rank(term.quantile, arrived) - (completed - sketch.n if term.metric == "tpot_s" else 0)
     return sketch.at(place) if place > 0 else 0.0
+
+
+def share_words(share: float, digits: int) -> str:
+    """A share in percent with at least so many digits: with as many as it takes to be told from all."""
+    if share < 1.0:
+        digits = next((n for n in range(digits, _MOST_DIGITS) if round(share, n + 2) < 1.0), _MOST_DIGITS)
+    return f"{share:.{digits}%}"
 
 
 def late_words(row: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from simulator.decide.rivals import cheapest
 from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
-from simulator.metrics.slo import SHARES, late_words
+from simulator.metrics.slo import SHARES, late_words, share_words
 from simulator.money import converted, places
 from simulator.report.decision import used_words
 from simulator.run.remarks import KINDS
@@ -94,7 +94,7 @@ def term_value(row: Mapping[str, Any]) -> str:
         return "not known"
     value = row["value"]
     if row["metric"] in SHARES:
-        text = figure("served_share").text(value)
+        text = share_words(value, 2)
     elif value is None or value == float("inf"):
         text = "lost"
     else:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.metrics.slo import binding_term, late_words, slo_met
+from simulator.metrics.slo import binding_term, late_words, share_words, slo_met
 from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
@@ -257,7 +257,7 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         unknown = dict.fromkeys(row["class"] for row in terms if row["met"] is None)
         words = f"no request of {', '.join(unknown)} was measured"
     elif near:
-        kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
+        kept = f"kept by {share_words(near['share'], 2)} of the requests, {share_words(near['required'], 0)} have to"
         late = late_words(near)
         k = [slo.name for slo in whole.classes].index(near["class"])
         told = [late] if near["metric"] == "begun" else [f"{near['term']} is {kept}", late]

@@ -12,7 +12,7 @@ from simulator.fleet.records import Reason, Status
 from simulator.fleet.single import run_single
 from simulator.metrics.accumulate import MetricAccumulator, reason_words
 from simulator.metrics.sketch import rank
-from simulator.metrics.slo import SHARES, SloTerm, late_words, latencies
+from simulator.metrics.slo import SHARES, SloTerm, late_words, latencies, share_words
 from simulator.resolve.admissible import most_tokens
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
@@ -188,5 +188,5 @@ def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
 
 
 def _miss(row: Mapping[str, Any]) -> str:
-    words = late_words(row) if row["metric"] == "begun" else f"{row['term']} holds for {row['share']:.1%}"
+    words = late_words(row) if row["metric"] == "begun" else f"{row['term']} holds for {share_words(row['share'], 1)}"
     return f"{row['class']}: {words}"

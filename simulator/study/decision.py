@@ -57,6 +57,7 @@ class Contender:
     edge : what is said of a size that misses on fresh traffic; empty for others
     chance : in the bill of a single replication; None where several tell it, or where nothing is known
     arrived : requests that came in the window, over all replications; 0 where that is not known
+    missed : of one that does not meet, what is missed first, in words; empty where that is not known
     """
 
     name: str
@@ -71,6 +72,7 @@ class Contender:
     chance: Chance | None = None
     over_periods: bool = False
     arrived: int = 0
+    missed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

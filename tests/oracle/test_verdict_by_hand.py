@@ -68,6 +68,15 @@ LATE, LATER = (Contender(name, False, 1.0, attainment=share) for name, share in 
             "No topology meets the SLO; late comes closest with 90.0% of the requests, as a mean over the hours of all "
             "periods.",
         ),
+        (
+            (replace(LATE, attainment=1.0, missed="chat: the queue grows: 12.0% of what comes still waits"), LATER),
+            "No topology meets the SLO; late comes closest with all of the requests within their limits, but chat: the "
+            "queue grows: 12.0% of what comes still waits.",
+        ),
+        (
+            (replace(LATE, attainment=0.99962, missed="chat: ttft p100 ≤ 1 s"), LATER),
+            "No topology meets the SLO; late comes closest with 99.96% of the requests; chat: ttft p100 ≤ 1 s.",
+        ),
         ((Contender("none", False, 1.0),), "No topology meets the SLO, for any request."),
         (
             (LATE, Contender("lasts", False, 9.0, lasts_until=4), Contender("less", False, 1.0, lasts_until=3)),

@@ -24,6 +24,12 @@ SESSIONS = (
     "engine.max_model_len=800",
 )
 
+GROWS = (
+    "engine.max_num_seqs=4",
+    "workload.classes[0].arrivals.rate_rps=20",
+    "workload.classes[0].slo={ttft_s: {p99: 120}}",
+)
+
 
 def test_headline_and_table_say_of_which_periods_they_are(tmp_path: Path) -> None:
     """Turns beyond 800 tokens are rejected, and those behind them never sent: more of them at the busier load."""
@@ -55,3 +61,16 @@ def test_headline_and_table_say_of_which_periods_they_are(tmp_path: Path) -> Non
 
 def test_a_month_of_one_period_needs_no_such_words() -> None:
     assert period_words({"a": {"period": "month", "periods": [{}]}, "b": {"period": "month", "periods": []}}) == ""
+
+
+def test_where_only_the_queue_grows_that_is_what_is_missed() -> None:
+    """All that was answered was answered within two minutes, and not all that comes is begun: never "with 100.0 %"."""
+    sets = ["run={horizon_s: 60, warmup_s: 0, drain_s: 900, seed: 3}", "cost.draws=0", *GROWS]
+    summary = simulate(load_scenario(SCENARIO, sets=sets).only("cloud"), None).summary
+    assert summary["topologies"]["cloud"]["metrics"]["slo_attainment"] == 1.0
+    head = (
+        "No topology meets the SLO; cloud comes closest with all of the requests within their limits, but chat: the "
+        "queue grows: "
+    )
+    assert summary["verdict"].startswith(head)
+    assert sentence(contenders(ordered(summary))).startswith(head)
