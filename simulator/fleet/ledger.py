@@ -117,8 +117,8 @@ def pool_usage(
 ) -> PoolUsage:
     """The ledger of pool `k` over the window; replicas that are still there are counted up to its end.
 
-    Energy is that of the steps plus the idle power of billed replicas that are not stepping, spread evenly over the
-    hour in which they were billed.
+    Energy is that of the steps plus the idle power of replicas that are neither stepping nor down, spread evenly over
+    the hours in which they were not down.
     """
     start_s, end_s = begun.at_s, ended.at_s
     spans = within(control, start_s, end_s)
@@ -135,7 +135,9 @@ def pool_usage(
     step_energy[: len(step_energy_by_hour_j)] = step_energy_by_hour_j[:n_hours]
     tokens = (ended.tokens[k] - begun.tokens[k]).tolist()
     idle_power_w = float(control.spec.power_w_by_seqs[0])
-    idle_share = (billed_s - busy_s) / billed_s if billed_s else 0.0
+    powered = by_hour([(span.start_s, span.end_s) for span in spans if span.state != DOWN], n_hours)
+    powered_s = float(powered.sum())
+    idle_share = (powered_s - busy_s) / powered_s if powered_s else 0.0
     return PoolUsage(
         name=control.spec.name,
         site=control.spec.site,
@@ -146,7 +148,7 @@ def pool_usage(
         idle_s=idle_s,
         down_s=total[DOWN],
         billed_by_hour_s=billed,
-        energy_by_hour_j=step_energy + billed * idle_share * idle_power_w,
+        energy_by_hour_j=step_energy + powered * idle_share * idle_power_w,
         launches=int(ended.launches[k] - begun.launches[k]),
         steps=int(ended.steps[k] - begun.steps[k]),
         failures=control.ledger.count(FAILURE, start_s),
