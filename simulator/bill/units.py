@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from simulator.bill.commitments import PaidTerm
+from simulator.bill.commitments import PaidTerm, price_index
 from simulator.bill.parts import at_site, one_line
 from simulator.bill.sums import mean, total
 from simulator.bill.use import ProviderUse, Use
 from simulator.study.bill import Line
-from simulator.study.terms import ApiTerms, Terms
+from simulator.study.terms import ApiTerms, Money, Terms
 from simulator.units import HOURS_PER_MONTH
 
 _MINUTES_PER_HOUR = 60
@@ -31,8 +31,9 @@ class UnitTerm(PaidTerm):
 def unit_terms(terms: Terms) -> tuple[UnitTerm, ...]:
     """Terms that begin within the study.
 
-    They are renewed as long as the study lasts. Where an event writes another number, length or price, what runs is
-    paid and used to its end, and so many units begin a term as are missing from what is wanted then.
+    They are renewed as long as the study lasts, each at the price of the month in which it begins. Where an event
+    writes another number, length or price, what runs is paid and used to its end, and so many units begin a term as are
+    missing from what is wanted then.
     """
     found: list[UnitTerm] = []
     for name in dict.fromkeys(api.provider for api in terms.apis):
@@ -42,7 +43,8 @@ def unit_terms(terms: Terms) -> tuple[UnitTerm, ...]:
             if api is not None and api.unit_term_months:
                 missing = api.provisioned_units - _units(_running(begun, name, k))
                 if missing > _ROUNDING:
-                    usd = missing * HOURS_PER_MONTH * api.unit_term_months * api.usd_per_unit_hour
+                    price = api.usd_per_unit_hour * price_index(terms.token_index, k)
+                    usd = missing * HOURS_PER_MONTH * api.unit_term_months * price
                     begun.append(
                         UnitTerm(
                             provider=name,
@@ -69,7 +71,7 @@ def unit_lines(terms: Terms, use: Use, k: int, begun: Sequence[UnitTerm]) -> lis
         if api is None:
             lines += _committed_lines(running, 0.0)
         else:
-            lines += _lines(api, use.providers[name], running)
+            lines += _lines(api, use.providers[name], running, price_index(terms.token_index, k + 1))
     return lines
 
 
@@ -77,7 +79,7 @@ def _price_list(terms: Terms, provider: str, k: int) -> ApiTerms | None:
     return next((api for api in terms.apis if api.provider == provider and k + 1 in api.span), None)
 
 
-def _lines(api: ApiTerms, use: ProviderUse, running: Sequence[UnitTerm]) -> list[Line]:
+def _lines(api: ApiTerms, use: ProviderUse, running: Sequence[UnitTerm], index: Money) -> list[Line]:
     committed = _units(running)
     by_hour = 0.0 if api.unit_term_months else max(api.provisioned_units - committed, 0.0)
     taken = 1.0
@@ -87,7 +89,7 @@ def _lines(api: ApiTerms, use: ProviderUse, running: Sequence[UnitTerm]) -> list
         taken = min(tokens / (minutes * api.unit_tokens_per_minute), 1.0)
     hours, lines = by_hour * HOURS_PER_MONTH, _committed_lines(running, taken)
     for part, share in _parts(taken):
-        usd = hours * share * api.usd_per_unit_hour
+        usd = hours * share * api.usd_per_unit_hour * index
         found = one_line(api.provider, "provisioned throughput", part, hours * share, "unit-hours", usd, "by_month")
         lines += at_site(found, api.site)
     return lines

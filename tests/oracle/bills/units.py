@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from bills.months import HOURS, Months, holds, scale
+from bills.months import HOURS, Months, at, holds, scale
 from bills.rows import Row, row
 
 
@@ -24,7 +24,7 @@ class Units:
             units = now["provisioned_units"] - sum(term["units"] for term in self._running(month))
             if units > 1e-9:
                 length = now["unit_term_months"]
-                cost = units * now["usd_per_unit_hour"] * HOURS * length
+                cost = units * now["usd_per_unit_hour"] * HOURS * length * at(months.terms["token_index"], month)
                 share = now.get("unit_upfront_share", 0.0)
                 self.begun.append({"from": month, "length": length, "units": units, "usd": cost, "upfront": share})
 
@@ -45,7 +45,8 @@ class Units:
         if bought:
             idle = max(bought - self._through(month), 0.0) / bought
         whole = sum(term["usd"] / term["length"] for term in running)
-        hourly = more * HOURS * now["usd_per_unit_hour"] if now else 0.0
+        index = at(self.months.terms["token_index"], month + 1)
+        hourly = more * HOURS * now["usd_per_unit_hour"] * index if now else 0.0
         return [
             row(self.name, "committed throughput", "units", whole * (1 - idle), "committed"),
             row(self.name, "committed throughput", "unused", whole * idle, "committed"),
