@@ -152,7 +152,13 @@ def people(random: Random) -> Row:
         }
     if random.random() < 0.5:
         found["fees"] = [
-            {"name": "licence", "usd_once": 5_000, "usd_per_month": 100, "usd_per_replica_month": 40},
+            {
+                "name": "licence",
+                "usd_once": 5_000,
+                "usd_per_month": 100,
+                "usd_per_replica_month": 40,
+                "usd_per_gpu_month": 7,
+            },
             {"name": "support", "share_of_bill": random.choice([0.03, 0.1])},
         ][: random.randint(1, 2)]
     return found
@@ -258,6 +264,8 @@ def provider(random: Random, name: str = "calls") -> Row:
             found["tokens_per_minute_per_unit"] = 500_000
         if random.random() < 0.5:
             found |= {"term_months": random.choice([1, 5, 12]), "upfront_share": random.choice([0, 0.4])}
+    if random.random() < 0.3:
+        found["minimum_usd_per_month"] = random.choice([300, 20_000])
     if random.random() < 0.3:
         found["peak"] = {"hours": ["9-12", "18-23"], "factor": 2}
     return found

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simulator.bill.api import MINIMUM_SPEND
 from simulator.bill.cents import whole_cents
 from simulator.study.bill import Line
 
@@ -45,6 +46,7 @@ SERVICES = {
     "provisioned throughput": _AI,
     "committed throughput": _AI,
     "flat fee": _AI,
+    MINIMUM_SPEND: _AI,
     "on demand": _MACHINES,
     "spot": _MACHINES,
     "capacity block": _MACHINES,

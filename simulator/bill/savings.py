@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.api import price_list
+from simulator.bill.api import MINIMUM_SPEND, price_list
 from simulator.bill.commitments import price_index
 from simulator.bill.gpu_time import Engine, alone_share, cached_share, plain_share
 from simulator.bill.owned import site_owner
@@ -60,7 +60,7 @@ def savings_usd(terms: Terms, months: Sequence[MonthUse], bill: Bill, engines: M
         for k, share in enumerate(shares):
             usd = _machines_saved_usd(terms, use, billed.lines, engines, share, billed.month)
             if share is cached_share:
-                usd |= _apis_saved_usd(terms, use, billed.month)
+                usd |= _apis_saved_usd(terms, use, billed.lines, billed.month)
             for owner, value in usd.items():
                 found[k][owner] = found[k].get(owner, 0.0) + value * billed.length / terms.months
     return Savings(*({owner: usd for owner, usd in one.items() if usd} for one in found))
@@ -80,13 +80,16 @@ def _machines_saved_usd(
     return found
 
 
-def _apis_saved_usd(terms: Terms, use: Use, month: int) -> dict[str, float]:
-    """Cached tokens and cache writes at the price of input, less what they cost."""
-    return {
-        api.provider: _api_usd(api, use.providers[api.provider].priced) * mean(price_index(terms.token_index, month))
-        for api in terms.apis
-        if month in api.span and api.provider in use.providers
-    }
+def _apis_saved_usd(terms: Terms, use: Use, lines: Sequence[Line], month: int) -> dict[str, float]:
+    """Cached tokens and cache writes at the price of input, less what they cost; nothing of a spend that is agreed."""
+    found = {}
+    for api in (api for api in terms.apis if month in api.span and api.provider in use.providers):
+        saved = _api_usd(api, use.providers[api.provider].priced) * mean(price_index(terms.token_index, month))
+        mine = [line for line in lines if line.owner == api.provider and line.part != "after the study"]
+        spent = mean(total_usd(line for line in mine if line.category != MINIMUM_SPEND))
+        least = mean(api.minimum_usd_per_month)
+        found[api.provider] = max(spent + saved, least) - max(spent, least) if least else saved
+    return found
 
 
 def _of_all(pools: Mapping[str, PoolUse], shares: Mapping[str, float]) -> float:

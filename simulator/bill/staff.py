@@ -31,8 +31,13 @@ def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share:
     ]
 
 
-def fee_lines(terms: Terms, replicas: int, month: int) -> list[Line]:
-    """Fees of a month that do not depend on other lines; what is paid once, at any time, is spread over the study."""
+def fee_lines(terms: Terms, replicas: int, gpus: int, month: int) -> list[Line]:
+    """Fees of a month that do not depend on other lines; what is paid once, at any time, is spread over the study.
+
+    Parameters
+    ----------
+    replicas, gpus : at the peak
+    """
     lines: list[Line] = []
     for fee in terms.fees:
         once, by_replica = fee.usd_once / terms.months, fee.usd_per_replica_month * replicas
@@ -44,6 +49,8 @@ def fee_lines(terms: Terms, replicas: int, month: int) -> list[Line]:
             continue
         lines += one_line(terms.topology, fee.name, "by month", 1.0, "months", fee.usd_per_month, "by_month")
         lines += one_line(terms.topology, fee.name, "by replica", replicas, "replicas", by_replica, "by_month")
+        by_gpu = fee.usd_per_gpu_month * gpus
+        lines += one_line(terms.topology, fee.name, "by GPU", gpus, "GPUs", by_gpu, "by_month")
     return lines
 
 

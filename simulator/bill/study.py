@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulator.bill.api import api_lines
+from simulator.bill.api import api_lines, minimum_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
 from simulator.bill.commitments import PaidTerm, Term, price_index, settled, terms_of
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
@@ -165,12 +165,13 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
         if month in api.span:
             lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, month))
     lines += unit_lines(terms, use, k, plan.units)
+    lines += [line for api in terms.apis if month in api.span for line in minimum_lines(api, lines)]
     servers = sum(there[k].bought for there in plan.servers)
     share = use.share if terms.owned else 1.0
     for staff in terms.staff:
         if month in staff.span:
             lines += staff_lines(terms.topology, staff, servers, use.peak_replicas, share)
-    lines += fee_lines(terms, use.peak_replicas, month)
+    lines += fee_lines(terms, use.peak_replicas, use.peak_gpus, month)
     lines += more
     return (*lines, *share_lines(terms.topology, [fee for fee in terms.fees if month in fee.span], lines))
 

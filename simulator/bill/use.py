@@ -38,6 +38,7 @@ class PoolUse:
     gpu_kwh : by time zone in which hours of the site count, then by hour of day, (24,); without PUE
     work : shape (classes, 6), as `PoolUsage.work`
     steps : in which it was done
+    gpus_per_replica : of each of them
     instance_hours : billed with at least 1, 2, ... instances, by hour of day, shape (most, 24); rented pools alone
     """
 
@@ -48,6 +49,7 @@ class PoolUse:
     work: NDArray[np.float64]
     instance_hours: NDArray[np.float64]
     steps: float = 0.0
+    gpus_per_replica: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ class Use:
     @property
     def peak_replicas(self) -> int:
         return sum(pool.peak_replicas for pool in self.pools.values())
+
+    @property
+    def peak_gpus(self) -> int:
+        return sum(pool.peak_replicas * pool.gpus_per_replica for pool in self.pools.values())
 
 
 def study_uses(terms: Terms, months: Sequence[MonthUse]) -> list[Use]:
@@ -209,6 +215,7 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
         work=np.asarray(sum(w * pool.work for w, pool, _ in found), dtype=np.float64),
         instance_hours=instance_hours,
         steps=math.fsum(w * pool.steps * pool.work_share for w, pool, _ in found),
+        gpus_per_replica=found[0][1].gpus_per_replica,
     )
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from simulator.bill.api import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS
 from simulator.bill.sums import mean
 from simulator.metrics.accumulate import PARTS
@@ -77,13 +78,19 @@ def _answered(usage: Usage) -> int:
 
 
 def _usd_of_requests(found: Priced) -> float:
-    """What of a month's bill goes with the requests; not the rent of pools that are there all the time."""
+    """What of a month's bill goes with the requests.
+
+    Not the rent of pools that are there all the time, nor the tokens of a provider in months that cost the spend that
+    is agreed.
+    """
     always = _constant_pools(found)
     return math.fsum(
-        mean(line.usd)
-        for line in found.bill.lines
+        mean(line.usd) * month.length / found.terms.months
+        for month in found.bill.months
+        for pinned in [{line.owner for line in month.lines if line.category == MINIMUM_SPEND}]
+        for line in month.lines
         if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS
-        if not (line.unit == GPU_HOURS and line.owner in always)
+        if not (line.unit == GPU_HOURS and line.owner in always) and line.owner not in pinned
     )
 
 

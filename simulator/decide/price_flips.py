@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from simulator.bill.api import has_minimum
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
@@ -33,6 +34,10 @@ class Way:
     uses: tuple[MonthUse, ...]
 
 
+def _is_bent(way: Way) -> bool:
+    return any(has_minimum(api) for api in way.terms.apis)
+
+
 Search = Callable[[str, Callable[[Terms], Terms]], Way | None]
 """A topology through all months of the study at the sizes that cost least under changed terms; None if none meets.
 `OutOfTime` where the time for it is over."""
@@ -45,6 +50,7 @@ class _AtPrice:
     What a way to serve costs is a straight line in the price that nowhere falls or is below 0, so the best of all ways
     is concave: between two prices at which sizes were searched it costs no less than the chord, at higher prices no
     less than at the highest, at lower ones no less in proportion; and never more than the cheapest way that is known.
+    With a spend that is agreed it is bent where that is reached: there is no chord, and each bill is asked for.
 
     Parameters
     ----------
@@ -52,6 +58,7 @@ class _AtPrice:
     fixed : topologies of which no size is open: their way is the only one
     lines : by identity of a way: it, its USD per month at today's price, and what once more of that adds
     searched : by topology, multiples of the price at which its sizes were searched
+    bent : by identity of a way with a spend that is agreed, and the multiple: it, and its USD per month there
     """
 
     change: Change
@@ -60,6 +67,7 @@ class _AtPrice:
     search: Search
     lines: dict[int, tuple[Way, float, float]] = field(default_factory=dict)
     searched: dict[str, set[float]] = field(default_factory=dict)
+    bent: dict[tuple[int, float], tuple[Way, float]] = field(default_factory=dict)
 
     def most_usd(self, name: str, factor: float) -> float:
         """The cheapest way that is known."""
@@ -77,6 +85,8 @@ class _AtPrice:
         if k == 0:
             return self.most_usd(name, at[0]) * factor / at[0]
         (low, high), way = at[k - 1 : k + 1], (factor - at[k - 1]) / (at[k] - at[k - 1])
+        if any(_is_bent(one) for one in self.ways[name]):
+            return min(most, max(self.most_usd(name, low), self.most_usd(name, high) * factor / high))
         return min(most, (1 - way) * self.most_usd(name, low) + way * self.most_usd(name, high))
 
     def look(self, names: Iterable[str], factor: float) -> bool:
@@ -101,6 +111,11 @@ class _AtPrice:
         return math.sqrt(factor * min(beyond, key=lambda one: abs(math.log(one / factor)), default=factor))
 
     def _usd(self, way: Way, factor: float) -> float:
+        if _is_bent(way):
+            if (id(way), factor) not in self.bent:
+                usd = mean(study_usd_per_month(self.change(way.terms, factor), way.uses))
+                self.bent[id(way), factor] = way, usd
+            return self.bent[id(way), factor][1]
         if id(way) not in self.lines:
             once, twice = (mean(study_usd_per_month(self.change(way.terms, by), way.uses)) for by in (1.0, 2.0))
             self.lines[id(way)] = way, once, twice - once

@@ -138,6 +138,7 @@ def api_terms(
         residency_premium=_residency(provider, offer, figures),
         bills_failed=bool(provider.bills_failed),
         fixed_usd_per_month=_given(f"{path}.fixed_usd_per_month", provider.fixed_usd_per_month, "USD", figures),
+        minimum_usd_per_month=_given(f"{path}.minimum_usd_per_month", provider.minimum_usd_per_month, "USD", figures),
         provisioned_units=provider.provisioned_units,
         usd_per_unit_hour=0.0
         if unit_usd is None

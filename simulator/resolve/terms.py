@@ -194,6 +194,7 @@ def _fee(settings: FeeSettings, path: str, figures: Figures) -> Fee:
         "usd_once": "USD",
         "usd_per_month": "USD per month",
         "usd_per_replica_month": "USD per replica-month",
+        "usd_per_gpu_month": "USD per GPU-month",
         "share_of_bill": "of all other lines",
     }
     values = {key: getattr(settings, key) for key in units}

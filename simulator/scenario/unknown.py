@@ -96,6 +96,7 @@ CALLED = {
     "setup_usd": "usd_once",
     "opex_usd_per_month": "usd_per_month",
     "lease_usd_per_month": "usd_per_month",
+    "minimum_spend_usd": "minimum_usd_per_month",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
 NOT_SIMULATED = dict.fromkeys(
@@ -112,11 +113,10 @@ _BUSY = "how busy machines are comes from the load; hours without any are a peri
 _BY_SECOND = "requests come by the second ('rate_rps'): those of a day / 86,400, of a month / 2,628,000"
 _TOKENS = f"{_BY_SECOND}; their number is that of the tokens / those of a request"
 _SCALE = "20 % off all token prices is 'price_scale: 0.8'"
-_BY_GPU = "a fee goes by replica ('usd_per_replica_month'): so much for each of its GPUs"
+_BY_GPU = "a fee by GPU is 'usd_per_gpu_month': a twelfth of that of a year"
 _SPACE = (
     "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
 )
-_MINIMUM = "a minimum spend is not modelled; 'fixed_usd_per_month' is paid beside the tokens"
 SAID_OTHERWISE = {
     "utilization": _BUSY,
     "utilisation": _BUSY,
@@ -140,14 +140,11 @@ SAID_OTHERWISE = {
     "volume_discount": _SCALE,
     "rack_usd_per_month": _SPACE,
     "colocation_usd_per_month": _SPACE,
-    "minimum_usd_per_month": _MINIMUM,
-    "minimum_spend_usd": _MINIMUM,
     "power_kw": "what is reserved is 'reserved_kw', the host draws 'host_kw', a GPU what 'engine.gpu_power' says",
     "spot_discount": "the spot price is 'price_usd_per_gpu_hour' with 'billing: spot'",
     "usd_per_instance_hour": "its price / 'gpus_per_instance' is 'price_usd_per_gpu_hour'",
     "usd_per_server_month": "a fee goes by replica ('usd_per_replica_month') or by month",
     "usd_per_year": "fees go by month: a twelfth of it is 'usd_per_month'",
-    "usd_per_gpu_month": _BY_GPU,
     "usd_per_gpu_year": _BY_GPU,
     "mfu": "a measured rate of tokens is 'engine.throughput'",
 }

@@ -119,6 +119,8 @@ class FeeSettings(Settings):
     """Paid by the month."""
     usd_per_replica_month: NotNegative = 0.0
     """Paid by the month for each replica at the peak."""
+    usd_per_gpu_month: NotNegative = 0.0
+    """Paid by the month for each GPU of the replicas at the peak, as licences are."""
     share_of_bill: Annotated[float, Field(ge=0, lt=10), IS_NUMBER] = 0.0
     """Share of all other lines, as for support."""
 

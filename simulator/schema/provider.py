@@ -56,6 +56,8 @@ class Provider(Settings):
     """Whether calls that end in an error are paid for; the offer's unless given."""
     fixed_usd_per_month: NotNegative = 0.0
     """A flat fee, whatever is used."""
+    minimum_usd_per_month: NotNegative = 0.0
+    """Spend that is agreed: what all else of the provider's bill lacks of it in a month is paid, too."""
     provisioned_units: NotNegative = 0.0
     """Units of throughput bought by the hour, whatever is used; tokens then cost what `prices` say, often nothing."""
     usd_per_unit_hour: NotNegative | None = None

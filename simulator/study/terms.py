@@ -267,6 +267,7 @@ class ApiTerms:
     residency_premium : surcharge for processing in a region, as a share of the price
     bills_failed : whether calls that end in an error are paid for
     fixed_usd_per_month : a flat fee, whatever is used
+    minimum_usd_per_month : that a month costs at least, all else of the provider's bill taken together
     provisioned_units, usd_per_unit_hour : throughput that is bought by the hour, or for a term, whatever is used
     unit_tokens_per_minute : that each unit lets through; 0 where it is not known
     unit_term_months, unit_upfront_share : for which units are bought at a time, 0 for by the hour, and the share of a
@@ -281,6 +282,7 @@ class ApiTerms:
     residency_premium: Money = 0.0
     bills_failed: bool = False
     fixed_usd_per_month: Money = 0.0
+    minimum_usd_per_month: Money = 0.0
     provisioned_units: float = 0.0
     usd_per_unit_hour: Money = 0.0
     span: Span = Span()
@@ -318,6 +320,7 @@ class Fee:
     usd_once: Money = 0.0
     usd_per_month: Money = 0.0
     usd_per_replica_month: Money = 0.0
+    usd_per_gpu_month: Money = 0.0
     share_of_bill: Money = 0.0
     span: Span = Span()
 

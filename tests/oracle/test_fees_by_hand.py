@@ -1,4 +1,4 @@
-"""What a token API is paid beside its tokens, by hand."""
+"""What a token API is paid beside its tokens, and licences, by hand."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from agreement import agree
-from bill_cases import API, month, provider
+from bill_cases import API, month, pool, provider, rented
 
 from simulator.bill.study import bill_study, study_usd_per_month
 from simulator.bill.sums import total_usd
+from simulator.decide.costed import Costed
+from simulator.decide.price_flips import price_flips
 from simulator.study.bill import Bill, MonthUse
-from simulator.study.terms import ApiTerms, Terms
-from simulator.study.usage import Usage
+from simulator.study.decision import Walked
+from simulator.study.terms import ApiTerms, Fee, Terms
+from simulator.study.usage import Stay, Usage
 
 HOUR = 3600.0
 UNITS = replace(API, prices=(replace(API.prices[0], input=0.0, cached_input=0.0, output=0.0),), provisioned_units=10.0)
@@ -51,3 +54,62 @@ def test_units_by_the_hour_move_in_the_draws_as_tokens_do() -> None:
     )
     assert np.asarray(by_unit).tolist() == pytest.approx([14_600.0, 29_200.0])
     assert np.asarray(by_token).tolist() == pytest.approx([14_600.0, 29_200.0])
+
+
+@pytest.mark.parametrize(
+    ("least_usd", "lacks_usd"), [(0.0, 0.0), (100.0, 0.0), (109.5, 0.0), (120.0, 10.5), (1_000.0, 890.5)]
+)
+def test_a_spend_that_is_agreed_is_paid_up(least_usd: float, lacks_usd: float) -> None:
+    """730 million prompt tokens at $0.15 are $109.50 a month; a thousand agreed lack $890.50."""
+    found = bill(replace(API, minimum_usd_per_month=least_usd), [use()])
+    assert total_usd(found.lines) == pytest.approx(109.5 + lacks_usd)
+    assert {line.part for line in found.lines if line.category == "minimum spend"} == (
+        {"unused"} if lacks_usd else set()
+    )
+    assert found.paid_usd.sum() == pytest.approx(109.5 + lacks_usd)
+
+
+def test_all_of_a_provider_counts_towards_it_and_each_month_by_itself() -> None:
+    """$109.50 and $328.50 of tokens, a fee of $50: of $200 a month the first lacks $40.50, the second nothing."""
+    api = replace(API, minimum_usd_per_month=200.0, fixed_usd_per_month=50.0)
+    found = bill(api, [use(), use(3_000_000)])
+    assert [float(total_usd(month.lines)) for month in found.months] == pytest.approx([200.0, 378.5])
+    assert total_usd(found.lines) == pytest.approx((200.0 + 378.5) / 2)
+
+
+def test_in_draws_it_is_paid_up_where_tokens_are_cheap() -> None:
+    """$109.50 at today's price, $219 at twice: of $150 agreed the first draw lacks $40.50."""
+    terms = Terms("api", apis=(replace(API, minimum_usd_per_month=150.0),), months=1.0)
+    drawn = replace(terms, token_index=np.array([[1.0, 1.0], [1.0, 2.0]]))
+    assert np.asarray(study_usd_per_month(drawn, [use()])).tolist() == pytest.approx([150.0, 219.0])
+
+
+def test_a_licence_goes_by_gpu_of_the_replicas_at_the_peak() -> None:
+    """Two replicas of four GPUs at $375 a GPU are $3,000 a month beside $100 by replica, $200."""
+    stays = tuple(Stay(k, 0, "serving", 0.0, 2 * HOUR) for k in range(2))
+    usage = Usage(2 * HOUR, (pool(gpus=4, stays=stays),), (), ())
+    fee = Fee("licence", usd_per_replica_month=100.0, usd_per_gpu_month=375.0)
+    terms = Terms("cloud", rented=(rented(),), fees=(fee,), months=1.0)
+    agree(terms, [month(usage)])
+    lines = [line for line in bill_study(terms, [month(usage)]).lines if line.category == "licence"]
+    assert {line.part: float(line.usd) for line in lines} == {"by replica": 200.0, "by GPU": 3_000.0}
+
+
+def costed(name: str, api: ApiTerms, months: list[MonthUse]) -> Costed:
+    terms = Terms(name, apis=(api,), months=float(len(months)))
+    walked = tuple(Walked(k + 1, ((1.0,),), (), True, 1.0, "", ()) for k in range(len(months)))
+    return Costed(name, terms, walked, tuple(months), bill_study(terms, months), ())
+
+
+def test_what_flips_it_knows_that_a_spend_is_bent() -> None:
+    """Agreed are $200 for tokens of $109.50; a rival asks $150 in fees for the same. Tokens for nothing change nothing:
+    $200 are paid still. Fees at × 1.333 make the rival as dear."""
+    mine = costed("agreed", replace(API, minimum_usd_per_month=200.0), [use()])
+    free = replace(UNITS, provisioned_units=0.0, fixed_usd_per_month=150.0)
+    rival = costed("flat", free, [use()])
+    flips = {flip.assumption: flip for flip in price_flips([mine, rival], {"flat"}, lambda *_: None, {})}
+    assert flips["price of tokens"].factor is None
+    assert flips["fees of token APIs"].factor == pytest.approx(200 / 150, rel=2e-3)
+    cheap = costed("flat", replace(free, fixed_usd_per_month=205.0), [use()])
+    found = {flip.assumption: flip for flip in price_flips([mine, cheap], {"agreed"}, lambda *_: None, {})}
+    assert found["price of tokens"].factor == pytest.approx(205 / 109.5, rel=2e-3)

@@ -88,7 +88,7 @@ def paid_once(fees: list[Row]) -> list[Row]:
 
 
 def fee(one: Row) -> Row:
-    keys = ("usd_once", "usd_per_month", "usd_per_replica_month", "share_of_bill")
+    keys = ("usd_once", "usd_per_month", "usd_per_replica_month", "usd_per_gpu_month", "share_of_bill")
     return {"name": one["name"]} | {key: one.get(key, 0.0) for key in keys}
 
 
@@ -279,6 +279,7 @@ def api(scenario: Row, said: Row) -> Row:
         "residency_premium": 0.0,
         "bills_failed": said["bills_failed"],
         "fixed_usd_per_month": said["fixed_usd_per_month"],
+        "minimum_usd_per_month": said.get("minimum_usd_per_month", 0.0),
         "provisioned_units": said.get("provisioned_units", 0.0),
         "usd_per_unit_hour": said.get("usd_per_unit_hour", 0.0),
         "unit_tokens_per_minute": said.get("tokens_per_minute_per_unit", 0.0),

@@ -21,7 +21,7 @@ def saved(study: Study, engines: dict[str, Row]) -> dict[str, dict[str, float]]:
         for way in WAYS:
             usd = _machines(study, month, lines, engines, way)
             if way == "prefix_caching":
-                usd += [(api["provider"], _calls(study.months, api, month)) for api in study.terms["apis"]]
+                usd += [(api["provider"], _spared(study.months, api, month, lines)) for api in study.terms["apis"]]
             for owner, value in usd:
                 found[way][owner] = found[way].get(owner, 0.0) + value * length / study.terms["months"]
     return {way: {owner: usd for owner, usd in one.items() if usd} for way, one in found.items()}
@@ -129,6 +129,21 @@ def _between(table: Table, place: float) -> float:
     low = min(int(place), len(table) - 1)
     high = min(low + 1, len(table) - 1)
     return table[low] + (table[high] - table[low]) * (place - low if high > low else 0.0)
+
+
+def _spared(months: Months, api: Row, month: int, lines: list[Row]) -> float:
+    """Without the cache the provider's bill is dearer, yet never below the spend that is agreed."""
+    more, least = _calls(months, api, month), api.get("minimum_usd_per_month", 0.0)
+    if not least or not more:
+        return more
+    bill = math.fsum(
+        line["usd"]
+        for line in lines
+        if line["owner"] == api["provider"]
+        and line["category"] != "minimum spend"
+        and line["part"] != "after the study"
+    )
+    return float(max(least, bill + more) - max(least, bill))
 
 
 def _calls(months: Months, api: Row, month: int) -> float:

@@ -35,6 +35,11 @@ class Study:
                 rows += at(api, api_lines(self.months, api, month))
         for units in self.units:
             rows += [line | {"site": units.site} for line in units.lines(month)]
+        for api in self.terms["apis"]:
+            if holds(api, month):
+                spent = math.fsum(line["usd"] for line in rows if line["owner"] == api["provider"])
+                lacks = max(0.0, api.get("minimum_usd_per_month", 0.0) - spent)
+                rows += at(api, [row(api["provider"], "minimum spend", "unused", lacks, "by_month")])
         rows += self._people_and_fees(month)
         for rented in self.rented:
             rows += at(rented.offer, rented.after_the_study())
@@ -58,6 +63,10 @@ class Study:
             max(pool_of(usage, pool["name"])["peak_replicas"] for _, usage in periods)
             for pool in periods[0][1]["pools"]
         )
+        gpus = sum(
+            max(pool_of(usage, pool["name"])["peak_replicas"] for _, usage in periods) * pool["gpus_per_replica"]
+            for pool in periods[0][1]["pools"]
+        )
         servers = sum(owned.bought[month] for owned in self.owned)
         rows = []
         for staff in (one for one in self.terms["staff"] if holds(one, month)):
@@ -70,6 +79,7 @@ class Study:
             if holds(fee, month):
                 rows.append(row(owner, fee["name"], "by month", fee["usd_per_month"], "by_month"))
                 rows.append(row(owner, fee["name"], "by replica", fee["usd_per_replica_month"] * replicas, "by_month"))
+                rows.append(row(owner, fee["name"], "by GPU", fee.get("usd_per_gpu_month", 0.0) * gpus, "by_month"))
         return rows
 
     def mean_lines(self) -> list[Row]:
