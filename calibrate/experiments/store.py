@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from calibrate.fit.profile_file import write_json
 from calibrate.recording.bundle import META, STEPS
 from simulator.errors import InputError, Problem
+from simulator.results.files import write_bytes
 
 POINTS = "points.jsonl"
 FORMAT = "vllm-profile/1"
@@ -110,6 +112,6 @@ def write_steps(points: Sequence[Mapping[str, Any]], path: Path) -> None:
                 for name, column in columns.items():
                     column.append(entry[name])
             step += 1
-    scratch = path.with_name(f".{path.name}")
-    pq.write_table(pa.table(columns, schema=schema), scratch, compression="zstd")
-    scratch.replace(path)
+    content = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=schema), content, compression="zstd")
+    write_bytes(path, content.getvalue())

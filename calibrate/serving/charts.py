@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import pandas as pd
+
+from simulator.results.files import make_folder, write_text
 
 SIZE = 330
 TITLES = {
@@ -46,7 +49,7 @@ def _panel(lines: pd.DataFrame, title: str) -> Any:
 
 def write_scatter(lines: pd.DataFrame, path: Path) -> None:
     """Write the plots as one HTML page with everything inline."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".partial")
-    scatter(lines).save(str(scratch), format="html", inline=True)
-    scratch.replace(path)
+    page = io.StringIO()
+    scatter(lines).save(page, format="html", inline=True)
+    make_folder(path.parent)
+    write_text(path, page.getvalue())

@@ -50,7 +50,7 @@ def steps(
     from simulator.errors import InputError, Problem
     from simulator.report.perfetto import perfetto_trace
     from simulator.results.bundle import read_bundle
-    from simulator.results.files import output_file, write_text
+    from simulator.results.files import output_file, write_bytes, write_text
     from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, replica_steps, replicas
 
     if not (start_s >= 0 and seconds > 0):
@@ -78,7 +78,7 @@ def steps(
             write_text(out, trace)
             print(out)
     elif out is not None:
-        view.steps.to_parquet(out, index=False)
+        write_bytes(out, view.steps.to_parquet(index=False))
         print(out)
     elif format == "json":
         where = {"topology": name, "pool": own[0][0], "replica": number, "deviation_s": view.deviation_s}

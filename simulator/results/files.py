@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def write_bytes(file: Path, content: bytes) -> None:
         scratch.write_bytes(content)
         scratch.replace(file)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
         raise InputError(Problem(f"cannot be written: {error.strerror}", str(file))) from error
 
 

@@ -26,7 +26,7 @@ from simulator.resolve.demand import workload_spec
 from simulator.resolve.memory import Question, answer
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import read_bundle
-from simulator.results.files import output_file
+from simulator.results.files import output_file, write_bytes
 from simulator.results.inputs import input_json, input_text
 from simulator.run.budget import Budget, check_needs, checked_budget, needs_of, within
 from simulator.run.simulate import simulate
@@ -233,3 +233,10 @@ def test_a_cache_folder_that_cannot_be_written_is_replaced_and_told(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
     with pytest.raises(InputError, match="XDG_CACHE_HOME"):
         ensure_cache()
+
+
+def test_a_place_that_takes_no_file_is_told_by_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError) as caught:
+        write_bytes(tmp_path / "file/report.html", b"x")
+    assert str(caught.value) == f"{tmp_path}/file/report.html: cannot be written: Not a directory"

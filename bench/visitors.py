@@ -1,0 +1,198 @@
+"""Twenty visitors of one dashboard, two of them hostile, beside three runs: `python -m bench.visitors RUNS`, JSON.
+
+Visitors speak the page's own protocol, so that what is timed is the server and not twenty browsers on its cores: a
+page takes from the request until its script has finished and everything that it shows has arrived. Each looks at a
+page, reads for some seconds and goes on; some change What-ifs. One hostile visitor floods the server with requests that
+it abandons, frames that are no messages and messages that clear caches; the other asks for What-ifs without a pause,
+and starts and cancels runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import ClientConnection, connect
+
+from bench.browser import pss_bytes, server
+from dashboard import jobs
+from dashboard.pages import PAGES
+from dashboard.workspace import shipped
+from simulator.errors import InputError
+
+VISITORS, HOSTILE, RUNS = 20, 2, 3
+READS_S = (4.0, 12.0)
+LARGEST_BYTES = 512 * 2**20
+FAILED = "exception"
+
+
+class Visits:
+    """What was seen: seconds of each page and of each answer of the health check, and pages that showed an error."""
+
+    def __init__(self, address: str, until_s: float) -> None:
+        self.address, self.until_s = address, until_s
+        self.page_s: dict[str, list[float]] = {}
+        self.health_s: list[float] = []
+        self.errors: list[str] = []
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.until_s
+
+    def connection(self) -> connect:
+        """A visit by the page's own protocol."""
+        address = self.address.replace("http", "ws", 1) + "/_stcore/stream"
+        return connect(address, subprotocols=["streamlit"], max_size=LARGEST_BYTES, open_timeout=60)  # type: ignore[list-item]
+
+
+def asked(page: str, query: str = "") -> bytes:
+    """The message of a browser that goes to a page."""
+    message = BackMsg()
+    message.rerun_script.page_name = page
+    message.rerun_script.query_string = query
+    return bytes(message.SerializeToString())
+
+
+async def look(visits: Visits, connection: ClientConnection, page: str, query: str = "") -> None:
+    """Go to a page and wait until its script has finished."""
+    began_s = time.perf_counter()
+    await connection.send(asked(page, query))
+    while True:
+        message = ForwardMsg()
+        message.ParseFromString(await connection.recv())  # type: ignore[arg-type]
+        kind = message.WhichOneof("type")
+        if kind == "delta" and message.delta.new_element.WhichOneof("type") == FAILED:
+            visits.errors.append(f"{page}: {message.delta.new_element.exception.message[:200]}")
+        if kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+            visits.page_s.setdefault(page, []).append(time.perf_counter() - began_s)
+            return
+
+
+async def reader(visits: Visits, number: int) -> None:
+    """Looks at pages in an order of its own; each fourth visit is a new one, and What-ifs are changed."""
+    rng = Random(f"visitor {number}")
+    await asyncio.sleep(rng.uniform(0, READS_S[1]))
+    while not visits.is_over:
+        async with visits.connection() as connection:
+            for _ in range(4):
+                page = rng.choice(PAGES).view
+                change = f"what_if.demand={rng.choice((0.8, 1.25, 1.5, 2.0))}" if page == "what_if" else ""
+                await look(visits, connection, page.replace("_", "-"), change)
+                await asyncio.sleep(rng.uniform(*READS_S))
+                if visits.is_over:
+                    return
+
+
+async def flood(visits: Visits, number: int) -> None:
+    """Requests that nobody waits for, frames that are no messages, and messages that clear caches."""
+    rng = Random(f"hostile {number}")
+    clear = BackMsg()
+    clear.clear_cache = True
+    while not visits.is_over:
+        async with visits.connection() as connection:
+            for _ in range(20):
+                await connection.send(asked(rng.choice(PAGES).view.replace("_", "-"), "x" * 10_000))
+                await connection.send(clear.SerializeToString())
+                await asyncio.sleep(0.1)
+            await connection.send(rng.randbytes(100_000))
+
+
+async def insist(visits: Visits, out: Path, text: str, number: int) -> None:
+    """What-ifs without a pause, each another, and runs that are cancelled as soon as they have begun."""
+    rng = Random(f"hostile {number}")
+    unseen = Visits(visits.address, visits.until_s)
+    while not visits.is_over:
+        async with visits.connection() as connection:
+            await look(unseen, connection, "what-if", f"what_if.demand={rng.uniform(0.5, 4):.4f}")
+            try:
+                job = await asyncio.to_thread(jobs.start, out, "a.yaml", text, {}, visitor="hostile")
+                await asyncio.to_thread(jobs.cancel, out, job)
+            except InputError:
+                await asyncio.sleep(0.1)
+
+
+async def health(visits: Visits) -> None:
+    """The health check, twice a second."""
+    check = partial(urllib.request.urlopen, f"{visits.address}/_stcore/health", timeout=60)
+    while not visits.is_over:
+        began_s = time.perf_counter()
+        (await asyncio.to_thread(check)).read()
+        visits.health_s.append(time.perf_counter() - began_s)
+        await asyncio.sleep(0.5)
+
+
+async def again(visits: Visits, visitor: Callable[[], Awaitable[None]], is_hostile: bool) -> None:
+    """A visitor who comes back after the connection was lost; others than hostile ones count that as an error."""
+    while not visits.is_over:
+        try:
+            await visitor()
+        except Exception as error:
+            if not is_hostile:
+                visits.errors.append(f"{type(error).__name__}: {error}")
+        await asyncio.sleep(0.2)
+
+
+async def visit(visits: Visits, out: Path, text: str) -> None:
+    """All of them at once."""
+    kinds = [partial(reader, visits, number) for number in range(VISITORS - HOSTILE)]
+    both = [partial(flood, visits, 1), partial(insist, visits, out, text, 2)]
+    everybody = [again(visits, one, False) for one in kinds] + [again(visits, one, True) for one in both]
+    await asyncio.gather(health(visits), *everybody)
+
+
+def main() -> None:
+    """Medians, worst tenths and errors of the visitors who are not hostile, and memory of the server."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("runs", type=Path)
+    options.add_argument("--minutes", type=float, default=10.0)
+    given = options.parse_args()
+    text = (shipped() / "quickstart.yaml").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name)
+        shutil.copytree(given.runs, out, dirs_exist_ok=True)
+        with server(out, out=out) as (address, pid):
+            for k in range(RUNS):
+                longer = text.replace("seed: 7", f"seed: {k}").replace("replications: 3", "replications: 10")
+                jobs.start(out, "quickstart.yaml", longer, {}, visitor=f"visitor {k}")
+            visits = Visits(address, time.monotonic() + 60 * given.minutes)
+            asyncio.run(visit(visits, out, text.replace("seed: 7", "seed: 9")))
+            memory_bytes = pss_bytes(pid)
+            for job in jobs.going(out):
+                jobs.cancel(out, job)
+    print(json.dumps(told(visits) | {"memory_mib": round(memory_bytes / 2**20)}, indent=1))
+
+
+def told(visits: Visits) -> dict[str, Any]:
+    """Figures of all pages together and of each."""
+    pages = {page: _figures(values) for page, values in sorted(visits.page_s.items())}
+    every = [value for values in visits.page_s.values() for value in values]
+    return {
+        "pages": _figures(every) | {"seen": len(every)},
+        "health check": _figures(visits.health_s),
+        "errors": visits.errors[:20],
+        "number of errors": len(visits.errors),
+        "page": pages,
+    }
+
+
+def _figures(values: list[float]) -> dict[str, float]:
+    worst = statistics.quantiles(values, n=10)[-1] if len(values) > 1 else max(values, default=0.0)
+    median = statistics.median(values) if values else 0.0
+    return {"median_s": round(median, 2), "worst_tenth_s": round(worst, 2), "worst_s": round(max(values, default=0), 2)}
+
+
+if __name__ == "__main__":
+    main()
