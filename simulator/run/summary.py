@@ -26,6 +26,7 @@ from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
+from simulator.run.near_limits import near_limits
 from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.run.rare_failures import rare_failures
 from simulator.run.remarks import (
@@ -64,7 +65,8 @@ def summarise(
     absent : classes of which nobody comes in it
     """
     replications = priced.replications
-    metrics = merged_metrics(replications).summary([found.metrics for found in replications], absent)
+    whole, usages = merged_metrics(replications), [found.usage for found in replications]
+    metrics = whole.summary([found.metrics for found in replications], absent)
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
     metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
@@ -82,7 +84,8 @@ def summarise(
         warnings=(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
-            *remarks("basis", rare_failures(planned.fleet, [found.usage for found in replications])),
+            *remarks("basis", rare_failures(planned.fleet, usages)),
+            *remarks("basis", near_limits(planned.fleet, usages, whole.total)),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,

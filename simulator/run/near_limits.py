@@ -1,0 +1,59 @@
+"""Rate limits of token APIs so near to what is asked of them that chance decides whether they hold it back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import NormalDist
+
+from simulator.metrics.accumulate import Tally
+from simulator.study.fleet import FleetSpec, ProviderSpec
+from simulator.study.usage import ProviderUsage, Usage
+
+_NORMAL = NormalDist().inv_cdf(0.975)
+_SECONDS_PER_MINUTE = 60.0
+
+
+def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally) -> list[str]:
+    """Limits above the mean rate and within its 95 % interval, in words; requests are taken to come at random times.
+
+    Batches are not counted, as no limit by the minute holds for them.
+
+    Parameters
+    ----------
+    usages : of all replications
+    tally : of all requests, for how far their tokens vary
+    """
+    minutes = math.fsum(usage.span_s for usage in usages) / _SECONDS_PER_MINUTE
+    tokens = tally.input_tokens + tally.output_tokens
+    varies = max(tally.completed * tally.squared_tokens / tokens**2 - 1.0, 0.0) if tokens else 0.0
+    return [
+        text
+        for k, provider in enumerate(fleet.providers)
+        for text in _of_provider(provider, [usage.providers[k] for usage in usages], minutes, varies)
+    ]
+
+
+def _of_provider(
+    provider: ProviderSpec, usages: Sequence[ProviderUsage], minutes: float, varies: float
+) -> Iterator[str]:
+    tiers = provider.tier_by_class
+    calls = tokens = 0.0
+    for used in usages:
+        limited = [c for c in range(len(used.calls)) if not tiers or tiers[c].batch_window_s == 0.0]
+        calls += float(used.calls[limited].sum() + used.failed_calls[limited].sum())
+        tokens += float(used.tokens[limited].sum() + used.failed_tokens[limited].sum())
+    if not calls:
+        return
+    for what, limit, total, spread in (
+        ("requests", provider.requests_per_minute, calls, 1.0),
+        ("tokens", provider.tokens_per_minute, tokens, 1.0 + varies),
+    ):
+        mean = total / minutes
+        half_width = _NORMAL * mean * math.sqrt(spread / calls)
+        if mean < limit < mean + half_width:
+            yield (
+                f"{provider.name}: on average {mean:,.4g} of the {limit:,.6g} {what} a minute that it lets through are "
+                f"used, and as many as {mean + half_width:,.4g} might be: whether that holds the load back is left "
+                "to chance (more run.replications, or a longer run.horizon_s, show it)"
+            )

@@ -1,0 +1,63 @@
+"""A token API whose limit lies within chance of what is asked of it says so."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from fleet_cases import fleet, provider
+
+from simulator.run.near_limits import near_limits
+from simulator.study.fleet import ServiceTier
+from simulator.study.usage import Usage
+
+
+def usage(calls: int, span_s: float = 600.0) -> Usage:
+    """So many calls of one class, of 100 tokens each."""
+    counts = np.array([[calls]])
+    tokens = np.array([[[80, 0, 0, 20]]]) * calls
+    used: Any = SimpleNamespace(calls=counts, failed_calls=0 * counts, tokens=tokens, failed_tokens=0 * tokens)
+    return Usage(span_s, (), (used,), ())
+
+
+def told(per_minute: float, calls: int, runs: int = 1, **limits: Any) -> list[str]:
+    squares = 2 * 100**2 * calls if limits.pop("varied", False) else 100**2 * calls
+    tally: Any = SimpleNamespace(
+        input_tokens=80 * calls, output_tokens=20 * calls, completed=calls, squared_tokens=squares
+    )
+    one = fleet(providers=(provider(**({"requests_per_minute": per_minute} | limits)),))
+    return near_limits(one, [usage(calls // runs)] * runs, tally)
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_told"),
+    # 1,180 calls in ten minutes are 118 a minute, ± 1.96 √1180 / 10 = 6.7
+    [(118.0, False), (118.1, True), (120.0, True), (124.7, True), (124.8, False), (0.0, False)],
+)
+def test_a_limit_above_the_mean_and_within_its_interval(limit: float, is_told: bool) -> None:
+    found = told(limit, 1_180)
+    assert bool(found) is is_told
+    if limit == 120.0:
+        assert found[0].startswith(
+            "api: on average 118 of the 120 requests a minute that it lets through are used, and as many as 124.7 might"
+        )
+
+
+def test_a_longer_run_is_surer() -> None:
+    """Four such runs: ± 3.4."""
+    assert told(121.3, 4 * 1_180, runs=4)
+    assert not told(121.5, 4 * 1_180, runs=4)
+
+
+def test_tokens_vary_by_their_lengths_too() -> None:
+    """11,800 tokens a minute ± 673; with a squared coefficient of variation of 1 ± 952."""
+    tokens = {"requests_per_minute": 0.0, "tokens_per_minute": 12_600.0}
+    assert not told(0.0, 1_180, **tokens)
+    (found,) = told(0.0, 1_180, varied=True, **tokens)
+    assert "12,600 tokens a minute" in found
+
+
+def test_no_limit_by_the_minute_holds_for_batches() -> None:
+    assert not told(120.0, 1_180, tier_by_class=(ServiceTier(batch_window_s=3600.0),))
