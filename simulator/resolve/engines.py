@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +39,11 @@ from simulator.resolve.memory import notes_of_formats, shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.resolve.state_notes import notes_of_state
 from simulator.scenario.named_files import is_config
+from simulator.schema.base import Settings
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
+_DIFFERENT = 64
 _BATCHING = {
     "continuous": Batching.CONTINUOUS,
     "static": Batching.STATIC,
@@ -101,6 +105,27 @@ def plan_engine(
     ------
     InputError : unknown name, a precision that the GPU lacks, a split that does not divide, a model that does not fit
     """
+    given = (name, gpu_name, tp, pp, settings, folder, role, own, brought)
+    drafting = settings.speculative_config
+    models = (name, *([drafting.model] if drafting is not None and drafting.model else []))
+    reads_files = settings.profile is not None or isinstance(own, str) or any(is_config(folder, m) for m in models)
+    if reads_files:
+        return _planned(*given)
+    asked = tuple(one.model_dump_json(exclude_unset=True) if isinstance(one, Settings) else one for one in given)
+    return _planned_once(asked)
+
+
+def _planned(
+    name: str,
+    gpu_name: str,
+    tp: int,
+    pp: int,
+    settings: EngineSettings,
+    folder: Path,
+    role: str,
+    own: HardwareSettings | str | None,
+    brought: Brings,
+) -> PlannedEngine:
     arch, native = architecture(name, folder)
     machine = machine_of(gpu_name, own, folder)
     card = machine.gpu
@@ -166,6 +191,15 @@ def plan_engine(
         speed_is_given=settings.throughput is not None,
         is_latent=arch.is_mla,
     )
+
+
+@lru_cache(_DIFFERENT)
+def _planned_once(given: tuple[Any, ...]) -> PlannedEngine:
+    """As `_planned`, with settings as JSON: a search plans the same engine at every size."""
+    name, gpu_name, tp, pp, settings, folder, role, own, brought = given
+    read = EngineSettings.model_validate_json(settings)
+    hardware = None if own is None else HardwareSettings.model_validate_json(own)
+    return _planned(name, gpu_name, tp, pp, read, folder, role, hardware, brought)
 
 
 def _check_groups(memory: KvBlocks, role: str, pp: int, drafts: Drafts | None) -> None:
