@@ -16,7 +16,7 @@ from simulator.resolve.engines import plan_engine
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.schema.base import LARGEST, SMALLEST
 from simulator.schema.engine import EngineSettings
-from simulator.size.guess import requests_within
+from simulator.size.guess import requests_until, requests_within
 
 DEGREES = (1, 2, 4, 8)
 REQUESTS_AT_ONCE = 16
@@ -25,6 +25,8 @@ LONGEST = 4
 """Longest request, as a multiple of the mean one."""
 LEAST_LENGTH = 4096
 OWN_SITE = "datacentre"
+LATE = 0.05
+"""Share of the requests that may miss a limit: the terms that are written are p95."""
 FULL_AT = 0.75
 """Share of the requests that a replica holds at once within the limit on tokens, from which on a hybrid sends requests
 on: some run ahead of the mean, and prompts come in bunches."""
@@ -169,7 +171,10 @@ def _topologies(answers: Answers, fit: Answer, folder: Path) -> list[str]:
         full = _full_at(answers, fit, folder)
         routing = f"order: [base, {burst}], when: {{outstanding_per_replica: {full}}}"
         pools = ["    pools:", own, *([] if has_api else [rented])]
-        why = f"    # {full}: {FULL_AT:.0%} of what a replica of base holds within {answers.tpot_s:g} s a token."
+        why = (
+            f"    # {full}: what a replica of base holds within {answers.ttft_s:g} s to the first token, or "
+            f"{FULL_AT:.0%} of what it holds within {answers.tpot_s:g} s a token."
+        )
         found.append(("hybrid", [*pools, *more, why, f"    routing: {{kind: overflow, {routing}}}"]))
     said = _paid_for(answers.gpu) if answers.owned_gpus else []
     return [*said, *(line for name, lines in found for line in (f"  {name}:", *lines))]
@@ -179,8 +184,9 @@ def _full_at(answers: Answers, fit: Answer, folder: Path) -> int:
     """Requests running and waiting per replica from which on a hybrid sends requests on."""
     settings = EngineSettings(quantization=answers.quantization, max_model_len=fit.plan.max_model_len)
     engine = plan_engine(answers.model, answers.gpu, fit.question.tp, 1, settings, folder)
-    held = requests_within(engine.config, engine.step_time, answers.isl, answers.osl, answers.tpot_s)
-    return max(int(FULL_AT * held), 1)
+    lengths = engine.config, engine.step_time, answers.isl, answers.osl
+    held = FULL_AT * requests_within(*lengths, answers.tpot_s)
+    return max(int(min(held, requests_until(*lengths, answers.ttft_s, LATE))), 1)
 
 
 def _paid_for(gpu: str) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.tables.room import requests_at_once
@@ -18,6 +19,7 @@ from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 from simulator.workload.requests import Requests
 
 _BUSIEST_S = 600.0
+_LEAST_ROOM = 1e-9
 _TARGETS = (0.35, 0.48, 0.61, 0.74, 0.87, 1.0)
 """Set points of an autoscaler, as shares of the requests that one replica holds at its SLO."""
 
@@ -114,14 +116,48 @@ def requests_within(engine: EngineConfig, step: StepTime, isl: float, osl: float
     T(B) + S(B) + A_d·B·context + B/OSL·(ISL·T(budget)/budget + A_p·ISL²/2) ≤ limit, with p pipeline stages that of
     plans of B/p requests.
     """
+    busy = _busy(engine, step, isl, osl)
+    return max(int(np.count_nonzero(busy.step_s <= limit_s)), 1)
+
+
+def requests_until(engine: EngineConfig, step: StepTime, isl: float, osl: float, limit_s: float, late: float) -> int:
+    """Requests of these mean lengths that an engine runs at once with few first tokens beyond the limit; at least 1.
+
+    With B in flight, prompts come B/OSL a step. One takes its own time and the decoding beside it in each of its steps;
+    of the engine it takes s, as its last step may hold others. They wait for one another as in a queue with exponential
+    service: P(wait > t) = ρ exp(-(1 - ρ) t / s), with ρ = s B/OSL / step; at most for the B - 1 others.
+
+    Parameters
+    ----------
+    late : share of the requests that may be beyond the limit
+    """
+    busy = _busy(engine, step, isl, osl)
+    steps = isl / engine.max_num_batched_tokens
+    taken_s = busy.prefill_s + steps * busy.decode_s
+    batch = np.arange(1, len(taken_s) + 1)
+    load = np.minimum(batch / osl / busy.step_s * taken_s, 1.0 - _LEAST_ROOM)
+    waits_s = taken_s / (1.0 - load) * np.log(np.maximum(load / late, 1.0))
+    first_s = busy.prefill_s + math.ceil(steps) * busy.decode_s + np.minimum(waits_s, (batch - 1) * taken_s)
+    return max(int(np.count_nonzero(first_s <= limit_s)), 1)
+
+
+class _Busy(NamedTuple):
+    """By requests in flight, from 1 on: seconds of decoding in a step, and of a whole step; `prefill_s` of a prompt."""
+
+    decode_s: NDArray[np.float64]
+    step_s: NDArray[np.float64]
+    prefill_s: float
+
+
+def _busy(engine: EngineConfig, step: StepTime, isl: float, osl: float) -> _Busy:
     context = isl + osl / 2
     fits = int(requests_at_once(engine, context))
     most = max(min(engine.max_num_seqs, fits, engine.max_num_batched_tokens), 1)
     batch = np.arange(1, most + 1)
     budget = engine.max_num_batched_tokens
-    prefill_s = isl * step.prompts_s(budget) / budget + step.prefill_attn_s * isl**2 / 2
-    step_s = step.round_s(batch, 0, context) + batch / osl * prefill_s / step.stages
-    return max(int(np.count_nonzero(step_s <= limit_s)), 1)
+    prefill_s = (isl * step.prompts_s(budget) / budget + step.prefill_attn_s * isl**2 / 2) / step.stages
+    decode_s = step.round_s(batch, 0, context)
+    return _Busy(decode_s, decode_s + batch / osl * prefill_s, prefill_s)
 
 
 def _token_limit_s(metric: str, limit_s: float, load: BusyLoad) -> float | None:

@@ -155,7 +155,7 @@ def test_an_answer_that_is_the_default_is_an_answer() -> None:
 def test_a_hybrid_sends_on_what_its_base_cannot_answer_in_time(tmp_path: Path) -> None:
     """B requests decode while B/OSL prompts are computed: three quarters of the most whose step takes the limit."""
     file = tmp_path / "mine.yaml"
-    slow = {"model": "qwen3-32b", "rate_rps": 5.0, "isl": 8000, "osl": 250}
+    slow = {"model": "qwen3-32b", "rate_rps": 5.0, "isl": 8000, "osl": 250, "ttft_s": 60.0}
     found = {}
     for tpot_s in (0.05, 0.1):
         file.write_text(scenario_text({**slow, "tpot_s": tpot_s}), "utf-8")
@@ -172,6 +172,10 @@ def test_a_hybrid_sends_on_what_its_base_cannot_answer_in_time(tmp_path: Path) -
         found[tpot_s] = topology.fleet.routing.overflow_outstanding[0]
         assert found[tpot_s] == int(0.75 * held)
     assert found[0.05] < found[0.1] < 40, "40, which the base would only reach while it is far too slow"
+    file.write_text(scenario_text({**slow, "tpot_s": 0.1, "ttft_s": 2.5}), "utf-8")
+    (topology,) = plan_topologies(at_start(load_scenario(file).only("hybrid")))
+    most_prompts = int(2.5 / prompt_s)
+    assert 1 <= topology.fleet.routing.overflow_outstanding[0] <= most_prompts < found[0.1], "prompts wait for others"
 
 
 def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:

@@ -17,7 +17,7 @@ from simulator.resolve.sizes import Fixed
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
 from simulator.size.bounds import _role
-from simulator.size.guess import requests_within
+from simulator.size.guess import requests_until, requests_within
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
 from tests.fleet_cases import ENGINE
@@ -38,6 +38,32 @@ def test_requests_that_a_replica_holds_within_a_limit(limit_s: float, held: int)
     each_s = 0.01 + 0.002 / 128 + (60 * 0.002 / 128 + 1e-5 * 60**2 / 2) / 5
     assert each_s == pytest.approx(0.0138, rel=0.01)
     assert requests_within(ENGINE, step, 60, 5, limit_s) == max(min(int(limit_s / each_s), 8), 1) == held
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "late", "held"),
+    # a prompt of 256 tokens takes 2 steps of 0.002 s, with B tokens of 0.01 B s beside each: 0.004 + 0.02 B, and at
+    # most as much again for each of the B - 1 others: 0.024, 0.088, 0.192, 0.336 s
+    [(0.02, 1e-9, 1), (0.024, 1e-9, 1), (0.087, 1e-9, 1), (0.089, 1e-9, 2), (0.193, 1e-9, 3), (0.337, 1e-9, 4)],
+)
+def test_requests_whose_first_tokens_keep_a_limit(limit_s: float, late: float, held: int) -> None:
+    step = replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
+        seq_time_s=0.01 * np.arange(9),
+    )
+    assert requests_until(ENGINE, step, 256, 5, limit_s, late) == held
+
+
+def test_few_prompts_wait_for_few_others() -> None:
+    """At answers of 5,000 tokens and B = 8 a prompt comes every 50 s: no more than its own 0.164 s are waited for."""
+    step = replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
+        seq_time_s=0.01 * np.arange(9),
+    )
+    config = replace(ENGINE, num_blocks=100_000, max_model_len=10_000)
+    assert requests_until(config, step, 256, 5_000, 0.165, 0.05) == 8
 
 
 def replication(*kept_of: tuple[int, int], required: float = 0.9) -> Any:
