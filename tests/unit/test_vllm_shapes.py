@@ -86,3 +86,47 @@ def test_a_key_that_holds_what_it_cannot_is_refused_at_its_place(name: str, key:
 def test_a_model_without_heads_is_refused(name: str) -> None:
     with pytest.raises(InputError):
         shape_from_config(name, {**MODELS[name]["config"], "num_attention_heads": 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("qwen2", "is_causal", False),
+        ("gemma3_text", "use_bidirectional_attention", True),
+        ("minimax_m2_listed", "attn_type_list", [0] + [1] * 61),
+        ("hunyuan_v1_dense", "use_cla", True),
+        ("mimo_v2_flash_chunk", "attention_chunk_size", 256),
+        ("glm_moe_dsa_shared", "num_experts", 128),
+        ("lfm2_block", "full_attn_idxs", ["x"]),
+        ("falcon_h1", "mamba_d_head", "wide"),
+    ],
+)
+def test_a_key_that_changes_caches_and_is_not_known_so_is_refused(name: str, key: str, value: object) -> None:
+    with pytest.raises(InputError) as caught:
+        shape_from_config(name, {**MODELS[name]["config"], key: value})
+    told = {"use_cla": "cla_share_factor", "num_experts": "n_routed_experts"}.get(key, key)
+    assert told in {problem.path for problem in caught.value.problems}
+
+
+def test_a_type_of_its_own_is_read_by_its_class() -> None:
+    """Engines choose a model by its class: DeepSeek V3 under a name of its own is DeepSeek V3."""
+    config = {**MODELS["deepseek_v3"]["config"], "model_type": "deepseek_ref"}
+    assert shape_from_config("own", config).matrices == planned("deepseek_v3").matrices
+    with pytest.raises(InputError, match="not known here"):
+        shape_from_config("own", {**config, "architectures": ["OwnForCausalLM"]})
+
+
+def test_a_head_of_mamba_as_wide_as_auto_leaves_it() -> None:
+    config = MODELS["falcon_h1"]["config"]
+    given = {**config, "mamba_d_head": config["mamba_d_ssm"] // config["mamba_n_heads"]}
+    left = {**config, "mamba_d_head": "auto"}
+    assert shape_from_config("a", left).matrices == shape_from_config("a", given).matrices
+
+
+def test_short_convolutions_by_the_older_list_of_layers() -> None:
+    """LFM2-1.2B as published: 6 of 16 layers keep tokens, 8 heads of 64 in keys and values of 2 bytes."""
+    shape = planned("lfm2_block")
+    assert (
+        sum(cache.heads * (cache.head_dim + cache.value_dim) * 2 for cache in shape.caches if cache.kind == "full")
+        == 12288
+    )

@@ -40,6 +40,10 @@ def _text(value: Any) -> str | None:
     return None if isinstance(value, str) and len(value) <= LISTED else "must be text"
 
 
+def _auto(value: Any) -> str | None:
+    return None if value == "auto" else "auto"
+
+
 def _mapping(value: Any) -> str | None:
     return None if isinstance(value, Mapping) else "must be an object"
 
@@ -151,7 +155,7 @@ _MAYBE_NONE = (
         "kv_lora_rank",
         "index_topk",
         "mamba_head_dim",
-        "mamba_d_head",
+        "mamba_d_ssm",
     ),
     *("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size"),
     *("share_expert_dim", "sliding_window_size"),
@@ -176,13 +180,13 @@ _LAYERS = (
 _EXPERTS = (
     *("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "num_experts_per_tok"),
     *("experts_per_token", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "n_shared_experts"),
-    *("moe_top_k", "num_shared_experts", "moe_num_shared_experts"),
+    *("moe_top_k", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"),
 )
 _ONE_OR_LISTED = ("intermediate_size", "moe_intermediate_size", "expert_ffn_hidden_size", "image_size")
 _SWITCHES = (
     *("tie_word_embeddings", "attn_output_gate", "use_sliding_window", "multi_query", "new_decoder_architecture"),
     *("attention_k_eq_v", "use_double_wide_mlp", "enable_moe_block", "mla_use_output_gate", "use_full_rank_gate"),
-    *("block_auto_adjust_ff_dim", "use_head_wise_attn_gate"),
+    *("block_auto_adjust_ff_dim", "use_head_wise_attn_gate", "use_cla", "is_causal"),
 )
 _TEXTS = (
     "model_type",
@@ -206,6 +210,7 @@ RULES: dict[str, Check] = {
     **dict.fromkeys(_TEXTS, _text),
     **dict.fromkeys(("vision_config", "audio_config", "linear_attn_config", "sparse_attention_config"), _mapping),
     "attention_other_setting": _mapping,
+    "mamba_d_head": _or(_whole(0, WIDTH), _auto),
     "moe_layers_enum": _text,
     "hybrid_layer_pattern": _OF_LAYERS,
     **dict.fromkeys(("mtp_config",), _mapping),
@@ -216,7 +221,7 @@ RULES: dict[str, Check] = {
         ("no_rope_layers", "moe_layers", "mlp_only_layers", "attn_type_list", "compress_ratios"), _OF_LAYERS
     ),
     **dict.fromkeys(("full_attn_layers", "sparse_attention_freq", "deepstack_visual_indexes"), _OF_LAYERS),
-    **dict.fromkeys(("hybrid_layer_ids", "attn_layer_indices"), _list_of(_whole(0, LAYERS))),
+    **dict.fromkeys(("hybrid_layer_ids", "attn_layer_indices", "full_attn_idxs"), _list_of(_whole(0, LAYERS))),
     "num_attention_heads_per_layer": _list_of(_whole(1, WIDTH)),
     **dict.fromkeys(("expand", "downsample_ratio"), _factor),
     **dict.fromkeys(("mlp_ratio", "block_ffn_dim_multiplier", "partial_rotary_factor"), _factor),

@@ -14,7 +14,7 @@ from simulator.catalog.shapes.hybrids import (
     nemotron_h,
     nemotron_nas,
 )
-from simulator.catalog.shapes.latents import hy_v4, longcat_flash, minicpm3
+from simulator.catalog.shapes.latents import hy_v4, longcat_flash, minicpm3, step_3
 from simulator.catalog.shapes.mamba import bamba, jamba, mamba, mamba2, zamba2
 from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
 from simulator.catalog.shapes.windows import laguna, mimo_v2, step_3p5
@@ -45,6 +45,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "bamba": (PLAIN, bamba),
     "zamba2": (Family(tied=True), zamba2),
     "mimo_v2_flash": (Family(sinks=True), mimo_v2),
+    "step3_text": (PLAIN, step_3),
     "step3p5": (Family(queries_normed=True), step_3p5),
     "minimax_m3": (PLAIN, minimax_m3),
     "minimax_m3_text": (PLAIN, minimax_m3),

@@ -36,6 +36,10 @@ WIDTHS = (
     "block_configs",
 )
 """Keys that tell how wide MLPs are."""
+BIDIRECTIONAL = ("gemma3", "gemma3_text")
+"""Types of which vLLM reads `use_bidirectional_attention` (`gemma3.py`, vLLM 0.32.0)."""
+HEADLESS = ("ForSequenceClassification", "ForTokenClassification", "ForRewardModel", "ForProcessRewardModel")
+"""Ends of classes that score what was read instead of choosing a next token."""
 _TEXT_OF = {
     "qwen2_vl": "qwen2",
     "qwen2_5_vl": "qwen2",
@@ -87,6 +91,9 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     kind = text.model_type if text.model_type in BUILDERS else _TEXT_OF.get(top.model_type, text.model_type)
     kind = _TEXT_OF.get(kind, kind) if kind not in BUILDERS else kind
     kind = _MISNAMED.get(top.model_type, kind)
+    if kind not in BUILDERS and (named := _of_architecture(top)):
+        kind = named
+        text = Config({**text, "model_type": kind}, file, text.section)
     if kind not in BUILDERS:
         raise InputError(
             Problem(
@@ -97,15 +104,42 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
             )
         )
     _refuse_missing(text)
+    _refuse_both_ways(text)
     family, build = BUILDERS[kind]
     built = Built()
     build(text, family, built)
     towers, matrices = encoders(top, text.number("hidden_size"))
-    head = not any("Embedding" in str(each) or each == "Qwen3Model" for each in top.get("architectures") or ())
+    head = not any(
+        "Embedding" in str(each) or each == "Qwen3Model" or str(each).endswith(HEADLESS)
+        for each in top.get("architectures") or ()
+    )
     shape = finish(text, family, built, name, top, towers, matrices, head=head)
     text.refuse_unread()
     _refuse_empty(shape, file)
     return shape
+
+
+def _of_architecture(top: Config) -> str | None:
+    """A known type that the model's class is named after: engines choose the model by its class."""
+    known = {kind.replace("_", ""): kind for kind in BUILDERS}
+    for each in top.get("architectures") or ():
+        name = str(each).removesuffix("ForCausalLM").removesuffix("ForConditionalGeneration").lower()
+        if name in known:
+            return known[name]
+    return None
+
+
+def _refuse_both_ways(text: Config) -> None:
+    """Refuse a decoder that was turned into an encoder: vLLM keeps no KV cache of it.
+
+    Raises
+    ------
+    InputError : naming the key that says so
+    """
+    for key, encodes in (("is_causal", False), ("use_bidirectional_attention", True)):
+        if text.get(key) is encodes and (key == "is_causal" or text.model_type in BIDIRECTIONAL):
+            told = "attends in both directions: vLLM keeps no KV cache of it, and only decoders are planned here"
+            raise text.problem(key, told, str(encodes).lower())
 
 
 def _refuse_empty(shape: ModelShape, file: str | None) -> None:

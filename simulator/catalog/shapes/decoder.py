@@ -137,6 +137,7 @@ _KINDS = {
     "full_attention": "full",
     "attention": "full",
     "indexed_attention": "full",
+    "deepseek_sparse_attention": "full",
     "global_attention": "full",
     "sliding_attention": "window",
     "chunked_attention": "chunk",
@@ -193,9 +194,9 @@ def has_indexer(config: Config, layer: int) -> bool:
 
     Source: `DeepseekV32Attention`, vLLM 0.32.0.
     """
+    pattern, every = config.get("index_topk_pattern"), config.number("index_topk_freq", 1)
     if config.get("indexer_types") is not None:
         return bool(config.by_layer("indexer_types")[layer] == "full")
-    pattern, every = config.get("index_topk_pattern"), config.number("index_topk_freq", 1)
     if pattern is not None:
         return layer >= len(pattern) or pattern[layer] != "S"
     after = layer - config.number("index_skip_topk_offset", 2) + 1

@@ -144,6 +144,7 @@ def attention_and_mlp(config: Config, family: Family, built: Built) -> None:
     latent = bool(config.get("kv_lora_rank"))
     no_rope = config.get("no_rope_layers")
     chunk = config.get("attention_chunk_size")
+    _read_of_no_effect(config)
     for layer, listed in enumerate(kinds):
         kind = listed
         if config.model_type == "llama4_text" and chunk:
@@ -162,10 +163,23 @@ def attention_and_mlp(config: Config, family: Family, built: Built) -> None:
         built.lacks("chunked attention")
 
 
+def _read_of_no_effect(config: Config) -> None:
+    """Read what would change caches and here does not: layers that are all of full attention, sharing that is off."""
+    listed = config.get("attn_type_list")
+    if listed and not all(listed):
+        raise config.problem("attn_type_list", f"linear attention is not known in type {config.model_type!r}")
+    if not config.get("use_cla"):
+        config.get("cla_share_factor")
+
+
+ROUTED = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+"""Keys for the routed experts of a layer."""
+
+
 def expert_counts(config: Config) -> tuple[int, int, int, int]:
     """Routed experts, those of a token, their width, and the width of shared experts together."""
-    count = config.first("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", default=0)
-    if not count:
+    count = _routed(config)
+    if count < 2:
         return 0, 0, 0, 0
     per_token = per_token_count(config)
     inner = first_number(config, "moe_intermediate_size") or first_number(config, "expert_ffn_hidden_size")
@@ -178,9 +192,24 @@ def expert_counts(config: Config) -> tuple[int, int, int, int]:
         default=0,
     )
     number = first_number(config, "n_shared_experts") or first_number(config, "num_shared_experts")
-    number = number or first_number(config, "moe_num_shared_experts")
+    number = number or first_number(config, "num_shared_expert") or first_number(config, "moe_num_shared_experts")
     shared = shared * max(number, 1) if shared else inner * number
     return count, per_token, inner, shared
+
+
+def _routed(config: Config) -> int:
+    """Routed experts of a layer by whichever key tells them, or by several that agree.
+
+    Raises
+    ------
+    InputError : two keys that tell different numbers
+    """
+    told = {key: config.number(key) for key in ROUTED if config.get(key)}
+    first = next(iter(told), "")
+    for key, count in told.items():
+        if count != told[first]:
+            raise config.problem(key, f"must be as many experts as {first} tells, {told[first]}", str(count))
+    return told.get(first, 0)
 
 
 def per_token_count(config: Config) -> int:

@@ -45,6 +45,10 @@ def nemotron_nas(config: Config, family: Family, built: Built) -> None:
     built.lacks("layers of unequal width")
 
 
+NEMOTRON_STATE_BYTES = 4
+"""Of a value of a Mamba-2 state where no key says (`NemotronHForCausalLMConfig`, vLLM 0.32.0)."""
+
+
 def nemotron_h(config: Config, family: Family, built: Built) -> None:
     """One mixer a layer: Mamba-2, attention, an MLP, or experts."""
     pattern = config.get("hybrid_override_pattern")
@@ -58,7 +62,7 @@ def nemotron_h(config: Config, family: Family, built: Built) -> None:
     for layer, kind in enumerate(same.get(kind, kind) for kind in listed):
         add_norms(config, plain, built, layer)
         if kind == "mamba":
-            add_mamba2(config, built, layer)
+            add_mamba2(config, built, layer, NEMOTRON_STATE_BYTES)
         elif kind == "attention":
             add_attention(config, plain, built, layer, "full")
         elif kind == "mlp":
@@ -97,24 +101,40 @@ def scan_chunk(config: Config) -> int:
     return config.first("mamba_chunk_size", "chunk_size", default=256)
 
 
-def add_mamba2(config: Config, built: Built, layer: int) -> None:
+def add_mamba2(config: Config, built: Built, layer: int, value_bytes: int | None = None) -> None:
+    """One layer of Mamba-2.
+
+    Parameters
+    ----------
+    value_bytes : of the state's values where the config does not say; None follows the activations
+    """
     hidden = config.number("hidden_size")
     heads = config.first("mamba_num_heads", "mamba_n_heads")
     expand = config.get("mamba_expand", 2)
-    width = config.get("mamba_head_dim") or config.get("mamba_d_head")
-    width = int(width) if isinstance(width, int) else int(expand * hidden) // heads
+    width = _mamba_width(config, heads, int(expand * hidden))
     state = config.first("ssm_state_size", "mamba_d_state")
     groups = config.first("n_groups", "mamba_n_groups", default=1)
     kernel = config.first("conv_kernel", "mamba_d_conv", default=4)
     prefix = f"model.layers.{layer}.mamba"
     built.matrices += parts.mamba2(prefix, hidden, heads, width, state, groups, kernel)
-    built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, state_bytes(config), scan_chunk(config)))
+    stored = state_bytes(config) or value_bytes
+    built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, stored, scan_chunk(config)))
     built.projection = max(built.projection, 2 * heads * width + 2 * groups * state + heads)
 
 
+def _mamba_width(config: Config, heads: int, inner: int) -> int:
+    """Of a head of Mamba-2: the config's own, or what `auto` leaves of all heads together."""
+    width = config.get("mamba_head_dim") or config.get("mamba_d_head")
+    return int(width) if isinstance(width, int | float) else inner // heads
+
+
 def granite_hybrid(config: Config, family: Family, built: Built) -> None:
-    """Mamba-2 or attention, each with experts or a shared MLP."""
-    for layer, kind in enumerate(layer_kinds(config, family)):
+    """Mamba-2 or attention, each with experts or a shared MLP; with attention alone, keys of Mamba-2 are idle."""
+    kinds = layer_kinds(config, family)
+    if not {"mamba", "linear"} & set(kinds):
+        for key in ("mamba_n_heads", "mamba_d_state"):
+            config.get(key)
+    for layer, kind in enumerate(kinds):
         add_norms(config, family, built, layer)
         if kind in ("mamba", "linear"):
             add_mamba2(config, built, layer)
@@ -136,7 +156,8 @@ def falcon_h1(config: Config, family: Family, built: Built) -> None:
         add_norms(config, family, built, layer)
         hidden = config.number("hidden_size")
         heads, state = config.number("mamba_n_heads"), config.number("mamba_d_state")
-        width, groups = config.number("mamba_d_head"), config.number("mamba_n_groups", 1)
+        inner = config.number("mamba_d_ssm", 0) or int(config.get("mamba_expand", 2) * hidden)
+        width, groups = _mamba_width(config, heads, inner), config.number("mamba_n_groups", 1)
         kernel = config.number("mamba_d_conv", 4)
         built.matrices += parts.mamba2(f"model.layers.{layer}.mamba", hidden, heads, width, state, groups, kernel)
         built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, None, scan_chunk(config)))
@@ -148,7 +169,12 @@ def lfm2(config: Config, family: Family, built: Built) -> None:
     """Short convolutions with attention in some layers."""
     hidden = config.number("hidden_size")
     kernel = config.number("conv_L_cache")
-    for layer, kind in enumerate(layer_kinds(config, family)):
+    full = config.get("full_attn_idxs")
+    if full is None or config.has("layer_types"):
+        kinds = layer_kinds(config, family)
+    else:
+        kinds = ["full" if layer in full else "conv" for layer in range(config.number("num_hidden_layers"))]
+    for layer, kind in enumerate(kinds):
         add_norms(config, family, built, layer)
         if kind == "conv":
             prefix = f"model.layers.{layer}.conv"
@@ -169,7 +195,7 @@ def lfm2(config: Config, family: Family, built: Built) -> None:
 
 def _lfm2_width(config: Config) -> int:
     inner = config.first("intermediate_size", "block_ff_dim")
-    if config.get("block_auto_adjust_ff_dim"):
+    if config.get("block_auto_adjust_ff_dim", config.model_type == "lfm2"):
         inner = int(2 * inner / 3) * 1
         multiple = config.number("block_multiple_of", 256)
         inner = -(-int(inner * float(config.get("block_ffn_dim_multiplier", 1.0))) // multiple) * multiple

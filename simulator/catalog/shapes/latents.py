@@ -1,4 +1,4 @@
-"""Models with latent projections in a frame of their own: LongCat Flash, MiniCPM 3, HY V4."""
+"""Models with latent projections in a frame of their own: LongCat Flash, MiniCPM 3, HY V4, Step 3."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from simulator.catalog.shapes.decoder import (
     add_latent_attention,
     add_mlp,
     add_norms,
+    head_width,
     layer_kinds,
 )
 from simulator.catalog.shapes.families import expert_counts, feed_forward
@@ -80,3 +81,21 @@ def minicpm3(config: Config, family: Family, built: Built) -> None:
         built.cache(layer, LayerCache("full", heads, width, width))
         built.projection = max(built.projection, 3 * heads * width)
         add_mlp(config, family, built, layer, config.number("intermediate_size"))
+
+
+def step_3(config: Config, family: Family, built: Built) -> None:
+    """Step 3: queries of low rank, one head of keys and values (`Step3TextAttention`, vLLM 0.32.0)."""
+    hidden, heads, width = config.number("hidden_size"), config.number("num_attention_heads"), head_width(config)
+    rank = config.number("share_q_dim", 0) or width
+    for layer in range(config.number("num_hidden_layers")):
+        add_norms(config, family, built, layer)
+        prefix = f"model.layers.{layer}.self_attn"
+        built.matrices += [
+            parts.whole(f"{prefix}.qkv_proj", rank + 2 * width, hidden),
+            parts.norm(f"{prefix}.inter_norm", rank),
+            parts.linear(f"{prefix}.wq", heads * width, rank),
+            parts.linear(f"{prefix}.o_proj", hidden, heads * width),
+        ]
+        built.cache(layer, LayerCache("full", 1, width, width))
+        built.projection = max(built.projection, (heads + 2) * width)
+        feed_forward(config, family, built, layer)

@@ -140,6 +140,16 @@ def _two_after(asked: Between, ratio: float) -> Sizes:
     return (asked.hidden, asked.width * shuffled * shuffled), (asked.hidden, asked.hidden)
 
 
+def _step_3(asked: Between) -> Sizes:
+    out = asked.config.number("output_hidden_size", asked.hidden)
+    return (out, 4 * asked.width), (2 * out, 9 * out), (asked.hidden, 2 * out)
+
+
+def _step_3p7(asked: Between) -> Sizes:
+    width = asked.width
+    return (2 * width, 9 * width), (4 * width, 9 * 2 * width), (asked.hidden, 4 * width)
+
+
 def _plain(asked: Between) -> Sizes:
     return ((asked.squared, asked.hidden),)
 
@@ -152,6 +162,8 @@ _VISION: Rules = (
     (_model("lfm2_vl"), _lfm),
     (_models("idefics3", "smolvlm"), _idefics),
     (_models("minicpmv4"), _minicpm),
+    (_model("step3_vl"), _step_3),
+    (_model("step3p7"), _step_3p7),
     (_models("llava"), _llava),
     (_models("internvl"), _internvl),
     (_others, _plain),

@@ -59,6 +59,7 @@ DECISIVE = (
     "mla_use_output_gate",
     "attn_layer_period",
     "conv_L_cache",
+    "full_attn_idxs",
     "hybrid_layer_pattern",
     "global_head_dim",
     "num_global_key_value_heads",

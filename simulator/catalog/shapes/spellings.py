@@ -31,6 +31,9 @@ SPELLED: dict[str, Mapping[str, str]] = {
         "ffn_config.moe_num_experts": "moe_num_experts",
         "ffn_config.moe_top_k": "moe_top_k",
     },
+    "lfm2": {"block_ff_dim": "intermediate_size", "tie_embedding": "tie_word_embeddings"},
+    "lfm2_moe": {"tie_embedding": "tie_word_embeddings"},
+    "step3_text": {"max_position_embedding": "max_position_embeddings"},
     "longcat_flash": {"num_layers": "num_hidden_layers", "ffn_hidden_size": "intermediate_size"},
 }
 """By the type of a model: its own name of a key, in a section after a point, and the usual one."""

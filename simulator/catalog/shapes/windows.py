@@ -31,7 +31,9 @@ def mimo_v2(config: Config, family: Family, built: Built) -> None:
         config.number("swa_head_dim", key),
         config.number("swa_v_head_dim", full.value),
     )
-    config.first("sliding_window", "sliding_window_size")
+    reach = config.first("sliding_window", "sliding_window_size")
+    if config.get("attention_chunk_size", reach) != reach:
+        raise config.problem("attention_chunk_size", f"must be the window's {reach} tokens where it is given")
     if config.get("hybrid_layer_pattern") is None:
         kinds = layer_kinds(config, family)
     else:
