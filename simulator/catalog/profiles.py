@@ -45,7 +45,7 @@ class _Engine(_Part):
 
 
 class _Correction(_Part):
-    tokens: list[NotNegative]
+    tokens: list[Annotated[float, Field(ge=1), IS_NUMBER]]
     ratio: list[Positive]
 
     @model_validator(mode="after")

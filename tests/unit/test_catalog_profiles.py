@@ -138,6 +138,7 @@ def test_profiles_merge_into_one_folder_and_conflicts_are_named(tmp_path: Path) 
         ({"format": "x"}, "format must be"),
         ({"coefficients": {}}, "host_s: is missing"),
         ({"correction": {"tokens": [1], "ratio": []}}, "ratio for each"),
+        ({"correction": {"tokens": [0, 8], "ratio": [1.0, 1.1]}}, "greater than or equal to 1"),
     ],
 )
 def test_a_broken_profile_is_named(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
