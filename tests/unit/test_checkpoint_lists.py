@@ -202,3 +202,65 @@ def test_values_of_a_wrong_type_are_refused(section: dict[str, Any]) -> None:
 def test_a_mixed_checkpoint_without_layers_is_refused() -> None:
     with pytest.raises(InputError, match="no layers"):
         formats_of({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, None)
+
+
+QUARK = {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}}}
+BNB = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True}
+V4 = {"quant_method": "fp8", "weight_block_size": [128, 128], "expert_dtype": "fp4", "ignore": ["*.self_attn.*"]}
+OF_ATTENTION, OF_EXPERTS = (
+    matrix("model.layers.3.self_attn.q_proj"),
+    matrix("model.layers.3.mlp.up_proj", cut="experts"),
+)
+
+
+@pytest.mark.parametrize(
+    ("section", "of_attention", "of_experts"),
+    [
+        (QUARK, 0.53125, 0.53125),
+        (QUARK | {"layer_quant_config": {"*self_attn*": {"weight": {"dtype": "fp8_e4m3"}}}}, 1.0, 0.53125),
+        (QUARK | {"layer_quant_config": {"*self_attn*": {"weight": None}}}, 2.0, 0.53125),
+        (
+            QUARK | {"global_quant_config": {"weight": [{"dtype": "fp4", "group_size": 16}, {"dtype": "fp8_e4m3"}]}},
+            0.5625,
+            0.5625,
+        ),
+        (BNB | {"llm_int8_skip_modules": ["self_attn"]}, 2.0, 0.5625),
+        (GPTQ | {"modules_in_block_to_quantize": [["self_attn.q_proj"], ["self_attn.o_proj"]]}, 0.515625, 2.0),
+        (GPTQ | {"modules_in_block_to_quantize": None}, 0.515625, 0.515625),
+        (V4, 1 + 4 / 128**2, 0.53125),
+        (V4 | {"moe_quant_algo": "NVFP4"}, 1 + 4 / 128**2, 0.5625),
+        ({"quant_method": "compressed_tensors", "config_groups": {"a": {"weights": {"num_bits": 8}}}}, 1.002, 1.002),
+    ],
+)
+def test_bytes_of_a_weight_where_a_checkpoint_sets_modules_apart(
+    section: dict[str, Any], of_attention: float, of_experts: float
+) -> None:
+    """By hand: 4 bits and their share of a scale of 16 or 32 weights in a byte, of 64 in four, of 128 in two."""
+    chosen = formats_of(section, None)
+    for asked, expected in ((OF_ATTENTION, of_attention), (OF_EXPERTS, of_experts)):
+        found = chosen(asked)
+        held = 2.0 if found is None else found.bytes_of(4096, 1024) / (4096 * 1024)
+        assert held == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        (V4 | {"moe_quant_algo": "INT3"}, "quantization_config.moe_quant_algo"),
+        (
+            QUARK | {"layer_quant_config": {"*q_proj": {"weight": {"dtype": "int3"}}}},
+            "quantization_config.layer_quant_config.*q_proj.weight.dtype",
+        ),
+        (
+            QUARK | {"global_quant_config": {"weight": [{"dtype": "fp8_e4m3"}, {"dtype": "int4"}]}},
+            "quantization_config.global_quant_config.weight.dtype",
+        ),
+    ],
+)
+def test_a_type_of_modules_set_apart_that_nobody_knows_is_refused_at_its_place(
+    section: dict[str, Any], path: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        formats_of(section, None)
+    assert caught.value.problems[0].path == path

@@ -111,7 +111,7 @@ def formats_of(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix
 
 
 def _of_method(method: str, section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
-    ignored = Ignored(_ignored(section))
+    ignored = Ignored(_ignored(method, section))
     if method == "mxfp4":
         return lambda m: MXFP4 if m.cut == "experts" and m.name not in ignored else None
     if method == "compressed-tensors":
@@ -121,7 +121,7 @@ def _of_method(method: str, section: Mapping[str, Any], file: str | None) -> Cal
     else:
         uniform = _uniform(method, section, file)
         experts = _experts(section, file) or uniform
-        apart = _apart(section)
+        apart = _quark_layers(section, file) if method == "quark" else _apart(section)
 
         def either(matrix: Matrix) -> Format | None:
             for modules, found in apart:
@@ -130,6 +130,10 @@ def _of_method(method: str, section: Mapping[str, Any], file: str | None) -> Cal
             return experts if matrix.cut == "experts" else uniform
 
         chosen = either
+    blocks = section.get("modules_in_block_to_quantize")
+    if method.startswith("gptq") and blocks:
+        only = Ignored([name for each in blocks for name in ([each] if isinstance(each, str) else each)])
+        return lambda m: chosen(m) if m.name in only and m.name not in ignored else None
     return lambda m: None if m.name in ignored else chosen(m)
 
 
@@ -172,16 +176,23 @@ def _experts(section: Mapping[str, Any], file: str | None) -> Format | None:
         return None
     if named_so != "fp4":
         raise InputError(Problem("unknown format of experts", file=file, path="expert_dtype", got=str(named_so)))
-    return MXFP4
+    apart = str(section.get("moe_quant_algo") or "").upper()
+    if apart not in ("", "NVFP4"):
+        path = "quantization_config.moe_quant_algo"
+        raise InputError(Problem("unknown format of experts", file=file, path=path, got=apart))
+    return NVFP4 if apart else MXFP4
 
 
 def _method(section: Mapping[str, Any]) -> str:
-    return str(section.get("quant_method") or section.get("quantization_method") or "").lower()
+    method = str(section.get("quant_method") or section.get("quantization_method") or "").lower()
+    return method.replace("compressed_tensors", "compressed-tensors")
 
 
-def _ignored(section: Mapping[str, Any]) -> list[str]:
+def _ignored(method: str, section: Mapping[str, Any]) -> list[str]:
+    """Modules in 16 bit: those that the method's own keys name (`Fp8Config.from_config`, vLLM 0.32.0)."""
     found: list[str] = []
-    for key in ("modules_to_not_convert", "ignored_layers", "ignore", "exclude_modules", "exclude"):
+    keys = ("modules_to_not_convert", "ignored_layers")
+    for key in keys if method == "fp8" else (*keys, "ignore", "exclude_modules", "exclude", "llm_int8_skip_modules"):
         value = section.get(key)
         if isinstance(value, list):
             found += [str(each) for each in value]
@@ -208,8 +219,7 @@ def _uniform(method: str, section: Mapping[str, Any], file: str | None) -> Forma
         return Format("bitsandbytes", 0.5, (1, 64), 4.0) if section.get("load_in_4bit") else LLM_INT8
     if method == "quark":
         everywhere = section.get("global_quant_config") or {}
-        weight = _quark(str((everywhere.get("weight") or {}).get("dtype", "")), file)
-        return _computed(weight, bool(everywhere.get("input_tensors")))
+        return _quark(everywhere, "global_quant_config", file)
     raise InputError(
         Problem(
             f"unknown method of quantisation; known are {KNOWN_METHODS}",
@@ -226,13 +236,36 @@ def _computed(stored: Format, activations: bool) -> Format:
     return replace(stored, name=name)
 
 
-def _quark(dtype: str, file: str | None) -> Format:
+def _quark(scheme: Mapping[str, Any], path: str, file: str | None) -> Format:
+    """Format of one scheme of Quark; NVFP4 has two weights, its values and the scale of a tensor.
+
+    Raises
+    ------
+    InputError : a type that is not known here
+    """
     formats = {"fp8_e4m3": FP8, "fp4": MXFP4, "int8": INT8, "int4": BY_NAME["int4"], "mxfp4": MXFP4}
+    weight = scheme.get("weight") or {}
+    if isinstance(weight, list):
+        types = [(each.get("dtype"), each.get("group_size")) for each in weight]
+        if len(types) == 2 and types[0] == ("fp4", 16):
+            return _computed(NVFP4, bool(scheme.get("input_tensors")))
+        dtype = " and ".join(str(each[0]) for each in types)
+    else:
+        dtype = str(weight.get("dtype", ""))
     if dtype not in formats:
-        raise InputError(
-            Problem("unknown type", file=file, path="quantization_config.global_quant_config.weight.dtype", got=dtype)
+        raise InputError(Problem("unknown type", file=file, path=f"quantization_config.{path}.weight.dtype", got=dtype))
+    return _computed(formats[dtype], bool(scheme.get("input_tensors")))
+
+
+def _quark_layers(section: Mapping[str, Any], file: str | None) -> list[tuple[Ignored, Format | None]]:
+    """Modules with a scheme of their own: of Quark's `layer_quant_config`, none where it has no weights."""
+    return [
+        (
+            Ignored([name]),
+            _quark(own, f"layer_quant_config.{name}", file) if own and own.get("weight") else None,
         )
-    return formats[dtype]
+        for name, own in (section.get("layer_quant_config") or {}).items()
+    ]
 
 
 def _grouped(section: Mapping[str, Any], bits_key: str, group_key: str, zero: bool) -> Format:
