@@ -20,10 +20,10 @@ from simulator.report.decision import (
     grows,
     month_headers,
     month_rows,
-    months_chart,
     months_met_words,
     used_words,
 )
+from simulator.report.decision_charts import months_chart
 
 
 def show_verdict(verdict: str) -> None:

@@ -10,7 +10,8 @@ from dashboard.components.words import markdown
 from dashboard.context import Context
 from dashboard.loading import decision
 from simulator.report.cost_charts import cumulative_spending
-from simulator.report.decision import PAIR_HEADERS, Decision, decision_notes, pair_rows, volumes_chart
+from simulator.report.decision import PAIR_HEADERS, Decision, decision_notes, pair_rows
+from simulator.report.decision_charts import volumes_chart
 from simulator.report.draw_charts import intervals, swings
 
 

@@ -20,7 +20,8 @@ from dashboard.loading import decision, resolved
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from simulator.figures.table import NONE, figure, lasts_words
-from simulator.report.flips import flip_chart, flip_notes
+from simulator.report.decision import flip_notes
+from simulator.report.decision_charts import flip_chart
 
 _MOST_EXPLORE_MIN = 20
 _SIZE_PX = 130

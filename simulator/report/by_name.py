@@ -9,7 +9,7 @@ from simulator.errors import InputError, Problem, unknown_name
 from simulator.money import shown_in
 from simulator.report import charts
 from simulator.report.cost_charts import basis_words, cumulative_spending, items, line_items
-from simulator.report.decision import months_chart
+from simulator.report.decision_charts import months_chart
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, ordered
 from simulator.report.time_charts import load_over_time, load_tables

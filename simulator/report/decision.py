@@ -1,24 +1,20 @@
-"""A decision as sentences, rows and a chart: reads `decision.json`, computes nothing."""
+"""A decision as sentences and rows: reads `decision.json`, computes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import altair as alt
-import pandas as pd
 from tabulate import tabulate
 
+from simulator.decide.why import flip_words
 from simulator.figures.table import NONE, figure, lasts_words
-from simulator.money import amount, column, converted, in_sign, money
-from simulator.report.charts import topology_colour
-from simulator.report.flips import flip_notes
+from simulator.money import amount, in_sign, money
 from simulator.report.month_table import month_table
+from simulator.study.decision import Flip
 from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION
 
 Decision = Mapping[str, Any]
-_CHART_PX = 420
-"""With its axes and legend."""
 PAIR_HEADERS = ("", "against", "from month", "discounted", "hours of use a day", "load")
 
 
@@ -133,6 +129,11 @@ def _of_month(found: Mapping[str, Any]) -> str:
     return f" of month {found['month']}" if found.get("month") else ""
 
 
+def flip_notes(flips: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each assumption that was looked at."""
+    return [f"{flip_words(Flip(**flip))}." for flip in flips]
+
+
 def decision_notes(decision: Decision, names: Collection[str]) -> list[str]:
     """Why each loser is one, how long fleets last, what capacity they have, and what would flip the winner."""
     notes = [f"{found['binding']['text']}." for name in names if (found := decision["topologies"][name])["binding"]]
@@ -206,71 +207,3 @@ def decision_screen(decision: Decision, names: Sequence[str], every_month: bool 
 
 def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers=list(headers), tablefmt="simple", disable_numparse=True)
-
-
-def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any:
-    """What each month costs, as its lines; months that miss the SLO are hollow."""
-    cost = column("usd")
-    rows = [
-        {
-            "topology": name,
-            "month": month["month"],
-            cost: converted(month["usd"]),
-            "SLO": "met" if month["meets"] else "missed",
-            "load": " ".join(f"× {factor:.2f}" for factor in month["level"]),
-            "servers": month["servers"],
-            "binding": month["binding"],
-        }
-        for name in names
-        if name in shown
-        for month in decision["topologies"][name]["months"]
-    ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(
-        x=alt.X("month:Q", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
-        y=alt.Y(f"{cost}:Q", title=in_sign("$ in the month, as its lines")),
-        color=topology_colour(names),
-    )
-    marks = base.mark_point(size=50).encode(
-        fillOpacity=alt.condition("datum.SLO == 'met'", alt.value(1.0), alt.value(0.0)),
-        fill=topology_colour(names),
-        tooltip=["topology", "month", "SLO", "load", "servers", "binding", alt.Tooltip(cost, format=",.0f")],
-    )
-    return (base.mark_line(interpolate="step-after") + marks).properties(height=_CHART_PX)
-
-
-def _whose_load(decision: Decision, names: Sequence[str]) -> str:
-    volumes = (pair["volume"] for name in names for pair in decision["topologies"][name]["break_even"])
-    month = next((found.get("month") for found in volumes if found), 0)
-    return f"that of month {month}" if month else "the run's"
-
-
-def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any | None:
-    """Cost at each multiple of the load that was tried, sizes that no load allows left out; None if none was tried."""
-    points: dict[tuple[str, float], float] = {}
-    for name in shown:
-        for pair in decision["topologies"][name]["break_even"]:
-            for factor, usd, rival_usd in (pair["volume"] or {}).get("tried", ()):
-                points |= {
-                    (one, factor): cost
-                    for one, cost in ((name, usd), (pair["rival"], rival_usd))
-                    if cost is not None and one in shown
-                }
-    if not points:
-        return None
-    cost = column("usd")
-    rows = [{"topology": name, "load": factor, cost: converted(usd)} for (name, factor), usd in sorted(points.items())]
-    return (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X(
-                "load:Q",
-                title=f"load, as a multiple of {_whose_load(decision, names)}",
-                scale=alt.Scale(type="log", nice=False),
-            ),
-            y=alt.Y(f"{cost}:Q", title=figure("usd_per_month").label),
-            color=topology_colour(names),
-            tooltip=["topology", alt.Tooltip("load", format=".2f"), alt.Tooltip(cost, format=",.0f")],
-        )
-        .properties(height=_CHART_PX)
-    )

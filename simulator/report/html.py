@@ -18,10 +18,9 @@ from simulator.report.decision import (
     PAIR_HEADERS,
     decision_notes,
     grows,
-    months_chart,
     pair_rows,
-    volumes_chart,
 )
+from simulator.report.decision_charts import months_chart, volumes_chart
 from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, comparison, ordered, period_words, warnings

@@ -14,7 +14,8 @@ from dashboard.settings import Settings
 from simulator.errors import InputError
 from simulator.figures.table import lasts_words
 from simulator.report.charts import cost_against_attainment
-from simulator.report.decision import capacity_notes, month_rows, pair_rows, used_words, volumes_chart
+from simulator.report.decision import capacity_notes, month_rows, pair_rows, used_words
+from simulator.report.decision_charts import volumes_chart
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.simulate import simulate

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from simulator.report.charts import PALETTE, topology_colour
-from simulator.report.flips import flip_chart
+from simulator.report.decision_charts import flip_chart
 
 Colour = NDArray[np.float64]
 
