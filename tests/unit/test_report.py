@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,15 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert f"<th>{PAIR_HEADERS[2]}</th>" in page
     for words in ("Money: how sure", "2,000 draws", "a month more than", "moves no price"):
         assert words in page
+
+
+@pytest.mark.exhaustive
+def test_words_of_a_run_load_no_library_of_charts() -> None:
+    words = "import sys, simulator.run.simulate, simulator.report.screen, simulator.report.decision"
+    told = subprocess.run(
+        [sys.executable, "-c", f"{words}; print({{'altair', 'jinja2', 'vl_convert'}} & {{*sys.modules}})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "set()"
