@@ -45,6 +45,23 @@ def test_sizes_match_the_published_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        *((name, 0.57e9) for name in ("gemma-4-31b", "gemma-4-26b-a4b")),
+        *((name, 0.42e9) for name in ("ministral-3-3b", "ministral-3-8b", "ministral-3-14b", "kimi-k2.5")),
+        ("mistral-large-3", 2.5e9),
+        ("minimax-m3", 0.66e9),
+    ],
+)
+def test_a_model_that_sees_has_the_encoder_that_its_publisher_tells(name: str, encoder: float) -> None:
+    """vLLM loads it with the model: 1.07 GiB of Gemma 4, a tenth of Ministral 3 3B."""
+    shape = shape_from_config(name, model(name).config)
+    tower = sum(each.parameters for each in shape.matrices if each.name.startswith("vision_tower"))
+    assert tower == pytest.approx(encoder, rel=0.05)
+    assert len(shape.towers) == 1
+
+
+@pytest.mark.parametrize(
     ("alias", "name"),
     [
         ("llama-3.1-8b-instruct", "llama-3.1-8b"),
