@@ -14,12 +14,14 @@ from calibrate.kernels.state import fit_state
 from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.models import model
 from simulator.catalog.precisions import layout
+from simulator.errors import InputError
 from simulator.perf.kernels import Peaks, StateKernel
 from simulator.perf.speculative import Drafting
 from simulator.perf.state import projections, state_sequence_s, token_scan_s
 from simulator.perf.steptime import StepTime
 from simulator.resolve.engines import kernels_of, plan_engine
 from simulator.resolve.hardware import machine_of
+from simulator.resolve.memory import shape_of
 from simulator.schema.engine import EngineSettings
 
 PEAKS = Peaks(bandwidth_bytes_per_s=2e12, flops_per_s=5e14, multiprocessors=100)
@@ -27,7 +29,7 @@ TRUTH = StateKernel(launch_s=6e-6, scan_launch_s=1.6e-5, state_share=0.8, stream
 
 
 def steps(name: str, gpu: str, tp: int) -> StepTime:
-    return plan_engine(name, gpu, tp, 1, EngineSettings(max_model_len=32_768), Path()).step_time
+    return plan_engine(name, gpu, tp, 1, EngineSettings(max_model_len=32_768, max_num_seqs=512), Path()).step_time
 
 
 def table(kernel: StateKernel) -> pd.DataFrame:
@@ -124,7 +126,8 @@ def test_a_hybrid_model_s_times_are_finite_and_rise_with_tokens() -> None:
     ],
 )
 def test_a_run_says_what_such_times_rest_on(name: str, tp: int, words: str) -> None:
-    found = plan_engine(name, "h100-sxm", tp, 1, EngineSettings(max_model_len=8192), Path())
+    settings = EngineSettings(max_model_len=8192, max_num_seqs=512)
+    found = plan_engine(name, "h100-sxm", tp, 1, settings, Path())
     (note,) = [note for note in found.notes if "such layers" in note]
     assert words in note
     assert "its expected error is not known" in note
@@ -143,3 +146,14 @@ def test_measured_kernels_are_those_of_the_drafter_too() -> None:
     assert kernels_of(lacking, arch, parts, None) is lacking.hardware
     assert kernels_of(machine, arch, parts, drafting) is machine.hardware
     assert kernels_of(lacking, arch, parts, drafting) is None
+
+
+def test_states_of_nemotron_in_fp32_leave_an_h100_too_few_for_1024_sequences() -> None:
+    """Of one request and layer 64 heads of 64 by 128 in 4 bytes and three tokens of 6144 channels in 2: its own
+    `config.json` says float32."""
+    shape = shape_of("nemotron-3-nano-30b-a3b", Path())
+    state = next(cache for cache in shape.caches if cache.kind == "state")
+    held = [part.values * (part.tail or 1) * (part.value_bytes or 2) for part in state.state]
+    assert sum(held) == 64 * 64 * 128 * 4 + 3 * 6144 * 2
+    with pytest.raises(InputError, match="recurrent states: set max_num_seqs to at most 977"):
+        plan_engine("nemotron-3-nano-30b-a3b", "h100-sxm", 1, 1, EngineSettings(max_model_len=8192), Path())
