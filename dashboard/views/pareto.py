@@ -18,7 +18,15 @@ from dashboard.settings import settings
 from simulator.errors import InputError
 from simulator.money import money
 from simulator.report.cost_charts import in_currency
-from simulator.report.pareto import MEASURES, cheapest_point, pareto_chart, point, slo_limit_s, sweep_points
+from simulator.report.pareto import (
+    MEASURES,
+    cheapest_points,
+    pareto_chart,
+    point,
+    points_table,
+    slo_limit_s,
+    sweep_points,
+)
 from simulator.report.table import comparison, ordered
 from simulator.results.shelf import named_folders, sweep_folders
 
@@ -90,17 +98,21 @@ def _swept() -> list[dict[str, Any]]:
     return found
 
 
+_TOLD = 3
+"""Points of equal bills that are named."""
+
+
 def _cheapest(points: Sequence[Mapping[str, Any]], measure: str, context: Context) -> None:
     """The run's own decision; among points of other runs and sweeps, the one that their figures rank first."""
     if {found["point"] for found in points} <= set(context.topologies):
         show_winners(decision(context.bundle))
         return
-    found = cheapest_point([point for point in points if point[measure] is not None])
-    if found is not None:
-        st.success(
-            f"Cheapest that meets the SLO: **{plain(found['point'])}**, {markdown(money(found['usd_per_month']))} per "
-            "month."
-        )
+    winners = cheapest_points([point for point in points if point[measure] is not None])
+    bills = [f"**{plain(one['point'])}**, {markdown(money(one['usd_per_month']))} per month" for one in winners[:_TOLD]]
+    if winners:
+        more = f" and {len(winners) - _TOLD} more" if len(winners) > _TOLD else ""
+        alike = ", the same within what chance makes of them" if len(winners) > 1 else ""
+        st.success(f"Cheapest that meets the SLO: {', '.join(bills)}{more}{alike}.")
     else:
         st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")
 
@@ -122,7 +134,7 @@ def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summari
         show_table(pd.DataFrame(cells, columns=["figure", *headers[1:]]), key="pareto.details")
     swept = [found for found in rows if found["point"] not in known]
     if swept:
-        show_table(in_currency(pd.DataFrame(swept), "usd_per_month"), key="pareto.swept")
+        show_table(in_currency(points_table(swept), "usd_per_month"), key="pareto.swept")
 
 
 def _use(found: Mapping[str, Any], context: Context) -> None:

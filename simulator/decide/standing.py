@@ -9,6 +9,9 @@ from typing import Any
 from simulator.metrics.slo import late_words
 from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender
 
+CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends")}
+"""Columns of a sweep's table with the chance in the bill of a single replication, as `cost.chance` of a summary."""
+
 
 def met_throughout(summary: Mapping[str, Any]) -> bool | None:
     """Whether a topology of a summary meets the SLO in every month; None where it is not known."""

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from simulator.decide.rivals import rank
-from simulator.decide.standing import met_throughout, of_row
+from simulator.decide.standing import CHANCE_COLUMNS, met_throughout, of_row
 from simulator.figures.table import figure
 from simulator.money import column
 from simulator.report.charts import plain_legend, topology_colour
@@ -28,6 +28,7 @@ MEASURES = {
 """What cost is set against, smaller is better: words and unit."""
 
 
+_UNSHOWN = ("chance", "usd_by_replication")
 _FAR_APART, _ROOM = 20.0, 1.5
 """Ratio of values from which their axis is logarithmic, and the room around them there."""
 
@@ -42,6 +43,8 @@ def point(run: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "usd_per_month": summary["cost"]["usd_per_month"],
         "slo_met": bool(met_throughout(summary)),
         "missed_share": _missed(metrics["slo_attainment"]),
+        "usd_by_replication": [one["usd_per_month"] for one in summary.get("replications", ())],
+        "chance": summary["cost"].get("chance"),
         **{
             f"{metric}_{share}_s": metrics[f"{metric}_s"][share]
             for metric in ("ttft", "tpot", "e2e")
@@ -70,6 +73,7 @@ def sweep_points(run: str, table: pd.DataFrame, paths: Sequence[str]) -> list[di
                 "usd_per_month": row["usd_per_month"],
                 "slo_met": not pd.isna(row["slo_met"]) and bool(row["slo_met"]),
                 "missed_share": _missed(row["slo_attainment"]),
+                "chance": _chance(row),
                 **{name: _known(row[name]) for name in MEASURES if name.endswith("_s")},
             }
         )
@@ -89,11 +93,23 @@ def _known(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def cheapest_point(points: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The first of those that meet the SLO, as topologies are ranked; None if none does."""
+def _chance(row: Mapping[Any, Any]) -> dict[str, float] | None:
+    """Of a table that was written before these columns, and of several replications, none."""
+    known = {part: _known(row.get(name)) for name, part in CHANCE_COLUMNS.items()}
+    found = {part: value for part, value in known.items() if value is not None}
+    return found if len(found) == len(known) else None
+
+
+def points_table(points: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Points with what is shown of them: not what chance does to their bills."""
+    return pd.DataFrame([{name: value for name, value in one.items() if name not in _UNSHOWN} for one in points])
+
+
+def cheapest_points(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first of those that meet the SLO, as topologies are ranked, and all that cost the same; none if none does."""
     priced = [found for found in points if found["usd_per_month"] is not None]
-    order = rank([of_row(str(k), found) for k, found in enumerate(priced)]).order
-    return priced[int(order[0])] if order else None
+    found = rank([of_row(str(k), one) for k, one in enumerate(priced)])
+    return [priced[int(name)] for name in found.order if name in found.winners]
 
 
 def frontier(points: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping[str, Any]]:
@@ -124,7 +140,7 @@ def pareto_chart(
     limit : largest value that the SLO allows; the region below is shaded
     """
     words, unit = MEASURES[measure]
-    data = pd.DataFrame([{**found, "SLO": "met" if found["slo_met"] else "missed"} for found in points])
+    data = points_table([{**found, "SLO": "met" if found["slo_met"] else "missed"} for found in points])
     data, best = (in_currency(each, "usd_per_month") for each in (data[data[measure].notna()], _edge(points, measure)))
     cost, money = column("usd_per_month"), figure("usd_per_month").label
     every = list(dict.fromkeys([*names, *data["topology"]]))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simulator.decide.standing import CHANCE_COLUMNS
 from simulator.results.bundle import finite
 from simulator.run.evaluate import Evaluation
 from simulator.scenario.short_names import short_names
@@ -45,6 +46,7 @@ def figures(outcome: Evaluation) -> dict[str, Any]:
         row |= {f"{name}_{share}_s": metrics[f"{name}_s"][share] for share in _SHARES}
     row |= {"time_in_steps": summary.time_in_steps, "replicas_min": span[0], "replicas_max": span[1]}
     row |= {name: cost[name] for name in _COSTS}
+    row |= {name: (cost["chance"] or {}).get(part) for name, part in CHANCE_COLUMNS.items()}
     row["calibrated"] = summary.calibrated
     found: dict[str, Any] = finite(row)
     return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from scenario_cases import chat, written
 
 from simulator.figures.table import FIGURES, figure, met_words
 from simulator.report import paired
 from simulator.report.paired import PairedFigure, differences_to
-from simulator.report.pareto import _missed, cheapest_point, frontier, point
+from simulator.report.pareto import _missed, cheapest_points, frontier, point, sweep_points
 from simulator.simulate.demand import class_slos
 
 LATENCIES = [f"{metric}_{share}_s" for metric in ("ttft", "tpot", "e2e") for share in ("p50", "p90", "p95", "p99")]
@@ -102,6 +103,7 @@ def test_a_topology_is_a_point_with_its_own_figures() -> None:
     summary = {"metrics": {"slo_met": True, "slo_attainment": 0.98, **seconds}, "cost": {"usd_per_month": 7.0}}
     found = point("run", "own", summary)
     assert found.pop("missed_share") == pytest.approx(0.02)
+    assert (found.pop("chance"), found.pop("usd_by_replication")) == (None, [])
     assert found == {
         "point": "run/own",
         "run": "run",
@@ -128,10 +130,25 @@ def test_no_point_of_the_frontier_is_beaten() -> None:
         )
     ]
     assert [one["point"] for one in frontier(points, "ttft_p99_s")] == ["cheap", "middle", "dear"]
-    cheapest = cheapest_point(points)
-    assert cheapest is not None
+    (cheapest,) = cheapest_points(points)
     assert cheapest["point"] == "unknown", "of those that meet the SLO"
-    assert cheapest_point([points[1], points[-1]]) is None
+    assert cheapest_points([points[1], points[-1]]) == []
+
+
+def test_points_of_a_sweep_that_differ_by_less_than_luck_share_the_place() -> None:
+    """Of 400 requests at random times with equal tokens 1.96 / 20 = 9.8 % of what goes with them is chance."""
+    shares = {"shared": 1 / 400, "at_ends": 0.0}
+    rows = [
+        {"point": k, "status": "ok", "topology": "api", "seed": k, "usd_per_month": usd, "slo_met": True}
+        | {f"{metric}_{share}_s": 1.0 for metric in ("ttft", "tpot", "e2e") for share in ("p95", "p99")}
+        | {"slo_attainment": 1.0, "chance_usd": part * usd}
+        | {f"chance_{name}": value for name, value in shares.items()}
+        for k, (usd, part) in enumerate([(1_000.0, 0.0), (1_080.0, 1.0), (1_120.0, 1.0)])
+    ]
+    found = cheapest_points(sweep_points("s", pd.DataFrame(rows), ["seed"]))
+    assert [one["usd_per_month"] for one in found] == [1_000.0, 1_080.0]
+    rows = [{name: value for name, value in row.items() if not name.startswith("chance")} for row in rows]
+    assert len(cheapest_points(sweep_points("s", pd.DataFrame(rows), ["seed"]))) == 1, "of a table without chance"
 
 
 def test_what_misses_the_slo_is_what_does_not_attain_it() -> None:
