@@ -245,5 +245,5 @@ def flips_sentence(flips: Sequence[Flip]) -> str:
     """The nearest flips, nearest first."""
     near = sorted((flip for flip in flips if flip.factor), key=lambda flip: abs(math.log(flip.factor or 1.0)))
     if not near:
-        return "No price within a factor of ten changes the winner." if flips else ""
+        return "No price within a factor of ten, moved for all alike, changes the winner." if flips else ""
     return f"What would flip it: {'; '.join(flip_words(flip) for flip in near[:3])}."

@@ -139,7 +139,8 @@ def test_a_flip_says(one: Flip, said: str) -> None:
 def test_the_three_nearest_flips_are_said_nearest_first_on_either_side() -> None:
     flips = [flip("far", 9.0), flip("half", 0.5), flip("none", None), flip("near", 0.8), flip("more", 1.5)]
     assert flips_sentence(flips) == "What would flip it: near at × 0.80: b; more at × 1.50: b; half at × 0.50: b."
-    assert flips_sentence([flip("none", None)]) == "No price within a factor of ten changes the winner."
+    none = "No price within a factor of ten, moved for all alike, changes the winner."
+    assert flips_sentence([flip("none", None)]) == none
     assert flips_sentence([]) == ""
 
 
