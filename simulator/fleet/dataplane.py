@@ -284,7 +284,9 @@ class DataPlane:
         """Take no more requests; True when the replica is empty already (else `advance` tells when it is)."""
         self._withdraw(r)
         self.engines.replicas[r]["state"] = engine_state.DRAINING
-        return int(self.engines.load[r]) == 0 and int(self.engines.replicas[r]["n_kept"]) == 0
+        rep = self.engines.replicas[r]
+        calls = rep["in_step"] == 0 and bool(np.isfinite(rep["step_end_s"]))
+        return int(self.engines.load[r]) == 0 and int(rep["n_kept"]) == 0 and not calls
 
     def switch_off(self, r: int) -> None:
         self.engines.replicas[r]["state"] = engine_state.OFF

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.modes.flight.arrays import busy_until_s
+from simulator.engine.modes.offload.arrays import loaded_tokens
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl, Span
 from simulator.fleet.outages import OutageClock
@@ -57,6 +58,7 @@ class Counts:
     departures: NDArray[np.int64]
     launches: NDArray[np.int64]
     steps: NDArray[np.int64]
+    loaded: NDArray[np.int64]
     work: NDArray[np.int64]
     failed: NDArray[np.int64]
 
@@ -78,6 +80,7 @@ def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Cou
         plane.engines.pools["departures"].astype(np.int64),
         np.array([control.ledger.launches for control in controls], np.int64),
         np.bincount(pool, replicas["steps"], n).astype(np.int64),
+        np.bincount(pool, loaded_tokens(plane.engines.offload, len(pool)), n).astype(np.int64),
         plane.work().copy(),
         plane.fleet.providers["failed"].astype(np.int64),
     )
@@ -151,6 +154,7 @@ def pool_usage(
         energy_by_hour_j=step_energy + powered * idle_share * idle_power_w,
         launches=int(ended.launches[k] - begun.launches[k]),
         steps=int(ended.steps[k] - begun.steps[k]),
+        loaded_tokens=int(ended.loaded[k] - begun.loaded[k]),
         failures=control.ledger.count(FAILURE, start_s),
         reclaims=control.ledger.count(RECLAIM, start_s),
         stockouts=control.ledger.count(STOCK_OUT, start_s),

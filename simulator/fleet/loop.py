@@ -280,7 +280,10 @@ def _end_step_asking(engines: Engines, fleet: Fleet, r: int) -> bool:
     take_turn_asking(engines, r, now)
     if rep.load_head != NONE:
         start_transfers(fleet, engines, rep, now)
-    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
+    empty = rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
+    if empty:
+        rep.step_end_s = float("inf")
+    return empty
 
 
 end_step = room_door(_end_step_of_lanes, _end_step_asking)

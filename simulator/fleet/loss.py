@@ -10,6 +10,7 @@ from simulator.engine.doors import door, room_door
 from simulator.engine.general import materialise
 from simulator.engine.kept import drop_kept
 from simulator.engine.modes.flight.ring import cut_plans
+from simulator.engine.modes.offload.answers import lose_elsewhere
 from simulator.engine.modes.tables.answers import free_blocks
 from simulator.engine.queues import remove_running
 from simulator.engine.remote import leave_queue
@@ -99,6 +100,7 @@ def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: boo
             again = _fail_or_retry(fleet, engines, index, now, again)
     if not at_end:
         again = _recall(fleet, engines, rep, now, again)
+    lose_elsewhere(engines, r)
     rep.in_step = 0
     rep.step_end_s = float("inf")
     update_winner(fleet, engines, r)

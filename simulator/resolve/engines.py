@@ -15,6 +15,7 @@ from simulator.catalog.gpus import Gpu
 from simulator.catalog.overheads import engine_overheads, version_key
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.modes.offload.spec import with_offload
 from simulator.engine.modes.spec import Drafts, Flight, Modes
 from simulator.engine.rules import V0_32, V0_33, RuleSet
 from simulator.errors import InputError, Problem
@@ -36,6 +37,7 @@ from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, notes_of_cache, question
 from simulator.resolve.memory import notes_of_formats, shape_of
+from simulator.resolve.offloading import check_offloading, offloading
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.resolve.state_notes import notes_of_state
 from simulator.scenario.named_files import is_config
@@ -145,12 +147,13 @@ def _planned(
         max_model_len=made.max_model_len if made.max_model_len < of_vllm.max_model_len else settings.max_model_len,
         disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
     )
-    connected = role != "both" or settings.kv_connector is not None
+    connected = role != "both" or settings.kv_connector is not None or settings.kv_offloading_size is not None
     drafts = drafts_of(settings, rules, connected, of_vllm.mtp_modules)
     memory = kv_blocks(asked)
     parts = replace(parts, kv_value_bytes=memory.kv.value_bytes(shape))
     _check_groups(memory, role, pp, drafts)
     check_cache_modes(settings, role, bool(memory.groups))
+    beside = offloading(settings, memory, parts, arch.is_mla and pp == 1)
     limits = _of_steps(settings, memory.limits, drafts)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
@@ -158,7 +161,10 @@ def _planned(
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval)
-    config = _config(settings, limits, memory, plans.flight, role, modes, drafts, brought.classes)
+    config = _config(settings, limits, memory, plans.flight, connected, modes, drafts, brought.classes)
+    if beside is not None:
+        config = replace(config, modes=with_offload(config.modes, beside))
+        check_offloading(settings, role, config)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, weights)
@@ -298,7 +304,7 @@ def _config(
     limits: BatchLimits,
     memory: KvBlocks,
     in_flight: Flight | None,
-    role: str,
+    connected: bool,
     brought: Modes,
     drafting: Drafts | None,
     classes: tuple[str, ...],
@@ -353,7 +359,7 @@ def _config(
             adaptive_cap_tokens=step_tokens if plan_tokens < step_tokens else 0,
             flight=in_flight,
             drafts=drafting,
-            connector=role != "both" or settings.kv_connector is not None,
+            connector=connected,
             stores=settings.kv_connector is not None,
         ),
     )

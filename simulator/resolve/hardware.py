@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.catalog.gpus import Gpu, gpu
 from simulator.catalog.hardware import hardware_profile
+from simulator.catalog.host_links import host_links
 from simulator.catalog.overheads import slowed, sustained, through_the_host
 from simulator.catalog.precisions import precisions
 from simulator.catalog.quantity import Quantity
@@ -38,6 +39,7 @@ class Machine:
     card : as the engine's start-up sees it
     hardware : its kernels as serving sustains them; None without a measured relative
     power : of one GPU
+    host_bytes_per_s : that it copies from and to the memory of its host; None where it has no other than that
     like : GPU of the catalog whose kernels and prices stand in, None where it is that GPU
     notes : what a run tells of it
     """
@@ -46,6 +48,7 @@ class Machine:
     card: Card
     hardware: Hardware | None
     power: PowerCurve
+    host_bytes_per_s: float | None
     like: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -65,7 +68,7 @@ def machine_of(name: str, own: HardwareSettings | str | None, folder: Path) -> M
     profile = hardware_profile(base.name)
     kernels = None if profile is None else sustained(profile)
     if own is None:
-        return Machine(base, card_of(base.name), kernels, base.power_curve)
+        return Machine(base, card_of(base.name), kernels, base.power_curve, _host_bytes_per_s(base.name, None))
     settings = read_hardware(folder / own) if isinstance(own, str) else own
     card = _with_figures(base, settings)
     share, power = _limited(card, settings)
@@ -73,7 +76,18 @@ def machine_of(name: str, own: HardwareSettings | str | None, folder: Path) -> M
         kernels = _kernels(card, base, profile, settings, share)
     changed = ", ".join(sorted(settings.model_fields_set - {"name"}))
     note = f"{card.name}: kernels of {base.name} stand in; given: {changed}; the error to expect is that of other GPUs"
-    return Machine(card, seen(settings, card_of(base.name), card.name), kernels, power, base.name, (note,))
+    host = _host_bytes_per_s(base.name, settings.links)
+    return Machine(card, seen(settings, card_of(base.name), card.name), kernels, power, host, base.name, (note,))
+
+
+def _host_bytes_per_s(name: str, links: LinkSettings | None) -> float | None:
+    """As it was measured, or a share of the link's peak: of the PCIe link that is given, or of the catalog's."""
+    figures = host_links()
+    if links is not None and links.host_gb_per_s is not None:
+        return links.host_gb_per_s * 1e9
+    if links is not None and links.pcie_generation is not None:
+        return PCIE_LANE_BYTES_PER_S[links.pcie_generation] * links.pcie_lanes * figures.share.value
+    return figures.gpus[name].value * figures.share.value if name in figures.gpus else None
 
 
 def _with_figures(base: Gpu, settings: HardwareSettings) -> Gpu:

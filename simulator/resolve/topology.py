@@ -21,6 +21,7 @@ from simulator.resolve.figures import check_overrides
 from simulator.resolve.links import linked_pools
 from simulator.resolve.located import located, pool_path
 from simulator.resolve.offers import gpus_per_instance
+from simulator.resolve.offloading import host_link
 from simulator.resolve.places import cold_start, outages, prefix_score, reliability
 from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
@@ -37,6 +38,7 @@ from simulator.study.fleet import (
     ClassSpec,
     ColdStart,
     FleetSpec,
+    KvTransfer,
     PoolSpec,
     ProviderSpec,
 )
@@ -202,7 +204,7 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         step_time=engine.step_time,
         power_w_by_seqs=engine.power_w_by_seqs,
         routing=ReplicaRouting[pool.routing.upper()],
-        kv_transfer=store_link(settings, engine.memory.block_bytes, gpus),
+        kv_transfer=_link(settings, engine, gpus),
         cold_start=_overridden(cold, pool.cold_start),
         autoscaler=_autoscaler(pool.autoscaler) if isinstance(pool.autoscaler, QueueAutoscaler) else None,
         reliability=pool_reliability(pool, reliability(place, per_server, tier)),
@@ -221,6 +223,13 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         cache_resets=cache_resets(settings),
         prefix_score=prefix_score(),
     )
+
+
+def _link(settings: EngineSettings, engine: PlannedEngine, gpus: int) -> KvTransfer:
+    """To the memory of the host, or to a store."""
+    if settings.kv_offloading_size is not None:
+        return host_link(engine.machine, engine.memory.block_bytes, gpus)
+    return store_link(settings, engine.memory.block_bytes, gpus)
 
 
 def _check_server_holds_tp(pool: Pool, engine: PlannedEngine, gpus_per_server: int) -> None:

@@ -162,6 +162,7 @@ def _pool(planned: PlannedTopology, replications: Sequence[Replication], k: int)
         "availability_sla": sla.value if (sla := site(spec.site).availability_sla) else None,
         **{name: mean(name) for name in ("billed_s", "starting_s", "busy_s", "idle_s", "down_s", "zone_down_s")},
         **{name: mean(name) for name in ("launches", "failures", "reclaims", "stockouts", "outages")},
+        "loaded_tokens": mean("loaded_tokens"),
         "launches_per_hour": mean("launches")
         / float(np.mean([r.usage.span_s for r in replications]))
         * SECONDS_PER_HOUR,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from simulator.engine.config import Batching
+from simulator.engine.modes.offload.spec import offload_of
+from simulator.resolve import offloading
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.kv_groups import in_words
 
@@ -74,8 +76,15 @@ def sources(engines: Sequence[PlannedEngine]) -> list[str]:
         )
     tables = {in_words(engine.config.modes.groups) for engine in engines if engine.config.modes.groups}
     found += [f"KV cache: block tables by group from one pool: {words}" for words in sorted(tables)]
+    beside = {words for engine in engines if (words := _offloaded(engine))}
+    found += [f"KV cache: {words}" for words in sorted(beside)]
     synchronous = {engine.config.rules.version for engine in engines if _plans_one_at_a_time(engine)}
     return found + [f"schedule: vLLM {version}'s, one plan at a time" for version in sorted(synchronous)]
+
+
+def _offloaded(engine: PlannedEngine) -> str:
+    memory = offload_of(engine.config.modes)
+    return "" if memory is None else offloading.in_words(memory, engine.config, engine.machine)
 
 
 def _errors_in_words(errors: dict[str, Any], keys: Sequence[str]) -> str:

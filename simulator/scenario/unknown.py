@@ -99,10 +99,11 @@ CALLED = {
     "minimum_spend_usd": "minimum_usd_per_month",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
-NOT_SIMULATED = dict.fromkeys(
-    ("kv_offloading_size", "kv_offloading_backend", "kv_transfer_config"),
-    "blocks in the memory of the CPU are not simulated in a fleet; a store beside the replicas is 'kv_connector'",
-)
+NOT_SIMULATED = {
+    "kv_offloading_backend": "vLLM's own is simulated ('kv_offloading_size'), LMCache is not",
+    "kv_transfer_config": "OffloadingConnector is 'kv_offloading_size' with 'kv_connector_extra_config'; a store "
+    "beside the replicas is 'kv_connector'",
+}
 """Keys of vLLM that no scenario has, and why."""
 _MOVES = "amounts stay as they are; what changes them in a month is one of 'study.events'"
 _OLD = (

@@ -129,6 +129,21 @@ class KvConnector(Settings):
     """From the end of a load to its being noticed."""
 
 
+class OffloadingConfig(Settings):
+    """What vLLM's `OffloadingConnector` keeps in the memory of the CPU (`kv_connector_extra_config`)."""
+
+    blocks_per_chunk: Annotated[int, Field(ge=1, le=4096), IS_NUMBER] = 1
+    """Blocks that are copied together."""
+    eviction_policy: Literal["lru", "arc"] = "lru"
+    """Which chunks make room: those used longest ago, or by how often they are used as well (ARC)."""
+    store_threshold: Count = 0
+    """Times that a chunk must have been offered before it is stored; below 2 it always is."""
+    max_tracker_size: Annotated[int, Field(ge=1, le=10_000_000), IS_NUMBER] = 64_000
+    """Most chunks whose offers are counted, with `store_threshold`."""
+    offload_prompt_only: Switch = True
+    """Do not store blocks of generated tokens."""
+
+
 class GpuPower(Settings):
     """Power of one GPU, as measured or stated, instead of the catalog's."""
 
@@ -171,6 +186,10 @@ class EngineSettings(Settings):
     """Times at which the prefix cache is forgotten; never unless given."""
     kv_connector: KvConnector | None = None
     """Store of KV caches beside the replicas; none unless given."""
+    kv_offloading_size: Positive | None = None
+    """GiB of the CPU's memory for KV blocks of each replica, of all its GPUs together; none unless given."""
+    kv_connector_extra_config: OffloadingConfig | None = None
+    """What is kept there, and what makes room; vLLM's defaults unless given."""
     disable_hybrid_kv_cache_manager: Switch | None = None
     """Keep all tokens in every layer, also where it reads a window or a chunk of them; vLLM's choice unless given."""
     enable_chunked_prefill: Switch = True

@@ -22,6 +22,8 @@ class LinkSettings(Settings):
     """Measured bus bandwidth of a large all-reduce over a replica's GPUs, as nccl-tests prints it."""
     nvlink_pair_gb_per_s: Positive | None = None
     """Bandwidth of a bridge between two GPUs, in one direction: replicas of two GPUs go over it."""
+    host_gb_per_s: Positive | None = None
+    """Measured bandwidth between a GPU and the memory of its host, in one direction (nvbandwidth)."""
 
 
 class OwnCard(Settings):

@@ -58,6 +58,7 @@ class PoolUsage:
     work : shape (classes, 6), of what completed in the window: requests, uncached input tokens, cached input tokens,
         output tokens, KV tokens read in decoding, prompt attention pairs; answers that a cascade threw away included
     steps : of its engines, that began in the window
+    loaded_tokens : that requests had from the memory of the CPU instead of computing them
     thrown_tokens : shape (classes, 2), prompt and output tokens that were not delivered: of a cascade's first answers,
         and what was put out of answers that broke off or began anew when their replica was lost
     """
@@ -88,6 +89,7 @@ class PoolUsage:
     work: NDArray[np.int64] = field(default_factory=lambda: _none(0, 6))
     thrown_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 2))
     steps: int = 0
+    loaded_tokens: int = 0
 
     @property
     def delivered_tokens(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from simulator.engine.modes.drafts.kernels import asked_drafts, made_drafts
 from simulator.engine.modes.flight.entries import add_entry, is_here
 from simulator.engine.modes.flight.fences import give_back_blocks, pass_fences
 from simulator.engine.modes.flight.lanes import advance_lanes, enter_lanes, is_one_left_out, leave_lanes
-from simulator.engine.modes.offload.answers import end_copies, note_left_request
+from simulator.engine.modes.offload.answers import begins_s, end_copies, note_left_request
 from simulator.engine.modes.rooms.answers import (
     is_dropped,
     log_empty,
@@ -39,7 +39,7 @@ def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preemp
     duration = 0.0 if empty else step_duration_s(engines, rep, pool)
     free_s = engines.flight.stage_free_s
     before = engines.flight.plans[r, (k + head.depth - head.stages) % head.depth]
-    plan.start_s = max(max(now, free_s[r, 0]), before.end_s)
+    plan.start_s = max(max(begins_s(engines, r, now), free_s[r, 0]), before.end_s)
     end_s = plan.start_s
     for stage in range(head.stages):
         end_s = max(end_s, free_s[r, stage]) + duration / head.stages

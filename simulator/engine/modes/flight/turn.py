@@ -44,7 +44,7 @@ def make_plan(engines: Engines, r: int, now: float) -> bool:
     preempted = False
     if not _plan_by_lanes(engines, r, rep, pool, now):
         preempted = plan_general(engines, r, rep, pool, now)
-    close_rooms(engines, r, rep, preempted)
+    close_rooms(engines, r, rep, preempted, now)
     close_plan(engines, r, rep, pool, now, preempted)
     return rep.n_running > 0 or rep.n_waiting > 0
 

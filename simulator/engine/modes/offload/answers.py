@@ -10,7 +10,14 @@ from simulator.engine.modes.connector import kernels as connector
 from simulator.engine.modes.offload.arrays import NONE
 from simulator.engine.modes.offload.known import found_elsewhere
 from simulator.engine.modes.offload.orders import begin_load, close_orders, flush_copies, note_left
-from simulator.engine.modes.offload.under_way import end_stores, forget_chunks, next_loaded
+from simulator.engine.modes.offload.under_way import (
+    end_stores,
+    forget_chunks,
+    is_reported,
+    lose_copies,
+    next_call_s,
+    next_loaded,
+)
 from simulator.engine.state import RECEIVED, Engines
 from simulator.jit import kernel
 
@@ -47,14 +54,30 @@ tell_load = offload_door(connector.tell_load, _tell_load_anywhere)
 
 
 @kernel
-def _nothing_closes(engines: Engines, r: int, rep: Any) -> None:
+def _found_here(engines: Engines, r: int, index: int, local: int, computed: int, apart: bool) -> int:
+    return local if apart else computed
+
+
+@kernel
+def _found_or_loaded(engines: Engines, r: int, index: int, local: int, computed: int, apart: bool) -> int:
+    if not _has_memory(engines, r):
+        return local if apart else computed
+    return min(computed, engines.slots[index].isl - 1)
+
+
+tokens_found = offload_door(_found_here, _found_or_loaded)
+"""Of a request's prompt that is admitted, what its own engine has: in its blocks, or in the memory beside them."""
+
+
+@kernel
+def _nothing_closes(engines: Engines, r: int, rep: Any, now: float) -> None:
     return
 
 
 @kernel
-def _close_orders(engines: Engines, r: int, rep: Any) -> None:
+def _close_orders(engines: Engines, r: int, rep: Any, now: float) -> None:
     head = engines.flight.replicas[r]
-    close_orders(engines, r, rep, engines.pools[rep.pool], (head.first + rep.in_step) % head.depth)
+    close_orders(engines, r, rep, engines.pools[rep.pool], (head.first + rep.in_step) % head.depth, now)
 
 
 close_copies = offload_door(_nothing_closes, _close_orders)
@@ -138,6 +161,40 @@ def _never_emptied(engines: Engines, r: int) -> None:
 
 empty_elsewhere = offload_door(_never_emptied, forget_chunks)
 """What is kept elsewhere is forgotten."""
+lose_elsewhere = offload_door(_never_emptied, lose_copies)
+"""The replica is gone, and what is kept beside it."""
+
+
+@kernel
+def _begins_now(engines: Engines, r: int, now: float) -> float:
+    return now
+
+
+@kernel
+def _begins_after_copies(engines: Engines, r: int, now: float) -> float:
+    return max(now, engines.offload.replicas[r].waits_s) if _has_memory(engines, r) else now
+
+
+begins_s = offload_door(_begins_now, _begins_after_copies)
+"""When the plan just made may be computed: once the stores that it waits for are done."""
+
+
+@kernel
+def _never_calls(engines: Engines, r: int, now: float) -> float:
+    return float("inf")
+
+
+copies_call_s = offload_door(_never_calls, next_call_s)
+"""When copies need the model to be called, which an engine without anything else to do does with an empty plan."""
+
+
+@kernel
+def _never_told(engines: Engines, r: int) -> bool:
+    return False
+
+
+tells_of_copies = offload_door(_never_told, is_reported)
+"""Whether a plan in flight tells of copies that are done."""
 
 
 @kernel

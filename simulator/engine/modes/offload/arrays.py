@@ -70,7 +70,11 @@ REPLICA = np.dtype(
         ("uses", np.int64),
         ("mark", np.int64),  # of a call that offers chunks: those that it does not give up
         ("call", np.int64),
+        ("loaded_tokens", np.int64),  # so far, since the beginning of the run
         ("target", np.float64),  # share of chunks used once
+        ("load_free_s", np.float64),  # when the link carries nothing more to the GPU, and from it
+        ("store_free_s", np.float64),
+        ("waits_s", np.float64),  # the plan at hand is computed no earlier
         ("n_offers", np.int64),
         ("offer_head", np.int32),
         ("offer_tail", np.int32),
@@ -78,6 +82,8 @@ REPLICA = np.dtype(
         ("job_head", np.int32),
         ("job_tail", np.int32),
         ("free_job", np.int32),
+        ("load_head", np.int32),  # loads that begin with the plan at hand
+        ("load_tail", np.int32),
         ("left_head", np.int32),  # those that have left since the last plan, in order of their numbers
         ("n_jobs", np.int32),  # copies that are waited for
         ("n_kept", np.int32),  # states that became findable since the last plan
@@ -113,7 +119,7 @@ OFFER = np.dtype(
 
 JOB = np.dtype(
     [
-        ("due", np.int64),  # call with whose output it is reported
+        ("due", np.float64),  # when it ends; in a replay the call with whose output it is reported
         ("row", np.int32),
         ("state", np.int32),
         ("flushed", np.int32),  # the plan at hand waits for it
@@ -131,7 +137,7 @@ ROW = np.dtype(
         ("request", np.int64),
         ("generation", np.int64),  # of the memory, when `met` was begun
         ("use", np.int64),
-        ("due", np.int64),  # of its load
+        ("due", np.float64),  # of its load
         ("slot", np.int32),  # NONE once it has left
         ("kept", np.int32),  # slot that keeps blocks which a load fills although its request has left
         ("isl", np.int32),
@@ -142,6 +148,7 @@ ROW = np.dtype(
         ("local", np.int32),  # hit on the GPU when it was asked last
         ("n_chained", np.int32),
         ("n_jobs", np.int32),  # copies that are waited for
+        ("load_blocks", np.int32),
         ("load", np.int32),  # state of its load, 0 without one
         ("place", np.int32),
         ("void", np.int32),  # its load counts for nothing: the memory was emptied
@@ -150,6 +157,7 @@ ROW = np.dtype(
         ("before", np.int32),
         ("after", np.int32),
         ("next_left", np.int32),
+        ("next_load", np.int32),
     ],
     align=True,
 )
@@ -243,14 +251,15 @@ def allocate_offload(
             _fill(pools[k], groups[k], config, memory)
     most = max(memory.chunks for memory in asked)
     most_seqs = max(config.max_num_seqs for config in configs)
+    entries = max((3 if memory.adaptive else 1) * memory.chunks for memory in asked) + 1
     tracked = max((memory.tracked for memory in asked if memory.store_threshold > 1), default=0)
     offload = OffloadArrays(
         pools=pools,
         groups=groups,
         replicas=np.zeros(n_replicas, REPLICA),
         lists=np.zeros((n_replicas, GONE_AGAIN + 1), LIST),
-        chunks=np.zeros((n_replicas, 3 * most + 1), CHUNK),
-        buckets=np.zeros((n_replicas, _buckets(3 * most + 1)), np.int32),
+        chunks=np.zeros((n_replicas, entries), CHUNK),
+        buckets=np.zeros((n_replicas, _buckets(entries)), np.int32),
         offers=np.zeros((n_replicas, tracked + 1), OFFER),
         offer_buckets=np.full((n_replicas, _buckets(tracked + 1)), NONE, np.int32),
         jobs=np.zeros((n_replicas, most + 1), JOB),
@@ -332,13 +341,20 @@ def reset_offload(offload: Any, r: int) -> None:
         offload.free_rows[offload.scalars[0]] = row
         offload.scalars[0] += 1
         row = int(offload.rows[row]["after"])
-    for name in ("known_head", "job_head", "job_tail", "left_head"):
+    for name in ("known_head", "job_head", "job_tail", "left_head", "load_head"):
         head[name] = NONE
-    head["n_jobs"] = head["n_kept"] = head["n_void"] = head["free_job"] = 0
+    for name in ("n_jobs", "n_kept", "n_void", "free_job", "load_free_s", "store_free_s", "waits_s"):
+        head[name] = 0
     jobs = offload.jobs[r]
     jobs["after"] = np.arange(1, len(jobs) + 1)
     jobs["after"][-1] = NONE
     head["is_ready"] = 0
+
+
+def loaded_tokens(offload: Any, n_replicas: int) -> NDArray[np.int64]:
+    """Tokens that each replica's requests have had from the memory of the CPU so far."""
+    found = np.zeros(n_replicas, np.int64) if isinstance(offload, NoOffload) else offload.replicas["loaded_tokens"]
+    return np.asarray(found)
 
 
 def grow_known(offload: Any, n_slots: int) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.content import extend_chain
-from simulator.engine.modes.offload.arrays import MOST_LOADED, NONE, PENDING
+from simulator.engine.modes.offload.arrays import MOST_LOADED, MOST_STORED, NONE, PENDING
 from simulator.engine.modes.offload.keys import chunk_key
 from simulator.engine.modes.offload.memory import empty_memory, find_chunk, is_there
 from simulator.engine.state import Engines
@@ -78,6 +78,19 @@ def known_tokens_of(engines: Engines, index: int) -> int:
     """Tokens of a request whose values are known."""
     slot = engines.slots[index]
     return int(slot.isl + slot.generated - engines.flight.aloft[index].placeholders)
+
+
+@kernel
+def storable_tokens(engines: Engines, rep: Any, row: int, computed: int) -> int:
+    """Tokens that may be stored: those generated last have no KV, those beyond what is known may be wrong."""
+    known = engines.offload.rows[row]
+    tokens = min(computed, known.known)
+    limit = asked_of(engines, known.request, MOST_STORED)
+    if limit >= 0:
+        tokens = min(tokens, limit)
+    if engines.offload.pools[rep.pool].prompt_only != 0:
+        tokens = min(tokens, known.isl)
+    return int(tokens)
 
 
 @kernel

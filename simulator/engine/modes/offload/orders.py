@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.content import NO_HASH
-from simulator.engine.modes.offload.arrays import MOST_STORED, NONE, ORDERED
+from simulator.engine.modes.offload.arrays import NONE, ORDERED
 from simulator.engine.modes.offload.keys import chunk_key
-from simulator.engine.modes.offload.known import asked_of, chain_contents, known_tokens_of
+from simulator.engine.modes.offload.known import chain_contents, known_tokens_of, storable_tokens
 from simulator.engine.modes.offload.memory import begin_access, empty_memory, end_use, find_chunk, meet, store_offered
 from simulator.engine.modes.offload.under_way import call_model, forget_if_done
 from simulator.engine.state import LOG_COPY, LOG_LOAD, Engines
@@ -82,9 +82,18 @@ def begin_load(engines: Engines, r: int, rep: Any, index: int, external: int) ->
                 offload.chunks[r, c].loading = 1
             meet(engines, r, rep, row, g, n, c, True)
     known.load = ORDERED
+    known.load_blocks = many
     known.void = 0
+    head = offload.replicas[r]
+    head.loaded_tokens += external
+    known.next_load = NONE
+    if head.load_head == NONE:
+        head.load_head = row
+    else:
+        offload.rows[head.load_tail].next_load = row
+    head.load_tail = row
     known.n_jobs += 1
-    offload.replicas[r].n_jobs += 1
+    head.n_jobs += 1
     if len(engines.log) > 0:
         write_log(engines, LOG_LOAD, known.request, many, 0)
 
@@ -132,7 +141,7 @@ def note_left(engines: Engines, r: int, pool: Any, index: int, finished: bool) -
 
 
 @kernel
-def close_orders(engines: Engines, r: int, rep: Any, pool: Any, place: int) -> None:
+def close_orders(engines: Engines, r: int, rep: Any, pool: Any, place: int, now: float) -> None:
     """Everything is given: blocks that are full are offered, and the worker is told.
 
     Parameters
@@ -176,7 +185,7 @@ def close_orders(engines: Engines, r: int, rep: Any, pool: Any, place: int) -> N
         end_use(engines, r, rep, row)
         forget_if_done(engines, r, row)
         row = following
-    call_model(engines, r, place)
+    call_model(engines, r, pool, place, now)
     head.plan += 1
 
 
@@ -294,19 +303,6 @@ def _is_offered(engines: Engines, rep: Any, row: int, g: int, n: int) -> bool:
 
 
 @kernel
-def _storable_tokens(engines: Engines, rep: Any, row: int, computed: int) -> int:
-    """Tokens that may be stored: those generated last have no KV, those beyond what is known may be wrong."""
-    known = engines.offload.rows[row]
-    tokens = min(computed, known.known)
-    limit = asked_of(engines, known.request, MOST_STORED)
-    if limit >= 0:
-        tokens = min(tokens, limit)
-    if engines.offload.pools[rep.pool].prompt_only != 0:
-        tokens = min(tokens, known.isl)
-    return int(tokens)
-
-
-@kernel
 def _store_states(engines: Engines, r: int, rep: Any, pool: Any) -> None:
     """Offer the states that became findable, each by itself; those of one request together, group by group."""
     offload = engines.offload
@@ -325,7 +321,7 @@ def _store_states(engines: Engines, r: int, rep: Any, pool: Any) -> None:
         known.known = known_tokens_of(engines, known.slot)
         known.isl = engines.slots[known.slot].isl
         chain_contents(engines, pool, known.slot, row, known.known)
-        tokens = _storable_tokens(engines, rep, row, known.known)
+        tokens = storable_tokens(engines, rep, row, known.known)
         for g in range(offload.pools[rep.pool].n_groups):
             for other in range(n, head.n_kept):
                 if offload.kept[r, other].group == g and offload.kept[r, other].request == request:
@@ -352,7 +348,7 @@ def _store(engines: Engines, r: int, rep: Any, row: int, computed: int) -> None:
     """Offer the chunks that this plan fills; where the memory has no room they are offered again."""
     offload = engines.offload
     rules = offload.pools[rep.pool]
-    tokens = _storable_tokens(engines, rep, row, computed)
+    tokens = storable_tokens(engines, rep, row, computed)
     n_offered = 0
     for g in range(rules.n_groups):
         offload.ends[g] = _storable(engines, rep, row, g, tokens)

@@ -17,45 +17,164 @@ from simulator.jit import kernel
 
 
 @kernel
-def call_model(engines: Engines, r: int, place: int) -> None:
+def _is_replayed(engines: Engines) -> bool:
+    """Whether copies take calls of the model, as a recording says, instead of time."""
+    return len(engines.offload.asked) > 0
+
+
+@kernel
+def _blocks_of(engines: Engines, r: int, job: Any) -> int:
+    """Blocks that a store copies: a state, or those of its chunks."""
+    offload = engines.offload
+    if job.block != 0:
+        return 1
+    blocks = 0
+    c = job.chunk
+    while c != NONE:
+        blocks += offload.groups[engines.replicas[r].pool, offload.chunks[r, c].group].blocks
+        c = offload.chunks[r, c].next_of_job
+    return blocks
+
+
+@kernel
+def _begin_store(engines: Engines, r: int, pool: Any, job: Any, now: float) -> None:
+    """Over the link to the memory, behind all stores before it, once the steps so far have been computed."""
+    head = engines.offload.replicas[r]
+    job.state = BEGUN
+    if _is_replayed(engines):
+        job.due = head.call + asked_of(engines, engines.offload.rows[job.row].request, STORE_CALLS)
+        return
+    begins_s = max(max(now, engines.flight.replicas[r].last_end_s), head.store_free_s)
+    head.store_free_s = begins_s + _blocks_of(engines, r, job) * pool.kv_block_bytes / pool.kv_link_bytes_per_s
+    job.due = head.store_free_s
+
+
+@kernel
+def _begin_load(engines: Engines, r: int, pool: Any, known: Any, now: float) -> None:
+    """Over the link from the memory, behind all loads before it, once the steps so far have been computed."""
+    head = engines.offload.replicas[r]
+    known.load = BEGUN
+    if _is_replayed(engines):
+        known.due = head.call + asked_of(engines, known.request, LOAD_CALLS)
+        return
+    begins_s = max(max(now, engines.flight.replicas[r].last_end_s), head.load_free_s)
+    head.load_free_s = begins_s + known.load_blocks * pool.kv_block_bytes / pool.kv_link_bytes_per_s
+    known.due = head.load_free_s
+
+
+@kernel
+def _begin_stores(engines: Engines, r: int, pool: Any, now: float) -> float:
+    """Begin what was asked for with the call before, and what somebody waits for; when all that is there."""
+    offload = engines.offload
+    n = offload.replicas[r].job_head
+    there_s = now
+    while n != NONE:
+        job = offload.jobs[r, n]
+        if job.state == WAITS or (job.state == ORDERED and job.flushed != 0):
+            _begin_store(engines, r, pool, job, now)
+        elif job.state == ORDERED:
+            job.state = WAITS
+        if job.flushed != 0 and job.state == BEGUN:
+            job.due = now if _is_replayed(engines) else job.due
+            there_s = max(there_s, job.due)
+        job.flushed = 0
+        n = job.after
+    return there_s
+
+
+@kernel
+def call_model(engines: Engines, r: int, pool: Any, place: int, now: float) -> None:
     """The model is called: a load begins, and what was asked for with the call before is stored.
 
-    A store that somebody waits for begins at once and is done with this call.
+    A store that somebody waits for begins at once; the model is called when it is done. What has ended by then is
+    reported with this call's output.
     """
     offload = engines.offload
     head = offload.replicas[r]
     head.call += 1
     n_stored, n_loaded = head.n_void, 0
     head.n_void = 0
+    called = _begin_stores(engines, r, pool, float(head.call) if _is_replayed(engines) else now)
+    head.waits_s = now if _is_replayed(engines) else called
     n = head.job_head
     while n != NONE:
         job = offload.jobs[r, n]
-        if job.state == WAITS or (job.state == ORDERED and job.flushed != 0):
-            job.state = BEGUN
-            job.due = head.call + asked_of(engines, offload.rows[job.row].request, STORE_CALLS)
-        elif job.state == ORDERED:
-            job.state = WAITS
-        if job.flushed != 0:
-            job.due = head.call
-            job.flushed = 0
-        if job.state == BEGUN and job.due <= head.call:
+        if job.state == BEGUN and job.due <= called:
             job.state = DONE
             job.place = place
             n_stored += 1
         n = job.after
+    while head.load_head != NONE:
+        _begin_load(engines, r, pool, offload.rows[head.load_head], called)
+        head.load_head = offload.rows[head.load_head].next_load
     row = head.known_head
     while row != NONE:
         known = offload.rows[row]
-        if known.load == ORDERED:
-            known.load = BEGUN
-            known.due = head.call + asked_of(engines, known.request, LOAD_CALLS)
-        if known.load == BEGUN and (known.due <= head.call or known.void != 0):
+        if known.load == BEGUN and (known.due <= called or known.void != 0):
             known.load = DONE
             known.place = place
             n_loaded += 1
         row = known.after
     if len(engines.log) > 0 and n_stored + n_loaded > 0:
         write_log(engines, LOG_COPY, NONE, n_stored, n_loaded)
+
+
+@kernel
+def next_call_s(engines: Engines, r: int, now: float) -> float:
+    """When copies need the model to be called: at once where a store has still to begin, else at the next end of one.
+
+    Infinite where there is nothing to wait for, and in a replay, whose engines turn anyway.
+    """
+    offload = engines.offload
+    head = offload.replicas[r]
+    due_s = float("inf")
+    if head.n_jobs == 0 or _is_replayed(engines):
+        return due_s
+    n = head.job_head
+    while n != NONE:
+        job = offload.jobs[r, n]
+        if job.state == WAITS:
+            return now
+        if job.state == BEGUN:
+            due_s = min(due_s, job.due)
+        n = job.after
+    row = head.known_head
+    while row != NONE:
+        if offload.rows[row].load == BEGUN:
+            due_s = min(due_s, offload.rows[row].due)
+        row = offload.rows[row].after
+    return max(due_s, now)
+
+
+@kernel
+def is_reported(engines: Engines, r: int) -> bool:
+    """Whether a plan in flight tells of copies that are done."""
+    offload = engines.offload
+    n = offload.replicas[r].job_head
+    while n != NONE:
+        if offload.jobs[r, n].state == DONE:
+            return True
+        n = offload.jobs[r, n].after
+    row = offload.replicas[r].known_head
+    while row != NONE:
+        if offload.rows[row].load == DONE:
+            return True
+        row = offload.rows[row].after
+    return False
+
+
+@kernel
+def lose_copies(engines: Engines, r: int) -> None:
+    """The replica is gone with its memory: nothing is known of requests any more, which may go on elsewhere."""
+    offload = engines.offload
+    head = offload.replicas[r]
+    while head.job_head != NONE:
+        _drop_job(engines, r, head.job_head)
+    while head.known_head != NONE:
+        forget_row(engines, r, head.known_head)
+    head.left_head = NONE
+    head.n_jobs = 0
+    head.n_void = 0
 
 
 @kernel

@@ -22,7 +22,7 @@ from simulator.engine.modes.connector.kernels import (
 from simulator.engine.modes.encoder.kernels import cut_at_pictures, encode_wanted, release_pictures
 from simulator.engine.modes.flight.answers import return_passed, set_aside
 from simulator.engine.modes.lora.kernels import add_adapter, gather_adapters, lacks_adapter
-from simulator.engine.modes.offload.answers import external_tokens, tell_load
+from simulator.engine.modes.offload.answers import external_tokens, tell_load, tokens_found
 from simulator.engine.modes.rooms import blocks
 from simulator.engine.modes.tables.answers import cached_prefix, chunk_tokens
 from simulator.engine.modes.tables.prefix import hit_for_transfer
@@ -174,7 +174,7 @@ def _try_admit(
         slot.scheduled_s = now
     if mine.seen == 0:
         mine.seen = 1
-        slot.cached_tokens = n_hits * pool.block_size if apart else computed
+        slot.cached_tokens = tokens_found(engines, r, index, n_hits * pool.block_size, computed, apart)
     slot.computed = computed
     leave_queue(engines, rep, pool, index)
     if apart:

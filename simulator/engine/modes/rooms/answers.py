@@ -175,13 +175,13 @@ tell_confirmed = room_door(_nothing_taken, _tell_confirmed, inline=True)
 
 
 @kernel
-def _nothing_closes(engines: Engines, r: int, rep: Any, preempted: bool) -> None:
+def _nothing_closes(engines: Engines, r: int, rep: Any, preempted: bool, now: float) -> None:
     return
 
 
 @kernel
-def _rooms_close(engines: Engines, r: int, rep: Any, preempted: bool) -> None:
-    close_copies(engines, r, rep)
+def _rooms_close(engines: Engines, r: int, rep: Any, preempted: bool, now: float) -> None:
+    close_copies(engines, r, rep, now)
     close_wave(engines, r, rep, preempted)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.spec import Modes
 
 MOST_PICTURES = 62
@@ -132,6 +133,7 @@ def asks(modes: Modes) -> bool:
         or modes.waves
         or modes.grammars
         or modes.stores
+        or offload_of(modes) is not None
         or reads_ahead
         or (groups and (drafts or modes.connector))
     )
