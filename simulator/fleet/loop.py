@@ -197,6 +197,9 @@ def _lacks_room(fleet: Fleet, engines: Engines, r: int) -> int:
     """What hand-overs and transfers at the end of replica `r`'s step may need more of, or DONE."""
     rep = engines.replicas[r]
     pool = engines.pools[rep.pool]
+    log_rows = (6 * len(engines.scratch) + 2 * rep.n_waiting + 8) * most_plans(engines)
+    if engines.counters[N_LOG] > 0 and engines.counters[N_LOG] + log_rows > len(engines.log):
+        return LOG_FULL
     if engines.counters[N_FREE_SLOTS] < len(engines.scratch) + 4 or lacks_rows(engines, rep):
         return GROW_SLOTS
     if fleet.scalars[N_TIMERS] + rep.n_waiting + len(engines.scratch) + 4 > len(fleet.timers):

@@ -24,7 +24,7 @@ from simulator.fleet.single import RequestList, steps_of
 from simulator.perf.steptime import constant_step_time
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import ClassSpec, FleetSpec, KvTransfer, PoolSpec, RoutingSpec
-from simulator.workload.requests import Requests, make_requests
+from simulator.workload.requests import Requests, make_extras, make_requests
 
 pytestmark = pytest.mark.rare_kernels
 
@@ -134,25 +134,35 @@ def cases(draw: st.DrawFn) -> tuple[EngineConfig, tuple[TraceRequest, ...]]:
     return replace(config, drop_last_hit_block=False), tuple(free)
 
 
-def as_workload(asked: tuple[TraceRequest, ...], gap_s: float) -> Requests:
+def as_workload(asked: tuple[TraceRequest, ...], gap_s: float, leaves_s: dict[int, float]) -> Requests:
     made = workload(
         [row.arrival_step * gap_s for row in asked],
         [[(int(name), tokens) for name, tokens in row.prompt] for row in asked],
         [row.osl for row in asked],
     )
-    return replace(made, priority=np.array([row.priority for row in asked], made.priority.dtype))
+    made = replace(made, priority=np.array([row.priority for row in asked], made.priority.dtype))
+    return replace(
+        made, extras=make_extras(len(asked), leaves_s=np.array([leaves_s.get(row.id, 0.0) for row in asked]))
+    )
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(cases(), st.sampled_from([0.0, 0.03, 0.4, 3.0]), st.sampled_from([0.0, 0.7, 1.0]))
+@given(
+    cases(),
+    st.sampled_from([0.0, 0.03, 0.4, 3.0]),
+    st.sampled_from([0.0, 0.7, 1.0]),
+    st.dictionaries(st.integers(0, 13), st.sampled_from([0.5, 2.3, 7.0]), max_size=3),
+)
 def test_whatever_copies_take_everybody_is_served_and_nothing_is_left(
-    case: tuple[EngineConfig, tuple[TraceRequest, ...]], block_s: float, gap_s: float
+    case: tuple[EngineConfig, tuple[TraceRequest, ...]], block_s: float, gap_s: float, leaves_s: dict[int, float]
 ) -> None:
+    """But for those who leave, waiting, while their blocks are loaded, or served."""
     config, asked = case
-    ended, steps, plane = serve(config, as_workload(asked, gap_s), block_s)
-    assert (ended["status"] == Status.COMPLETED).all()
+    ended, steps, plane = serve(config, as_workload(asked, gap_s, leaves_s), block_s)
     assert len(ended) == len(asked)
-    assert (ended["generated"] == ended["osl"]).all()
+    stayed = ended[~np.isin(ended["request"], list(leaves_s))]
+    assert (stayed["status"] == Status.COMPLETED).all()
+    assert (stayed["generated"] == stayed["osl"]).all()
     assert (ended["cached_tokens"] < ended["isl"]).all()
     assert all(sum(tokens for _, tokens, _ in step.scheduled) <= BUDGET for step in steps)
     nothing_is_left(plane)
@@ -168,7 +178,7 @@ def test_with_copies_that_take_no_time_plans_are_those_of_the_reference(
     config = replace(config, modes=replace(config.modes, flight=None))
     now = tuple(replace(row, arrival_step=0, load_steps=0, store_steps=0) for row in asked)
     reference = replay_reference(ScheduleTrace("burst", config.rules.version, config, now, ()))
-    _, steps, _ = serve(config, as_workload(now, 0.0), 0.0)
+    _, steps, _ = serve(config, as_workload(now, 0.0, {}), 0.0)
     made = [(step.scheduled, step.preempted, step.free_blocks) for step in steps if step.scheduled or step.preempted]
     asked_for = [
         (step.scheduled, step.preempted, step.free_blocks)
