@@ -50,6 +50,19 @@ def test_the_variance_is_that_of_other_requests(tmp_path: Path, lengths: str) ->
     assert np.sqrt(one["shared"]) == pytest.approx(usd.std(ddof=1) / usd.mean(), rel=0.3)
 
 
+def test_a_bill_that_a_spend_fills_up_has_no_chance_in_it(tmp_path: Path) -> None:
+    """Far more than the tokens is agreed: half a percent more of it is dearer, which tokens alone could not tell."""
+    agreed = [
+        flat(name, usd).replace("fixed", "minimum").replace("{input: 0.0, output: 0.0}", "{input: 1.0, output: 1.0}")
+        for name, usd in (("less", 200_000.0), ("more", 201_000.0))
+    ]
+    found = run(tmp_path, *agreed, api("tokens", 9.0)).summary["topologies"]
+    assert [found[name]["cost"]["usd_per_month"] for name in ("less", "more")] == pytest.approx([200_000.0, 201_000.0])
+    assert [found[name]["cost"]["chance"]["usd"] for name in ("less", "more")] == [0.0, 0.0]
+    assert found["tokens"]["cost"]["chance"]["usd"] > 0
+    assert rank(contenders(found)).winners == ("less",)
+
+
 def test_one_price_is_one_bill_however_long_answers_take(tmp_path: Path) -> None:
     """The same price for answers that take 0.4 or 4 s more: the same calls are made. Half a percent more is dearer."""
     twins = run(tmp_path, api("quick", 2.0), api("slow", 2.0, 0.8, 0.02), api("dear", 2.01))

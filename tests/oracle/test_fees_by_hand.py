@@ -12,6 +12,7 @@ from bill_cases import API, month, pool, provider, rented
 
 from simulator.bill.study import bill_study, study_usd_per_month
 from simulator.bill.sums import total_usd
+from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
 from simulator.decide.price_flips import price_flips
 from simulator.study.bill import Bill, MonthUse
@@ -113,3 +114,17 @@ def test_what_flips_it_knows_that_a_spend_is_bent() -> None:
     cheap = costed("flat", replace(free, fixed_usd_per_month=205.0), [use()])
     found = {flip.assumption: flip for flip in price_flips([mine, cheap], {"agreed"}, lambda *_: None, {})}
     assert found["price of tokens"].factor == pytest.approx(205 / 109.5, rel=2e-3)
+
+
+def test_hours_of_use_are_not_asked_where_a_spend_is_agreed() -> None:
+    """Tokens of $109.50 come in the hours that a licence and rent are used; $200 are paid whenever they come."""
+    stays = (Stay(0, 0, "serving", 0.0, HOUR),)
+    usage = Usage(HOUR, (pool(gpus=8, stays=stays, end_s=HOUR),), (), ())
+    fees = (Fee("licence", usd_per_month=10.0),)
+    terms = Terms("cloud", rented=(rented(usd=0.5),), fees=fees, months=1.0)
+    walked = (Walked(1, ((1.0,),), (), True, 1.0, "", ()),)
+    cloud = Costed("cloud", terms, walked, (month(usage),), bill_study(terms, [month(usage)]), ())
+    below = against(costed("api", API, [use()]), cloud)
+    assert (below.hours_per_day, below.hours_below) == (0.0, None), "$365 of rent are more than $109.50"
+    agreed = against(costed("agreed", replace(API, minimum_usd_per_month=200.0), [use()]), cloud)
+    assert (agreed.hours_per_day, agreed.hours_below) == (None, None)
