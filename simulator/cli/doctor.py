@@ -21,7 +21,7 @@ def doctor(*, warm: bool = False, warm_all: bool = False) -> int:
         Compile the kernels now, so that the first run does not wait for it.
     warm_all
         Compile those of fleets that plan one step at a time, of several KV cache groups, and of rarer modes (drafts
-        beside groups, adapters, pictures, grammars, stores, resets) too, in parallel.
+        beside groups, adapters, pictures, grammars, stores, resets; blocks in the memory of the CPU) too, in parallel.
     """
     from importlib.metadata import packages_distributions, version
     from importlib.util import find_spec
@@ -49,15 +49,17 @@ def doctor(*, warm: bool = False, warm_all: bool = False) -> int:
 def warm_up(*, everything: bool = False) -> None:
     """Compile into the cache what most fleets run on, plans in flight as vLLM has them by default, or every kind.
 
-    Fleets whose pools all plan one step at a time, engines with several KV cache groups, and those with rarer modes run
-    on kernels of their own, compiled when first asked for. Those that take longest come first, on all cores.
+    Fleets whose pools all plan one step at a time, engines with several KV cache groups, those with rarer modes, and
+    those with blocks in the memory of the CPU run on kernels of their own, compiled when first asked for. Those that
+    take longest come first, on all cores.
     """
     from simulator.processes import cores, results
     from simulator.run.bench import Setting
 
     kinds = [Setting(asynchronous=True)]
     if everything:
-        kinds = [Setting(adapters=True), Setting(windows=True), *kinds, Setting()]
+        beside = Setting(prefix_caching=True, asynchronous=True, offload=True)
+        kinds = [beside, Setting(adapters=True), Setting(windows=True), *kinds, Setting()]
     for _ in results(_compiled, None, kinds, min(cores(), len(kinds))):
         pass
 

@@ -18,6 +18,7 @@ from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import Status
 from simulator.resolve.cache_modes import store_link
 from simulator.resolve.engines import plan_engine
+from simulator.resolve.offloading import host_link
 from simulator.schema.engine import EngineSettings, KvConnector
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.study.choices import TargetRouting
@@ -32,6 +33,7 @@ LOAD = 0.7
 PREFIX_GROUPS, PREFIX_TOKENS, PREFIX_SHARE = 64, 256, 0.5
 WINDOW_TOKENS = 128
 STORE_GB_PER_S = 20.0
+OFFLOAD_GIB = 64.0
 SATURATED_REQUESTS = 20_000
 WARM_UP_REQUESTS = 3_000
 REPEATS = 3
@@ -52,6 +54,7 @@ class Setting:
     asynchronous : plans in flight (asynchronous scheduling, vLLM's default); else one step at a time
     windows : every second layer sees 128 tokens, so that there are two KV cache groups
     store : of KV caches, loaded at 20 GB/s; with plans in flight and prefix caching
+    offload : KV blocks in 64 GiB of the CPU's memory as well; with plans in flight and prefix caching
     adapters : as many LoRA adapters as fit, so that every request is looked at in every plan
     constant_lengths : every request 512/256 tokens, rather than lognormal lengths with these means and cv 0.6
     """
@@ -63,6 +66,7 @@ class Setting:
     windows: bool = False
     adapters: bool = False
     store: bool = False
+    offload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ def fleet_spec(setting: Setting) -> FleetSpec:
         quantization="none",
         enable_prefix_caching=setting.prefix_caching,
         kv_connector=KvConnector(gb_per_s_per_gpu=STORE_GB_PER_S) if setting.store else None,
+        kv_offloading_size=OFFLOAD_GIB if setting.offload else None,
     )
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
     engine = planned.config if setting.asynchronous else replace(planned.config, modes=Modes())
@@ -156,7 +161,9 @@ def fleet_spec(setting: Setting) -> FleetSpec:
         engine=half_windows(engine) if setting.windows else engine,
         step_time=planned.step_time,
         power_w_by_seqs=planned.power_w_by_seqs,
-        kv_transfer=store_link(settings, planned.memory.block_bytes, 1),
+        kv_transfer=host_link(planned.machine, planned.memory.block_bytes, 1)
+        if setting.offload
+        else store_link(settings, planned.memory.block_bytes, 1),
     )
     routing = RoutingSpec(TargetRouting.WEIGHTED, (0,))
     return FleetSpec("bench", (pool,), (), routing, (ClassSpec("bench", (True,)),))

@@ -94,6 +94,7 @@ def test_all_kinds_of_engines_are_warmed(monkeypatch: pytest.MonkeyPatch) -> Non
         ("gpt-oss-20b", {}),
         ("gpt-oss-20b", EAGLE),
         ("qwen3.6-27b", EAGLE),
+        ("llama-3.1-8b", {"kv_offloading_size": 64}),
     ):
         spec = fleet_spec(Setting())
         planned = plan_engine(name, "b200", 1, 1, EngineSettings.model_validate(given), Path())
