@@ -46,7 +46,8 @@ def traces(
     retrieved
         Date on which the file was fetched.
     column
-        Ours=theirs, as arrival_s=startTime, for a table of one's own; may be given several times.
+        Ours=theirs, as arrival_s=startTime or input_tokens=usage.prompt_tokens, for a table of one's own; may be
+        given several times. Guessed, and shown, unless given.
     time_unit
         Unit of times that are numbers. Unless given: that of a clock since 1970 by its size, ms where Mooncake's are
         all whole, else s.
@@ -82,7 +83,8 @@ def traces(
     if hash_block_tokens is not None and hash_block_tokens < 1:
         raise InputError(Problem("must be at least 1", "--hash-block-tokens", got=str(hash_block_tokens)))
     columns = tuple(_pair(each) for each in column or ())
-    trace = load_trace(file, Reading(trace_format, columns, time_unit, hash_block_tokens, leave_out_failures))
+    reading = Reading(trace_format, columns, time_unit, hash_block_tokens, leave_out_failures, guesses=not columns)
+    trace = load_trace(file, reading)
     try:
         found = describe_trace(trace.requests, _source(file, source), retrieved, bin_s)
     except InputError as error:
@@ -138,6 +140,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _as_read(read: WasRead) -> list[list[str]]:
     rows = [["read as", read.format], ["times in", "dates" if read.time_unit == "date" else read.time_unit]]
+    rows += [[f"{ours} from", f"{theirs} (guessed)"] for ours, theirs in read.columns]
     if read.hash_block_tokens is not None:
         rows.append(["tokens of a hashed block", str(read.hash_block_tokens)])
     if read.failures:

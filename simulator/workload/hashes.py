@@ -27,7 +27,8 @@ def hash_ids(table: Table) -> tuple[list[list[int]], list[Problem]]:
     """Hashes of each row, of any size and sign or hexadecimal, with a problem for each row that has no list."""
     raw = table.frame["hash_ids"]
     parse: Callable[[object], list[int] | None] = _ids_from_text if table.is_text else _ids
-    blocks = [parse(value) for value in raw]
+    empty = raw.isna()
+    blocks = [[] if none else parse(value) for value, none in zip(raw, empty, strict=True)]
     bad = np.array([block is None for block in blocks])
     problems = problems_at(table, raw, bad, "hash_ids must be a list of whole numbers, or of hexadecimal ones")
     return [block or [] for block in blocks], problems

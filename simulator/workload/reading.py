@@ -21,6 +21,7 @@ class Reading:
     leave_out : labels of the `class` column whose rows are left out
     turns : rows of one session wait for the answer before them
     think_s : pause of each turn after that answer where the file does not say it
+    guesses : a table whose columns match no format is read by the columns that it likely means
     """
 
     format: str = "auto"
@@ -31,6 +32,7 @@ class Reading:
     leave_out: tuple[str, ...] = ()
     turns: bool = False
     think_s: float | None = None
+    guesses: bool = False
 
 
 AS_IT_SAYS = Reading()
@@ -47,6 +49,7 @@ class WasRead:
     hash_block_tokens : None where the file has no hashes
     failures, left_out : rows that were left out, for want of output and by their label
     out_of_order : rows earlier than the one before them in the file; rows are sorted
+    columns : pairs as in `Reading` that were guessed, or could have been
     """
 
     format: str
@@ -55,3 +58,4 @@ class WasRead:
     failures: int
     left_out: int
     out_of_order: int = 0
+    columns: tuple[tuple[str, str], ...] = ()

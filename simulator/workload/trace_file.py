@@ -7,7 +7,7 @@ Formats and their columns (the format is recognised by them):
             Bailian traces: s, blocks of 16)
 `burstgpt`  CSV    `Timestamp` (s), `Request tokens`, `Response tokens`
 `table`     any    `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id][, think_s][, e2e_s]
-            [, acceptance]`, or others by a map
+            [, acceptance]`, or others by a map, parts of objects as `usage.prompt_tokens` among them
 
 What a file leaves open is told by it: times with a fraction are seconds and whole ones milliseconds (`mooncake`); a
 block has the tokens for which every row has the right number of hashes; a clock that starts years from 0 starts at the
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem, unknown_name
+from simulator.workload.columns import LIKELY, column, guessed, has_column
 from simulator.workload.hashes import block_segments
 from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
@@ -83,6 +84,7 @@ def load_trace(file: str | Path, reading: Reading = AS_IT_SAYS, until_s: float =
 def _load(file: Path, reading: Reading, until_s: float, _version: tuple[int, int] | None) -> LoadedTrace:
     rows: Rows | None = None
     failures = left_out = 0
+    reading = _guessing(file, reading)
     known: set[str] = set()
     for piece in read_pieces(file):
         table = _renamed(piece, reading)
@@ -104,6 +106,17 @@ def _load(file: Path, reading: Reading, until_s: float, _version: tuple[int, int
     if not rows.spans:
         raise InputError(Problem("has no rows", file=str(file)))
     return _built(file, rows, failures, left_out)
+
+
+def _guessing(file: Path, reading: Reading) -> Reading:
+    """With the columns that a file likely means, where that is asked for and nothing else says so."""
+    if not reading.guesses or reading.columns or reading.format != "auto":
+        return reading
+    frame = next(read_pieces(file)).frame
+    likely = guessed(frame)
+    if len(likely) < len(LIKELY) or any(set(frame.columns).issuperset(each) for each in FORMAT_COLUMNS.values()):
+        return reading
+    return replace(reading, columns=tuple(likely.items()))
 
 
 def _kind(table: Table, reading: Reading) -> str:
@@ -145,7 +158,8 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     requests = cut(requests, 0, order.stop) if isinstance(order, slice) else select(requests, order)
     if rows.reading.turns:
         requests = replace(requests, think_s=_pauses_s(file, rows, requests, kept.think_s[order], kept.e2e_s[order]))
-    was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back)
+    columns_read = rows.reading.columns if rows.reading.guesses else ()
+    was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back, columns_read)
     return LoadedTrace(requests, was_read, labels, spans)
 
 
@@ -172,13 +186,16 @@ def _label_names(rows: Rows) -> list[str | None]:
 
 def _renamed(table: Table, reading: Reading) -> Table:
     """The table with its columns called as in servecast's own format, where a map says so."""
-    missing = [theirs for _, theirs in reading.columns if theirs not in table.frame.columns]
+    missing = [theirs for _, theirs in reading.columns if not has_column(table.frame, theirs)]
     if missing:
         known = [str(name) for name in table.frame.columns]
         raise InputError(*(Problem(unknown_name("column", name, known), file=str(table.file)) for name in missing))
     names = {theirs: ours for ours, theirs in reading.columns}
+    if not names:
+        return table
+    parts = {theirs: column(table.frame, theirs) for theirs in names if theirs not in table.frame.columns}
     covered = [ours for ours in names.values() if ours in table.frame.columns and ours not in names]
-    return table.having(table.frame.drop(columns=covered).rename(columns=names)) if names else table
+    return table.having(table.frame.drop(columns=covered).assign(**parts).rename(columns=names))
 
 
 def _recognise(table: Table) -> str:
@@ -190,6 +207,8 @@ def _recognise(table: Table) -> str:
     found = ", ".join(map(str, table.frame.columns))
     named = "columns: {arrival_s: …} (--column arrival_s=…)"
     text = f"columns match no trace format ({listed}); say which is which by {named}"
+    if likely := guessed(table.frame):
+        text += ", likely " + " ".join(f"--column '{ours}={theirs}'" for ours, theirs in likely.items())
     raise InputError(Problem(text, file=str(table.file), line=1, got=found))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ _CHATS = ("chat_id", "parent_chat_id")
 """Columns of Bailian's traces: a request, and the one that it goes on with."""
 _ZONE = r"\d[T ]\d.*(?:Z|[+-]\d\d(?::?\d\d)?)\s*$"
 """A date whose time of day says its zone."""
+_UTC = ("UTC", "GMT")
+"""Names of the zone that dates may end in."""
+_DATE = "2026-03-01T10:00:00Z"
 _RARELY = 0.1
 """Share of rows before the row above up to which a file is in order of time."""
 _STAYS = 5
@@ -293,11 +296,17 @@ class Rows:
         import pandas as pd
 
         raw = table.frame[column]
+        if pd.api.types.is_timedelta64_dtype(raw):
+            raw = raw.dt.total_seconds()
+            table = table.having(table.frame.assign(**{column: raw}))
+        elif self.dated is not False and len(raw) and str(raw.iloc[0]).rstrip().endswith(_UTC):
+            raw = raw.replace(rf"\s*(?:{'|'.join(_UTC)})\s*$", "Z", regex=True)
+            table = table.having(table.frame.assign(**{column: raw}))
         if self.dated is None:
             self.dated = self.kind == "azure" or self._looks_dated(raw)
         if not self.dated:
             values, problems = number_column(table, column)
-            self.problems += problems
+            self.problems += [replace(each, message=f"{each.message}, or a date as {_DATE}") for each in problems]
             self.whole &= bool(np.all(values[np.isfinite(values)] % 1 == 0))
             self.problems += self._of_another_clock(table, column, values)
             return values
@@ -335,11 +344,17 @@ class Rows:
         """Rows of another clock than the first time of the file; what is no time has none."""
         if self._clock is None and is_time.any():
             self._clock = int(clock[is_time][0])
-        return problems_at(table, table.frame[column], is_time & (clock != self._clock), text)
+        unlike = is_time & (clock != self._clock)
+        count = int(unlike.sum())
+        return problems_at(
+            table, table.frame[column], unlike, f"{text} (so are {count:,} rows)" if count > 1 else text
+        )[:1]
 
     def _looks_dated(self, raw: Any) -> bool:
         import pandas as pd
 
+        if pd.api.types.is_datetime64_any_dtype(raw):
+            return True
         if self.reading.time_unit is not None or not np.isnan(as_numbers(raw)).all():
             return False
         return bool(pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601").notna().any())

@@ -1,0 +1,99 @@
+"""Columns of a table by other names: of parts of objects, and those that are likely meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEEP = 3
+"""Names of objects within objects that are looked through."""
+LIKELY: Mapping[str, tuple[str, ...]] = {
+    "arrival_s": (
+        *("arrivals", "arrivaltime", "arrivedat", "arrivaltimestamp", "starttime", "startedat", "starttimestamp"),
+        *("starttimeunixnano", "requesttime", "requesttimestamp", "receivedat", "timestamp", "createdat", "created"),
+        *("ts", "time", "datetime"),
+    ),
+    "input_tokens": (
+        *("inputtokens", "prompttokens", "contexttokens", "requesttokens", "inputlength", "promptlength"),
+        *("inputlen", "promptlen", "numinputtokens", "numprompttokens", "inputtokencount", "prompttokencount"),
+        *("usageinput", "usagedetailsinput", "tokensin"),
+    ),
+    "output_tokens": (
+        *("outputtokens", "completiontokens", "generatedtokens", "responsetokens", "generationtokens"),
+        *("outputlength", "completionlength", "outputlen", "numoutputtokens", "numcompletiontokens"),
+        *("numgeneratedtokens", "outputtokencount", "completiontokencount", "candidatestokencount"),
+        *("usageoutput", "usagedetailsoutput", "tokensout"),
+    ),
+}
+"""What logs call the columns that every trace has, likeliest first, in small letters and figures alone."""
+
+
+def has_column(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a table has a column, or one of objects that have such a part."""
+    return name in frame.columns or (_whole(frame, name) is not None and bool(column(frame, name).notna().any()))
+
+
+def column(frame: pd.DataFrame, name: str) -> pd.Series:
+    """A column, or a part of its objects (`usage.prompt_tokens`); None where a row has none."""
+    if name in frame.columns:
+        return frame[name]
+    whole = _whole(frame, name)
+    assert whole is not None
+    parts = name.removeprefix(f"{whole}.")
+    return frame[whole].map(lambda value: _part(value, parts))
+
+
+def _whole(frame: pd.DataFrame, name: str) -> str | None:
+    """The column that a name is a part of."""
+    places = (place.start() for place in re.finditer(r"\.", name))
+    return next((name[:place] for place in places if name[:place] in frame.columns), None)
+
+
+def _part(value: Any, name: str) -> Any:
+    """A part of an object; names may hold points themselves."""
+    if not isinstance(value, Mapping):
+        return None
+    if name in value:
+        return value[name]
+    places = (place.start() for place in re.finditer(r"\.", name))
+    return next((_part(value[name[:place]], name[place + 1 :]) for place in places if name[:place] in value), None)
+
+
+def guessed(frame: pd.DataFrame) -> dict[str, str]:
+    """For each column that every trace has, what a table likely calls it; without those that nothing looks like."""
+    names = list(_names(frame))
+    found = {}
+    for ours, likely in LIKELY.items():
+        ranks = [(likely.index(plain), theirs) for theirs in names for plain in _plain(theirs) if plain in likely]
+        if ranks:
+            found[ours] = min(ranks, key=lambda each: each[0])[1]
+    return found
+
+
+def _names(frame: pd.DataFrame) -> Iterator[str]:
+    """Of all columns, and of the parts of the objects in the first row that has any."""
+    for name in frame.columns:
+        values = frame[name].dropna()
+        first = values.iloc[0] if len(values) else None
+        if isinstance(first, Mapping):
+            yield from _parts(str(name), first, DEEP)
+        else:
+            yield str(name)
+
+
+def _parts(prefix: str, value: Mapping[str, Any], deep: int) -> Iterator[str]:
+    for name, part in value.items():
+        if isinstance(part, Mapping) and deep > 1:
+            yield from _parts(f"{prefix}.{name}", part, deep - 1)
+        else:
+            yield f"{prefix}.{name}"
+
+
+def _plain(name: str) -> tuple[str, ...]:
+    """A name as `LIKELY` has them: its last part, and that with the one before."""
+    parts = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in name.split(".")]
+    return tuple("".join(parts[start:]) for start in (len(parts) - 1, max(len(parts) - 2, 0)))
