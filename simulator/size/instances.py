@@ -173,9 +173,13 @@ def replica_hours(name: str, uses: Sequence[tuple[float, Sequence[Usage]]]) -> d
 
 
 def _seconds(usage: Usage, name: str) -> Iterator[tuple[int, float]]:
-    """Numbers of replicas of a pool one after another, and the seconds for which each was there."""
+    """Numbers of replicas of a pool one after another, and the seconds for which each was there and paid for."""
     stays = {
-        (stay.replica, stay.start_s, stay.end_s) for pool in usage.pools if pool.name == name for stay in pool.stays
+        (stay.replica, stay.start_s, stay.end_s)
+        for pool in usage.pools
+        if pool.name == name
+        for stay in pool.stays
+        if not stay.lost
     }
     changes = sorted([(start_s, 1) for _, start_s, _ in stays] + [(end_s, -1) for _, _, end_s in stays])
     number, since_s = 0, usage.start_s

@@ -16,6 +16,7 @@ from simulator.bill.sums import total_usd
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.metrics.laws import check_gpu_seconds, check_stays
+from simulator.size.instances import replica_hours
 from simulator.study.bill import Bill
 from simulator.study.fleet import ColdStart, Outages, PoolSpec, Reliability
 from simulator.study.terms import Commitment, Terms
@@ -76,6 +77,12 @@ def test_the_part_down_is_of_owned_servers_alone() -> None:
     assert "down" in {
         line.part for line in bill_study(Terms("own", owned=(site,), months=1.0), [month(mine.usage)]).lines
     }
+
+
+def test_instances_are_chosen_by_the_hours_that_are_paid() -> None:
+    """Two replicas for half of the time, one while the other's machine is away."""
+    found = run(replace(TWO, reliability=Reliability(known=(HALF,))))
+    assert replica_hours("pool", [(730.0, [found.usage])]) == pytest.approx({1: 0.5, 2: 0.5})
 
 
 def test_its_replacement_is_another_rental_with_a_minimum_of_its_own() -> None:
