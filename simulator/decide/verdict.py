@@ -48,7 +48,7 @@ def decide(
     said = not_known(unmeasured) if unmeasured and not ranking.order else sentence(contenders, sure)
     twins = {name for name, _ in ranking.same}
     reasons = [f"{one.text}." for one in why if one.topology not in twins]
-    parts = [said, *reasons, present_value_words(found, ranking), flips_sentence(every)]
+    parts = [said, *reasons, present_value_words(found, ranking), flips_sentence(every, ranking)]
     return Verdict(
         ranking,
         margin,

@@ -231,7 +231,7 @@ def flip_words(flip: Flip) -> str:
         return f"{flip.assumption}: not searched, as {flip.words}"
     if flip.factor is None:
         low, high = flip.beyond
-        return f"{flip.assumption}: the winner stays from × {low:g} to × {high:g}{when}"
+        return f"{flip.assumption}: no other winner from × {low:g} to × {high:g}{when}"
     return f"{flip.assumption} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{when}: {flip.winner}"
 
 
@@ -241,9 +241,12 @@ def _multiple(factor: float) -> str:
     return shown if float(shown) != 1 else f"{factor:.3f}"
 
 
-def flips_sentence(flips: Sequence[Flip]) -> str:
-    """The nearest flips, nearest first."""
+def flips_sentence(flips: Sequence[Flip], ranking: Ranking) -> str:
+    """The nearest flips, nearest first; of equal bills a price may still make one the only winner."""
     near = sorted((flip for flip in flips if flip.factor), key=lambda flip: abs(math.log(flip.factor or 1.0)))
     if not near:
-        return "No price within a factor of ten, moved for all alike, changes the winner." if flips else ""
+        copies = dict(ranking.same)
+        equal = [name for name in ranking.winners if name not in copies]
+        change = "changes the winner" if len(equal) < 2 else f"makes any but {' and '.join(equal)} the cheapest"
+        return f"No price within a factor of ten, moved for all alike, {change}." if flips else ""
     return f"What would flip it: {'; '.join(flip_words(flip) for flip in near[:3])}."

@@ -297,7 +297,7 @@ def test_sizing_tells_what_binds_and_what_flips(open_view: Open, bundle: Bundle)
     said = [entry.value.replace("\\$", "$") for entry in app.markdown]
     for name, found in bundle.decision["topologies"].items():
         assert any(f"**{name}**" in text and found["months"][-1]["binding"] in text for text in said)
-    notes = next(text for text in said if "the winner stays" in text or "at about" in text)
+    notes = next(text for text in said if "no other winner" in text or "at about" in text)
     assert len(notes.splitlines()) == len(bundle.decision["flips"])
     assert not app.button(key="sizing.run").disabled
 

@@ -127,8 +127,8 @@ def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any)
         (flip("load", 2.0, month=3), "load at × 2.00 in month 3: b"),
         (flip("load", 2.0, sure=False), "load at about × 2.00: b"),
         (flip("term", 2.0, words="24 months"), "term at 24 months: b"),
-        (flip("load", None), "load: the winner stays from × 0.1 to × 10"),
-        (flip("load", None, month=3), "load: the winner stays from × 0.1 to × 10 in month 3"),
+        (flip("load", None), "load: no other winner from × 0.1 to × 10"),
+        (flip("load", None, month=3), "load: no other winner from × 0.1 to × 10 in month 3"),
         (flip("load", None, words="time was up"), "load: not searched, as time was up"),
     ],
 )
@@ -138,10 +138,23 @@ def test_a_flip_says(one: Flip, said: str) -> None:
 
 def test_the_three_nearest_flips_are_said_nearest_first_on_either_side() -> None:
     flips = [flip("far", 9.0), flip("half", 0.5), flip("none", None), flip("near", 0.8), flip("more", 1.5)]
-    assert flips_sentence(flips) == "What would flip it: near at × 0.80: b; more at × 1.50: b; half at × 0.50: b."
-    none = "No price within a factor of ten, moved for all alike, changes the winner."
-    assert flips_sentence([flip("none", None)]) == none
-    assert flips_sentence([]) == ""
+    alone = rank((CHEAP, DEAR))
+    said = "What would flip it: near at × 0.80: b; more at × 1.50: b; half at × 0.50: b."
+    assert flips_sentence(flips, alone) == said
+
+
+@pytest.mark.parametrize(
+    ("contenders", "change"),
+    [
+        ((CHEAP, DEAR), "changes the winner"),
+        ((CHEAP, Contender("level", True, 1000.0), DEAR), "makes any but cheap and level the cheapest"),
+        ((Contender("a", True, 1.0, fleet="f"), Contender("b", True, 1.0, fleet="f"), DEAR), "changes the winner"),
+    ],
+)
+def test_no_flip_is_said_of_all_whose_bills_are_equal(contenders: tuple[Contender, ...], change: str) -> None:
+    none = f"No price within a factor of ten, moved for all alike, {change}."
+    assert flips_sentence([flip("none", None)], rank(contenders)) == none
+    assert flips_sentence([], rank(contenders)) == ""
 
 
 def costed(name: str, bill: dict[str, float], months: tuple[bool, ...] = (True,), **given: Any) -> Any:
