@@ -130,3 +130,14 @@ def test_short_convolutions_by_the_older_list_of_layers() -> None:
         sum(cache.heads * (cache.head_dim + cache.value_dim) * 2 for cache in shape.caches if cache.kind == "full")
         == 12288
     )
+
+
+def test_a_type_that_nobody_knows_is_refused_before_its_keys() -> None:
+    """ERNIE 4.5 VL writes lists, for text and images, where others have numbers."""
+    config = {"model_type": "ernie4_5_moe_vl", "moe_layer_start_index": [1, 1], "hidden_size": 2560}
+    with pytest.raises(InputError, match="not known here") as caught:
+        shape_from_config("ernie", config)
+    assert [problem.path for problem in caught.value.problems] == ["model_type"]
+    with pytest.raises(InputError) as caught:
+        shape_from_config("ernie", {**config, "model_type": "ernie4_5_moe"})
+    assert [problem.path for problem in caught.value.problems] == ["moe_layer_start_index"]

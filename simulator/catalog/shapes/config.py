@@ -86,8 +86,12 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     ------
     InputError : the key that is missing, or that changes the shape and is not understood
     """
-    top = Config(values, file)
-    text = text_section(top)
+    try:
+        top = Config(values, file)
+        text = text_section(top)
+    except InputError:
+        _refuse_unknown(values, file)
+        raise
     kind = text.model_type if text.model_type in BUILDERS else _TEXT_OF.get(top.model_type, text.model_type)
     kind = _TEXT_OF.get(kind, kind) if kind not in BUILDERS else kind
     kind = _MISNAMED.get(top.model_type, kind)
@@ -95,14 +99,7 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
         kind = named
         text = Config({**text, "model_type": kind}, file, text.section)
     if kind not in BUILDERS:
-        raise InputError(
-            Problem(
-                "a model of this type is not known here: its layers cannot be planned",
-                file=file,
-                path=f"{text.section}model_type",
-                got=kind or "nothing",
-            )
-        )
+        raise _unknown_type(kind, f"{text.section}model_type", file)
     _refuse_missing(text)
     _refuse_both_ways(text)
     family, build = BUILDERS[kind]
@@ -127,6 +124,24 @@ def _of_architecture(top: Config) -> str | None:
         if name in known:
             return known[name]
     return None
+
+
+def _refuse_unknown(values: Mapping[str, Any], file: str | None) -> None:
+    """Refuse a type that nobody knows here rather than its keys, which may hold what they do only there.
+
+    Raises
+    ------
+    InputError : no type of the config, or of a section of it, is known
+    """
+    sections = [values, *(each for key in TEXT_SECTIONS if isinstance(each := values.get(key), Mapping))]
+    types = [str(section.get("model_type") or "") for section in sections]
+    if not any(each in BUILDERS or each in _TEXT_OF for each in types):
+        raise _unknown_type(types[0], "model_type", file)
+
+
+def _unknown_type(kind: str, path: str, file: str | None) -> InputError:
+    text = "a model of this type is not known here: its layers cannot be planned"
+    return InputError(Problem(text, file=file, path=path, got=kind or "nothing"))
 
 
 def _refuse_both_ways(text: Config) -> None:
