@@ -156,7 +156,9 @@ def _usd_per_hour(pool: Pool, offer: GpuOffer, had: dict[int, float]) -> float:
 
 
 def replica_hours(name: str, uses: Sequence[tuple[float, Sequence[Usage]]]) -> dict[int, float]:
-    """Numbers of replicas of a pool above 0, and the share of the time for which each is paid.
+    """Numbers of replicas of a pool above 0, and the share of the time for which each is wanted.
+
+    Those whose machine has failed count: how long it is not paid for is alike on all instances.
 
     Parameters
     ----------
@@ -173,13 +175,9 @@ def replica_hours(name: str, uses: Sequence[tuple[float, Sequence[Usage]]]) -> d
 
 
 def _seconds(usage: Usage, name: str) -> Iterator[tuple[int, float]]:
-    """Numbers of replicas of a pool one after another, and the seconds for which each was there and paid for."""
+    """Numbers of replicas of a pool one after another, and the seconds for which each was there, or was to be."""
     stays = {
-        (stay.replica, stay.start_s, stay.end_s)
-        for pool in usage.pools
-        if pool.name == name
-        for stay in pool.stays
-        if not stay.lost
+        (stay.replica, stay.start_s, stay.end_s) for pool in usage.pools if pool.name == name for stay in pool.stays
     }
     changes = sorted([(start_s, 1) for _, start_s, _ in stays] + [(end_s, -1) for _, _, end_s in stays])
     number, since_s = 0, usage.start_s

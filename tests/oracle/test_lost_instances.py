@@ -79,10 +79,10 @@ def test_the_part_down_is_of_owned_servers_alone() -> None:
     }
 
 
-def test_instances_are_chosen_by_the_hours_that_are_paid() -> None:
-    """Two replicas for half of the time, one while the other's machine is away."""
+def test_instances_are_chosen_for_the_replicas_that_are_wanted() -> None:
+    """Two all the time, also while the machine of one is away."""
     found = run(replace(TWO, reliability=Reliability(known=(HALF,))))
-    assert replica_hours("pool", [(730.0, [found.usage])]) == pytest.approx({1: 0.5, 2: 0.5})
+    assert replica_hours("pool", [(730.0, [found.usage])]) == pytest.approx({2: 1.0})
 
 
 def test_its_replacement_is_another_rental_with_a_minimum_of_its_own() -> None:
