@@ -61,6 +61,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             f"engine: {{quantization: {answers.quantization}, max_model_len: {fit.plan.max_model_len}}}",
             *_workload(answers, rate_rps, fit.plan.max_model_len),
             "# auto: the cheapest size that meets the SLO is searched, so each topology is compared at its best.",
+            *_left_out(answers),
             "topologies:",
             *topologies,
             *_currency(answers),
@@ -149,10 +150,28 @@ def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
     ]
 
 
+def _takes(answers: Answers) -> dict[str, bool]:
+    """The places that were asked for, and whether these data may go there."""
+    places = {answers.site: answers.site}
+    if answers.offer is not None:
+        places[answers.offer] = token_offer(answers.offer).site
+    return {name: answers.data_class in site(place).data_classes for name, place in places.items()}
+
+
+def _left_out(answers: Answers) -> list[str]:
+    """A line for each place that no topology has, as the data may not go there."""
+    return [
+        f"# left out: {name}, which may not take {answers.data_class} data (servecast catalog sites)"
+        for name, takes in _takes(answers).items()
+        if not takes
+    ]
+
+
 def _topologies(answers: Answers, fit: Answer, folder: Path) -> list[str]:
     tp = fit.question.tp
-    has_site = answers.data_class in site(answers.site).data_classes
-    has_api = answers.offer is not None and answers.data_class in site(token_offer(answers.offer).site).data_classes
+    takes = _takes(answers)
+    has_site = takes[answers.site]
+    has_api = answers.offer is not None and takes[answers.offer]
     replicas = str(answers.owned_gpus // tp) if answers.owned_gpus else "auto"
     if answers.owned_gpus and answers.owned_gpus < tp:
         raise InputError(f"owned_gpus: a replica of {answers.model} takes {tp} {answers.gpu}")

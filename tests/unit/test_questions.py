@@ -93,6 +93,18 @@ def test_any_answers_make_a_scenario_that_holds(
         assert pool.replicas == owned // pool.tensor_parallel_size
 
 
+@pytest.mark.parametrize(
+    ("data_class", "out"),
+    [("internal", []), ("confidential", ["openai/gpt-4o-mini"]), ("restricted", ["lambda", "openai/gpt-4o-mini"])],
+)
+def test_places_that_may_not_take_the_data_are_said(data_class: str, out: list[str]) -> None:
+    given = {"rate_rps": 1.0, "data_class": data_class, "site": "lambda", "offer": "openai/gpt-4o-mini"}
+    said = [line for line in scenario_text(given).splitlines() if line.startswith("# left out")]
+    assert said == [
+        f"# left out: {name}, which may not take {data_class} data (servecast catalog sites)" for name in out
+    ]
+
+
 def test_spending_becomes_the_traffic_that_costs_it() -> None:
     answers = Answers(spend_usd_per_month=180_000, offer="openai/gpt-4o-mini", cached_share=0.4, isl=2000, osl=300)
     price = token_offer("openai/gpt-4o-mini").price(2000)
