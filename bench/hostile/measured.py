@@ -141,7 +141,7 @@ def _reading(page: str, time_s: float) -> dict[str, Any]:
 
 
 def _spoilt(page: str, rng: Random) -> str:
-    lines = page.splitlines()
+    lines = page.splitlines() or [""]
     place = rng.randrange(len(lines))
     match rng.randrange(7):
         case 0:

@@ -47,7 +47,7 @@ def join(steps: Steps) -> Points:
     cuts = np.cumsum(repeats)[:-1]
 
     def medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.array([np.median(group) for group in np.split(values[order], cuts)])
+        return np.array([np.median(group) for group in np.split(values[order], cuts) if len(group)])
 
     return Points(
         Steps(

@@ -93,6 +93,7 @@ def test_without_cuda_graphs_in_the_model_the_staircase_shows() -> None:
         ([[[1, 100 + k]] * n for k in range(20) for n in (1, 2, 4)], "prefill_attn_s"),
         ([[[16 + 16 * k, 0]] for k in range(60)], "decode_attn_s"),
         ([[[64, 0]], [[1, 64]]], "too few"),
+        ([[[64, 0]]], "\\n0 different steps are too few"),
     ],
 )
 def test_a_design_that_cannot_tell_names_the_coefficient(batches: list[list[list[int]]], coefficient: str) -> None:

@@ -167,6 +167,11 @@ def test_cents_of_the_lines_add_up_to_the_rounded_total(usd: list[float]) -> Non
     assert all(abs(found - value * 100) < 1 for found, value in zip(cents, usd, strict=True))
 
 
+def test_cents_of_a_sum_beyond_64_bits_are_whole() -> None:
+    lines = [Line("own", "space", str(k), 1.0, "months", usd, "by_month") for k, usd in enumerate((1e20, 3.337))]
+    assert whole_cents(lines) == (10**22, 333)
+
+
 def paying(once: float, monthly: float, months: int, last: float = 0.0) -> Bill:
     at = np.arange(months + 1, dtype=np.float64)
     first = np.zeros(months + 1)
