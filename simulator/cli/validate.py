@@ -48,8 +48,10 @@ def validate(
     if resolved:
         print(resolved_yaml(loaded), end="")
         return 0
+    topologies, classes = len(planned), len(loaded.scenario.workload.classes)
     print(
-        f"{scenario}: {len(planned)} topologies, {len(loaded.scenario.workload.classes)} request classes, no problems"
+        f"{scenario}: {topologies} {'topology' if topologies == 1 else 'topologies'}, "
+        f"{classes} {'request class' if classes == 1 else 'request classes'}, no problems"
     )
     load = offered_load(loaded)
     for topology in planned:

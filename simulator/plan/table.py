@@ -117,9 +117,10 @@ def _sure(row: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
         return f"{name}: step times are {basis}, so their error is not known; --error 0.2 shows what 20% would mean"
     low, high = (_needed(sure[key]) for key in ("replicas_low", "replicas_high"))
     needed = " + ".join(str(pool["replicas"]) for pool in row["pools"] if pool["sized"])
+    replicas = "replica" if needed == "1" else "replicas"
     return (
-        f"{name}: {needed} replicas needed; {low} with step times {error:.0%} shorter, {high} with {error:.0%} longer "
-        f"({sure['basis']})"
+        f"{name}: {needed} {replicas} needed; {low} with step times {error:.0%} shorter, {high} with {error:.0%} "
+        f"longer ({sure['basis']})"
     )
 
 

@@ -114,6 +114,13 @@ def test_too_long_requests_are_rejected_and_counted(tmp_path: Path, capsys: Capt
     assert "requests rejected" in capsys.readouterr().out
 
 
+def test_validate_counts_what_it_checked(capsys: Capture) -> None:
+    topologies = "topologies={own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
+    classes = "workload.classes=[{name: chat, arrivals: {kind: poisson, rate_rps: 1}, lengths: {isl: 100, osl: 10}}]"
+    assert _run(["validate", SMALL, "--set", topologies, "--set", classes]) == 0
+    assert ": 1 topology, 1 request class, no problems" in capsys.readouterr().out
+
+
 def test_validate_resolves(capsys: Capture) -> None:
     assert _run(["validate", SMALL, "--resolved"]) == 0
     assert "# default" in capsys.readouterr().out

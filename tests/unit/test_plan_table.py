@@ -124,6 +124,11 @@ def unwrapped(lines: list[str]) -> str:
             {"replicas_low": [2, 1], "replicas_high": [5, 2]},
             "own: 3 + 1 replicas needed; 2 + 1 with step times 20% shorter, 5 + 2 with 20% longer (given)",
         ),
+        (
+            {"pools": [pool("base", 1)]},
+            {"replicas_low": [1], "replicas_high": [2]},
+            "own: 1 replica needed; 1 with step times 20% shorter, 2 with 20% longer (given)",
+        ),
         ({"pools": [pool(sized=False)]}, {}, "own: nothing to size"),
         (
             {},
