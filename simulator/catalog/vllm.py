@@ -14,6 +14,7 @@ from simulator.memory.shape import ModelShape
 from simulator.perf.device import BatchLimits
 from simulator.units import BYTES_PER_GIB
 
+_LONGROPE = "original_length_of_longrope"
 _RUNTIME = ("lean_sampler_bytes", "lean_dense", "lean_all")
 
 
@@ -67,6 +68,7 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> R
     values = dict(_all_rules(number))
     lean = {name: values.pop(name) for name in _RUNTIME}
     with_flashinfer = values.pop("flashinfer_sampler_bytes")
+    values.pop(_LONGROPE)
     if flashinfer:
         values["sampler_bytes"] = min(values["sampler_bytes"], with_flashinfer)
     states = any(cache.kind == "state" for cache in shape.caches)
@@ -78,6 +80,12 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> R
     for name in ("tails_without_drafts", "longer_windows"):
         values[name] = tuple(values[name])
     return Rules(version=version or newest_version(), runtime_bytes=runtime, **values)
+
+
+def default_length(version: str | None, shape: ModelShape) -> int:
+    """Longest request unless one is given: the model's context, or what that was before LongRoPE extended it."""
+    takes_original = _all_rules(parsed(version or newest_version()))[_LONGROPE]
+    return shape.original_context if takes_original and shape.original_context else shape.context
 
 
 @lru_cache

@@ -135,6 +135,7 @@ class ModelShape:
     caches : one entry per layer and cache; layers that reuse another layer's cache have none
     layer_of_cache : the layer of each entry, for pipeline stages
     layers, hidden, heads, kv_heads, vocab, context : as in the config
+    original_context : before LongRoPE extended it; None with other rotary scalings
     dense_width, shared_width : of the widest dense MLP, and of the shared experts of a layer together; 0 without
     moe_inner, moe_per_token, experts : of routed experts; 0 without
     projection : values that attention or a state layer projects from one token, divided by tp
@@ -168,6 +169,7 @@ class ModelShape:
     projection: int = 0
     projection_least: int = 0
     streams: int = 1
+    original_context: int | None = None
     latent: Latent | None = None
     sinks: bool = False
     norms_span_heads: bool = False

@@ -15,7 +15,7 @@ from simulator.catalog.shapes.border import EXPERTS, TOKENS
 from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint
 from simulator.catalog.shapes.step_format import notes_of_mixture, precision_of
-from simulator.catalog.vllm import default_limits, overheads, rules
+from simulator.catalog.vllm import default_length, default_limits, overheads, rules
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.drafts import with_head, with_model
 from simulator.memory.planner import Plan, Request, plan
@@ -337,7 +337,7 @@ def _limits(question: Question, card: Card, shape: ModelShape) -> BatchLimits:
     sequences = question.max_num_seqs or defaults.max_num_seqs
     tokens = question.max_num_batched_tokens
     if tokens is None:
-        longest = question.max_model_len or shape.context
+        longest = question.max_model_len or default_length(question.version, shape)
         least = 0 if question.enable_chunked_prefill else longest
         tokens = min(max(defaults.max_num_batched_tokens, least), sequences * longest)
     return BatchLimits(tokens, sequences if question.max_num_seqs else min(sequences, tokens))
@@ -349,4 +349,4 @@ def _length(question: Question, shape: ModelShape) -> int:
         raise InputError(
             Problem(f"beyond the {shape.context} tokens of {shape.name}", path="max_model_len", got=str(wanted))
         )
-    return wanted or shape.context
+    return wanted or default_length(question.version, shape)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simulator.catalog.overheads import version_key
+from simulator.catalog.vllm import default_length
 from simulator.engine.modes.refusals import Asked, Effect, Finding, settle
 from simulator.engine.rules import V0_32
 from simulator.errors import InputError, Problem
@@ -68,7 +69,7 @@ def asked_for(
         prefill_schedule_interval=settings.prefill_schedule_interval,
         block_size=settings.block_size,
         max_num_active_seqs=settings.max_num_active_seqs,
-        max_model_len=settings.max_model_len or shape.context,
+        max_model_len=settings.max_model_len or default_length(settings.version, shape),
         long_prefill_token_threshold=settings.long_prefill_token_threshold,
         dtype=native if settings.dtype == "auto" else settings.dtype,
         kv_cache_dtype=settings.kv_cache_dtype,

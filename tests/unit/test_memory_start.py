@@ -310,3 +310,16 @@ def test_a_gpu_of_ones_own_is_planned_from_its_file(tmp_path: Path) -> None:
         wrong.write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match=message):
             answer(Question("qwen3-8b", str(wrong)))
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "longest"),
+    [(None, None, 4096), ("0.11.1", None, 4096), ("0.10.2", None, 131_072), (None, 131_072, 131_072)],
+)
+def test_long_rope_is_served_at_its_original_length_unless_one_is_given(
+    version: str | None, asked: int | None, longest: int, tmp_path: Path
+) -> None:
+    scaled = {"rope_scaling": {"type": "longrope"}, "original_max_position_embeddings": 4096}
+    name = config(tmp_path, max_position_embeddings=131_072, **scaled)
+    found = answer(Question(name, "h100-sxm", version=version, max_model_len=asked))
+    assert found.plan.max_model_len == longest

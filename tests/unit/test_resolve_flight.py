@@ -10,6 +10,7 @@ import pytest
 from simulator.catalog.overheads import engine_overheads
 from simulator.cli.doctor import warm_up
 from simulator.engine.modes.flight.arrays import Flight as InFlight
+from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.spec import Flight
 from simulator.engine.rules import V0_32, V0_33
 from simulator.errors import InputError
@@ -205,9 +206,13 @@ def test_all_that_is_warmed_is_every_kind_of_engine(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("simulator.run.bench.warm_up", warmed.append)
     warm_up(everything=True)
     modes = [fleet_spec(kind).pools[0].engine.modes for kind in warmed]
-    assert sorted((bool(mode.groups), mode.flight is not None, mode.max_loras > 0) for mode in modes) == [
-        (False, False, False),
-        (False, False, True),
-        (False, True, False),
-        (True, False, False),
+    asked = (
+        (bool(mode.groups), mode.flight is not None, mode.max_loras > 0, offload_of(mode) is not None) for mode in modes
+    )
+    assert sorted(asked) == [
+        (False, False, False, False),
+        (False, False, True, False),
+        (False, True, False, False),
+        (False, True, False, True),
+        (True, False, False, False),
     ]

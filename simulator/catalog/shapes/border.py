@@ -227,6 +227,7 @@ RULES: dict[str, Check] = {
     **dict.fromkeys(("mlp_ratio", "block_ffn_dim_multiplier", "partial_rotary_factor"), _factor),
     **dict.fromkeys(("rope_scaling", "rope_parameters"), _scaling),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length"), _whole(0, TOKENS)),
+    "original_max_position_embeddings": _whole(0, TOKENS),
     **dict.fromkeys(("mamba_chunk_size", "chunk_size"), _whole(1, TOKENS)),
     **dict.fromkeys(("sliding_window", "attention_chunk_size"), _whole(0, TOKENS)),
     **dict.fromkeys(("sliding_window_pattern", "_sliding_window_pattern"), _or(_whole(0, LAYERS), _text)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.contexts import longest_context, original_context
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Latent, LayerCache, Matrix, ModelShape, StatePart, Tower
 
@@ -287,7 +288,7 @@ def finish(
 ) -> ModelShape:
     """Embeddings around the layers, and the whole as a shape."""
     hidden, vocab = config.number("hidden_size"), config.number("vocab_size")
-    longest = context(config, top)
+    longest = longest_context(config, top)
     tied = top.get("tie_word_embeddings")
     tied = config.get("tie_word_embeddings") if tied is None else tied
     matrices = [
@@ -316,6 +317,7 @@ def finish(
         kv_heads=1 if built.latent or not heads else kv_head_count(config),
         vocab=vocab,
         context=longest,
+        original_context=original_context(config),
         dense_width=built.dense,
         shared_width=built.shared,
         moe_inner=built.moe_inner,
@@ -356,34 +358,6 @@ def quantization(config: Config, top: Config) -> dict[str, object] | None:
                 experts = config.get("expert_dtype")
                 return found if experts is None else {**found, "expert_dtype": experts}
     return None
-
-
-_CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", "model_max_length")
-UNBOUNDED = ("mamba", "mamba2", "falcon_mamba", "bloom")
-"""Types whose configs have no longest context."""
-UNBOUNDED_CONTEXT = 2048
-"""What vLLM takes for it (`_get_and_verify_max_len`, vLLM 0.32.0)."""
-_UNSCALED = ("su", "longrope", "llama3", "mrope", "default", "proportional", "dynamic-yarn")
-
-
-def context(config: Config, top: Config) -> int:
-    """Longest context as vLLM derives it: the config's, times the factor of a rotary scaling that extends it."""
-    found = [config.number(key) for key in _CONTEXT_KEYS if config.get(key)]
-    found = found or [top.number(key) for key in _CONTEXT_KEYS if top.get(key)]
-    if not found and config.model_type in UNBOUNDED:
-        return UNBOUNDED_CONTEXT
-    if not found:
-        raise config.problem(_CONTEXT_KEYS[0], f"config.json of type {config.model_type!r} lacks it")
-    longest = min(found)
-    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    kind = str(scaling.get("rope_type") or scaling.get("type") or "default") if isinstance(scaling, dict) else "default"
-    factor = scaling.get("factor") if isinstance(scaling, dict) else None
-    if kind in _UNSCALED or not factor:
-        return longest
-    if kind in ("yarn", "deepseek_yarn"):
-        original = scaling.get("original_max_position_embeddings")
-        return max(longest, int(original * factor)) if original else longest
-    return int(longest * factor)
 
 
 def conv_state(width: int, kernel: int) -> LayerCache:
