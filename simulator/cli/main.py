@@ -41,6 +41,9 @@ _COMMANDS = (
     "report",
     "bench",
 )
+_GROUPS = ("verify", "runs", "calibrate")
+"""Commands that have commands."""
+_HELP = ("--help", "-h")
 _KEPT = {
     "run": "; finished trials are kept, and what was written of the bundle, as NAME.partial",
     "sweep": "; the same sweep goes on from what has finished",
@@ -66,11 +69,11 @@ app.command("calibrate.cli:app", name="calibrate")
 app.command("dashboard.command:dashboard", name="dashboard")
 
 
-def _load_all() -> None:
+def _load_all(group: App) -> None:
     """Import every command, so that the list of commands says what each does."""
-    for name in app:
+    for name in group:
         if not name.startswith("-"):
-            app[name]
+            group[name]
 
 
 def main() -> None:
@@ -97,8 +100,11 @@ def run_command(arguments: list[str]) -> int:
     """Run a command, and return the exit code of everything that is no bug of ours."""
     try:
         ensure_cache()
-        if arguments in ([], ["--help"], ["-h"]):
-            _load_all()
+        asked = [each for each in arguments if each not in _HELP]
+        if not asked:
+            _load_all(app)
+        elif len(asked) == 1 and asked[0] in _GROUPS:
+            _load_all(app[asked[0]])
         result = app(
             arguments,
             exit_on_error=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from simulator.errors import InputError, Problem, unknown_name
@@ -143,7 +144,11 @@ def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
         if not equals or not _PATH.fullmatch(where):
             raise InputError(Problem("must have the form path=value", "--set", got=text))
         origin = Origin(f"--set {text}")
-        given = _assign(base, where, parse_document(value or '""', origin.file).data, origin)
+        try:
+            parsed = parse_document(value or '""', origin.file).data
+        except InputError as error:
+            raise InputError(*(replace(one, line=None, column=None, path=where) for one in error.problems)) from error
+        given = _assign(base, where, parsed, origin)
         problems += claims.conflicts(given)
         claims.add(given)
     if problems:

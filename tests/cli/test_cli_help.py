@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from inspect import getdoc
 
@@ -43,11 +45,13 @@ def test_every_command_has_examples_that_parse(path: tuple[str, ...]) -> None:
         assert command is COMMANDS[path].default_command
 
 
-def test_the_list_says_what_each_command_does(capsys: pytest.CaptureFixture[str]) -> None:
-    from simulator.cli.main import _run
-
-    _run(["--help"])
-    shown = capsys.readouterr().out
+@pytest.mark.parametrize("group", [(), *sorted({path[:-1] for path in COMMANDS if len(path) > 1})], ids=" ".join)
+def test_the_list_says_what_each_command_does(group: tuple[str, ...]) -> None:
+    words = "import sys; from simulator.cli.main import _run; _run(sys.argv[1:])"
+    shown = subprocess.run(
+        [sys.executable, "-c", words, *group, "--help"], capture_output=True, text=True, check=True
+    ).stdout
     for path, command in COMMANDS.items():
-        if len(path) == 1:
-            assert (getdoc(command.default_command) or "").split()[0] in shown.split(f"│ {path[0]} ")[1].splitlines()[0]
+        if path[:-1] == group:
+            told = shown.split(f"│ {path[-1]} ")[1].splitlines()[0]
+            assert (getdoc(command.default_command) or "").split()[0] in told

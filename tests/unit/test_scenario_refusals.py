@@ -50,6 +50,8 @@ def refused(*sets: str) -> InputError:
             "study.events=[{name: new, from_month: 2, topology: own, change: {pools: [{name: {a: 1}}]}}]",
             "study.events[0].change.pools[0].name: must be a valid string",
         ),
+        ("run.start=2027-02-30", "--set run.start=2027-02-30: run.start: is no timestamp (got 2027-02-30)"),
+        ("run.seed=[1", "--set run.seed=[1: run.seed: not valid YAML"),
         ("run.horizon_s=1e12", "run.horizon_s: must be less than or equal to 315360000"),
         ("study.periods=[{name: never, load: 0}]", "nobody of class chat comes in any period"),
         ("servers=[{name: a, site: lambda, gpu: h100-sxm}]", "servers[0].site: no owned pool with h100-sxm of any"),
