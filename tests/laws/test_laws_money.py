@@ -8,6 +8,7 @@ import pytest
 from money_scenarios import at_prices, courses, scenario
 from parts import few
 
+from simulator.decide.flips import PRECISION_OF_BILLS
 from simulator.run.simulate import Run, simulate
 from simulator.scenario.load import load_scenario
 
@@ -35,6 +36,12 @@ def test_all_prices_times_a_factor_leave_the_decision(seed: int) -> None:
     text["cost"]["draws"] = 40
     there, scaled = (simulate(load_scenario(one), None) for one in (text, at_prices(text, 3.7)))
     assert decided(scaled) == decided(there)
+    flips, dearer = (one.decision["flips"] for one in (there, scaled))
+    for before, after in zip(flips, dearer, strict=True):
+        if before["factor"] is None:
+            continue
+        # found to that precision: which bills are printed alike, and so share the first place, goes with their size
+        assert after["factor"] == pytest.approx(before["factor"], rel=PRECISION_OF_BILLS)
     for name, topology in there.summary["topologies"].items():
         cost = scaled.summary["topologies"][name]["cost"]
         assert [cost[key] for key in USD] == pytest.approx([3.7 * topology["cost"][key] for key in USD])
@@ -46,7 +53,15 @@ def decided(run: Run) -> dict[str, object]:
     """All that a run decides without a word of money."""
     decision = run.decision
     pairs = ("rival", "hours_per_day", "months", "months_discounted")
-    return {key: decision[key] for key in ("order", "winners", "flips")} | {
-        name: [{key: pair[key] for key in pairs} for pair in found["break_even"]]
+    return {
+        "order": decision["order"],
+        "winners": decision["winners"],
+        "flips": [flip | {"factor": flip["factor"] is not None} for flip in decision["flips"]],
+    } | {
+        name: [{key: _rounded(pair[key]) for key in pairs} for pair in found["break_even"]]
         for name, found in decision["topologies"].items()
     }
+
+
+def _rounded(value: object) -> object:
+    return round(value, 9) if isinstance(value, float) else value
