@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = (0, 1, 2)
 MOST_REFUSED_S = 10.0
 MOST_DONE_S = 90.0
-OVER = "--time-limit: the time limit of"
-"""In the words of a run that its own limit ended, which is no refusal."""
+OVER = ("--time-limit: the time limit of", "--memory-limit: the memory limit of")
+"""In the words of a run that its own limits ended, which is no refusal."""
 MOST_BYTES = 2 * 1024**3
 """Address space beyond what the program needs by itself."""
 MOST_TEXT = 6000
@@ -95,7 +95,7 @@ def attempt(run: Callable[[], int]) -> Ended:
     seconds, text = time.process_time() - began, said.getvalue()
     if not kind and code not in ALLOWED:
         kind = f"exit {code}: {text.strip()[:90]}"
-    if not kind and code == 2 and seconds > MOST_REFUSED_S and OVER not in text:
+    if not kind and code == 2 and seconds > MOST_REFUSED_S and not any(over in text for over in OVER):
         kind = f"refused after {seconds:.0f} CPU-s"
     if not kind and code == 2 and len(text) > MOST_TEXT:
         kind = f"refused with {len(text)} characters"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.engine.modes.flight.arrays import busy_until_s
 from simulator.fleet.autoscale import autoscale
 from simulator.fleet.dataplane import DataPlane, Sink
 from simulator.fleet.events import control_events
@@ -215,11 +216,26 @@ class _Simulation:
             env.run(until=until_s)
 
     def run_job(self, last_arrival_s: float, until_s: float, look_s: float, progress: Progress | None) -> float:
-        """Run to the last answer, or as long as allowed; returns when that was."""
+        """Run to the last answer, or as long as allowed; returns when that was.
+
+        Where the last one to wait leaves, it is the end of the step that still computes for it.
+        """
         while self.env.now < until_s and (self.env.now <= last_arrival_s or self.plane.in_flight()):
             self.run_until(min(self.env.now + look_s, until_s), progress)
         self.plane.drain_records()
-        return until_s if self.plane.in_flight() or not self.last_s else self.last_s
+        if self.plane.in_flight() or not self.last_s:
+            return until_s
+        engines, flight = self.plane.engines.replicas, self.plane.engines.flight
+        while (under_way := busy_until_s(flight, engines["step_end_s"])[engines["in_step"] != 0]).size:
+            if self.env.now >= min(float(under_way.max()), until_s):
+                break
+            self.run_until(min(float(under_way.max()), until_s), progress)
+        there = [
+            place.number for control in self.controls for place in control.replicas if place.since_s <= self.last_s
+        ]
+        # where a replica has nothing to do, its step begins when the last one ended
+        ended_s = [float(engines[k]["step_start_s"]) for k in there if not engines[k]["in_step"]]
+        return max([self.last_s, *ended_s])
 
     def usage(self, begun: Counts, end_s: float) -> Usage:
         """The ledger from then to `end_s`, after which nothing was served."""

@@ -295,3 +295,12 @@ def test_a_job_ends_with_its_last_answer_though_a_batch_s_comes_after_a_hundred_
     assert len(ends) == 200
     assert run.usage.end_s == max(ends) > 0.9 * window_s
     assert run.usage.pools[0].billed_s == pytest.approx(2 * max(ends))
+
+
+def test_a_job_whose_last_one_leaves_is_billed_to_the_end_of_its_step(tmp_path: Path) -> None:
+    """It leaves within a step, a second after it came: that what machines compute is paid is a law of each run."""
+    text = SCENARIO.replace("requests: 20000", "requests: 1").replace(
+        "osl: 100}", "osl: 400}\n      leaves: {share: 1.0}"
+    )
+    run = simulate(load(tmp_path, "workload.classes[docs].leaves.after_s=1.0", text=text), None)
+    assert run.summary["topologies"]["rent"]["metrics"]["statuses"]["completed"] == 0
