@@ -33,7 +33,7 @@ from dashboard.pages import PAGES
 from dashboard.workspace import shipped
 from simulator.errors import InputError
 
-VISITORS, HOSTILE, RUNS = 20, 2, 3
+VISITORS, RUNS = 20, 3
 READS_S = (4.0, 12.0)
 LARGEST_BYTES = 512 * 2**20
 FAILED = "exception"
@@ -145,10 +145,10 @@ async def again(visits: Visits, visitor: Callable[[], Awaitable[None]], is_hosti
         await asyncio.sleep(0.2)
 
 
-async def visit(visits: Visits, out: Path, text: str) -> None:
+async def visit(visits: Visits, out: Path, text: str, hostile: int) -> None:
     """All of them at once."""
-    kinds = [partial(reader, visits, number) for number in range(VISITORS - HOSTILE)]
-    both = [partial(flood, visits, 1), partial(insist, visits, out, text, 2)]
+    kinds = [partial(reader, visits, number) for number in range(VISITORS - hostile)]
+    both = [partial(flood, visits, 1), partial(insist, visits, out, text, 2)][:hostile]
     everybody = [again(visits, one, False) for one in kinds] + [again(visits, one, True) for one in both]
     await asyncio.gather(health(visits), *everybody)
 
@@ -158,6 +158,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("runs", type=Path)
     options.add_argument("--minutes", type=float, default=10.0)
+    options.add_argument("--hostile", type=int, default=2, choices=(0, 1, 2), help="one floods, the second insists")
     given = options.parse_args()
     text = (shipped() / "quickstart.yaml").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
@@ -168,7 +169,7 @@ def main() -> None:
                 longer = text.replace("seed: 7", f"seed: {k}").replace("replications: 3", "replications: 10")
                 jobs.start(out, "quickstart.yaml", longer, {}, visitor=f"visitor {k}")
             visits = Visits(address, time.monotonic() + 60 * given.minutes)
-            asyncio.run(visit(visits, out, text.replace("seed: 7", "seed: 9")))
+            asyncio.run(visit(visits, out, text.replace("seed: 7", "seed: 9"), given.hostile))
             memory_bytes = pss_bytes(pid)
             for job in jobs.going(out):
                 jobs.cancel(out, job)

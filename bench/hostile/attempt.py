@@ -51,7 +51,7 @@ def bounded() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MOST_BYTES, resource.RLIM_INFINITY))
 
 
-def _unbounded() -> None:
+def unbounded() -> None:
     """Room to tell of it."""
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
@@ -89,7 +89,7 @@ def attempt(run: Callable[[], int]) -> Ended:
     except TooLongError as error:
         kind = f"longer than {MOST_DONE_S:g} s in {_place(error)}"
     except BaseException as error:
-        _unbounded()
+        unbounded()
         kind = f"{type(error).__name__} in {_place(error)}"
         said.write("".join(traceback.format_exception(error)[-12:]))
     seconds, text = time.process_time() - began, said.getvalue()

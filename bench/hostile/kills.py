@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.hostile.attempt import ROOT, command
+from bench.hostile.attempt import ROOT, command, unbounded
 from bench.hostile.chat import CHAT, Run
 from bench.hostile.mutate import text_of
 
@@ -190,6 +190,7 @@ def _as_a_command(out: Path, arguments: tuple[str, ...], fate: Fate, begun: int)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, main.terminated)
     os.close(begun)
+    unbounded()  # charts are drawn by an engine that reserves addresses by the gigabyte, and ends where it gets none
     if fate.calls:
         _end_at(out.parent, fate)
     try:
