@@ -268,6 +268,20 @@ def provider(random: Random, name: str = "calls") -> Row:
         found["minimum_usd_per_month"] = random.choice([300, 20_000])
     if random.random() < 0.3:
         found["peak"] = {"hours": ["9-12", "18-23"], "factor": 2}
+    if random.random() < 0.3:
+        found |= volume(random)
+    return found
+
+
+def volume(random: Random) -> Row:
+    """Prices by the tokens of a month, of which these scenarios have some hundred million to a few billion."""
+    steps = [(10**7, 0.9), (2 * 10**8, 0.7), (3 * 10**9, 0.5)][random.randint(0, 2) :]
+    found: Row = {"free_tokens_per_month": random.choice([0, 10**6, 5 * 10**8])}
+    if random.random() < 0.8:
+        found["volume_prices"] = {
+            "mode": random.choice(["graduated", "all_tokens"]),
+            "steps": [{"above_tokens_per_month": tokens, "price_factor": factor} for tokens, factor in steps],
+        }
     return found
 
 

@@ -24,9 +24,9 @@ TOKEN_KINDS = ("input", "cached input", "cache write", "output")
 def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Line]:
     """Lines of a month of one provider.
 
-    usd = tokens * price of their kind and band in the service tier of their class * factor of the hour of the call, for
-    each class, band, kind and hour. The residency premium is a line of its own, and so are calls that failed and are
-    paid for.
+    usd = tokens * price of their kind and band in the service tier of their class * factors of the hour of the call and
+    of the volume of the month, for each class, band, kind and hour. The residency premium is a line of its own, and so
+    are calls that failed and are paid for.
 
     Raises
     ------

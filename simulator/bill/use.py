@@ -17,6 +17,7 @@ from simulator.bill.between import between
 from simulator.bill.clock import at_factors, by_hour_of_day, weight
 from simulator.bill.stays import level_hours
 from simulator.bill.unseen import unseen
+from simulator.bill.volume import mean_factor
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.terms import ApiTerms, Facility, OwnedSite, RentedTerms, Terms
@@ -67,13 +68,15 @@ class ProviderUse:
     Attributes
     ----------
     tokens, failed_tokens : of answered and of failed calls, shape (classes, bands, 4)
-    priced, priced_failed : the same, each token as often as the price of its hour is the usual one
+    priced, priced_failed : the same, each token as often as its hour and the volume of the month make the listed price
+    counted_tokens : that fill the steps of volume prices: all that are billed
     """
 
     tokens: NDArray[np.float64]
     failed_tokens: NDArray[np.float64]
     priced: NDArray[np.float64]
     priced_failed: NDArray[np.float64]
+    counted_tokens: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +253,10 @@ def _provider(name: str, api: ApiTerms, periods: Sequence[PeriodUse]) -> Provide
         hourly = (w * at_factors(getattr(used, f"{key}_by_hour"), api, period) for w, used, period in found)
         return np.asarray(sum(hourly), dtype=np.float64)
 
-    return ProviderUse(total("tokens"), total("failed_tokens"), priced("tokens"), priced("failed_tokens"))
+    tokens, failed = total("tokens"), total("failed_tokens")
+    counted = float(tokens.sum()) + (float(failed.sum()) if api.bills_failed else 0.0)
+    factor = mean_factor(api.volume, counted)
+    return ProviderUse(tokens, failed, factor * priced("tokens"), factor * priced("failed_tokens"), counted)
 
 
 def _sum(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

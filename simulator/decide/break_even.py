@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.bill.api import has_minimum
 from simulator.bill.cash import payback_months
 from simulator.bill.sums import mean
+from simulator.bill.volume import has_volume
 from simulator.decide.costed import Costed
 from simulator.decide.flips import PRECISION, crossing
 from simulator.decide.rivals import rank
@@ -45,7 +46,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
     never = _pay_the_same(ours, theirs)
-    straight = not any(has_minimum(api) for one in (mine, rival) for api in one.terms.apis)
+    straight = not any(has_minimum(api) or has_volume(api) for one in (mine, rival) for api in one.terms.apis)
     by_hours = straight and not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
     return BreakEven(
         mine.name,
@@ -101,7 +102,7 @@ def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
     -------
     None where it costs less below some hours alone (`hours_below`), and for a rival that pays by the token, or nothing
     by the hour; it is not asked of a finite job, nor of a rival whose rent stops at some hours: they are paid for these
-    hours already; nor where a spend is agreed, which does not go with the hours
+    hours already; nor where a spend is agreed or prices go by the volume of a month, which do not go with the hours
     """
     parts = _crossing(mine, rival)
     if parts is None or hours_below(mine, rival) is not None:

@@ -9,9 +9,12 @@ import numpy as np
 from simulator.bill.api import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS
 from simulator.bill.sums import mean
+from simulator.bill.use import Use, study_uses
+from simulator.bill.volume import has_volume, mean_factor, next_factor
 from simulator.metrics.accumulate import PARTS
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.decision import Chance
+from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 
 _CONSTANT = 1e-9
@@ -81,17 +84,29 @@ def _usd_of_requests(found: Priced) -> float:
     """What of a month's bill goes with the requests.
 
     Not the rent of pools that are there all the time, nor the tokens of a provider in months that cost the spend that
-    is agreed.
+    is agreed; of prices by the volume of a month what its next tokens cost.
     """
     always = _constant_pools(found)
     return math.fsum(
-        mean(line.usd) * month.length / found.terms.months
-        for month in found.bill.months
+        mean(line.usd) * month.length / found.terms.months * steeper.get(line.owner, 1.0)
+        for month, use in zip(found.bill.months, study_uses(found.terms, found.months), strict=True)
+        for steeper in [_steeper(found.terms, use, month.month)]
         for pinned in [{line.owner for line in month.lines if line.category == MINIMUM_SPEND}]
         for line in month.lines
         if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS
         if not (line.unit == GPU_HOURS and line.owner in always) and line.owner not in pinned
     )
+
+
+def _steeper(terms: Terms, use: Use, month: int) -> dict[str, float]:
+    """What the next tokens of a month cost / what its tokens cost, by provider with prices by volume."""
+    found = {}
+    for api in terms.apis:
+        if month in api.span and has_volume(api) and api.provider in use.providers:
+            tokens = use.providers[api.provider].counted_tokens
+            paid = mean_factor(api.volume, tokens)
+            found[api.provider] = next_factor(api.volume, tokens) / paid if paid else 1.0
+    return found
 
 
 def _constant_pools(found: Priced) -> set[str]:

@@ -16,6 +16,7 @@ from simulator.resolve.places import outages, provider_spec, retry_delay
 from simulator.schema.money import PriceFactors
 from simulator.schema.provider import Provider
 from simulator.schema.workload import Job, RequestClass
+from simulator.study.contract import Volume, VolumeStep
 from simulator.study.figure import Figure
 from simulator.study.fleet import PromptCache, ProviderSpec, ServiceTier
 from simulator.study.terms import ApiTerms, Money, TierPrices, TokenPrices
@@ -148,8 +149,20 @@ def api_terms(
         ahead_h=peak.ahead_h,
         unit_tokens_per_minute=provider.tokens_per_minute_per_unit or 0.0,
         unit_term_months=provider.term_months or 0,
+        volume=_volume(provider, path, figures),
         unit_upfront_share=_given(f"{path}.upfront_share", provider.upfront_share or 0.0, "of a term's price", figures),
     )
+
+
+def _volume(provider: Provider, path: str, figures: Figures) -> Volume:
+    said, place = provider.volume_prices, f"{path}.volume_prices.steps"
+    steps = []
+    for k, step in enumerate(() if said is None else said.steps):
+        above = figures.given(f"{place}[{k}].above_tokens_per_month", step.above_tokens_per_month, "tokens per month")
+        factor = figures.given(f"{place}[{k}].price_factor", step.price_factor, "of the token prices")
+        steps.append(VolumeStep(above, factor))
+    free = _given(f"{path}.free_tokens_per_month", provider.free_tokens_per_month, "tokens per month", figures)
+    return Volume(tuple(steps), said is not None and said.mode == "all_tokens", free)
 
 
 def sells_tier(provider: Provider, tier: str) -> bool:

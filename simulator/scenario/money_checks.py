@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from simulator.catalog.currencies import currencies
 from simulator.errors import unknown_name
 from simulator.money import USD
-from simulator.schema.money import CurrencySettings, Servers, TokenPriceSettings
+from simulator.schema.money import CurrencySettings, Servers, TokenPriceSettings, VolumeStepSettings
 from simulator.schema.pool import Pool
 from simulator.schema.provider import Provider
 from simulator.schema.scenario import CostSettings, Scenario
@@ -157,6 +158,8 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
                 yield path, f"{key!r} is missing: without an offer of the catalog a token API needs it", None
     if provider.prices is not None:
         yield from _band_problems(f"{path}.prices", provider.prices)
+    if provider.volume_prices is not None:
+        yield from _step_problems(f"{path}.volume_prices.steps", provider.volume_prices.steps)
     if provider.provisioned_units and provider.usd_per_unit_hour is None:
         yield (
             f"{path}.provisioned_units",
@@ -187,6 +190,13 @@ def _band_problems(path: str, bands: Sequence[TokenPriceSettings]) -> Iterator[F
         if bands[k].above_tokens <= bands[k - 1].above_tokens:
             text = f"must be above that of the prices before ({bands[k - 1].above_tokens})"
             yield f"{path}[{k}].above_tokens", text, bands[k].above_tokens
+
+
+def _step_problems(path: str, steps: Sequence[VolumeStepSettings]) -> Iterator[Found]:
+    for k, (before, step) in enumerate(pairwise(steps), start=1):
+        if step.above_tokens_per_month <= before.above_tokens_per_month:
+            text = f"must be above that of the step before ({before.above_tokens_per_month:g})"
+            yield f"{path}[{k}].above_tokens_per_month", text, step.above_tokens_per_month
 
 
 def _shown(pool: Pool, key: str) -> Any:

@@ -97,6 +97,11 @@ CALLED = {
     "opex_usd_per_month": "usd_per_month",
     "lease_usd_per_month": "usd_per_month",
     "minimum_spend_usd": "minimum_usd_per_month",
+    "volume_discount": "volume_prices",
+    "volume_tiers": "volume_prices",
+    "price_tiers": "volume_prices",
+    "free_tier": "free_tokens_per_month",
+    "free_tokens": "free_tokens_per_month",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
 NOT_SIMULATED = {

@@ -175,4 +175,22 @@ class ServiceTierSettings(Settings):
     """Answers come as a whole within this time, as those of a batch API; 0 is at once."""
 
 
+class VolumeStepSettings(Settings):
+    """Token prices from so many tokens of a month on."""
+
+    above_tokens_per_month: Positive
+    """Tokens of a month, of all kinds and classes together, from which on they hold."""
+    price_factor: NotNegative
+    """On all token prices."""
+
+
+class VolumePriceSettings(Settings):
+    """Token prices by the volume of a month; below the first step they are as they are listed."""
+
+    mode: Literal["graduated", "all_tokens"] = "graduated"
+    """Each step for the tokens within it alone, or the one that a month reaches for all its tokens."""
+    steps: Annotated[tuple[VolumeStepSettings, ...], Field(min_length=1)]
+    """By rising number of tokens."""
+
+
 Tier = Literal["standard", "batch", "flex", "priority"]

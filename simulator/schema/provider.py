@@ -19,7 +19,13 @@ from simulator.schema.base import (
     Switch,
 )
 from simulator.schema.faults import Outages
-from simulator.schema.money import PeakSettings, PromptCacheSettings, ServiceTierSettings, TokenPriceSettings
+from simulator.schema.money import (
+    PeakSettings,
+    PromptCacheSettings,
+    ServiceTierSettings,
+    TokenPriceSettings,
+    VolumePriceSettings,
+)
 
 
 class LatencySettings(Settings):
@@ -52,6 +58,10 @@ class Provider(Settings):
     """Tiers that differ from the catalog's."""
     peak: PeakSettings | None = None
     """Hours in which it is dearer, instead of the catalog's; with prices of one's own, none unless given."""
+    volume_prices: VolumePriceSettings | None = None
+    """Prices that change with the tokens of a month; none unless given."""
+    free_tokens_per_month: NotNegative = 0.0
+    """Tokens of a month that cost nothing, its first ones; they count towards the steps of `volume_prices`."""
     bills_failed: Switch | None = None
     """Whether calls that end in an error are paid for; the offer's unless given."""
     fixed_usd_per_month: NotNegative = 0.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.study.contract import AS_LISTED, Volume
 from simulator.study.schedule import Schedule
 
 Money = float | NDArray[np.float64]
@@ -272,6 +273,7 @@ class ApiTerms:
     unit_tokens_per_minute : that each unit lets through; 0 where it is not known
     unit_term_months, unit_upfront_share : for which units are bought at a time, 0 for by the hour, and the share of a
         term's price that is paid at its start
+    volume : what the number of a month's tokens makes of their prices
     """
 
     provider: str
@@ -292,6 +294,7 @@ class ApiTerms:
     unit_tokens_per_minute: float = 0.0
     unit_term_months: int = 0
     unit_upfront_share: float = 0.0
+    volume: Volume = AS_LISTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,20 @@ def test_a_bill_that_a_spend_fills_up_has_no_chance_in_it(tmp_path: Path) -> Non
     assert rank(contenders(found)).winners == ("less",)
 
 
+def test_the_chance_of_prices_by_volume_is_that_of_the_next_tokens(tmp_path: Path) -> None:
+    """All but a thousandth of the tokens cost a tenth; of more free ones than come, none of them anything."""
+    steps = "volume_prices: {steps: [{above_tokens_per_month: 27000000, price_factor: 0.1}]}, data_classes"
+    free = "free_tokens_per_month: 1e15, data_classes"
+    first = "free_tokens_per_month: 15e9, data_classes"
+    apis = [api("a", 2.0)] + [
+        api(name, 2.0).replace("data_classes", more) for name, more in (("b", steps), ("c", free), ("d", first))
+    ]
+    found = run(tmp_path, *apis).summary["topologies"]
+    usd = {name: found[name]["cost"]["chance"]["usd"] for name in found}
+    assert usd["a"] == found["a"]["cost"]["usd_per_month"] > 2 * found["d"]["cost"]["usd_per_month"] > 0
+    assert [usd[name] / usd["a"] for name in "bcd"] == pytest.approx([0.1, 0.0, 1.0])
+
+
 def test_one_price_is_one_bill_however_long_answers_take(tmp_path: Path) -> None:
     """The same price for answers that take 0.4 or 4 s more: the same calls are made. Half a percent more is dearer."""
     twins = run(tmp_path, api("quick", 2.0), api("slow", 2.0, 0.8, 0.02), api("dear", 2.01))

@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.contract import Volume, VolumeStep
 from simulator.study.demand import When
 from simulator.study.terms import Commitment, Span, Terms, TierPrices, TokenPrices
 from simulator.study.usage import PoolUsage, Stay, Usage
@@ -96,6 +97,13 @@ WHENS = st.builds(
     changes=st.sampled_from([(), ((1_800.0, 1.0),), ((3_000.0, -1.0), (9_000.0, 1.0))]),
     spread=st.sampled_from([(), (0.0,) * 8 + (1.0,) * 12 + (0.0,) * 4, (0.5, *(1.0,) * 23)]),
 )
+VOLUMES = st.builds(
+    lambda steps, for_all, free: Volume(tuple(VolumeStep(*step) for step in sorted(steps)), for_all, free),
+    st.lists(st.tuples(st.floats(1.0, 2e10), st.floats(0.0, 2.0)), max_size=4, unique_by=lambda step: step[0]),
+    st.booleans(),
+    st.sampled_from([0.0, 1e9, 1e11]),
+)
+"""Two classes of two prompt lengths make some 9e9 tokens a month."""
 
 
 ZONES = st.sampled_from(["", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
@@ -144,8 +152,10 @@ def test_peaks_by_the_clocks_of_any_provider_cost_the_same_by_both(
 
 
 @settings(deadline=None, max_examples=40)
-@given(when=WHENS, seed=st.integers(0, 1_000), bills_failed=st.booleans())
-def test_calls_at_prices_by_the_hour_cost_the_same_by_both(when: When, seed: int, bills_failed: bool) -> None:
+@given(when=WHENS, seed=st.integers(0, 1_000), bills_failed=st.booleans(), volume=VOLUMES)
+def test_calls_at_prices_by_the_hour_cost_the_same_by_both(
+    when: When, seed: int, bills_failed: bool, volume: Volume
+) -> None:
     counts = np.random.default_rng(seed).integers(0, 10**6, (2, 24, 2, 2, 4))
     terms = replace(
         API,
@@ -155,6 +165,7 @@ def test_calls_at_prices_by_the_hour_cost_the_same_by_both(when: When, seed: int
         factor_by_hour=tuple(2.0 if hour in (1, 2, 3, 6, 7, 8, 9) else 1.0 for hour in range(24)),
         bills_failed=bills_failed,
         residency_premium=0.1,
+        volume=volume,
     )
     usage = Usage(50_000.0, (), (provider_by_hour(counts[0], counts[1]),))
     agree(Terms("api", apis=(terms,), months=2.0), [month(usage, when=when)] * 2)

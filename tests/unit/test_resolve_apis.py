@@ -10,6 +10,7 @@ from terms_cases import RUN, TEXT, refused, resolve
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
+from simulator.study.contract import Volume, VolumeStep
 
 OWN_API = (
     "{name: api, prices: [{input: 1, output: 2, cached_input: 0.1}, {above_tokens: 1000, input: 3, output: 4, "
@@ -38,6 +39,15 @@ def test_an_api_of_ones_own_needs_no_offer_of_the_catalog(tmp_path: Path) -> Non
     assert (api.bills_failed, api.fixed_usd_per_month) == (True, 100)
 
 
+def test_prices_by_volume_are_read_as_they_are_written(tmp_path: Path) -> None:
+    steps = "[{above_tokens_per_month: 1.0e+9, price_factor: 0.9}, {above_tokens_per_month: 10e9, price_factor: 0.5}]"
+    more = f"free_tokens_per_month: 1e6, volume_prices: {{mode: all_tokens, steps: {steps}}}"
+    found = resolve(tmp_path, f"{{providers: [{OWN_API.replace('price_scale: 2', more)}]}}")
+    assert found.terms.apis[0].volume == Volume((VolumeStep(1e9, 0.9), VolumeStep(10e9, 0.5)), True, 1e6)
+    told = {figure.id.rpartition("providers[0].")[2]: figure.value for figure in found.figures}
+    assert (told["free_tokens_per_month"], told["volume_prices.steps[1].price_factor"]) == (1e6, 0.5)
+
+
 def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
     units = "provisioned_units: 3, usd_per_unit_hour: 2, tokens_per_minute_per_unit: 1000"
     provider = f"{{name: api, offer: together/llama-3.3-70b, {units}}}"
@@ -60,6 +70,15 @@ def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
         (OWN_API.replace("price_scale", "usd_per_unit_hour"), "'provisioned_units' is missing"),
         (OWN_API.replace("price_scale", "term_months"), "'provisioned_units' is missing"),
         (OWN_API.replace("price_scale: 2", "upfront_share: 0.5"), "'term_months' is missing"),
+        (
+            OWN_API.replace(
+                "price_scale: 2",
+                "volume_prices: {steps: [{above_tokens_per_month: 9, price_factor: 1}, "
+                "{above_tokens_per_month: 9, price_factor: 1}]}",
+            ),
+            "volume_prices.steps[1].above_tokens_per_month: must be above",
+        ),
+        (OWN_API.replace("price_scale: 2", "volume_prices: {steps: []}"), "volume_prices.steps"),
         (OWN_API.replace("batch: {", "night: {"), "unknown value 'night'"),
         (OWN_API.replace("price_scale: 2", "residency: true"), "no premium of api for processing in a region"),
     ],

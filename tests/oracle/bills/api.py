@@ -33,6 +33,8 @@ def api_lines(months: Months, api: Row, month: int) -> list[Row]:
                         sums[name, kind] += answered[hour][c][band][k] * usd
                         if api["bills_failed"]:
                             failed += lost[hour][c][band][k] * usd
+    cheaper = volume_factor(api, billed_tokens(months, api, month))
+    sums, failed = {key: usd * cheaper for key, usd in sums.items()}, failed * cheaper
     owner = api["provider"]
     rows = [row(owner, f"{name} tokens".strip(), kind, usd, "by_use") for (name, kind), usd in sums.items()]
     rows.append(row(owner, "failed calls", "tokens", failed, "by_use"))
@@ -42,3 +44,30 @@ def api_lines(months: Months, api: Row, month: int) -> list[Row]:
         row(owner, "residency", "premium", premium, "by_use"),
         row(owner, "flat fee", "month", api["fixed_usd_per_month"], "by_month"),
     ]
+
+
+def billed_tokens(months: Months, api: Row, month: int) -> float:
+    """Of a month, every kind and class together."""
+    count = 0.0
+    for period, usage in months.periods(month):
+        provider = next(item for item in usage["providers"] if item["name"] == api["provider"])
+        for key in ("tokens", "failed_tokens") if api["bills_failed"] else ("tokens",):
+            count += scale(period, usage) * sum(n for bands in provider[key] for kinds in bands for n in kinds)
+    return count
+
+
+def volume_factor(api: Row, tokens: float) -> float:
+    """What a month's tokens cost of what they would at the prices as listed: walk up from the first one."""
+    volume = api.get("volume") or {}
+    if not tokens or not volume:
+        return 1.0
+    paid, at, factor = 0.0, min(volume["free_tokens"], tokens), 1.0
+    reached = [step for step in volume["steps"] if tokens > step["above_tokens"]]
+    if volume["for_all_tokens"]:
+        return (tokens - at) / tokens * (reached[-1]["factor"] if reached else 1.0)
+    for step in reached:
+        if step["above_tokens"] > at:
+            paid += (step["above_tokens"] - at) * factor
+            at = step["above_tokens"]
+        factor = step["factor"]
+    return (paid + (tokens - at) * factor) / tokens

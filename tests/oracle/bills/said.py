@@ -285,6 +285,18 @@ def api(scenario: Row, said: Row) -> Row:
         "unit_tokens_per_minute": said.get("tokens_per_minute_per_unit", 0.0),
         "unit_term_months": said.get("term_months", 0),
         "unit_upfront_share": said.get("upfront_share", 0.0),
+        "volume": volume(said),
+    }
+
+
+def volume(said: Row) -> Row:
+    listed = said.get("volume_prices") or {"steps": []}
+    return {
+        "steps": [
+            {"above_tokens": one["above_tokens_per_month"], "factor": one["price_factor"]} for one in listed["steps"]
+        ],
+        "for_all_tokens": listed.get("mode") == "all_tokens",
+        "free_tokens": said.get("free_tokens_per_month", 0.0),
     }
 
 

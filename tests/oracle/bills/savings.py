@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bills.api import billed_tokens, volume_factor
 from bills.clock import dearness
 from bills.months import Months, at, holds, pool_of, scale
 from bills.rows import Row
@@ -162,4 +163,5 @@ def _calls(months: Months, api: Row, month: int) -> float:
                 for prices, (_, cached, written, _) in zip(lists[name], bands, strict=True):
                     cheaper = prices["input"] - prices["cached_input"], prices["input"] - prices["cache_write"]
                     usd += scale(period, usage) * rate * (cached * cheaper[0] + written * cheaper[1]) / 1e6
+    usd *= volume_factor(api, billed_tokens(months, api, month))
     return usd * (1 + api["residency_premium"]) * at(months.terms["token_index"], month + 1)

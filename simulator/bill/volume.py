@@ -1,0 +1,45 @@
+"""Prices of tokens by the volume of a month, whose tokens fill its steps in the mix of kinds that the month has."""
+
+from __future__ import annotations
+
+import math
+
+from simulator.study.contract import AS_LISTED, Volume
+from simulator.study.terms import ApiTerms
+
+
+def has_volume(terms: ApiTerms) -> bool:
+    """Whether twice the tokens may cost other than twice as much."""
+    return terms.volume != AS_LISTED
+
+
+def mean_factor(volume: Volume, tokens: float) -> float:
+    """What the `tokens` of a month cost / what they cost at the prices as listed."""
+    if tokens <= 0:
+        return 1.0
+    free = min(volume.free_tokens, tokens)
+    if volume.for_all_tokens:
+        return _reached(volume, tokens) * (1.0 - free / tokens)
+    begins, factors = _steps(volume)
+    ends = [*begins[1:], math.inf]
+    parts = (
+        factor * max(min(end, tokens) - max(begin, free), 0.0)
+        for begin, end, factor in zip(begins, ends, factors, strict=True)
+    )
+    return math.fsum(parts) / tokens
+
+
+def next_factor(volume: Volume, tokens: float) -> float:
+    """Factor on the prices as listed for the next tokens beyond the `tokens` of a month."""
+    return 0.0 if tokens < volume.free_tokens else _reached(volume, tokens)
+
+
+def _steps(volume: Volume) -> tuple[list[float], list[float]]:
+    """Where each step begins, from the first token on, and its factor."""
+    return [0.0, *(step.above_tokens for step in volume.steps)], [1.0, *(step.factor for step in volume.steps)]
+
+
+def _reached(volume: Volume, tokens: float) -> float:
+    """Factor of the last step that is exceeded."""
+    begins, factors = _steps(volume)
+    return factors[max(sum(tokens > begin for begin in begins) - 1, 0)]
