@@ -214,7 +214,7 @@ def rented_pool(random: Random, name: str = "pool") -> Row:
             "target_per_replica": random.choice([0.3, 1.0]),
             "down_window_s": random.choice([30, 120]),
         }
-    return found
+    return found | agreed(random, found)
 
 
 def listed(random: Random, price: float) -> list[Row]:
@@ -271,6 +271,19 @@ def provider(random: Random, name: str = "calls") -> Row:
     if random.random() < 0.3:
         found |= volume(random)
     return found
+
+
+def agreed(random: Random, pool: Row) -> Row:
+    """A spend, and prices by the GPU-hours of a month, of which there are 730 to a few thousand above commitments."""
+    if pool.get("commitments") == "auto" or isinstance(pool.get("commitments"), list):
+        return {}
+    steps = [(700, 0.9), (3_000, 0.7), (9_000, 0.5)][random.randint(0, 2) :]
+    prices = {
+        "mode": random.choice(["graduated", "all_hours"]),
+        "steps": [{"above_gpu_hours_per_month": hours, "price_factor": factor} for hours, factor in steps],
+    }
+    found = {"volume_prices": prices, "minimum_usd_per_month": random.choice([2_000, 30_000])}
+    return {key: value for key, value in found.items() if random.random() < 0.6}
 
 
 def volume(random: Random) -> Row:

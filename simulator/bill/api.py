@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.parts import at_site, one_line
-from simulator.bill.sums import total, total_usd
+from simulator.bill.sums import total
 from simulator.bill.use import ProviderUse
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Line
 from simulator.study.terms import ApiTerms, Money, TokenPrices
 from simulator.units import TOKENS_PER_MILLION
 
-MINIMUM_SPEND = "minimum spend"
 TOKEN_KINDS = ("input", "cached input", "cache write", "output")
 """In the order of `TokenPrices.by_kind`."""
 
@@ -56,21 +54,6 @@ def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Lin
         *one_line(terms.provider, "residency", "premium", tokens, "tokens", premium, "by_use"),
         *one_line(terms.provider, "flat fee", "month", 1.0, "months", terms.fixed_usd_per_month, "by_month"),
     ]
-    return at_site(found, terms.site)
-
-
-def has_minimum(terms: ApiTerms) -> bool:
-    """Whether a spend is agreed, so that its bill is no straight line in prices and use."""
-    return bool(np.any(terms.minimum_usd_per_month))
-
-
-def minimum_lines(terms: ApiTerms, lines: Sequence[Line]) -> list[Line]:
-    """What a provider's `lines` of a month lack of the spend that is agreed."""
-    missing = terms.minimum_usd_per_month - total_usd(line for line in lines if line.owner == terms.provider)
-    usd = np.maximum(missing, 0.0)
-    found = one_line(
-        terms.provider, MINIMUM_SPEND, "unused", 1.0, "months", usd if usd.ndim else float(usd), "by_month"
-    )
     return at_site(found, terms.site)
 
 

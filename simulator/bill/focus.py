@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulator.bill.api import MINIMUM_SPEND
 from simulator.bill.cents import whole_cents
+from simulator.bill.minimum import MINIMUM_SPEND, POOL_MONTHS
 from simulator.study.bill import Line
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def focus_frame(
 
 
 def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
-    rest = _AI if line.unit == "tokens" else _MACHINES if line.kind == "committed" else _OTHER_COMPUTE
-    category, subcategory = SERVICES.get(line.category, rest)
+    category, subcategory = _service(line)
     unused = line.kind == "committed" and line.part in ("unused", "after the study")
     return {
         "BilledCost": round(usd * (1.0 - line.prepaid_share), 2),
@@ -130,6 +129,13 @@ def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
         "x_EffectiveUnitPrice": usd_per_unit(line),
         "x_Kind": line.kind,
     } | _commitment(line, unused)
+
+
+def _service(line: Line) -> tuple[str, str]:
+    if line.unit == POOL_MONTHS:
+        return _MACHINES
+    rest = _AI if line.unit == "tokens" else _MACHINES if line.kind == "committed" else _OTHER_COMPUTE
+    return SERVICES.get(line.category, rest)
 
 
 def usd_per_unit(line: Line) -> float:

@@ -10,6 +10,7 @@ from simulator.bill.commitments import Term
 from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
 from simulator.bill.sums import mean, total
 from simulator.bill.use import PoolUse
+from simulator.bill.volume import mean_factor
 from simulator.study.bill import Line
 from simulator.study.terms import Money, RentedTerms
 from simulator.units import HOURS_PER_MONTH
@@ -22,8 +23,8 @@ def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_d
     """Lines of a month of one pool.
 
     Commitments pay for the first instances at any time, used or not, one after the other; those above are on demand, at
-    the price of their hour of day. GPU-hours of instances that no replica holds, and of time that is billed beyond the
-    end of a stay, are `unused`.
+    the price of their hour of day and of the volume of the month. GPU-hours of instances that no replica holds, and of
+    time that is billed beyond the end of a stay, are `unused`.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_d
     parts = use.gpu_hours | {"unused": held_by_nobody(bought, use.gpu_hours.values())}
     category = "on demand" if terms.tier.startswith("reserved") else terms.tier.replace("_", " ")
     usd = at_prices(above, terms.usd_per_instance_hour) * on_demand_index
+    usd = usd * mean_factor(terms.volume, on_demand * terms.gpus_per_instance)
     lines = shared_out(terms.pool, category, usd, {part: h * share for part, h in parts.items()}, "by_use")
     below = 0
     for i in range(len(terms.commitments)):

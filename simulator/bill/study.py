@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulator.bill.api import api_lines, minimum_lines
+from simulator.bill.api import api_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
 from simulator.bill.commitments import PaidTerm, Term, price_index, settled, terms_of
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
+from simulator.bill.minimum import minimum_lines
 from simulator.bill.owned import owned_lines, servers_by_month
 from simulator.bill.parts import one_line
 from simulator.bill.purchases import Servers, prices
@@ -22,7 +23,7 @@ from simulator.bill.units import UnitTerm, owed_unit_lines, unit_lines, unit_ter
 from simulator.bill.use import Use, study_uses
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Bill, Line, MonthBill, MonthUse
-from simulator.study.terms import Money, Terms
+from simulator.study.terms import ApiTerms, Money, RentedTerms, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,9 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
         if month in api.span:
             lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, month))
     lines += unit_lines(terms, use, k, plan.units)
-    lines += [line for api in terms.apis if month in api.span for line in minimum_lines(api, lines)]
+    agreed: list[RentedTerms | ApiTerms] = [offer.at(month) for offer in terms.rented if month in offer.span]
+    agreed += [api for api in terms.apis if month in api.span]
+    lines += [line for one in agreed for line in minimum_lines(one, lines)]
     servers = sum(there[k].bought for there in plan.servers)
     share = use.share if terms.owned else 1.0
     for staff in terms.staff:

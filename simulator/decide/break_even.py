@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.api import has_minimum
 from simulator.bill.cash import payback_months
+from simulator.bill.minimum import has_minimum
 from simulator.bill.sums import mean
 from simulator.bill.volume import has_volume
 from simulator.decide.costed import Costed
@@ -46,7 +46,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
     never = _pay_the_same(ours, theirs)
-    straight = not any(has_minimum(api) or has_volume(api) for one in (mine, rival) for api in one.terms.apis)
+    straight = not any(has_minimum(one.terms) or has_volume(one.terms) for one in (mine, rival))
     by_hours = straight and not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
     return BreakEven(
         mine.name,

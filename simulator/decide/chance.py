@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 
-from simulator.bill.api import MINIMUM_SPEND
+from simulator.bill.minimum import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS
 from simulator.bill.sums import mean
 from simulator.bill.use import Use, study_uses
-from simulator.bill.volume import has_volume, mean_factor, next_factor
+from simulator.bill.volume import mean_factor, next_factor
 from simulator.metrics.accumulate import PARTS
 from simulator.simulate.priced import Priced, Replication
+from simulator.study.bill import MonthBill
+from simulator.study.contract import AS_LISTED
 from simulator.study.decision import Chance
 from simulator.study.terms import Terms
 from simulator.study.usage import Usage
@@ -84,13 +86,13 @@ def _usd_of_requests(found: Priced) -> float:
     """What of a month's bill goes with the requests.
 
     Not the rent of pools that are there all the time, nor the tokens of a provider in months that cost the spend that
-    is agreed; of prices by the volume of a month what its next tokens cost.
+    is agreed; of prices by the volume of a month what the next tokens, or GPU-hours, cost.
     """
     always = _constant_pools(found)
     return math.fsum(
-        mean(line.usd) * month.length / found.terms.months * steeper.get(line.owner, 1.0)
+        mean(line.usd) * month.length / found.terms.months * steeper.get((line.owner, line.unit != GPU_HOURS), 1.0)
         for month, use in zip(found.bill.months, study_uses(found.terms, found.months), strict=True)
-        for steeper in [_steeper(found.terms, use, month.month)]
+        for steeper in [_steeper(found.terms, use, month)]
         for pinned in [{line.owner for line in month.lines if line.category == MINIMUM_SPEND}]
         for line in month.lines
         if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS
@@ -98,15 +100,25 @@ def _usd_of_requests(found: Priced) -> float:
     )
 
 
-def _steeper(terms: Terms, use: Use, month: int) -> dict[str, float]:
-    """What the next tokens of a month cost / what its tokens cost, by provider with prices by volume."""
-    found = {}
-    for api in terms.apis:
-        if month in api.span and has_volume(api) and api.provider in use.providers:
-            tokens = use.providers[api.provider].counted_tokens
-            paid = mean_factor(api.volume, tokens)
-            found[api.provider] = next_factor(api.volume, tokens) / paid if paid else 1.0
-    return found
+def _steeper(terms: Terms, use: Use, billed: MonthBill) -> dict[tuple[str, bool], float]:
+    """What the next use of a month costs / what its use costs, by owner and whether it is tokens."""
+    counted = [
+        (api.provider, True, api.volume, use.providers[api.provider].counted_tokens)
+        for api in terms.apis
+        if billed.month in api.span and api.provider in use.providers
+    ]
+    for offer in (offer.at(billed.month) for offer in terms.rented if billed.month in offer.span):
+        above = math.fsum(
+            line.quantity
+            for line in billed.lines
+            if line.owner == offer.pool and line.kind == "by_use" and line.unit == GPU_HOURS
+        )
+        counted.append((offer.pool, False, offer.volume, above))
+    return {
+        (owner, is_tokens): next_factor(volume, found) / paid
+        for owner, is_tokens, volume, found in counted
+        if (paid := mean_factor(volume, found)) and volume != AS_LISTED
+    }
 
 
 def _constant_pools(found: Priced) -> set[str]:

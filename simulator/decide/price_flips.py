@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simulator.bill.api import has_minimum
+from simulator.bill.minimum import has_minimum
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
@@ -35,7 +35,7 @@ class Way:
 
 
 def _is_bent(way: Way) -> bool:
-    return any(has_minimum(api) for api in way.terms.apis)
+    return has_minimum(way.terms)
 
 
 Search = Callable[[str, Callable[[Terms], Terms]], Way | None]

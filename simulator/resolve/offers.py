@@ -20,7 +20,9 @@ from simulator.resolve.figures import Figures
 from simulator.scenario.money_checks import NAMED_TERMS
 from simulator.scenario.week import week_spans
 from simulator.schema.clock import AUTO_HOURS
+from simulator.schema.money import GpuVolumePriceSettings
 from simulator.schema.pool import Pool, QueueAutoscaler
+from simulator.study.contract import AS_LISTED, Volume, VolumeStep
 from simulator.study.figure import Figure
 from simulator.study.terms import Money, RentedTerms
 from simulator.units import SECONDS_PER_WEEK
@@ -231,6 +233,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
     granularity = place.block_granularity if is_block else place.billing_granularity
     stored = pool.storage_gb
     above = _above(pool, path, price, figures) if is_reserved(pool) else price
+    volume, least_usd = pool.volume_prices, pool.minimum_usd_per_month
     return RentedTerms(
         pool=pool.name,
         site=place.name,
@@ -245,6 +248,8 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
         pue=1.0 if place.pue is None else place.pue.value,
         co2_kg_per_kwh=carbon_by_hour(place),
         grid_zone=grid_zone,
+        minimum_usd_per_month=figures.given(f"{path}.minimum_usd_per_month", least_usd, "USD") if least_usd else 0.0,
+        volume=AS_LISTED if volume is None else _volume(volume, f"{path}.volume_prices.steps", figures),
         storage_usd_per_gb_month=0.0 if storage is None else storage,
         storage_gb=0.0
         if storage is None
@@ -252,6 +257,16 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
         if stored is None
         else figures.given(f"{path}.storage_gb", stored, "GB"),
     )
+
+
+def _volume(said: GpuVolumePriceSettings, path: str, figures: Figures) -> Volume:
+    steps = []
+    for k, step in enumerate(said.steps):
+        above, place = step.above_gpu_hours_per_month, f"{path}[{k}]"
+        figures.given(f"{place}.above_gpu_hours_per_month", above, "GPU-hours per month")
+        factor = figures.given(f"{place}.price_factor", step.price_factor, "of the price of a GPU-hour")
+        steps.append(VolumeStep(above, factor))
+    return Volume(tuple(steps), said.mode == "all_hours")
 
 
 def unknown_prices(pool: Pool) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 from simulator.catalog.currencies import currencies
 from simulator.errors import unknown_name
 from simulator.money import USD
-from simulator.schema.money import CurrencySettings, Servers, TokenPriceSettings, VolumeStepSettings
+from simulator.schema.base import Settings
+from simulator.schema.money import CurrencySettings, Servers, TokenPriceSettings
 from simulator.schema.pool import Pool
 from simulator.schema.provider import Provider
 from simulator.schema.scenario import CostSettings, Scenario
@@ -30,6 +31,8 @@ OF_INSTANCES = (
     "storage_gb",
     "storage_usd_per_gb_month",
     "egress_usd_per_gb",
+    "volume_prices",
+    "minimum_usd_per_month",
 )
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
@@ -135,6 +138,20 @@ def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
         text = f"{pool.billing} is a term of {months} months: billing reserved takes any other"
         yield f"{path}.term_months", text, pool.term_months
     yield from _price_problems(path, pool)
+    if pool.volume_prices is not None:
+        above = [step.above_gpu_hours_per_month for step in pool.volume_prices.steps]
+        yield from _step_problems(f"{path}.volume_prices", "above_gpu_hours_per_month", above)
+    if has_open_commitments(pool):
+        for key in ("volume_prices", "minimum_usd_per_month"):
+            if getattr(pool, key):
+                text = "needs commitments of a number: those that are 'auto' are found without it"
+                yield f"{path}.{key}", text, _shown(pool, key)
+
+
+def has_open_commitments(pool: Pool) -> bool:
+    """Whether the number under commitment is found by what it costs."""
+    listed = pool.commitments if isinstance(pool.commitments, tuple) else ()
+    return pool.commitments == "auto" or any(one.instances == "auto" for one in listed)
 
 
 def _price_problems(path: str, pool: Pool) -> Iterator[Found]:
@@ -159,7 +176,8 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
     if provider.prices is not None:
         yield from _band_problems(f"{path}.prices", provider.prices)
     if provider.volume_prices is not None:
-        yield from _step_problems(f"{path}.volume_prices.steps", provider.volume_prices.steps)
+        above = [step.above_tokens_per_month for step in provider.volume_prices.steps]
+        yield from _step_problems(f"{path}.volume_prices", "above_tokens_per_month", above)
     if provider.provisioned_units and provider.usd_per_unit_hour is None:
         yield (
             f"{path}.provisioned_units",
@@ -192,13 +210,12 @@ def _band_problems(path: str, bands: Sequence[TokenPriceSettings]) -> Iterator[F
             yield f"{path}[{k}].above_tokens", text, bands[k].above_tokens
 
 
-def _step_problems(path: str, steps: Sequence[VolumeStepSettings]) -> Iterator[Found]:
-    for k, (before, step) in enumerate(pairwise(steps), start=1):
-        if step.above_tokens_per_month <= before.above_tokens_per_month:
-            text = f"must be above that of the step before ({before.above_tokens_per_month:g})"
-            yield f"{path}[{k}].above_tokens_per_month", text, step.above_tokens_per_month
+def _step_problems(path: str, key: str, above: Sequence[float]) -> Iterator[Found]:
+    for k, (before, value) in enumerate(pairwise(above), start=1):
+        if value <= before:
+            yield f"{path}.steps[{k}].{key}", f"must be above that of the step before ({before:g})", value
 
 
 def _shown(pool: Pool, key: str) -> Any:
     value = getattr(pool, key)
-    return None if isinstance(value, tuple) else value
+    return None if isinstance(value, tuple | Settings) else value

@@ -175,6 +175,24 @@ class ServiceTierSettings(Settings):
     """Answers come as a whole within this time, as those of a batch API; 0 is at once."""
 
 
+class GpuVolumeStepSettings(Settings):
+    """Price of GPU-hours from so many of them in a month on."""
+
+    above_gpu_hours_per_month: Positive
+    """GPU-hours of a month above commitments, idle and unused ones among them, from which on it holds."""
+    price_factor: NotNegative
+    """On the price of a GPU-hour."""
+
+
+class GpuVolumePriceSettings(Settings):
+    """Price of GPU-hours above commitments by the volume of a month; below the first step it is as it is listed."""
+
+    mode: Literal["graduated", "all_hours"] = "graduated"
+    """Each step for the hours within it alone, or the one that a month reaches for all its hours."""
+    steps: Annotated[tuple[GpuVolumeStepSettings, ...], Field(min_length=1)]
+    """By rising number of hours."""
+
+
 class VolumeStepSettings(Settings):
     """Token prices from so many tokens of a month on."""
 

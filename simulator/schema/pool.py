@@ -24,6 +24,7 @@ from simulator.schema.clock import ReplicaWindow
 from simulator.schema.engine import EngineSettings
 from simulator.schema.faults import Outages, ReliabilitySettings, ServerFailure
 from simulator.schema.hardware import HardwareSettings
+from simulator.schema.money import GpuVolumePriceSettings
 
 
 class QueueAutoscaler(Settings):
@@ -133,6 +134,10 @@ class Pool(Settings):
     """Shortest time that a stay of an instance is billed for; the offer's unless given."""
     billing_granularity_s: NotNegative | None = None
     """Steps in which stays are billed; the offer's unless given, 0 is to the second."""
+    volume_prices: GpuVolumePriceSettings | None = None
+    """Prices of rented GPUs that change with the GPU-hours of a month; none unless given."""
+    minimum_usd_per_month: NotNegative | None = None
+    """Spend that is agreed: what all else of the rented pool's bill lacks of it in a month is paid, too."""
     storage_gb: NotNegative | None = None
     """Object storage of a rented pool, instead of one copy of the weights and of the container image."""
     storage_usd_per_gb_month: NotNegative | None = None

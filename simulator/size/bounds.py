@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.volume import at_least
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import ClassSlo
 from simulator.simulate.demand import Demand, PeriodDemand
 from simulator.simulate.one import Subject
 from simulator.simulate.priced import usd_of_use
 from simulator.study.fleet import Outages, PoolSpec, ProviderSpec
-from simulator.study.terms import Terms
+from simulator.study.terms import RentedTerms, Terms
 from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, Usage
 from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
@@ -26,9 +28,16 @@ def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[Period
 
     Where something may end a rented replica (a failure, a reclaim, an outage of its zone) or keep it from starting, its
     hours are not counted at all, nor those of a job, which may end at any time. Theorem: a bill never falls when more
-    is used, and what is counted here is used.
+    is used, and what is counted here is used; where the price of a volume holds for all of it, the lowest is taken.
     """
-    return usd_of_use([(one.period, _least_usage(subject, one.demand)) for one in periods], terms)
+    rented = tuple(_at_least(offer) for offer in terms.rented)
+    apis = tuple(replace(api, volume=at_least(api.volume)) for api in terms.apis)
+    uses = [(one.period, _least_usage(subject, one.demand)) for one in periods]
+    return usd_of_use(uses, replace(terms, rented=rented, apis=apis))
+
+
+def _at_least(offer: RentedTerms) -> RentedTerms:
+    return replace(offer, volume=at_least(offer.volume), later=tuple(map(_at_least, offer.later)))
 
 
 def _least_usage(subject: Subject, demand: Demand) -> Usage:

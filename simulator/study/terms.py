@@ -198,6 +198,8 @@ class RentedTerms:
     following : of an autoscaled pool, for the same; else None
     span : a commitment is renewed as long as it lasts, and paid to the end of its term
     gpu : of the instances; another one is another offer
+    minimum_usd_per_month : that a month costs at least, all else of the pool's bill taken together
+    volume : what the GPU-hours of a month above commitments make of their price
     later : the same offer with what an event makes of its prices and of all else, from the first month of its span on;
         terms that run are paid as they began, and which begin is said by `commitments` of the first
     """
@@ -221,6 +223,8 @@ class RentedTerms:
     following: Following | None = None
     span: Span = Span()
     gpu: str = ""
+    minimum_usd_per_month: Money = 0.0
+    volume: Volume = AS_LISTED
     later: tuple[RentedTerms, ...] = ()
 
     def at(self, month: int) -> RentedTerms:
@@ -356,6 +360,11 @@ class Terms:
     jobs_per_month: float = 0.0
     rental_index: NDArray[np.float64] = field(default_factory=_constant)
     token_index: NDArray[np.float64] = field(default_factory=_constant)
+
+    @property
+    def offers(self) -> tuple[RentedTerms | ApiTerms, ...]:
+        """Of GPUs and of tokens, as they are in any month."""
+        return (*(one for offer in self.rented for one in (offer, *offer.later)), *self.apis)
 
     @property
     def spans(self) -> tuple[Span, ...]:

@@ -61,13 +61,13 @@ def volume_factor(api: Row, tokens: float) -> float:
     volume = api.get("volume") or {}
     if not tokens or not volume:
         return 1.0
-    paid, at, factor = 0.0, min(volume["free_tokens"], tokens), 1.0
-    reached = [step for step in volume["steps"] if tokens > step["above_tokens"]]
-    if volume["for_all_tokens"]:
+    paid, at, factor = 0.0, min(volume["free"], tokens), 1.0
+    reached = [step for step in volume["steps"] if tokens > step["above"]]
+    if volume["for_all"]:
         return (tokens - at) / tokens * (reached[-1]["factor"] if reached else 1.0)
     for step in reached:
-        if step["above_tokens"] > at:
-            paid += (step["above_tokens"] - at) * factor
-            at = step["above_tokens"]
+        if step["above"] > at:
+            paid += (step["above"] - at) * factor
+            at = step["above"]
         factor = step["factor"]
     return (paid + (tokens - at) * factor) / tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from bills.api import volume_factor
 from bills.between import Extra, between
 from bills.clock import price_of_hour
 from bills.crossing import crossed, waited
@@ -24,7 +25,7 @@ class Rented:
         self.index = months.terms["rental_index"]
         self.begun = self._begun()
 
-    def _now(self, month: int) -> Row:
+    def now(self, month: int) -> Row:
         """The offer as events have left it by a month, counted from 0."""
         found = self.offer
         for one in self.offer.get("later", []):
@@ -34,13 +35,13 @@ class Rented:
 
     def _term_usd(self, number: int, start: int) -> float:
         """One instance for a whole term that begins after so many months."""
-        agreed = self._now(start)["commitments"][number]
+        agreed = self.now(start)["commitments"][number]
         usd = HOURS * agreed["term_months"] * agreed["usd_per_instance_hour"]
         return float(usd * at(self.index, start))
 
     def _on_demand_usd(self, month: int, first: int, last: int | None = None) -> float:
         """Instances number first + 1 and above (up to `last`) at the price of their hour, in today's prices."""
-        usd, prices = 0.0, self._now(month)["usd_per_instance_hour"]
+        usd, prices = 0.0, self.now(month)["usd_per_instance_hour"]
         for period, usage in self.months.periods(month):
             for hour, hours, count in self._pieces(usage, month):
                 above = max(0, min(count, last if last is not None else count) - first)
@@ -52,7 +53,7 @@ class Rented:
         return usd
 
     def _between(self, month: int) -> list[Extra]:
-        offer = self._now(month)
+        offer = self.now(month)
         if offer.get("following"):
             return crossed(offer, self.months.periods(month), self.months.jobs > 0)
         return between(offer, self.months.periods(month), self.months.jobs > 0)
@@ -65,7 +66,7 @@ class Rented:
         ) + math.fsum(hours * max(0, upto - max(first, below)) for _, hours, below, upto, _, _ in self._between(month))
 
     def _pieces(self, usage: Row, month: int) -> list[tuple[int, float, int]]:
-        offer = self._now(month)
+        offer = self.now(month)
         return pieces(rentals(pool_of(usage, offer["pool"]), offer, usage, self.months.jobs > 0))
 
     def _span(self) -> tuple[int, int]:
@@ -107,7 +108,7 @@ class Rented:
                 usd, terms = best(month + 1)
                 found = rent * self.months.lengths[month] + usd, terms
                 for number in open_:
-                    agreed = self._now(month)["commitments"][number]
+                    agreed = self.now(month)["commitments"][number]
                     if not agreed.get("sold", True):
                         continue
                     usd, terms = best(min(month + agreed["term_months"], end))
@@ -131,7 +132,7 @@ class Rented:
         return "committed" if one else f"committed {agreed['term_months']} months"
 
     def lines(self, month: int) -> list[Row]:
-        offer, name = self._now(month), self.offer["pool"]
+        offer, name = self.now(month), self.offer["pool"]
         committed = self._held(self.begun, month)
         states = self.months.gpu_hours(month, [name])
         gpus = [pool_of(usage, name)["gpus_per_replica"] for _, usage in self.months.periods(month)]
@@ -150,6 +151,7 @@ class Rented:
         states["unused"] = unused if unused > 1e-12 * billed * size else 0.0
         share = above / billed if billed else 0.0
         usd = self._on_demand_usd(month, committed) * at(self.index, month + 1)
+        usd *= volume_factor(offer, above * size)
         tier = "on demand" if offer["tier"].startswith("reserved") else offer["tier"].replace("_", " ")
         rows = shared(name, tier, usd, {part: h * share for part, h in states.items()}, "by_use")
         below = 0
@@ -204,7 +206,7 @@ class Rented:
         """Terms as they are paid: a part upfront, the rest month by month."""
         study = self.months.terms["months"]
         for number, start, length, usd in self.terms_paid():
-            upfront = self._now(start)["commitments"][number]["upfront_share"]
+            upfront = self.now(start)["commitments"][number]["upfront_share"]
             paid[float(start)] = paid.get(float(start), 0.0) + usd * upfront
             for k in range(length):
                 begin, end = float(start + k), float(start + k + 1)

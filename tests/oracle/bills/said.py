@@ -232,6 +232,8 @@ def instances(scenario: Row, pool: Row) -> Row:
         "commitments": agreed,
         "following": following,
         "launches": launches(pool),
+        "minimum_usd_per_month": pool.get("minimum_usd_per_month", 0.0),
+        "volume": volume(pool),
     }
 
 
@@ -291,12 +293,12 @@ def api(scenario: Row, said: Row) -> Row:
 
 def volume(said: Row) -> Row:
     listed = said.get("volume_prices") or {"steps": []}
+    above = [one.get("above_tokens_per_month") or one["above_gpu_hours_per_month"] for one in listed["steps"]]
+    factors = [one["price_factor"] for one in listed["steps"]]
     return {
-        "steps": [
-            {"above_tokens": one["above_tokens_per_month"], "factor": one["price_factor"]} for one in listed["steps"]
-        ],
-        "for_all_tokens": listed.get("mode") == "all_tokens",
-        "free_tokens": said.get("free_tokens_per_month", 0.0),
+        "steps": [{"above": at, "factor": factor} for at, factor in zip(above, factors, strict=True)],
+        "for_all": listed.get("mode", "graduated") != "graduated",
+        "free": said.get("free_tokens_per_month", 0.0),
     }
 
 

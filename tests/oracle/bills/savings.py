@@ -30,9 +30,10 @@ def saved(study: Study, engines: dict[str, Row]) -> dict[str, dict[str, float]]:
 
 def _machines(study: Study, month: int, lines: list[Row], engines: dict[str, Row], way: str) -> list[tuple[str, float]]:
     found = []
-    for offer in (one for one in study.terms["rented"] if holds(one, month)):
-        name = offer["pool"]
-        found.append((name, _paid(lines, name) * _share(study.months, month, name, engines[name], way)))
+    for rented in (one for one in study.rented if holds(one.offer, month)):
+        name = rented.offer["pool"]
+        more_usd = _paid(lines, name) * _share(study.months, month, name, engines[name], way)
+        found.append((name, above_agreed(rented.now(month), name, lines, more_usd)))
     for owned in (one for one in study.owned if holds(one.site, month)):
         busy = {name: study.months.gpu_hours(month, [name])["busy"] for name in owned.site["pools"]}
         more = sum(hours * _share(study.months, month, name, engines[name], way) for name, hours in busy.items())
@@ -42,10 +43,9 @@ def _machines(study: Study, month: int, lines: list[Row], engines: dict[str, Row
 
 
 def _paid(lines: list[Row], owner: str) -> float:
-    """For machines: all but traffic and volumes."""
-    return math.fsum(
-        line["usd"] for line in lines if line["owner"] == owner and line["category"] not in ("egress", "storage")
-    )
+    """For machines: all but traffic, volumes and what a spend lacks."""
+    beside = ("egress", "storage", "minimum spend")
+    return math.fsum(line["usd"] for line in lines if line["owner"] == owner and line["category"] not in beside)
 
 
 def _share(months: Months, month: int, name: str, engine: Row, way: str) -> float:
@@ -134,15 +134,18 @@ def _between(table: Table, place: float) -> float:
 
 def _spared(months: Months, api: Row, month: int, lines: list[Row]) -> float:
     """Without the cache the provider's bill is dearer, yet never below the spend that is agreed."""
-    more, least = _calls(months, api, month), api.get("minimum_usd_per_month", 0.0)
+    return above_agreed(api, api["provider"], lines, _calls(months, api, month))
+
+
+def above_agreed(agreed: Row, owner: str, lines: list[Row], more: float) -> float:
+    """What a bill rises by where a spend is agreed."""
+    least = agreed.get("minimum_usd_per_month", 0.0)
     if not least or not more:
         return more
     bill = math.fsum(
         line["usd"]
         for line in lines
-        if line["owner"] == api["provider"]
-        and line["category"] != "minimum spend"
-        and line["part"] != "after the study"
+        if line["owner"] == owner and line["category"] != "minimum spend" and line["part"] != "after the study"
     )
     return float(max(least, bill + more) - max(least, bill))
 

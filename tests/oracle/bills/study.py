@@ -35,11 +35,12 @@ class Study:
                 rows += at(api, api_lines(self.months, api, month))
         for units in self.units:
             rows += [line | {"site": units.site} for line in units.lines(month)]
-        for api in self.terms["apis"]:
-            if holds(api, month):
-                spent = math.fsum(line["usd"] for line in rows if line["owner"] == api["provider"])
-                lacks = max(0.0, api.get("minimum_usd_per_month", 0.0) - spent)
-                rows += at(api, [row(api["provider"], "minimum spend", "unused", lacks, "by_month")])
+        agreed = [(one["pool"], rented.now(month)) for rented in self.rented if holds(one := rented.offer, month)]
+        agreed += [(api["provider"], api) for api in self.terms["apis"] if holds(api, month)]
+        for owner, one in agreed:
+            spent = math.fsum(line["usd"] for line in rows if line["owner"] == owner)
+            lacks = max(0.0, one.get("minimum_usd_per_month", 0.0) - spent)
+            rows += at(one, [row(owner, "minimum spend", "unused", lacks, "by_month")])
         rows += self._people_and_fees(month)
         for rented in self.rented:
             rows += at(rented.offer, rented.after_the_study())
