@@ -154,6 +154,7 @@ def _settings(row: MeasuredRow) -> EngineSettings:
             "max_model_len": int(length) if length else None,
             "enable_chunked_prefill": chunked,
             "enable_expert_parallel": row.expert_parallel,
+            "data_parallel_size": row.dp if architecture(row.model, Path())[0].experts else 1,
             "version": engine_version(row),
             **source.get("engine", {}),
             "async_scheduling": async_scheduling(row),
@@ -201,7 +202,7 @@ def simulate_case(case: Case, step_time: StepTime, each_s: float | None = None) 
         figures,
         len(done),
         alone_ttft_s(case, step_time),
-        (case.engine.config.num_blocks - 1) * case.engine.config.block_size,
+        (case.engine.config.num_blocks - 1) * case.engine.config.block_size * case.row.dp,
         float((e2e - ttft).sum()) / span_s,
     )
 
@@ -210,9 +211,10 @@ def _served(case: Case, step_time: StepTime, each_s: float) -> NDArray[Any]:
     """Records of the case's requests. Where the API process takes its time, their arrivals are those at the server."""
     requests = case.traffic.requests
     if not each_s or requests.n_open < len(requests):
-        return run_single(case.engine.config, step_time, requests).records
+        return run_single(case.engine.config, step_time, requests, replicas=case.row.dp).records
     heard = heard_s(requests.arrival_s, each_s) - each_s
-    records = run_single(case.engine.config, step_time, replace(requests, arrival_s=heard)).records
+    heard_of = replace(requests, arrival_s=heard)
+    records = run_single(case.engine.config, step_time, heard_of, replicas=case.row.dp).records
     records["arrival_s"] = requests.arrival_s[records["request"]]
     return records
 

@@ -47,6 +47,7 @@ class MeasuredRow:
     dataset, workload, source_path : name of the data set, what is said of the prompts, the file of the result
     measured_on : day of the measurement, as 2025-10-29; empty where it is not stated
     endpoint : `chat` where the API renders the prompt from messages, else empty
+    dp : ranks that compute attention for requests of their own; of a dense model, engines on their own
     num_requests : requests sent, those that failed included; None where it is not stated
     limits : engine limits that the row states, by vLLM's names
     prefix_caching, chunked_prefill, async_scheduling : as stated, None for the engine's default
@@ -61,6 +62,7 @@ class MeasuredRow:
     kv_dtype: str
     tp: int
     pp: int
+    dp: int
     expert_parallel: bool
     engine_version: str
     isl: float
@@ -83,7 +85,7 @@ class MeasuredRow:
 
     @property
     def gpus(self) -> int:
-        return self.tp * self.pp
+        return self.tp * self.pp * self.dp
 
     @property
     def is_burst(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -25,6 +27,14 @@ def read_data(name: str) -> dict[str, Any]:
     """Data file of this room."""
     loaded: dict[str, Any] = YAML(typ="safe").load((FOLDER / name).read_text(encoding="utf-8"))
     return loaded
+
+
+def fits(columns: Mapping[str, str], when: Mapping[str, str]) -> bool:
+    """Whether each column that `when` names fits one of its shell patterns, which `|` separates; in lower case."""
+    return all(
+        any(fnmatchcase(columns.get(name, "").lower(), pattern) for pattern in patterns.split("|"))
+        for name, patterns in when.items()
+    )
 
 
 def plain(text: str) -> str:

@@ -120,7 +120,7 @@ def _problems(cells: Mapping[str, str], file: str, line: int) -> Iterable[Proble
         return Problem(message, file=file, line=line, path=name, got=cells.get(name))
 
     measured = (*LATENCIES, *THROUGHPUTS)
-    for name in (*measured, "isl", "osl", "tp", "pp", "n_gpu", "num_requests", *LIMITS):
+    for name in (*measured, "isl", "osl", "tp", "pp", "dp", "n_gpu", "num_requests", *LIMITS):
         text = cells.get(name, "")
         value = _number(text)
         if not text or (name in LIMITS and text.lower() == "default"):
@@ -160,8 +160,6 @@ def _row(cells: Mapping[str, str], place: str, row_id: str, folder: Path) -> Mea
 
     if not cells["engine"].lower().startswith("vllm"):
         raise NotSupported(f"engine {cells['engine'] or 'not stated'}: the simulated scheduler is vLLM's")
-    if (number("dp", 1.0) or 1.0) > 1:
-        raise NotSupported("data-parallel attention is not simulated")
     isl, osl, tp = number("isl"), number("osl"), number("tp")
     if isl is None or osl is None or tp is None:
         lacking = [name for name, value in (("isl", isl), ("osl", osl), ("tp", tp)) if value is None]
@@ -172,10 +170,10 @@ def _row(cells: Mapping[str, str], place: str, row_id: str, folder: Path) -> Mea
     model = str(folder / cells["model"]) if cells["model"].endswith(".json") else model_name(cells["model"])
     gpu = gpu_name(cells["gpu"])
     generated = _stated(cells, gpu, "generated_tokens")
-    pp = int(number("pp", 1.0) or 1)
+    pp, dp = (int(number(name, 1.0) or 1) for name in ("pp", "dp"))
     n_gpu = number("n_gpu")
-    if n_gpu is not None and n_gpu < tp * pp:
-        raise NotSupported(f"tp x pp = {tp * pp:.0f} on {n_gpu:.0f} GPUs")
+    if n_gpu is not None and n_gpu < tp * pp * dp:
+        raise NotSupported(f"tp x pp x dp = {tp * pp * dp:.0f} on {n_gpu:.0f} GPUs")
     requests = number("num_requests")
     if requests is not None:
         requests += int(_stated(cells, gpu, "failed_requests") or 0)
@@ -188,6 +186,7 @@ def _row(cells: Mapping[str, str], place: str, row_id: str, folder: Path) -> Mea
         kv_dtype=kv_format(cells.get("kv_dtype", "")),
         tp=int(tp),
         pp=pp,
+        dp=dp,
         expert_parallel=(number("ep", 1.0) or 1.0) > 1,
         engine_version=cells.get("engine_version", ""),
         isl=isl,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from calibrate.serving.names import read_data
+from calibrate.serving.names import fits, read_data
 
 MARK = "silicon_tpot_ms"
 _RENAMED = {
@@ -36,14 +36,16 @@ def as_serving_columns(cells: Mapping[str, str]) -> dict[str, str]:
     row["concurrency_or_rate"] = cells.get("concurrency", "") or cells.get("batch_size", "")
     row["arrival"] = "closed loop"
     row["ep"] = cells.get("moe_ep_size", "")
-    row["dp"] = cells.get("attention_dp_size", "")
     fields = [field.strip() for field in cells.get("silicon_data_source", "").split(";")]
     row["source_path"] = fields[0]
-    row["dataset"] = next(
-        e["dataset"] for e in read_data("sources.yaml")["silicon"] if fnmatchcase(fields[0], e["file"])
-    )
+    kind = next(e for e in read_data("sources.yaml")["silicon"] if fnmatchcase(fields[0], e["file"]))
+    row["dataset"] = kind["dataset"]
     stated = dict(field.split("=", 1) for field in fields if "=" in field)
     row["measured_on"] = stated.get("measured", "")[:10]
+    if not kind.get("ep_as_attention_dp"):
+        row["dp"] = cells.get("attention_dp_size", "")
+    elif any(fits({**cells, **row}, entry["when"]) for entry in read_data("sources.yaml")["attention_ranks"]):
+        row["tp"], row["dp"] = "1", row["tp"]
     if cells.get("mode", "agg") != "agg":
         row["engine"] = f"disaggregated {row['engine']}"
     return row

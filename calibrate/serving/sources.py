@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from calibrate.serving.measured import MeasuredRow
-from calibrate.serving.names import read_data
+from calibrate.serving.names import fits, read_data
 from simulator.catalog.gpus import gpu
 from simulator.units import BYTES_PER_GIB
 
@@ -40,14 +39,10 @@ def source_of(row: MeasuredRow) -> Mapping[str, Any]:
 def known_source(columns: Mapping[str, str]) -> Mapping[str, Any]:
     """First entry of the data file whose `when` fits the columns; empty where none does."""
     for entry in read_data("sources.yaml")["sources"]:
-        if all(_fits(columns.get(name, "").lower(), patterns) for name, patterns in entry["when"].items()):
+        if fits(columns, entry["when"]):
             found: Mapping[str, Any] = entry
             return found
     return {}
-
-
-def _fits(text: str, patterns: str) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns.split("|"))
 
 
 def length_spreads(row: MeasuredRow, cv_scale: float = 1.0) -> tuple[Spread, Spread]:

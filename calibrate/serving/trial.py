@@ -65,7 +65,7 @@ def trial_key(values: Mapping[str, float], case: Case) -> tuple[EngineOverheads,
     GPU's products and links; one GPU alone uses no links."""
     row = case.row
     family = next((one.name for one in family_rows() if row.gpu in one.gpus), "")
-    links = next((one.name for one in link_rows() if row.gpu in one.gpus and row.tp > 1), "")
+    links = next((one.name for one in link_rows() if row.gpu in one.gpus and row.tp * row.dp > 1), "")
     shares = values.get(f"compute.{family}", 1.0), values.get(f"links.{links}", 1.0)
     return overheads_of(row, values, case.engine.layout.weights.experts_kernel), *shares
 

@@ -45,6 +45,7 @@ def layout(
     expert_parallel: bool = False,
     dp: int = 1,
     redundant_experts: int = 0,
+    all_to_all: bool = False,
 ) -> Layout:
     """Layout of a replica from the names of its formats; a `kv_dtype` of `auto` is bf16, the activations' format.
 
@@ -65,5 +66,5 @@ def layout(
             alias="" if asked == dtype else asked,
         ),
         kv_value_bytes=kv_formats()[kv_name].value,
-        split=Split(tp, pp, dp, expert_parallel, redundant_experts),
+        split=Split(tp, pp, dp, expert_parallel, redundant_experts, all_to_all),
     )

@@ -56,6 +56,7 @@ def run_single(
     timeouts_s: Sequence[float] = (),
     verdicts: NDArray[np.int8] | None = None,
     drafted: NDArray[np.int8] | None = None,
+    replicas: int = 1,
 ) -> SingleRun:
     """Serve `requests` on one replica until all have ended.
 
@@ -64,8 +65,9 @@ def run_single(
     timeouts_s : of classes, see `ClassSpec`; those beyond have none
     verdicts : whether a draft is right, by number of the request and output token; None draws it
     drafted : drafts made, by number of the request and output tokens so far; -1, or None, is all that are asked for
+    replicas : alike, each request sent to the one with the fewest outstanding
     """
-    pool = PoolSpec("replica", "", 1, 1, config, step_time, np.zeros(config.max_num_seqs + 1))
+    pool = PoolSpec("replica", "", 1, replicas, config, step_time, np.zeros(config.max_num_seqs + 1))
     n_classes = int(requests.class_id.max(initial=0)) + 1
     padded = (*timeouts_s, *(0.0,) * (n_classes - len(timeouts_s)))
     classes = tuple(ClassSpec(str(k), (True,), timeout_s) for k, timeout_s in enumerate(padded))
@@ -117,16 +119,16 @@ def run_replicas(
     verdicts: NDArray[np.int8] | None = None,
     drafted: NDArray[np.int8] | None = None,
 ) -> SingleRun:
-    """Serve `requests` on a fleet of one replica a pool until all have ended; the rest as in `run_single`."""
+    """Serve `requests` on the fleet's replicas until all have ended; the rest as in `run_single`."""
     records: list[NDArray[Any]] = [np.zeros(0, RECORD)]
     rows: list[NDArray[np.int64]] = []
-    source, ones = RequestList(requests), (1,) * len(spec.pools)
-    plane = DataPlane(spec, source, ones, 0, records.append, rows.append if log else None)
+    source, most = RequestList(requests), tuple(pool.replicas for pool in spec.pools)
+    plane = DataPlane(spec, source, most, 0, records.append, rows.append if log else None)
     if verdicts is not None:
         plane.engines = plane.engines._replace(verdicts=verdicts)
     if drafted is not None:
         plane.engines = plane.engines._replace(drafted=drafted)
-    for r in range(len(spec.pools)):
+    for r in range(sum(most)):
         plane.activate(r, 0.0)
     plane.advance(np.inf)
     plane.close(np.inf)

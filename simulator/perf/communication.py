@@ -54,9 +54,17 @@ def hand_over_s(
 def layer_communication_s(
     tokens: NDArray[np.float64], arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients
 ) -> NDArray[np.float64]:
-    """Collectives of all layers for a micro-batch of `tokens`: one after attention, one after the MLP."""
+    """Collectives of all layers for a micro-batch of `tokens`: one after attention, one after the MLP.
+
+    Replicas that share experts exchange tokens instead, as in `transport.layer_collectives_s`.
+    """
     reduce = all_reduce_s(tokens, arch, device, layout.tp, coefficients)
-    if not layout.expert_parallel:
+    if layout.dp == 1:
         return (arch.mixers + arch.dense_layers + arch.moe_layers) * reduce
-    exchange = all_to_all_s(tokens, arch, device, layout.tp, coefficients)
+    if layout.all_to_all and layout.expert_parallel:
+        exchange = all_to_all_s(tokens * layout.dp, arch, device, layout.expert_gpus, coefficients)
+    else:
+        exchange = all_reduce_s(tokens * layout.dp, arch, device, layout.expert_gpus, coefficients)
+    if layout.expert_parallel:
+        exchange = exchange + reduce / 2
     return (arch.mixers + arch.dense_layers) * reduce + arch.moe_layers * exchange

@@ -76,6 +76,7 @@ class Split:
     dp : replicas that each compute attention for their own requests and share one set of experts
     expert_parallel : experts are dealt out whole over the GPUs that share them, not cut
     redundant_experts : copies of busy experts in each layer, dealt out with the others
+    all_to_all : ranks send each token to the GPUs of its experts, instead of gathering the tokens of all ranks
     """
 
     tp: int = 1
@@ -83,6 +84,7 @@ class Split:
     dp: int = 1
     expert_parallel: bool = False
     redundant_experts: int = 0
+    all_to_all: bool = False
 
     @property
     def gpus(self) -> int:
@@ -122,6 +124,10 @@ class Layout:
     @property
     def redundant_experts(self) -> int:
         return self.split.redundant_experts
+
+    @property
+    def all_to_all(self) -> bool:
+        return self.split.all_to_all
 
     @property
     def gpus(self) -> int:

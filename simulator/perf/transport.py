@@ -66,8 +66,10 @@ def layer_collectives_s(
     Experts dealt out whole within one tensor-parallel group compute their share for every token and are joined by the
     same all-reduce, as vLLM does without data parallelism. Norms over all heads of queries and keys join their sums of
     squares by one more, of two numbers a token. Replicas that share their experts (`layout.dp`) exchange
-    tokens instead: there and back by all-to-all, or by gathering and reducing all of their tokens where the GPU has
-    no measured all-to-all.
+    tokens instead: by gathering all of them and reducing what the experts made of them, together the way of an
+    all-reduce (vLLM's allgather_reducescatter), or there and back by all-to-all (`layout.all_to_all`, its deepep and
+    others) where the GPU has a measured one. Experts dealt out whole take a share of the tokens from each GPU of a
+    tensor-parallel group, which gathers them again afterwards: half an all-reduce (vLLM's use_sequence_parallel_moe).
     """
     wait = overheads.collective_wait_s
     width = arch.hidden_size
@@ -79,11 +81,13 @@ def layer_collectives_s(
     if layout.dp == 1 or not arch.moe_layers:
         return squares + (arch.mixers + arch.dense_layers + arch.moe_layers) * reduce
     group = layout.expert_gpus
-    if hardware.kernels.all_to_all and layout.expert_parallel:
+    if layout.all_to_all and hardware.kernels.all_to_all and layout.expert_parallel:
         own = tokens / layout.tp
         exchange = 2 * (all_to_all_s(own, width, arch.experts_per_token, group, hardware) + wait)
     else:
         exchange = all_reduce_s(tokens * layout.dp, width, group, hardware) + 2 * wait
+    if layout.expert_parallel:
+        exchange = exchange + reduce / 2
     return squares + (arch.mixers + arch.dense_layers) * reduce + arch.moe_layers * exchange
 
 

@@ -94,6 +94,7 @@ def layout_of(settings: EngineSettings, weights: str, tp: int, pp: int, gpu_name
         expert_parallel=settings.enable_expert_parallel,
         dp=settings.data_parallel_size,
         redundant_experts=settings.eplb_config.num_redundant_experts if settings.eplb_config else 0,
+        all_to_all=settings.all2all_backend != "allgather_reducescatter",
     )
     if settings.moe_backend == "auto":
         kernel = experts_as(parts.weights.name, gpu_name, settings.version)

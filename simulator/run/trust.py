@@ -43,6 +43,11 @@ def doubts(engines: Sequence[PlannedEngine]) -> list[str]:
             f"expert parallelism over {', '.join(map(str, sorted(wide)))} GPUs of several nodes is extrapolated: what "
             "was measured has its experts on one node"
         )
+    if any(_is_wide(engine) and engine.layout.dp > 1 and not engine.layout.all_to_all for engine in engines):
+        found.append(
+            "every rank gathers the tokens of all ranks over several nodes, as vLLM does unless engine.all2all_backend "
+            "is deepep_high_throughput, deepep_low_latency or another that sends each token to its experts alone"
+        )
     latent = {engine.model for engine in engines if engine.is_latent and _is_extrapolated(engine)}
     if latent:
         found.append(

@@ -39,6 +39,15 @@ KvCacheDtype = Literal[
     "fp8_ds_mla",
     "nvfp4_ds_mla",
 ]
+All2AllBackend = Literal[
+    "allgather_reducescatter",
+    "deepep_high_throughput",
+    "deepep_low_latency",
+    "deepep_v2",
+    "flashinfer_nvlink_one_sided",
+    "flashinfer_nvlink_two_sided",
+    "nixl_ep",
+]
 Quantization = Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"]
 
 
@@ -224,6 +233,9 @@ class EngineSettings(Settings):
     with many tokens."""
     enable_expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
+    all2all_backend: All2AllBackend = "allgather_reducescatter"
+    """How ranks that share experts (`data_parallel_size`) exchange tokens: gathering all of them, as vLLM does unless
+    told, or sending each to the GPUs of its experts (all others)."""
     eplb_config: EplbConfig | None = None
     """Redundant experts, with `enable_expert_parallel`; none unless given."""
     profile: str | None = None

@@ -88,12 +88,17 @@ def test_replicas_that_share_experts_exchange_their_tokens_there_and_back() -> N
     """Each of two GPUs of a replica sends its half of the tokens, two copies of each, over all four."""
     one = 1.0 + WAIT_S
     there = 0.54 + MESSAGE / 2 * 2 / 1e9 + WAIT_S
-    dealt = {"tp": 2, "dp": 2, "expert_parallel": True}
-    assert seconds(dealt, arch()) == pytest.approx((10 + 3) * one + 7 * 2 * there)
+    again = one / 2
+    """Of the half that each GPU of a replica took, all have all again."""
+    dealt = {"tp": 2, "dp": 2, "expert_parallel": True, "all_to_all": True}
+    assert seconds(dealt, arch()) == pytest.approx((10 + 3) * one + 7 * (2 * there + again))
+    assert seconds({**dealt, "tp": 1, "dp": 4}, arch()) == pytest.approx(7 * 2 * (0.54 + MESSAGE * 2 / 1e9 + WAIT_S))
     assert seconds(dealt, arch(moe_layers=0)) == pytest.approx((10 + 3) * one)
     gathered = 1.0 + 2 * WAIT_S
     assert seconds({**dealt, "expert_parallel": False}, arch()) == pytest.approx((10 + 3) * one + 7 * gathered)
-    assert seconds(dealt, arch(), hardware({})) == pytest.approx((10 + 3) * one + 7 * gathered)
+    for machine, told in ((hardware({}), True), (hardware(), False)):
+        found = seconds({**dealt, "all_to_all": told}, arch(), machine)
+        assert found == pytest.approx((10 + 3) * one + 7 * (gathered + again))
 
 
 def test_gathering_takes_the_tokens_of_all_replicas() -> None:

@@ -100,12 +100,21 @@ def test_limits_are_stated_or_those_of_the_version() -> None:
 
 def test_aiconfigurators_columns_are_read_too() -> None:
     table = read_tables([DATA / "silicon.csv"])
-    (row,) = table.rows
+    row = table.rows[0]
     assert (row.load, row.figures["tpot", "mean"], row.dtype) == (ClosedLoop(4), 0.005, "fp8")
-    assert [one.reason.split(";")[0] for one in table.excluded] == [
-        "data-parallel attention is not simulated",
-        "GPU 'a_new_gpu' is not known",
-    ]
+    assert [one.reason.split(";")[0] for one in table.excluded] == ["GPU 'a_new_gpu' is not known"]
+
+
+def test_ranks_of_attention_are_stated_or_what_the_sources_own_configuration_says() -> None:
+    """aiconfigurator's table gives InferenceX's `ep` as ranks of attention; `dp-attn` had one GPU for each rank."""
+    found = {row.row_id: row for row in read_tables([DATA / "silicon.csv"]).rows}
+    ranks = {name: (row.tp, row.dp, row.expert_parallel, row.gpus) for name, row in found.items()}
+    assert ranks == {
+        "s1": (1, 1, False, 1),
+        "s2": (4, 2, True, 8),
+        "s4": (1, 2, True, 2),
+        "s5": (2, 1, True, 2),
+    }
 
 
 @pytest.mark.parametrize(
@@ -144,7 +153,7 @@ def test_all_impossible_values_are_named_at_once(tmp_path: Path) -> None:
         ({"model": "nobody/no-such-model"}, "or give the path of its config.json"),
         ({"dtype": "fp32"}, "32-bit weights"),
         ({"isl": ""}, "isl not stated"),
-        ({"tp": "4"}, "tp x pp = 4 on 1 GPUs"),
+        ({"tp": "4"}, "tp x pp x dp = 4 on 1 GPUs"),
         ({"concurrency_or_rate": "some"}, "no rate or concurrency"),
     ],
 )

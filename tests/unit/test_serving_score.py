@@ -192,7 +192,7 @@ def test_requests_come_to_the_server_when_the_api_process_has_heard_them(monkeyp
     """Of two at once the engine hears when both have taken the process 0.5 s, one of which every request takes."""
     asked: list[list[float]] = []
 
-    def run_single(config: Any, step_time: Any, requests: Any) -> Any:
+    def run_single(config: Any, step_time: Any, requests: Any, replicas: int) -> Any:
         asked.append(requests.arrival_s.tolist())
         records = np.zeros(len(requests), [("arrival_s", float), ("request", int)])
         records["arrival_s"], records["request"] = requests.arrival_s, np.arange(len(requests))
@@ -200,7 +200,9 @@ def test_requests_come_to_the_server_when_the_api_process_has_heard_them(monkeyp
 
     monkeypatch.setattr(import_module("calibrate.serving.forecast"), "run_single", run_single)
     requests = make_requests(np.array([0.0, 0.0, 5.0]), np.full(3, 9), np.full(3, 2))
-    case: Any = SimpleNamespace(traffic=SimpleNamespace(requests=requests), engine=SimpleNamespace(config=None))
+    case: Any = SimpleNamespace(
+        row=SimpleNamespace(dp=1), traffic=SimpleNamespace(requests=requests), engine=SimpleNamespace(config=None)
+    )
     step = constant_step_time(0.1, 64, 1)
     assert _served(case, step, 0.5)["arrival_s"].tolist() == [5.0, 0.0, 0.0]
     assert asked.pop() == pytest.approx([0.5, 0.5, 5.0])

@@ -124,6 +124,18 @@ def test_a_closed_loop_obeys_littles_law() -> None:
     assert 0.9 * 8 < in_flight <= 8
 
 
+def test_ranks_of_a_dense_model_are_engines_that_share_the_requests() -> None:
+    """Twice the users on two ranks: each serves as one alone, and the experts of others are shared."""
+    one = row("closed")
+    two = replace(one, dp=2, load=ClosedLoop(16))
+    alone, both = (simulate_case(case, catalog_steps(case)) for case in (prepare(one), prepare(two)))
+    assert both.figures["tpot", "mean"] == pytest.approx(alone.figures["tpot", "mean"], rel=0.08)
+    assert both.figures["throughput", "total"] == pytest.approx(2 * alone.figures["throughput", "total"], rel=0.08)
+    assert (both.kv_tokens, prepare(two).engine.layout.dp) == (2 * alone.kv_tokens, 1)
+    experts = replace(two, model="qwen3-30b-a3b", gpu="h100-sxm", dtype="bf16", expert_parallel=True)
+    assert prepare(experts).engine.layout.dp == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "capture"),
     [
