@@ -270,6 +270,8 @@ def provider(random: Random, name: str = "calls") -> Row:
         found["peak"] = {"hours": ["9-12", "18-23"], "factor": 2}
     if random.random() < 0.3:
         found |= volume(random)
+    if random.random() < 0.2:
+        found |= {"outages": OUTAGE, "service_credits": CREDITS}
     return found
 
 
@@ -282,8 +284,21 @@ def agreed(random: Random, pool: Row) -> Row:
         "mode": random.choice(["graduated", "all_hours"]),
         "steps": [{"above_gpu_hours_per_month": hours, "price_factor": factor} for hours, factor in steps],
     }
-    found = {"volume_prices": prices, "minimum_usd_per_month": random.choice([2_000, 30_000])}
+    found = {
+        "volume_prices": prices,
+        "minimum_usd_per_month": random.choice([2_000, 30_000]),
+        "outages": OUTAGE,
+        "service_credits": CREDITS,
+    }
     return {key: value for key, value in found.items() if random.random() < 0.6}
+
+
+OUTAGE = {"windows": [{"start_s": 40, "duration_s": 7}]}
+CREDITS = [
+    {"below_availability": 0.999, "share_of_bill": 0.1},
+    {"below_availability": 0.95, "share_of_bill": 0.25},
+    {"below_availability": 0.5, "share_of_bill": 1},
+]
 
 
 def volume(random: Random) -> Row:

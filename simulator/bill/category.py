@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from simulator.bill.sums import mean
 from simulator.study.bill import Line
 
+MINIMUM_SPEND = "minimum spend"
+SERVICE_CREDIT = "service credit"
+
 
 def usd_by_category(lines: Iterable[Line]) -> dict[str, float]:
     """USD per month of each category, in the order of the lines."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
 from simulator.bill.cents import whole_cents
-from simulator.bill.minimum import MINIMUM_SPEND, POOL_MONTHS
+from simulator.bill.minimum import POOL_MONTHS
 from simulator.study.bill import Line
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ SERVICES = {
     "network and storage": ("Networking", "Other (Networking)"),
     "egress": ("Networking", "Other (Networking)"),
     "storage": ("Storage", "Other (Storage)"),
+    SERVICE_CREDIT: ("Other", "Other (Other)"),
     "staff": ("Other", "Other (Other)"),
 }
 """FOCUS service category and subcategory by category of the line; tokens are AI, all others compute."""
@@ -104,12 +106,13 @@ def focus_frame(
 def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
     category, subcategory = _service(line)
     unused = line.kind == "committed" and line.part in ("unused", "after the study")
+    unused = unused or line.category == SERVICE_CREDIT
     return {
         "BilledCost": round(usd * (1.0 - line.prepaid_share), 2),
         "EffectiveCost": usd,
         "ContractedCost": usd,
         "ListCost": usd,
-        "ChargeCategory": "Usage",
+        "ChargeCategory": "Credit" if line.category == SERVICE_CREDIT else "Usage",
         "ChargeDescription": f"{line.category}: {line.part}",
         "ChargeFrequency": "Usage-Based" if line.kind == "by_use" else "Recurring",
         "ConsumedQuantity": None if unused else line.quantity,

@@ -37,7 +37,11 @@ def usage_data(months: Sequence[MonthUse]) -> Json:
             usages[id(period.usage)] = period.usage
     numbers = {key: number for number, key in enumerate(usages)}
     rows: list[Json] = [
-        [{"usage": numbers[id(period.usage)], "hours": period.hours} for period in month.periods] for month in months
+        [
+            {"usage": numbers[id(period.usage)], "hours": period.hours, "replication": period.replication}
+            for period in month.periods
+        ]
+        for month in months
     ]
     return {"months": rows, "usages": [_data(usage) for usage in usages.values()]}
 
@@ -50,7 +54,7 @@ def read_usage(data: Json) -> tuple[MonthUse, ...]:
     known: dict[str, MonthUse] = {}
     found = []
     for row in typing.cast(list[list[dict[str, typing.Any]]], data["months"]):
-        periods = [PeriodUse(usages[item["usage"]], item["hours"]) for item in row]
+        periods = [PeriodUse(usages[item["usage"]], item["hours"], replication=item["replication"]) for item in row]
         found.append(known.setdefault(repr(row), MonthUse(tuple(periods))))
     return tuple(found)
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
 from simulator.bill.parts import at_site, one_line
 from simulator.bill.sums import mean, total_usd
 from simulator.study.bill import Line
 from simulator.study.terms import ApiTerms, RentedTerms, Terms
 
-MINIMUM_SPEND = "minimum spend"
 POOL_MONTHS = "pool-months"
 """Unit of what rented GPUs lack; that of tokens are months."""
 
@@ -41,5 +41,5 @@ def saved_usd(terms: ApiTerms | RentedTerms, lines: Sequence[Line], more_usd: fl
     if not least:
         return more_usd
     mine = [line for line in lines if line.owner == owner_of(terms) and line.part != "after the study"]
-    spent = mean(total_usd(line for line in mine if line.category != MINIMUM_SPEND))
+    spent = mean(total_usd(line for line in mine if line.category not in (MINIMUM_SPEND, SERVICE_CREDIT)))
     return max(spent + more_usd, least) - max(spent, least)

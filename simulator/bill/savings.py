@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.api import price_list
+from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
 from simulator.bill.commitments import price_index
+from simulator.bill.credits import credited_share
 from simulator.bill.gpu_time import Engine, alone_share, cached_share, plain_share
-from simulator.bill.minimum import MINIMUM_SPEND, saved_usd
+from simulator.bill.minimum import saved_usd
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import PoolUse, Use, study_uses
@@ -19,7 +21,7 @@ from simulator.study.bill import Bill, Line, MonthUse
 from simulator.study.terms import ApiTerms, Terms
 from simulator.units import TOKENS_PER_MILLION
 
-_NOT_MACHINES = ("egress", "storage", MINIMUM_SPEND)
+_NOT_MACHINES = ("egress", "storage", MINIMUM_SPEND, SERVICE_CREDIT)
 _LEAST_SHARE = 1e-9
 """Shares below it are the rounding of equal times."""
 
@@ -74,8 +76,9 @@ def _machines_saved_usd(
     shares = {name: share(pool, engines[name]) for name, pool in use.pools.items() if name in engines}
     shares = {name: value for name, value in shares.items() if abs(value) > _LEAST_SHARE}
     for offer in (offer for offer in terms.rented if month in offer.span):
-        more_usd = _machines_usd(lines, offer.pool) * shares.get(offer.pool, 0.0)
-        found[offer.pool] = saved_usd(offer.at(month), lines, more_usd)
+        now, up = offer.at(month), use.pools[offer.pool].up
+        more_usd = saved_usd(now, lines, _machines_usd(lines, offer.pool) * shares.get(offer.pool, 0.0))
+        found[offer.pool] = more_usd * (1.0 - credited_share(now.credits, up))
     for site in (site for site in terms.owned if month in site.span):
         there = {name: use.pools[name] for name in site.pools if name in use.pools}
         found[site_owner(site)] = _machines_usd(lines, site_owner(site)) * _of_all(there, shares)
@@ -87,7 +90,8 @@ def _apis_saved_usd(terms: Terms, use: Use, lines: Sequence[Line], month: int) -
     found = {}
     for api in (api for api in terms.apis if month in api.span and api.provider in use.providers):
         saved = _api_usd(api, use.providers[api.provider].priced) * mean(price_index(terms.token_index, month))
-        found[api.provider] = saved_usd(api, lines, saved)
+        up = use.providers[api.provider].up
+        found[api.provider] = saved_usd(api, lines, saved) * (1.0 - credited_share(api.credits, up))
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from simulator.bill.api import api_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
 from simulator.bill.commitments import PaidTerm, Term, price_index, settled, terms_of
+from simulator.bill.credits import Up, credit_lines
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
 from simulator.bill.minimum import minimum_lines
 from simulator.bill.owned import owned_lines, servers_by_month
@@ -169,6 +170,7 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     agreed: list[RentedTerms | ApiTerms] = [offer.at(month) for offer in terms.rented if month in offer.span]
     agreed += [api for api in terms.apis if month in api.span]
     lines += [line for one in agreed for line in minimum_lines(one, lines)]
+    lines += [line for one in agreed for line in credit_lines(one, _up(use, one), lines)]
     servers = sum(there[k].bought for there in plan.servers)
     share = use.share if terms.owned else 1.0
     for staff in terms.staff:
@@ -177,6 +179,10 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     lines += fee_lines(terms, use.peak_replicas, use.peak_gpus, month)
     lines += more
     return (*lines, *share_lines(terms.topology, [fee for fee in terms.fees if month in fee.span], lines))
+
+
+def _up(use: Use, offer: RentedTerms | ApiTerms) -> Up:
+    return use.pools[offer.pool].up if isinstance(offer, RentedTerms) else use.providers[offer.provider].up
 
 
 def _sold_early(terms: Terms, plan: _Plan, month: int) -> list[Line]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from simulator.bill.between import between
 from simulator.bill.clock import at_factors, by_hour_of_day, weight
+from simulator.bill.credits import Up, up_of
 from simulator.bill.stays import level_hours
 from simulator.bill.unseen import unseen
 from simulator.bill.volume import mean_factor
@@ -41,6 +42,7 @@ class PoolUse:
     steps : in which it was done
     gpus_per_replica : of each of them
     instance_hours : billed with at least 1, 2, ... instances, by hour of day, shape (most, 24); rented pools alone
+    up : availability of its zone
     """
 
     gpu_hours: dict[str, float]
@@ -51,6 +53,7 @@ class PoolUse:
     instance_hours: NDArray[np.float64]
     steps: float = 0.0
     gpus_per_replica: int = 0
+    up: Up = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class ProviderUse:
     priced: NDArray[np.float64]
     priced_failed: NDArray[np.float64]
     counted_tokens: float
+    up: Up = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
         instance_hours=instance_hours,
         steps=math.fsum(w * pool.steps * pool.work_share for w, pool, _ in found),
         gpus_per_replica=found[0][1].gpus_per_replica,
+        up=up_of(periods, lambda period: _find_pool(name, period.usage).zone_down_s),
     )
 
 
@@ -256,7 +261,8 @@ def _provider(name: str, api: ApiTerms, periods: Sequence[PeriodUse]) -> Provide
     tokens, failed = total("tokens"), total("failed_tokens")
     counted = float(tokens.sum()) + (float(failed.sum()) if api.bills_failed else 0.0)
     factor = mean_factor(api.volume, counted)
-    return ProviderUse(tokens, failed, factor * priced("tokens"), factor * priced("failed_tokens"), counted)
+    up = up_of(periods, lambda period: _find_provider(name, period.usage).down_s)
+    return ProviderUse(tokens, failed, factor * priced("tokens"), factor * priced("failed_tokens"), counted, up)
 
 
 def _sum(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

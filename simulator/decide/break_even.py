@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.cash import payback_months
+from simulator.bill.credits import has_credits
 from simulator.bill.minimum import has_minimum
 from simulator.bill.sums import mean
 from simulator.bill.volume import has_volume
@@ -46,7 +47,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
     never = _pay_the_same(ours, theirs)
-    straight = not any(has_minimum(one.terms) or has_volume(one.terms) for one in (mine, rival))
+    straight = not any(bends(one.terms) for one in (mine, rival) for bends in (has_minimum, has_volume, has_credits))
     by_hours = straight and not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
     return BreakEven(
         mine.name,
@@ -102,7 +103,8 @@ def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
     -------
     None where it costs less below some hours alone (`hours_below`), and for a rival that pays by the token, or nothing
     by the hour; it is not asked of a finite job, nor of a rival whose rent stops at some hours: they are paid for these
-    hours already; nor where a spend is agreed or prices go by the volume of a month, which do not go with the hours
+    hours already; nor where a spend is agreed, prices go by the volume of a month or outages are credited, which do not
+    go with the hours
     """
     parts = _crossing(mine, rival)
     if parts is None or hours_below(mine, rival) is not None:

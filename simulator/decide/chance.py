@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simulator.bill.minimum import MINIMUM_SPEND
+from simulator.bill.category import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS
 from simulator.bill.sums import mean
 from simulator.bill.use import Use, study_uses

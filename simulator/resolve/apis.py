@@ -10,6 +10,7 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import TierPrice, TokenOffer, TokenPrice, token_offer
 from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
+from simulator.resolve.credits import credits_of
 from simulator.resolve.figures import Figures
 from simulator.resolve.peaks import has_peak, peak_of
 from simulator.resolve.places import outages, provider_spec, retry_delay
@@ -150,6 +151,7 @@ def api_terms(
         unit_tokens_per_minute=provider.tokens_per_minute_per_unit or 0.0,
         unit_term_months=provider.term_months or 0,
         volume=_volume(provider, path, figures),
+        credits=credits_of(provider.service_credits, f"{path}.service_credits", figures),
         unit_upfront_share=_given(f"{path}.upfront_share", provider.upfront_share or 0.0, "of a term's price", figures),
     )
 

@@ -15,6 +15,7 @@ from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.resolve.carbon import carbon_by_hour
+from simulator.resolve.credits import credits_of
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
 from simulator.scenario.money_checks import NAMED_TERMS
@@ -250,6 +251,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
         grid_zone=grid_zone,
         minimum_usd_per_month=figures.given(f"{path}.minimum_usd_per_month", least_usd, "USD") if least_usd else 0.0,
         volume=AS_LISTED if volume is None else _volume(volume, f"{path}.volume_prices.steps", figures),
+        credits=credits_of(pool.service_credits or (), f"{path}.service_credits", figures),
         storage_usd_per_gb_month=0.0 if storage is None else storage,
         storage_gb=0.0
         if storage is None

@@ -12,7 +12,7 @@ from simulator.catalog.currencies import currencies
 from simulator.errors import unknown_name
 from simulator.money import USD
 from simulator.schema.base import Settings
-from simulator.schema.money import CurrencySettings, Servers, TokenPriceSettings
+from simulator.schema.money import CurrencySettings, Servers, ServiceCreditSettings, TokenPriceSettings
 from simulator.schema.pool import Pool
 from simulator.schema.provider import Provider
 from simulator.schema.scenario import CostSettings, Scenario
@@ -33,6 +33,7 @@ OF_INSTANCES = (
     "egress_usd_per_gb",
     "volume_prices",
     "minimum_usd_per_month",
+    "service_credits",
 )
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
@@ -141,6 +142,7 @@ def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
     if pool.volume_prices is not None:
         above = [step.above_gpu_hours_per_month for step in pool.volume_prices.steps]
         yield from _step_problems(f"{path}.volume_prices", "above_gpu_hours_per_month", above)
+    yield from _credit_problems(f"{path}.service_credits", pool.service_credits or ())
     if has_open_commitments(pool):
         for key in ("volume_prices", "minimum_usd_per_month"):
             if getattr(pool, key):
@@ -178,6 +180,7 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
     if provider.volume_prices is not None:
         above = [step.above_tokens_per_month for step in provider.volume_prices.steps]
         yield from _step_problems(f"{path}.volume_prices", "above_tokens_per_month", above)
+    yield from _credit_problems(f"{path}.service_credits", provider.service_credits)
     if provider.provisioned_units and provider.usd_per_unit_hour is None:
         yield (
             f"{path}.provisioned_units",
@@ -214,6 +217,16 @@ def _step_problems(path: str, key: str, above: Sequence[float]) -> Iterator[Foun
     for k, (before, value) in enumerate(pairwise(above), start=1):
         if value <= before:
             yield f"{path}.steps[{k}].{key}", f"must be above that of the step before ({before:g})", value
+
+
+def _credit_problems(path: str, credits: Sequence[ServiceCreditSettings]) -> Iterator[Found]:
+    for k, (before, one) in enumerate(pairwise(credits), start=1):
+        if one.below_availability >= before.below_availability:
+            text = f"must be below that of the credit before ({before.below_availability:g})"
+            yield f"{path}[{k}].below_availability", text, one.below_availability
+        elif one.share_of_bill < before.share_of_bill:
+            text = f"must not be less than that of the credit before ({before.share_of_bill:g})"
+            yield f"{path}[{k}].share_of_bill", text, one.share_of_bill
 
 
 def _shown(pool: Pool, key: str) -> Any:

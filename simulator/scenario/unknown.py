@@ -101,6 +101,8 @@ CALLED = {
     "volume_tiers": "volume_prices",
     "price_tiers": "volume_prices",
     "free_tier": "free_tokens_per_month",
+    "sla_credits": "service_credits",
+    "credits": "service_credits",
     "free_tokens": "free_tokens_per_month",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""

@@ -175,6 +175,15 @@ class ServiceTierSettings(Settings):
     """Answers come as a whole within this time, as those of a batch API; 0 is at once."""
 
 
+class ServiceCreditSettings(Settings):
+    """What a provider gives back of a month in which it was up for less than it has promised."""
+
+    below_availability: Annotated[float, Field(gt=0, le=1), IS_NUMBER]
+    """Share of the month; 0.999 for a credit where it was up for less than 99.9 % of it."""
+    share_of_bill: Share
+    """Of what is paid for the month, minimum spend and upfront parts apart."""
+
+
 class GpuVolumeStepSettings(Settings):
     """Price of GPU-hours from so many of them in a month on."""
 

@@ -24,7 +24,7 @@ from simulator.schema.clock import ReplicaWindow
 from simulator.schema.engine import EngineSettings
 from simulator.schema.faults import Outages, ReliabilitySettings, ServerFailure
 from simulator.schema.hardware import HardwareSettings
-from simulator.schema.money import GpuVolumePriceSettings
+from simulator.schema.money import GpuVolumePriceSettings, ServiceCreditSettings
 
 
 class QueueAutoscaler(Settings):
@@ -138,6 +138,8 @@ class Pool(Settings):
     """Prices of rented GPUs that change with the GPU-hours of a month; none unless given."""
     minimum_usd_per_month: NotNegative | None = None
     """Spend that is agreed: what all else of the rented pool's bill lacks of it in a month is paid, too."""
+    service_credits: tuple[ServiceCreditSettings, ...] | None = None
+    """Credits by falling availability, counted as its outages are; none unless given."""
     storage_gb: NotNegative | None = None
     """Object storage of a rented pool, instead of one copy of the weights and of the container image."""
     storage_usd_per_gb_month: NotNegative | None = None

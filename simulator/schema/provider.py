@@ -22,6 +22,7 @@ from simulator.schema.faults import Outages
 from simulator.schema.money import (
     PeakSettings,
     PromptCacheSettings,
+    ServiceCreditSettings,
     ServiceTierSettings,
     TokenPriceSettings,
     VolumePriceSettings,
@@ -62,6 +63,8 @@ class Provider(Settings):
     """Prices that change with the tokens of a month; none unless given."""
     free_tokens_per_month: NotNegative = 0.0
     """Tokens of a month that cost nothing, its first ones; they count towards the steps of `volume_prices`."""
+    service_credits: tuple[ServiceCreditSettings, ...] = ()
+    """Credits by falling availability, counted as its outages are; none unless given."""
     bills_failed: Switch | None = None
     """Whether calls that end in an error are paid for; the offer's unless given."""
     fixed_usd_per_month: NotNegative = 0.0

@@ -113,8 +113,8 @@ def _months_of(uses: Sequence[tuple[Period, Sequence[Usage]]], terms: Terms) -> 
 
 
 def period_uses(hours: float, usages: Sequence[Usage]) -> tuple[PeriodUse, ...]:
-    """Uses that stand for equal parts of so many hours of a month."""
-    return tuple(PeriodUse(usage, hours / len(usages)) for usage in usages)
+    """Uses of the replications that stand for equal parts of so many hours of a month."""
+    return tuple(PeriodUse(usage, hours / len(usages), replication=k) for k, usage in enumerate(usages))
 
 
 def with_peaks(usages: Sequence[Usage]) -> list[Usage]:

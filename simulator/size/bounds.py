@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.credits import most_credited
 from simulator.bill.volume import at_least
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import ClassSlo
@@ -28,16 +29,18 @@ def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[Period
 
     Where something may end a rented replica (a failure, a reclaim, an outage of its zone) or keep it from starting, its
     hours are not counted at all, nor those of a job, which may end at any time. Theorem: a bill never falls when more
-    is used, and what is counted here is used; where the price of a volume holds for all of it, the lowest is taken.
+    is used, and what is counted here is used; where the price of a volume holds for all of it, the lowest is taken,
+    and of credits for outages the most.
     """
     rented = tuple(_at_least(offer) for offer in terms.rented)
-    apis = tuple(replace(api, volume=at_least(api.volume)) for api in terms.apis)
+    apis = tuple(replace(api, volume=at_least(api.volume), credits=most_credited(api.credits)) for api in terms.apis)
     uses = [(one.period, _least_usage(subject, one.demand)) for one in periods]
     return usd_of_use(uses, replace(terms, rented=rented, apis=apis))
 
 
 def _at_least(offer: RentedTerms) -> RentedTerms:
-    return replace(offer, volume=at_least(offer.volume), later=tuple(map(_at_least, offer.later)))
+    volume, credits = at_least(offer.volume), most_credited(offer.credits)
+    return replace(offer, volume=volume, credits=credits, later=tuple(map(_at_least, offer.later)))
 
 
 def _least_usage(subject: Subject, demand: Demand) -> Usage:

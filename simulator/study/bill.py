@@ -23,11 +23,13 @@ class PeriodUse:
     ----------
     hours : that it stands for
     is_job : it is that of a job: rentals begin and end within it
+    replication : of which it is; its periods make a month of their own
     """
 
     usage: Usage
     hours: float
     is_job: bool = False
+    replication: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Terms of a contract that bend a bill: prices by the volume of a month."""
+"""Terms of a contract that bend a bill: prices by the volume of a month, credits for what was down."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ class Volume:
 
 AS_LISTED = Volume()
 """Prices that hold for any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What a provider gives back of a month's bill when it was up for less than a share of it."""
+
+    below_availability: float
+    share_of_bill: float

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.study.contract import AS_LISTED, Volume
+from simulator.study.contract import AS_LISTED, Credit, Volume
 from simulator.study.schedule import Schedule
 
 Money = float | NDArray[np.float64]
@@ -200,6 +200,7 @@ class RentedTerms:
     gpu : of the instances; another one is another offer
     minimum_usd_per_month : that a month costs at least, all else of the pool's bill taken together
     volume : what the GPU-hours of a month above commitments make of their price
+    credits : for a zone that was down, by falling availability
     later : the same offer with what an event makes of its prices and of all else, from the first month of its span on;
         terms that run are paid as they began, and which begin is said by `commitments` of the first
     """
@@ -225,6 +226,7 @@ class RentedTerms:
     gpu: str = ""
     minimum_usd_per_month: Money = 0.0
     volume: Volume = AS_LISTED
+    credits: tuple[Credit, ...] = ()
     later: tuple[RentedTerms, ...] = ()
 
     def at(self, month: int) -> RentedTerms:
@@ -278,6 +280,7 @@ class ApiTerms:
     unit_term_months, unit_upfront_share : for which units are bought at a time, 0 for by the hour, and the share of a
         term's price that is paid at its start
     volume : what the number of a month's tokens makes of their prices
+    credits : for what was down, by falling availability
     """
 
     provider: str
@@ -299,6 +302,7 @@ class ApiTerms:
     unit_term_months: int = 0
     unit_upfront_share: float = 0.0
     volume: Volume = AS_LISTED
+    credits: tuple[Credit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

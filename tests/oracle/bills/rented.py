@@ -160,7 +160,8 @@ class Rented:
             inside_h = self._instance_hours(month, below) - self._instance_hours(month, below + count)
             inside = {part: h * inside_h / billed if billed else 0.0 for part, h in states.items()}
             inside["unused"] += max(0.0, count * HOURS * size - math.fsum(inside.values()))
-            rows += shared(name, self._name(agreed), usd, inside, "committed")
+            prepaid = self._prepaid(which, month)
+            rows += [line | {"prepaid": prepaid} for line in shared(name, self._name(agreed), usd, inside, "committed")]
             below += count
         tokens = math.fsum(
             scale(period, usage) * (pool["output_tokens"] - sum(output for _, output in pool["thrown_tokens"]))
@@ -201,6 +202,17 @@ class Rented:
         ]
         usd = math.fsum(count * self._term_usd(which, start) / length for start, count in running)
         return sum(count for _, count in running), usd
+
+    def _prepaid(self, which: int, month: int) -> float:
+        """Share of what a commitment costs in a month that was paid when its terms began."""
+        length = self.offer["commitments"][which]["term_months"]
+        parts = [
+            (count * self._term_usd(which, start), self.now(start)["commitments"][which]["upfront_share"])
+            for number, start, count in self.begun
+            if number == which and start <= month < start + length
+        ]
+        whole = math.fsum(usd for usd, _ in parts)
+        return math.fsum(usd * upfront for usd, upfront in parts) / whole if whole else 0.0
 
     def pay(self, paid: dict[float, float]) -> None:
         """Terms as they are paid: a part upfront, the rest month by month."""

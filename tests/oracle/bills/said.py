@@ -234,6 +234,7 @@ def instances(scenario: Row, pool: Row) -> Row:
         "launches": launches(pool),
         "minimum_usd_per_month": pool.get("minimum_usd_per_month", 0.0),
         "volume": volume(pool),
+        "credits": credits_said(pool),
     }
 
 
@@ -288,7 +289,12 @@ def api(scenario: Row, said: Row) -> Row:
         "unit_term_months": said.get("term_months", 0),
         "unit_upfront_share": said.get("upfront_share", 0.0),
         "volume": volume(said),
+        "credits": credits_said(said),
     }
+
+
+def credits_said(said: Row) -> list[Row]:
+    return said.get("service_credits") or []
 
 
 def volume(said: Row) -> Row:

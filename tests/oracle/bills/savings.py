@@ -6,6 +6,7 @@ import math
 
 from bills.api import billed_tokens, volume_factor
 from bills.clock import dearness
+from bills.credits import credited
 from bills.months import Months, at, holds, pool_of, scale
 from bills.rows import Row
 from bills.study import Study
@@ -33,7 +34,9 @@ def _machines(study: Study, month: int, lines: list[Row], engines: dict[str, Row
     for rented in (one for one in study.rented if holds(one.offer, month)):
         name = rented.offer["pool"]
         more_usd = _paid(lines, name) * _share(study.months, month, name, engines[name], way)
-        found.append((name, above_agreed(rented.now(month), name, lines, more_usd)))
+        now = rented.now(month)
+        kept = 1 - credited(study.months, name, now, month)
+        found.append((name, above_agreed(now, name, lines, more_usd) * kept))
     for owned in (one for one in study.owned if holds(one.site, month)):
         busy = {name: study.months.gpu_hours(month, [name])["busy"] for name in owned.site["pools"]}
         more = sum(hours * _share(study.months, month, name, engines[name], way) for name, hours in busy.items())
@@ -44,7 +47,7 @@ def _machines(study: Study, month: int, lines: list[Row], engines: dict[str, Row
 
 def _paid(lines: list[Row], owner: str) -> float:
     """For machines: all but traffic, volumes and what a spend lacks."""
-    beside = ("egress", "storage", "minimum spend")
+    beside = ("egress", "storage", "minimum spend", "service credit")
     return math.fsum(line["usd"] for line in lines if line["owner"] == owner and line["category"] not in beside)
 
 
@@ -134,7 +137,10 @@ def _between(table: Table, place: float) -> float:
 
 def _spared(months: Months, api: Row, month: int, lines: list[Row]) -> float:
     """Without the cache the provider's bill is dearer, yet never below the spend that is agreed."""
-    return above_agreed(api, api["provider"], lines, _calls(months, api, month))
+    more = _calls(months, api, month)
+    if not more:
+        return more
+    return above_agreed(api, api["provider"], lines, more) * (1 - credited(months, api["provider"], api, month))
 
 
 def above_agreed(agreed: Row, owner: str, lines: list[Row], more: float) -> float:
@@ -145,7 +151,9 @@ def above_agreed(agreed: Row, owner: str, lines: list[Row], more: float) -> floa
     bill = math.fsum(
         line["usd"]
         for line in lines
-        if line["owner"] == owner and line["category"] != "minimum spend" and line["part"] != "after the study"
+        if line["owner"] == owner
+        and line["category"] not in ("minimum spend", "service credit")
+        and line["part"] != "after the study"
     )
     return float(max(least, bill + more) - max(least, bill))
 

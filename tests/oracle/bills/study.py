@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bills.api import api_lines
+from bills.credits import credit
 from bills.months import Months, holds, pool_of
 from bills.owned import Owned
 from bills.rented import Rented
@@ -41,6 +42,8 @@ class Study:
             spent = math.fsum(line["usd"] for line in rows if line["owner"] == owner)
             lacks = max(0.0, one.get("minimum_usd_per_month", 0.0) - spent)
             rows += at(one, [row(owner, "minimum spend", "unused", lacks, "by_month")])
+        for owner, one in agreed:
+            rows += at(one, [credit(self.months, owner, one, month, rows)])
         rows += self._people_and_fees(month)
         for rented in self.rented:
             rows += at(rented.offer, rented.after_the_study())

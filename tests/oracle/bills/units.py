@@ -47,9 +47,11 @@ class Units:
         whole = sum(term["usd"] / term["length"] for term in running)
         index = at(self.months.terms["token_index"], month + 1)
         hourly = more * HOURS * now["usd_per_unit_hour"] * index if now else 0.0
+        upfront = sum(term["usd"] / term["length"] * term["upfront"] for term in running)
+        prepaid = {"prepaid": upfront / whole if whole else 0.0}
         return [
-            row(self.name, "committed throughput", "units", whole * (1 - idle), "committed"),
-            row(self.name, "committed throughput", "unused", whole * idle, "committed"),
+            row(self.name, "committed throughput", "units", whole * (1 - idle), "committed") | prepaid,
+            row(self.name, "committed throughput", "unused", whole * idle, "committed") | prepaid,
             row(self.name, "provisioned throughput", "units", hourly * (1 - idle), "by_month"),
             row(self.name, "provisioned throughput", "unused", hourly * idle, "by_month"),
         ]
