@@ -34,7 +34,7 @@ DRAFTERS = {
     "modules": "hidden states",
     "n-grams": "n-grams",
 }
-LAYOUTS = ("window", "windows and full", "two windows")
+LAYOUTS = ("window", "windows and full", "two windows", "two lengths", "two lengths of windows", "three lengths")
 WITH_CHUNKS = ("chunks", "chunks across blocks", "chunks, windows and full")
 """Not with drafters that read hidden states: vLLM keeps all tokens in every layer there."""
 STATES = ("states", "states alone", "states and windows")

@@ -14,7 +14,7 @@ from simulator.engine.modes.tables.arrays import held_back_tokens
 from simulator.engine.modes.tables.room import longest_request, requests_at_once
 from simulator.errors import InputError
 from simulator.resolve.engines import PlannedEngine, plan_engine
-from simulator.resolve.kv_groups import in_words, told
+from simulator.resolve.kv_groups import in_words, not_simulated, told
 from simulator.resolve.memory import Question, answer
 from simulator.run.trust import sources
 from simulator.schema.engine import EngineSettings
@@ -83,11 +83,19 @@ def test_blocks_of_two_lengths_are_simulated_with_the_prefix_cache() -> None:
     assert not any("one block table" in note for note in found.notes)
 
 
-def test_what_does_not_combine_has_one_table_and_says_so() -> None:
-    found = planned("gemma-4-31b", 2, speculative_config=EAGLE)
-    assert found.config.modes.groups == ()
-    (note,) = [note for note in found.notes if "one block table" in note]
-    assert "prefix caching over blocks of several lengths" in note
+@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
+def test_blocks_of_two_lengths_are_simulated_beside_a_drafter_that_reads_hidden_states(version: str) -> None:
+    found = planned("gemma-4-31b", 2, version=version, speculative_config=EAGLE)
+    assert {group.block_size for group in found.config.modes.groups} == {16, 32}
+    assert found.config.drop_last_hit_block == (version == "0.32.0")
+    assert not any("one block table" in note for note in found.notes)
+
+
+def test_what_does_not_combine_is_not_simulated_and_says_so() -> None:
+    groups = (KvGroup(GroupKind.CHUNK, 16, 64), KvGroup(GroupKind.FULL, 32))
+    told = "prefix caching over blocks of several lengths, beside states or local chunks: not simulated"
+    assert not_simulated(groups, True, None).startswith(told)
+    assert not_simulated(groups, False, None) == ""
 
 
 @pytest.mark.parametrize("role", ["prefill", "decode"])

@@ -39,7 +39,7 @@ class KVCacheManager:
         specs = modes.groups or (KvGroup(GroupKind.FULL, config.block_size),)
         size = specs[0].block_size if len(specs) == 1 else config.block_size
         alignment = config.block_size
-        if config.enable_prefix_caching:
+        if config.names_blocks:
             size = math.gcd(*(spec.block_size for spec in specs))
             alignment = math.lcm(*(spec.block_size for spec in specs))
         drafts = modes.drafts

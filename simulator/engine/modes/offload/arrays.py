@@ -224,8 +224,6 @@ def refuses_offload(config: EngineConfig) -> str:
     groups = config.modes.groups
     if any(group.kind == GroupKind.LINEAR and not group.aligned for group in groups):
         return "offloading of states to the memory of the CPU without the prefix cache"
-    if not config.enable_prefix_caching and len(groups) > 1 and block_tokens(config) != config.block_size:
-        return "offloading of blocks of several lengths to the memory of the CPU without the prefix cache"
     return ""
 
 

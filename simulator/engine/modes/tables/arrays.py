@@ -24,11 +24,13 @@ POOL = np.dtype(
         ("tracks", np.int64),  # which blocks a request holds matters (prefix cache), not only how many
         ("agree", np.int64),  # hits of several groups have to agree
         ("alignment", np.int64),  # tokens at whose multiples a request can go on: all groups' blocks end there
+        ("shortest", np.int64),  # a kind whose blocks hold one content
         ("registers_all", np.int64),  # every full block is findable in some kind with a limit
         ("linear", np.int64),  # kind of linear attention with the prefix cache, else -1
         ("chunk_tokens", np.int64),  # most tokens of a chunk, 0 where chunks need not end at states
         ("state_written_once", np.int64),
-        ("gives_up", np.int64),  # a drafter needs the last block of a hit computed again
+        ("gives_up", np.int64),  # contents of the longest block that a drafter needs computed again after a hit
+        ("some_lag", np.int64),  # blocks of some kinds are registered at another time than others'
         ("junction_kept_one_lower", np.int64),
         ("keeps_lanes", np.int64),  # whether the decode lane may be kept lazily
         ("lag", np.int64),  # tokens of a decoding request on their way when it is planned
@@ -50,7 +52,8 @@ KIND = np.dtype(
         ("n_groups", np.int64),
         ("tail", np.int64),  # blocks that a window reads before the place where a request resumes
         ("gives_up", np.int64),  # its drafter gives up the last block of a hit
-        ("lags", np.int64),  # its last tokens may be computed again, so that they are registered later than others'
+        ("lags", np.int64),  # its blocks are registered at another time than others'
+        ("marks_end", np.int64),  # a block in which a prompt ends counts as one with content
         ("grows", np.int64),  # whether a request's blocks of it grow with its tokens
         ("most_fetched", np.int64),  # most blocks of a request that come from another engine
     ],
@@ -64,14 +67,20 @@ ROW = np.dtype(
         ("planned", np.int64),  # its tokens in that plan
         ("junction", np.int64),
         ("n_chained", np.int64),  # leading blocks whose chain hash `slot.chain` stands for
-        ("n_lagging", np.int64),  # blocks that are registered of kinds that lag
-        ("lagging_chain", np.int64),  # chain hash of those
         ("began", np.int64),  # it holds a running state, and one for each draft
     ],
     align=True,
 )
 
-HELD = np.dtype([("begin", np.int32), ("end", np.int32)])
+HELD = np.dtype(
+    [
+        ("begin", np.int32),
+        ("end", np.int32),
+        ("registered", np.int64),  # contents whose blocks are registered, of a kind that lags
+        ("chain", np.int64),  # chain hash of those
+    ],
+    align=True,
+)
 
 N_WRITTEN, JUNCTION = range(2)
 """Entries of `Groups.scalars`."""
@@ -113,11 +122,9 @@ def refuses(config: EngineConfig) -> str:
     sizes = {group.block_size for group in groups if group.kind != GroupKind.LINEAR or group.aligned}
     if config.enable_prefix_caching and any(not group.aligned for group in linear):
         return "prefix caching over blocks of several lengths"
-    if config.enable_prefix_caching and len(sizes) > 1:
-        if linear or any(group.kind == GroupKind.CHUNK for group in groups):
-            return "prefix caching over blocks of several lengths, beside states or local chunks"
-        if config.drop_last_hit_block or config.hash_lookahead_tokens > 0:
-            return "prefix caching over blocks of several lengths, with a drafter that reads hidden states"
+    others = linear or any(group.kind == GroupKind.CHUNK for group in groups)
+    if config.enable_prefix_caching and len(sizes) > 1 and others:
+        return "prefix caching over blocks of several lengths, beside states or local chunks"
     if any(group.aligned for group in linear) and not config.enable_prefix_caching:
         return "states for the prefix cache without it"
     if any(size % min(sizes) for size in sizes):
@@ -130,7 +137,7 @@ def block_tokens(config: EngineConfig) -> int:
     groups = config.modes.groups
     if not groups:
         return config.block_size
-    if config.enable_prefix_caching:
+    if config.names_blocks:
         return math.gcd(*(group.block_size for group in groups))
     growing = [group.block_size for group in groups if group.kind != GroupKind.LINEAR]
     return min(growing or [config.block_size])
@@ -194,6 +201,8 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     modes, size = config.modes, block_tokens(config)
     ahead = reads_ahead_tokens(config)
     specs = kinds_of(modes.groups)
+    alignment = math.lcm(*(spec.block_size for spec in specs)) if config.enable_prefix_caching else size
+    uneven_blocks = alignment != size
     for g, group in enumerate(modes.groups):
         kind_of[g] = specs.index(replace(group, has_draft_layers=False))
     for row, spec in zip(kinds, specs, strict=False):
@@ -204,7 +213,9 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
             row["kind"] = GroupKind.FULL
         row["cap"], row["more"] = most_blocks(config, spec), spec.draft_states
         row["gives_up"], row["grows"] = gives_up(config, spec), spec.kind != GroupKind.LINEAR
-        row["lags"] = row["gives_up"] and ahead > 0 and len(modes.groups) > 1
+        row["lags"] = row["gives_up"] and len(modes.groups) > 1 and (ahead > 0 or uneven_blocks)
+        if spec.kind == GroupKind.FULL and row["hashes"] > 1:
+            row["marks_end"] = bool(row["gives_up"]) or config.hash_lookahead_tokens > 0
         row["most_fetched"] = 1 if spec.kind == GroupKind.LINEAR else NO_CAP
         if spec.kind == GroupKind.WINDOW:
             row["tail"] = -(-(spec.window_tokens - 1) // spec.block_size)
@@ -216,11 +227,14 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     pool["growing"] = sum(group.kind != GroupKind.LINEAR or group.aligned for group in modes.groups)
     pool["tracks"] = config.names_blocks
     pool["agree"] = len(modes.groups) > 1
-    pool["alignment"] = math.lcm(*(spec.block_size for spec in specs)) if config.enable_prefix_caching else size
+    pool["alignment"] = alignment
+    pool["shortest"] = next((k for k, row in enumerate(kinds[: len(specs)]) if row["hashes"] == 1), 0)
     pool["registers_all"] = any(spec.kind == GroupKind.CHUNK for spec in specs)
     pool["linear"] = aligned.index(True) if any(aligned) else -1
     pool["state_written_once"] = config.rules.state_written_once
-    pool["gives_up"] = config.drop_last_hit_block
+    if config.drop_last_hit_block:
+        pool["gives_up"] = max(row["hashes"] for row in kinds[: len(specs)])
+    pool["some_lag"] = any(row["lags"] for row in kinds[: len(specs)])
     pool["junction_kept_one_lower"] = config.rules.junction_kept_one_lower
     if modes.chunks_end_at_states:
         most = modes.max_num_scheduled_tokens or config.max_num_batched_tokens

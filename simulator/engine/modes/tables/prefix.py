@@ -238,8 +238,9 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, compute
     note.processed = n_hits * pool.block_size
     note.junction = groups.scalars[JUNCTION]
     note.n_chained = n_registered
-    note.n_lagging = n_registered
     note.began = 0
     slot.chain = groups.chains[n_registered - 1] if n_registered > 0 else ROOT
-    note.lagging_chain = slot.chain
+    for k in range(head.n_kinds):
+        groups.held[row, k].registered = n_registered
+        groups.held[row, k].chain = slot.chain
     slot.n_registered = n_registered

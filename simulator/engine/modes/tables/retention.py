@@ -34,68 +34,83 @@ def _reads(kind: Any, place: int, end: int) -> bool:
 
 
 @inline_kernel
-def _keeps(head: Any, kind: Any, place: int, end: int, whole: int, junction: int) -> bool:
+def _keeps(head: Any, slot: Any, kind: Any, place: int, junction: int) -> bool:
     """Whether the full block at `place` becomes findable: windows and states keep what is read where one resumes.
 
     Parameters
     ----------
-    end : blocks before the last token of the prompt
-    whole : full blocks of the prompt
-    junction : blocks that some kind had more than all of them
+    junction : tokens that some kind had more than all of them
     """
     if kind.kind != _WINDOW and kind.kind != _LINEAR:
         return True
+    alignment = head.alignment
+    end = (slot.isl - 1) // alignment * alignment
     if head.gives_up != 0:
-        kept = _reads(kind, place, max(end - 1, 0)) or _reads(kind, place, max(whole - 1, 0))
+        whole = slot.isl // alignment * alignment
+        kept = _reads(kind, place, full_blocks(max(end - alignment, 0), kind))
+        kept = kept or _reads(kind, place, full_blocks(max(whole - alignment, 0), kind))
     else:
-        kept = _reads(kind, place, end)
+        kept = _reads(kind, place, full_blocks(end, kind))
     if junction > 0 and not kept:
-        kept = _reads(kind, place, junction)
+        kept = _reads(kind, place, full_blocks(junction, kind))
         if kind.gives_up != 0 and head.junction_kept_one_lower != 0:
-            kept = kept or _reads(kind, place, junction - 1)
+            lower = (junction - kind.block_size) // alignment * alignment
+            kept = kept or _reads(kind, place, full_blocks(lower, kind))
     return kept
 
 
 @inline_kernel
-def _register_place(engines: Engines, rep: Any, slot: Any, content: int, chain: Any, listed: int, lags: int) -> None:
-    """Register the blocks that end with a content of those kinds that lag, or of the others."""
+def _register_group(
+    engines: Engines, rep: Any, slot: Any, g: int, k: int, content: int, chain: Any, listed: int
+) -> None:
+    """Register the block of a group that ends with a content, if one does and it is kept."""
     groups = engines.groups
-    head = groups.pools[rep.pool]
-    resumes = (slot.isl - 1) // head.alignment * head.alignment
-    for g in range(head.n_groups):
-        k = groups.kind_of[rep.pool, g]
-        kind = groups.kinds[rep.pool, k]
-        if (content + 1) % kind.hashes != 0:
-            continue
-        place = (content + 1) // kind.hashes - 1
-        held = groups.held[slot.row, k]
-        if kind.lags != lags or place < held.begin or place >= held.end:
-            continue
-        end, whole = full_blocks(resumes, kind), full_blocks(slot.isl, kind)
-        if not _keeps(head, kind, place, end, whole, full_blocks(groups.rows[slot.row].junction, kind)):
-            continue
-        index = groups.tables[slot.row, g, place]
-        if index == NULL:
-            continue
-        block = engines.blocks[rep.block_base + index]
-        if block.hash == NO_HASH:
-            if kind.kind == _FULL and content >= listed:
-                block.hash = PRIVATE
-            else:
-                register_block(engines, rep, index, group_key(chain, g))
-        if kind.kind == _LINEAR:
-            _note_written(engines, chain)
+    kind = groups.kinds[rep.pool, k]
+    if (content + 1) % kind.hashes != 0:
+        return
+    place = (content + 1) // kind.hashes - 1
+    held = groups.held[slot.row, k]
+    if place < held.begin or place >= held.end:
+        return
+    if not _keeps(groups.pools[rep.pool], slot, kind, place, groups.rows[slot.row].junction):
+        return
+    index = groups.tables[slot.row, g, place]
+    if index == NULL:
+        return
+    block = engines.blocks[rep.block_base + index]
+    if block.hash == NO_HASH or (kind.marks_end != 0 and block.hash == PRIVATE):
+        if kind.kind == _FULL and content >= listed:
+            block.hash = PRIVATE
+        else:
+            register_block(engines, rep, index, group_key(chain, g))
+    if kind.kind == _LINEAR:
+        _note_written(engines, chain)
 
 
 @inline_kernel
-def _mark_private(engines: Engines, rep: Any, slot: Any, content: int, lags: int) -> None:
-    """Blocks of full attention beyond what anybody else can have, of those kinds that lag, or of the others."""
+def _mark_private(engines: Engines, rep: Any, slot: Any, g: int, k: int, content: int) -> None:
+    """A block of full attention beyond what anybody else can have."""
     groups = engines.groups
+    kind = groups.kinds[rep.pool, k]
+    if kind.kind == _FULL and (content + 1) % kind.hashes == 0:
+        place = (content + 1) // kind.hashes - 1
+        engines.blocks[rep.block_base + groups.tables[slot.row, g, place]].hash = PRIVATE
+
+
+@kernel
+def _mark_end(engines: Engines, rep: Any, pool: Any, slot: Any, k: int, contents: int) -> None:
+    """A block in which a prompt ends counts as one with content once `contents` are known, and is never found."""
+    groups = engines.groups
+    kind = groups.kinds[rep.pool, k]
+    prompt = (slot.isl - (1 if kind.gives_up == 0 else 0)) // pool.block_size
+    place = prompt // kind.hashes
+    if prompt % kind.hashes == 0 or prompt > contents or place >= groups.held[slot.row, k].end:
+        return
     for g in range(groups.pools[rep.pool].n_groups):
-        kind = groups.kinds[rep.pool, groups.kind_of[rep.pool, g]]
-        if kind.kind == _FULL and kind.lags == lags and (content + 1) % kind.hashes == 0:
-            place = (content + 1) // kind.hashes - 1
-            engines.blocks[rep.block_base + groups.tables[slot.row, g, place]].hash = PRIVATE
+        if groups.kind_of[rep.pool, g] == k:
+            block = engines.blocks[rep.block_base + groups.tables[slot.row, g, place]]
+            if block.hash == NO_HASH:
+                block.hash = PRIVATE
 
 
 @kernel
@@ -121,18 +136,27 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, know
     if pool.finds_blocks == 0:
         return
     size = pool.block_size
-    head = engines.groups.pools[rep.pool]
+    groups = engines.groups
+    head = groups.pools[rep.pool]
     final = max(tokens - pool.reads_ahead, 0)
     main = tokens if head.agree != 0 else final
     registered = slot.n_registered
     hashed = max(max(known, slot.listed_tokens) - pool.hash_lookahead, 0)
     if head.alignment != size and head.agree != 0:
         main = main // head.alignment * head.alignment
-    first = engines.groups.kinds[rep.pool, 0]
-    if full_blocks(min(main, hashed), first) * first.hashes > slot.n_registered:
+    if full_blocks(min(main, hashed), groups.kinds[rep.pool, head.shortest]) > slot.n_registered:
         _register_new(engines, rep, pool, slot, min(main, hashed))
-    if pool.reads_ahead > 0 and head.agree != 0 and head.gives_up != 0:
-        _register_lagging(engines, rep, pool, slot, min(final, hashed) // size)
+    if head.alignment != size and head.agree != 0:
+        for k in range(head.n_kinds):
+            kind = groups.kinds[rep.pool, k]
+            if kind.marks_end != 0 and kind.lags == 0:
+                _mark_end(engines, rep, pool, slot, k, min(main, hashed) // size)
+    if head.some_lag != 0:
+        for k in range(head.n_kinds if main > 0 else 0):
+            kind = groups.kinds[rep.pool, k]
+            if kind.lags != 0:
+                filled = min(final, final // head.alignment * head.alignment + kind.block_size)
+                _register_kind(engines, rep, pool, slot, k, min(filled, hashed) // size)
     if head.linear != NONE:
         whole = main
         if head.agree != 0:
@@ -156,45 +180,64 @@ def _register_new(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int)
     note = groups.rows[slot.row]
     full = tokens // pool.block_size
     listed = shareable_blocks(pool, slot, full)
-    end = (slot.isl - 1) // pool.block_size
-    chained = max(listed, min(full, max(end + head.gives_up, note.junction // pool.block_size + head.gives_up)))
-    if head.registers_all != 0:
-        chained = full
+    chained = _chained(head, pool, slot, note.junction, listed, full)
     while note.n_chained < chained:
         first = note.n_chained
         count = min(chained - first, len(engines.chains))
         slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
-        for n in range(count):
-            if first + n >= slot.n_registered:
-                _register_place(engines, rep, slot, first + n, engines.chains[n], listed, 0)
+        for n in range(max(slot.n_registered - first, 0), count):
+            for g in range(head.n_groups):
+                k = groups.kind_of[rep.pool, g]
+                if groups.kinds[rep.pool, k].lags == 0:
+                    _register_group(engines, rep, slot, g, k, first + n, engines.chains[n], listed)
         note.n_chained = first + count
-    for place in range(max(slot.n_registered, chained), full):
-        _mark_private(engines, rep, slot, place, 0)
+    for content in range(max(slot.n_registered, chained), full):
+        for g in range(head.n_groups):
+            k = groups.kind_of[rep.pool, g]
+            if groups.kinds[rep.pool, k].lags == 0:
+                _mark_private(engines, rep, slot, g, k, content)
     slot.n_registered = full
 
 
 @kernel
-def _register_lagging(engines: Engines, rep: Any, pool: Any, slot: Any, full: int) -> None:
-    """Register the first `full` blocks of kinds that lag; they have a chain of their own."""
-    note = engines.groups.rows[slot.row]
-    if full <= note.n_lagging:
-        return
-    before = slot.chain
-    slot.chain = note.lagging_chain
-    listed = shareable_blocks(pool, slot, full)
-    first = note.n_lagging
-    last = min(full, note.n_chained)
-    while first < last:
-        count = min(last - first, len(engines.chains))
-        slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
-        for n in range(count):
-            _register_place(engines, rep, slot, first + n, engines.chains[n], listed, 1)
-        first += count
-    for place in range(first, full):
-        _mark_private(engines, rep, slot, place, 1)
-    note.n_lagging = full
-    note.lagging_chain = slot.chain
-    slot.chain = before
+def _chained(head: Any, pool: Any, slot: Any, junction: int, listed: int, full: int) -> int:
+    """Of `full` contents those whose chain hash something is found by."""
+    if head.registers_all != 0:
+        return full
+    end = (slot.isl - 1) // pool.block_size
+    return max(listed, min(full, max(end, junction // pool.block_size) + head.gives_up))
+
+
+@kernel
+def _register_kind(engines: Engines, rep: Any, pool: Any, slot: Any, k: int, contents: int) -> None:
+    """Register the blocks that the first `contents` fill of a kind that lags; it has a chain of its own."""
+    groups = engines.groups
+    head = groups.pools[rep.pool]
+    kind, held = groups.kinds[rep.pool, k], groups.held[slot.row, k]
+    full = contents // kind.hashes * kind.hashes
+    if full > held.registered:
+        before = slot.chain
+        slot.chain = held.chain
+        listed = shareable_blocks(pool, slot, full)
+        last = min(full, _chained(head, pool, slot, groups.rows[slot.row].junction, listed, full))
+        first = held.registered
+        while first < last:
+            count = min(last - first, len(engines.chains))
+            slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
+            for n in range(count):
+                for g in range(head.n_groups):
+                    if groups.kind_of[rep.pool, g] == k:
+                        _register_group(engines, rep, slot, g, k, first + n, engines.chains[n], listed)
+            first += count
+        for content in range(first, full):
+            for g in range(head.n_groups):
+                if groups.kind_of[rep.pool, g] == k:
+                    _mark_private(engines, rep, slot, g, k, content)
+        held.registered = full
+        held.chain = slot.chain
+        slot.chain = before
+    if kind.marks_end != 0:
+        _mark_end(engines, rep, pool, slot, k, contents)
 
 
 @kernel
@@ -239,9 +282,12 @@ def _chain_at(engines: Engines, pool: Any, slot: Any, place: int) -> Any:
 @kernel
 def list_private(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
     """Make the private blocks of a request that is about to be preempted findable, for its own return."""
+    registered = slot.n_registered
+    for k in range(engines.groups.pools[rep.pool].n_kinds):
+        registered = max(registered, _registered(engines, rep, slot, k))
     known = 0
-    while known < slot.n_registered:
-        count = min(slot.n_registered - known, len(engines.chains))
+    while known < registered:
+        count = min(registered - known, len(engines.chains))
         slot.chain = extend_chain(engines, pool, slot, known, count, engines.chains)
         for n in range(count):
             _list_place(engines, rep, slot, known + n, engines.chains[n])
@@ -249,11 +295,21 @@ def list_private(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
 
 
 @kernel
+def _registered(engines: Engines, rep: Any, slot: Any, k: int) -> int:
+    """Contents whose blocks of a kind are registered."""
+    if engines.groups.kinds[rep.pool, k].lags != 0:
+        return int(engines.groups.held[slot.row, k].registered)
+    return int(slot.n_registered)
+
+
+@kernel
 def _list_place(engines: Engines, rep: Any, slot: Any, content: int, chain: Any) -> None:
     groups = engines.groups
     for g in range(groups.pools[rep.pool].n_groups):
-        kind = groups.kinds[rep.pool, groups.kind_of[rep.pool, g]]
-        if kind.kind == _FULL and (content + 1) % kind.hashes == 0:
+        k = groups.kind_of[rep.pool, g]
+        kind = groups.kinds[rep.pool, k]
+        ends = (content + 1) % kind.hashes == 0 and content < _registered(engines, rep, slot, k)
+        if kind.kind == _FULL and ends:
             index = groups.tables[slot.row, g, (content + 1) // kind.hashes - 1]
             if engines.blocks[rep.block_base + index].hash == PRIVATE:
                 register_block(engines, rep, index, group_key(chain, g))
