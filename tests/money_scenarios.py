@@ -43,6 +43,7 @@ def scenario(random: Random) -> Row:
             "electricity_usd_per_kwh": random.choice([0.11, 0.3]),
             "pue": 1.2,
             "staff": {"base_fte": 0.5, "fte_per_server": 0.1, "fte_per_replica": 0.05, "usd_per_fte_year": 120_000},
+            "taxes": [{"name": "vat", "share": 0.1}] if random.random() < 0.3 else [],
             "overrides": {
                 "egress.bytes_per_output_token": 300,
                 "onprem.spare_fraction": random.choice([0.0, 0.1, 0.4]),
@@ -161,7 +162,16 @@ def people(random: Random) -> Row:
             },
             {"name": "support", "share_of_bill": random.choice([0.03, 0.1])},
         ][: random.randint(1, 2)]
+    if random.random() < 0.4:
+        found["taxes"] = taxes(random)
     return found
+
+
+def taxes(random: Random) -> list[Row]:
+    """VAT on machines or tokens, and a tax on all of it."""
+    named = random.choice([["hardware", "electricity"], ["on demand", "committed", "spot"], ["tokens", "flat fee"]])
+    rows = [{"name": "vat", "share": 0.19, "categories": named}, {"name": "levy", "share": 0.025}]
+    return rows[: random.randint(0, 2)]
 
 
 def owned(random: Random) -> Row:
@@ -383,6 +393,7 @@ def change(random: Random, topology: Row) -> Row:
                 choices += [{"pools": [{"name": name, "commitments": listed(random, 2.0)}]} for _ in range(2)]
             if isinstance(pool.get("commitments"), int):
                 choices.append({"pools": [{"name": name, "commitments": random.randint(0, 3)}]})
+    choices.append({"taxes": [{"name": "levy", "share": 0.07}]})
     for one in topology.get("providers", []):
         choices.append({"providers": [{"name": one["name"], "price_scale": 0.5}]})
         choices.append({"providers": [{"name": one["name"], "fixed_usd_per_month": 900}]})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
 from simulator.bill.cents import whole_cents
 from simulator.bill.minimum import POOL_MONTHS
+from simulator.bill.taxes import TAXED
 from simulator.study.bill import Line
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ SERVICES = {
     "staff": ("Other", "Other (Other)"),
 }
 """FOCUS service category and subcategory by category of the line; tokens are AI, all others compute."""
+_OTHER = ("Other", "Other (Other)")
 _OTHER_COMPUTE = ("Compute", "Other (Compute)")
 
 
@@ -106,21 +108,22 @@ def focus_frame(
 def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
     category, subcategory = _service(line)
     unused = line.kind == "committed" and line.part in ("unused", "after the study")
-    unused = unused or line.category == SERVICE_CREDIT
+    is_tax = line.unit == TAXED
+    unused = unused or is_tax or line.category == SERVICE_CREDIT
     return {
         "BilledCost": round(usd * (1.0 - line.prepaid_share), 2),
         "EffectiveCost": usd,
         "ContractedCost": usd,
         "ListCost": usd,
-        "ChargeCategory": "Credit" if line.category == SERVICE_CREDIT else "Usage",
+        "ChargeCategory": "Credit" if line.category == SERVICE_CREDIT else "Tax" if is_tax else "Usage",
         "ChargeDescription": f"{line.category}: {line.part}",
         "ChargeFrequency": "Usage-Based" if line.kind == "by_use" else "Recurring",
         "ConsumedQuantity": None if unused else line.quantity,
         "ConsumedUnit": None if unused else line.unit,
         "InvoiceIssuerName": resource.provider,
-        "PricingCategory": _pricing(line),
-        "PricingQuantity": line.quantity,
-        "PricingUnit": line.unit,
+        "PricingCategory": None if is_tax else _pricing(line),
+        "PricingQuantity": None if is_tax else line.quantity,
+        "PricingUnit": None if is_tax else line.unit,
         "ProviderName": resource.provider,
         "PublisherName": resource.provider,
         "RegionId": resource.region,
@@ -137,6 +140,8 @@ def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
 def _service(line: Line) -> tuple[str, str]:
     if line.unit == POOL_MONTHS:
         return _MACHINES
+    if line.unit == TAXED:
+        return _OTHER
     rest = _AI if line.unit == "tokens" else _MACHINES if line.kind == "committed" else _OTHER_COMPUTE
     return SERVICES.get(line.category, rest)
 
@@ -153,7 +158,7 @@ def _pricing(line: Line) -> str:
 
 
 def _commitment(line: Line, unused: bool) -> dict[str, Any]:
-    if line.kind != "committed":
+    if line.kind != "committed" or line.unit == TAXED:
         return {}
     return {
         "CommitmentDiscountCategory": "Usage",

@@ -18,4 +18,5 @@ def as_in_first_month(terms: Terms) -> Terms:
         apis=tuple(replace(one, span=Span()) for one in terms.apis if 1 in one.span),
         staff=tuple(replace(one, span=Span()) for one in terms.staff if 1 in one.span),
         fees=tuple(replace(one, span=Span()) for one in terms.fees if 1 in one.span),
+        taxes=tuple(replace(one, span=Span()) for one in terms.taxes if 1 in one.span),
     )

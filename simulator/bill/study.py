@@ -20,7 +20,8 @@ from simulator.bill.purchases import Servers, prices
 from simulator.bill.rented import committed_category, left_over_lines, rented_lines
 from simulator.bill.staff import fee_lines, share_lines, staff_lines
 from simulator.bill.sums import total, total_usd
-from simulator.bill.units import UnitTerm, owed_unit_lines, unit_lines, unit_terms
+from simulator.bill.taxes import HARDWARE, rate, tax_lines
+from simulator.bill.units import COMMITTED_UNITS, UnitTerm, owed_unit_lines, unit_lines, unit_terms
 from simulator.bill.use import Use, study_uses
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Bill, Line, MonthBill, MonthUse
@@ -178,7 +179,8 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
             lines += staff_lines(terms.topology, staff, servers, use.peak_replicas, share)
     lines += fee_lines(terms, use.peak_replicas, use.peak_gpus, month)
     lines += more
-    return (*lines, *share_lines(terms.topology, [fee for fee in terms.fees if month in fee.span], lines))
+    lines += share_lines(terms.topology, [fee for fee in terms.fees if month in fee.span], lines)
+    return (*lines, *tax_lines(terms, lines, month))
 
 
 def _up(use: Use, offer: RentedTerms | ApiTerms) -> Up:
@@ -212,16 +214,19 @@ def _owed_later(terms: Terms, plan: _Plan) -> list[Line]:
 
 
 def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]], lengths: Sequence[float]) -> Bill:
-    begun: list[PaidTerm] = [*(term for terms_begun in plan.begun for term in terms_begun), *plan.units]
+    begun = _with_taxes(terms, plan)
     at = payment_times(terms.months, max((term.start + term.months for term in begun), default=0))
     once: list[list[Money]] = [[0.0] for _ in at]
     running: list[list[Money]] = [[0.0] for _ in at]
     for fee in terms.fees:
-        once[int(np.searchsorted(at, fee.span.first - 1))].append(fee.usd_once)
+        taxed = 1.0 + rate(terms.taxes, fee.name, fee.span.first)
+        once[int(np.searchsorted(at, fee.span.first - 1))].append(fee.usd_once * taxed)
     capex: list[Money] = [0.0]
     bought = () if terms.jobs_per_month else zip(terms.owned, plan.servers, strict=True)
     for site, servers in bought:
-        payments = hardware_payments_usd(site, servers, terms.months, at)
+        bare = hardware_payments_usd(site, servers, terms.months, at)
+        months = [min(int(time) + 1, len(lengths)) for time in at]
+        payments = [usd * (1.0 + rate(terms.taxes, HARDWARE, k)) for usd, k in zip(bare, months, strict=True)]
         capex.append(payments[0])
         for k, usd in enumerate(payments):
             once[k].append(usd)
@@ -235,12 +240,23 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     both = stacked([total(parts) for parts in (*once, *running)])
     once_usd, running_usd = both[: len(at)], both[len(at) :]
     paid = once_usd + running_usd
-    months = tuple(
+    billed = tuple(
         MonthBill(k + 1, share, month, paid[k + 1], _liability_usd(begun, float(at[k + 1])))
         for k, (month, share) in enumerate(zip(lines, lengths, strict=True))
     )
     npv = npv_usd(paid, at, terms.discount_rate_per_year)
-    return Bill(_mean_month(lines, lengths), months, at, once_usd, running_usd, total(capex), npv)
+    return Bill(_mean_month(lines, lengths), billed, at, once_usd, running_usd, total(capex), npv)
+
+
+def _with_taxes(terms: Terms, plan: _Plan) -> list[PaidTerm]:
+    """Terms that begin, with the taxes of the month in which each does."""
+    named: list[tuple[str, PaidTerm]] = [
+        (committed_category(offer, term.commitment), term)
+        for offer, begun in zip(terms.rented, plan.begun, strict=True)
+        for term in begun
+    ]
+    named += [(COMMITTED_UNITS, term) for term in plan.units]
+    return [replace(term, usd=term.usd * (1.0 + rate(terms.taxes, name, term.start + 1))) for name, term in named]
 
 
 def _liability_usd(begun: Sequence[PaidTerm], at: float) -> Money:

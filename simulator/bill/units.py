@@ -16,7 +16,7 @@ from simulator.units import HOURS_PER_MONTH
 
 _MINUTES_PER_HOUR = 60
 _ROUNDING = 1e-9
-_COMMITTED = "committed throughput"
+COMMITTED_UNITS = "committed throughput"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def owed_unit_lines(begun: Sequence[UnitTerm], months: float) -> list[Line]:
         later = [(term, max(term.start + term.months - months, 0.0)) for term in begun if term.provider == name]
         usd = total(term.usd * (beyond / term.months) / months for term, beyond in later)
         quantity = math.fsum(beyond / months * term.units for term, beyond in later)
-        found = one_line(name, _COMMITTED, "after the study", quantity, "unit-months", usd, "committed")
+        found = one_line(name, COMMITTED_UNITS, "after the study", quantity, "unit-months", usd, "committed")
         lines += [replace(line, prepaid_share=1.0, site=later[0][0].site) for line in found]
     return lines
 
@@ -128,5 +128,7 @@ def _committed_lines(running: Sequence[UnitTerm], taken: float) -> list[Line]:
     hours = _units(running) * HOURS_PER_MONTH
     lines: list[Line] = []
     for part, share in _parts(taken):
-        lines += one_line(running[0].provider, _COMMITTED, part, hours * share, "unit-hours", usd * share, "committed")
+        lines += one_line(
+            running[0].provider, COMMITTED_UNITS, part, hours * share, "unit-hours", usd * share, "committed"
+        )
     return at_site([replace(line, prepaid_share=upfront / paid) for line in lines], running[0].site)

@@ -14,6 +14,7 @@ from simulator.bill.cash import payback_months
 from simulator.bill.credits import has_credits
 from simulator.bill.minimum import has_minimum
 from simulator.bill.sums import mean
+from simulator.bill.taxes import stay, with_taxes
 from simulator.bill.volume import has_volume
 from simulator.decide.costed import Costed
 from simulator.decide.flips import PRECISION, crossing
@@ -48,14 +49,16 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
     never = _pay_the_same(ours, theirs)
     straight = not any(bends(one.terms) for one in (mine, rival) for bends in (has_minimum, has_volume, has_credits))
+    straight = straight and stay(mine.terms.taxes) and stay(rival.terms.taxes)
     by_hours = straight and not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
+    our_lines, their_lines = (with_taxes(one.bill.lines, one.terms.taxes, 1) for one in (mine, rival))
     return BreakEven(
         mine.name,
         rival.name,
         None if never else payback_months(ours, theirs),
         None if never else payback_months(ours, theirs, rate),
-        hours_per_day(mine.bill.lines, rival.bill.lines) if by_hours else None,
-        hours_below(mine.bill.lines, rival.bill.lines) if by_hours else None,
+        hours_per_day(our_lines, their_lines) if by_hours else None,
+        hours_below(our_lines, their_lines) if by_hours else None,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from simulator.bill.category import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS
 from simulator.bill.sums import mean
+from simulator.bill.taxes import with_taxes
 from simulator.bill.use import Use, study_uses
 from simulator.bill.volume import mean_factor, next_factor
 from simulator.metrics.accumulate import PARTS
@@ -94,7 +95,7 @@ def _usd_of_requests(found: Priced) -> float:
         for month, use in zip(found.bill.months, study_uses(found.terms, found.months), strict=True)
         for steeper in [_steeper(found.terms, use, month)]
         for pinned in [{line.owner for line in month.lines if line.category == MINIMUM_SPEND}]
-        for line in month.lines
+        for line in with_taxes(month.lines, found.terms.taxes, month.month)
         if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS
         if not (line.unit == GPU_HOURS and line.owner in always) and line.owner not in pinned
     )

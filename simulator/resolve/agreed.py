@@ -15,9 +15,9 @@ from simulator.resolve.offers import catalog_offer, catalog_tier, is_reserved
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import Pool
-from simulator.study.terms import ApiTerms, Commitment, Fee, OwnedSite, RentedTerms, Span, Staff, Terms
+from simulator.study.terms import ApiTerms, Commitment, Fee, OwnedSite, RentedTerms, Span, Staff, Tax, Terms
 
-Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms, Staff, Fee)
+Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms, Staff, Fee, Tax)
 Lasting = TypeVar("Lasting", OwnedSite, RentedTerms)
 
 
@@ -64,13 +64,15 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     staff = _joined([terms.staff for terms in found], spans, stages, _equal, lambda one: False)
     fees = _joined([terms.fees for terms in found], spans, stages, _equal, lambda fee: False)
+    taxes = _joined([terms.taxes for terms in found], spans, stages, _equal, lambda tax: False)
     owned = tuple(_over_time(site, spells, owned_then, _same_servers, _with_pools_of) for site in owned)
     shares = {spell.first: spell.resale_share for spell in spells}
     owned = tuple(
         site if site.span.last is None else replace(site, sold_share=shares.get(site.span.last + 1)) for site in owned
     )
     changes = [Fee(spell.event, usd_once=spell.usd_once, span=Span(spell.first)) for spell in spells if spell.usd_once]
-    return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=(*_paid_once(fees), *changes))
+    fees = (*_paid_once(fees), *changes)
+    return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=fees, taxes=taxes)
 
 
 def _over_time(

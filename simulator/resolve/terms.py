@@ -22,10 +22,10 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.week import first_calendar_month, period_window
 from simulator.schema.money import FeeSettings, StaffSettings
 from simulator.schema.pool import Pool
-from simulator.schema.scenario import CostSettings
+from simulator.schema.scenario import CostSettings, Scenario
 from simulator.study.figure import Figure
 from simulator.study.fleet import PoolSpec
-from simulator.study.terms import Fee, Following, Launches, Money, Staff, Terms
+from simulator.study.terms import Fee, Following, Launches, Money, Staff, Tax, Terms
 
 OLD_DAYS = 365
 """Age from which figures are named."""
@@ -131,6 +131,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         apis=tuple(apis),
         staff=_staff(planned, bool(owned), figures),
         fees=tuple(_fee(fee, f"{root}.fees[{k}]", figures) for k, fee in enumerate(topology.fees)),
+        taxes=_taxes(scenario, name, figures),
         discount_rate_per_year=_discount_rate(planned, figures),
         months=float(scenario.study.months),
         jobs_per_month=jobs_per_month(scenario),
@@ -202,6 +203,15 @@ def _fee(settings: FeeSettings, path: str, figures: Figures) -> Fee:
         if value:
             figures.given(f"{path}.{key}", value, units[key])
     return Fee(settings.name, **values)
+
+
+def _taxes(scenario: Scenario, name: str, figures: Figures) -> tuple[Tax, ...]:
+    own = scenario.topologies[name].taxes
+    said, path = (scenario.cost.taxes, "cost.taxes") if own is None else (own, f"topologies.{name}.taxes")
+    return tuple(
+        Tax(one.name, figures.given(f"{path}[{k}].share", one.share, "of what it is on"), one.categories or ())
+        for k, one in enumerate(said)
+    )
 
 
 def unused_overrides(settings: CostSettings, found: Sequence[ResolvedTerms]) -> list[str]:

@@ -12,7 +12,7 @@ from simulator.catalog.currencies import currencies
 from simulator.errors import unknown_name
 from simulator.money import USD
 from simulator.schema.base import Settings
-from simulator.schema.money import CurrencySettings, Servers, ServiceCreditSettings, TokenPriceSettings
+from simulator.schema.money import CurrencySettings, Servers, ServiceCreditSettings, TaxSettings, TokenPriceSettings
 from simulator.schema.pool import Pool
 from simulator.schema.provider import Provider
 from simulator.schema.scenario import CostSettings, Scenario
@@ -37,6 +37,12 @@ OF_INSTANCES = (
 )
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
+CATEGORIES = (
+    *("hardware", "maintenance", "space", "electricity", "on demand", "spot", "capacity block", "committed"),
+    *("egress", "storage", "tokens", "batch tokens", "flex tokens", "priority tokens", "failed calls", "residency"),
+    *("flat fee", "provisioned throughput", "committed throughput", "minimum spend", "service credit", "staff"),
+)
+"""Lines of bills that a tax may be on; the names of fees are others."""
 _FIRST_ZONE = timedelta(hours=14)
 """A day begins so long before it does in UTC where it begins first."""
 NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36, "reserved_5y": 60}
@@ -47,6 +53,8 @@ def money_problems(scenario: Scenario) -> Iterator[Found]:
     """Prices that contradict each other, of what all topologies share."""
     yield from _server_problems("servers", scenario.servers)
     yield from _cost_problems(scenario.cost)
+    fees = [fee.name for topology in scenario.topologies.values() for fee in topology.fees]
+    yield from _tax_problems("cost.taxes", scenario.cost.taxes, fees)
     if scenario.currency is not None:
         yield from _currency_problems(scenario.currency)
 
@@ -55,10 +63,19 @@ def topology_money_problems(path: str, topology: Topology) -> Iterator[Found]:
     """Prices and terms of a topology that contradict each other."""
     yield from _server_problems(f"{path}.servers", topology.servers)
     yield from twice((f"{path}.fees[{k}]", fee.name) for k, fee in enumerate(topology.fees))
+    yield from _tax_problems(f"{path}.taxes", topology.taxes or (), [fee.name for fee in topology.fees])
     for k, pool in enumerate(topology.pools):
         yield from _pool_problems(f"{path}.pools[{k}]", pool)
     for k, provider in enumerate(topology.providers):
         yield from _provider_problems(f"{path}.providers[{k}]", provider)
+
+
+def _tax_problems(path: str, taxes: Sequence[TaxSettings], fees: Sequence[str]) -> Iterator[Found]:
+    yield from twice((f"{path}[{k}]", tax.name) for k, tax in enumerate(taxes))
+    for k, tax in enumerate(taxes):
+        for i, name in enumerate(tax.categories or ()):
+            if name not in (*CATEGORIES, *fees):
+                yield f"{path}[{k}].categories[{i}]", unknown_name("line of a bill", name, (*CATEGORIES, *fees)), None
 
 
 def twice(named: Iterable[tuple[str, str]]) -> Iterator[Found]:

@@ -125,6 +125,7 @@ _BY_GPU = "a fee by GPU is 'usd_per_gpu_month': a twelfth of that of a year"
 _SPACE = (
     "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
 )
+_TAX = "a tax that cannot be deducted is one of 'taxes', with a name and a share"
 SAID_OTHERWISE = {
     "utilization": _BUSY,
     "utilisation": _BUSY,
@@ -136,8 +137,9 @@ SAID_OTHERWISE = {
     "bought": _OLD,
     "purchase_month": _OLD,
     "exchange_rate": "prices go in as US dollars; 'currency' has the rate at which amounts are shown",
-    "tax": "taxes are not modelled",
-    "tax_rate": "taxes are not modelled",
+    "tax": _TAX,
+    "tax_rate": _TAX,
+    "vat": _TAX,
     "requests_per_day": _BY_SECOND,
     "requests_per_month": _BY_SECOND,
     "tokens_per_day": _TOKENS,

@@ -125,6 +125,18 @@ class FeeSettings(Settings):
     """Share of all other lines, as for support."""
 
 
+class TaxSettings(Settings):
+    """A tax that cannot be deducted, as VAT or sales tax."""
+
+    name: Name
+    """What it is called; a line of the bill."""
+    share: Share
+    """Of what it is on, before any tax."""
+    categories: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Lines of the bill that it is on, as `hardware` (with its network, storage and installation), `on demand`,
+    `committed`, `tokens`, `staff` or the name of a fee; all unless given."""
+
+
 class TokenPriceSettings(Settings):
     """USD per million tokens of requests whose prompt is longer than `above_tokens`."""
 

@@ -20,7 +20,7 @@ from simulator.schema.base import (
 )
 from simulator.schema.clock import Holidays, Moment, TimeZone
 from simulator.schema.engine import EngineSettings
-from simulator.schema.money import CurrencySettings, Servers, StaffSettings
+from simulator.schema.money import CurrencySettings, Servers, StaffSettings, TaxSettings
 from simulator.schema.study import StudySettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Workload
@@ -50,6 +50,8 @@ class CostSettings(Settings):
     """Ratio of facility to IT power, instead of the sites'."""
     staff: StaffSettings | None = None
     """Staff of each topology that owns hardware and says nothing else; the catalog's unless given."""
+    taxes: tuple[TaxSettings, ...] = ()
+    """Taxes that cannot be deducted, of each topology that says nothing else; none unless given."""
     overrides: Annotated[dict[str, Number], BeforeValidator(_dotted)] = {}
     """Figures of the cost catalog by id, or id and part, as `onprem.residual_fraction.48m`; they count as certain."""
     draws: Annotated[int, Field(ge=0, le=100_000), IS_NUMBER] = 2000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.schema.base import Settings
-from simulator.schema.money import FeeSettings, Servers, StaffSettings
+from simulator.schema.money import FeeSettings, Servers, StaffSettings, TaxSettings
 from simulator.schema.pool import Pool
 from simulator.schema.provider import Provider
 from simulator.schema.routing import Routing, WeightedRouting
@@ -18,6 +18,8 @@ class Topology(Settings):
     """Who runs it; for owned hardware the cost section's unless given, for all else nobody."""
     fees: tuple[FeeSettings, ...] = ()
     """Licences, support, integration."""
+    taxes: tuple[TaxSettings, ...] | None = None
+    """Taxes that cannot be deducted; those of the cost section unless given."""
 
     pools: tuple[Pool, ...] = ()
     """Replicas of one's own, owned or rented."""

@@ -337,6 +337,22 @@ class Fee:
 
 
 @dataclass(frozen=True, slots=True)
+class Tax:
+    """A tax that cannot be deducted, on what is paid in some months.
+
+    Attributes
+    ----------
+    share : of what it is on
+    categories : of the lines that it is on, hardware with its network, storage and installation; empty: all
+    """
+
+    name: str
+    share: float
+    categories: tuple[str, ...] = ()
+    span: Span = Span()
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """All that one topology is paid by.
 
@@ -358,6 +374,7 @@ class Terms:
     apis: tuple[ApiTerms, ...] = ()
     staff: tuple[Staff, ...] = ()
     fees: tuple[Fee, ...] = ()
+    taxes: tuple[Tax, ...] = ()
     discount_rate_per_year: Money = 0.0
     months: float = 36.0
     first_month: int = 1
@@ -376,4 +393,5 @@ class Terms:
         found = [one.span for site in self.owned for one in (site, *site.later)]
         found += [one.span for offer in self.rented for one in (offer, *offer.later)]
         found += [api.span for api in self.apis] + [one.span for one in self.staff] + [fee.span for fee in self.fees]
+        found += [tax.span for tax in self.taxes]
         return tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 from bills.api import volume_factor
@@ -214,10 +215,11 @@ class Rented:
         whole = math.fsum(usd for usd, _ in parts)
         return math.fsum(usd * upfront for usd, upfront in parts) / whole if whole else 0.0
 
-    def pay(self, paid: dict[float, float]) -> None:
+    def pay(self, paid: dict[float, float], taxed: Callable[[int], float]) -> None:
         """Terms as they are paid: a part upfront, the rest month by month."""
         study = self.months.terms["months"]
-        for number, start, length, usd in self.terms_paid():
+        for number, start, length, bare in self.terms_paid():
+            usd = bare * taxed(start)
             upfront = self.now(start)["commitments"][number]["upfront_share"]
             paid[float(start)] = paid.get(float(start), 0.0) + usd * upfront
             for k in range(length):

@@ -35,6 +35,7 @@ def terms_of(scenario: Row, name: str) -> Row:
         "apis": changing([(a, b, [api(scenario, one) for one in p.get("providers", ())]) for a, b, p in staged]),
         "staff": changing([(first, last, staff(scenario, phase)) for first, last, phase in staged]),
         "fees": fees,
+        "taxes": changing([(a, b, taxes(scenario, p)) for a, b, p in staged]),
         "discount_rate_per_year": scenario["cost"]["discount_rate"],
         "months": scenario["study"]["months"],
         "jobs_per_month": 0.0,
@@ -90,6 +91,11 @@ def paid_once(fees: list[Row]) -> list[Row]:
 def fee(one: Row) -> Row:
     keys = ("usd_once", "usd_per_month", "usd_per_replica_month", "usd_per_gpu_month", "share_of_bill")
     return {"name": one["name"]} | {key: one.get(key, 0.0) for key in keys}
+
+
+def taxes(scenario: Row, topology: Row) -> list[Row]:
+    found = topology.get("taxes")
+    return [{"categories": []} | one for one in (scenario["cost"].get("taxes", []) if found is None else found)]
 
 
 def is_rented(pool: Row) -> bool:

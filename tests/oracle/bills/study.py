@@ -12,6 +12,22 @@ from bills.rented import Rented
 from bills.rows import Row, at, row
 from bills.units import Units
 
+TAX_PARTS = {
+    "bought": "on what is bought",
+    "committed": "on commitments",
+    "by_month": "by month",
+    "by_use": "by use",
+}
+
+
+def is_taxed(tax: Row, category: str) -> bool:
+    named = tax["categories"]
+    if category in ("network and storage", "installation"):
+        category = "hardware"
+    if category.startswith("committed") and category.endswith("months"):
+        category = "committed"
+    return not named or category in named
+
 
 class Study:
     """What a topology used in the months of a study, at what was agreed."""
@@ -58,7 +74,22 @@ class Study:
             usd = whole * fee["share_of_bill"]
             if usd:
                 rows.append(row(self.terms["topology"], fee["name"], "share of the bill", usd, "by_use"))
-        return rows
+        return rows + self._taxes(month, rows)
+
+    def _taxes(self, month: int, rows: list[Row]) -> list[Row]:
+        owner, found = self.terms["topology"], []
+        for tax in self.terms.get("taxes", []):
+            for kind, part in TAX_PARTS.items():
+                on = [line["usd"] for line in rows if line["kind"] == kind and is_taxed(tax, line["category"])]
+                if holds(tax, month) and math.fsum(on):
+                    found.append(row(owner, tax["name"], part, tax["share"] * math.fsum(on), kind))
+        return found
+
+    def _taxed(self, category: str, month: int) -> float:
+        """What a payment of a category that is made in a month comes to."""
+        last = min(month, self.months.count - 1)
+        taxes = [tax for tax in self.terms.get("taxes", []) if holds(tax, last) and is_taxed(tax, category)]
+        return 1 + sum(tax["share"] for tax in taxes)
 
     def _people_and_fees(self, month: int) -> list[Row]:
         owner = self.terms["topology"]
@@ -101,18 +132,21 @@ class Study:
         paid = {0.0: 0.0}
         for fee in self.terms["fees"]:
             when = float(fee["span"]["first"] - 1)
-            paid[when] = paid.get(when, 0.0) + fee["usd_once"]
+            paid[when] = paid.get(when, 0.0) + fee["usd_once"] * self._taxed(fee["name"], fee["span"]["first"] - 1)
         clock = 0.0
         for month, length in enumerate(self.months.lengths):
             clock += length
             running = math.fsum(line["usd"] for line in self.lines(month) if line["kind"] in ("by_month", "by_use"))
             paid[clock] = paid.get(clock, 0.0) + running * length
         for rented in self.rented:
-            rented.pay(paid)
+            rented.pay(paid, lambda month: self._taxed("committed", month))
         for units in self.units:
-            units.pay(paid)
+            units.pay(paid, lambda month: self._taxed("committed throughput", month))
         for owned in [] if self.months.jobs else self.owned:
-            owned.pay(paid)
+            bare: dict[float, float] = {}
+            owned.pay(bare)
+            for when, usd in bare.items():
+                paid[when] = paid.get(when, 0.0) + usd * self._taxed("hardware", int(when))
         return dict(sorted(paid.items()))
 
     def npv(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 from bills.months import HOURS, Months, at, holds, scale
@@ -61,15 +62,16 @@ class Units:
         owed = sum(term["usd"] * max(term["from"] + term["length"] - ends, 0.0) / term["length"] for term in self.begun)
         return [row(self.name, "committed throughput", "after the study", owed / ends, "committed")]
 
-    def pay(self, paid: dict[float, float]) -> None:
+    def pay(self, paid: dict[float, float], taxed: Callable[[int], float]) -> None:
         ends = self.months.terms["months"]
         for term in self.begun:
             start, length = term["from"], term["length"]
-            paid[float(start)] = paid.get(float(start), 0.0) + term["usd"] * term["upfront"]
+            whole_usd = term["usd"] * taxed(start)
+            paid[float(start)] = paid.get(float(start), 0.0) + whole_usd * term["upfront"]
             whole = {float(k) for k in range(start, start + length + 1)}
             edges = sorted(whole | ({ends} if start < ends < start + length else set()))
             for begin, end in pairwise(edges):
-                usd = term["usd"] * (1 - term["upfront"]) * (end - begin) / length
+                usd = whole_usd * (1 - term["upfront"]) * (end - begin) / length
                 paid[end] = paid.get(end, 0.0) + usd
 
     def _through(self, month: int) -> float:

@@ -1,0 +1,173 @@
+"""Taxes that cannot be deducted, by hand: a share of the lines that they are on, and of what is paid for these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agreement import agree
+from bill_cases import API, FREE, HOUR_S, PLAIN_SERVER, fixed, month, owned, pool, provider, rented, servers
+from terms_cases import RUN, TEXT, refused
+
+from simulator.bill.focus import Resource, focus_frame
+from simulator.bill.study import bill_study
+from simulator.bill.sums import total_usd
+from simulator.decide.break_even import against
+from simulator.decide.costed import Costed
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import plan_topologies
+from simulator.scenario.load import load_scenario
+from simulator.study.bill import Bill, MonthUse
+from simulator.study.terms import Commitment, Fee, Span, Staff, Tax, Terms, TokenPrices
+from simulator.study.usage import Usage
+
+CALLS = replace(API, prices=(TokenPrices(0, 0.15, 0.15, 0.15, 0.6),))
+VAT = Tax("vat", 0.2)
+RENT = rented(usd=2.0, gpus_per_instance=1)
+
+
+def calls() -> MonthUse:
+    """A million prompt tokens an hour: $109.50 a month."""
+    return month(Usage(HOUR_S, (), (provider([[[10**6, 0, 0, 0]]]),), ()))
+
+
+def gpus(count: int = 1) -> MonthUse:
+    """GPUs at $2 an hour: $1,460 a month each."""
+    return month(Usage(HOUR_S, (pool(gpus=1, stays=fixed(count, HOUR_S), end_s=HOUR_S),), ()))
+
+
+def own() -> MonthUse:
+    usage = Usage(2 * HOUR_S, (pool(stays=fixed(1)),), (), (servers(1, ["pool"]),))
+    return month(usage)
+
+
+def bill(use: MonthUse, months: float = 1.0, **terms: Any) -> Bill:
+    whole = Terms("all", months=months, **terms)
+    uses = [use] * int(-(-months // 1))
+    agree(whole, uses)
+    return bill_study(whole, uses)
+
+
+def taxed(found: Bill) -> dict[str, float]:
+    return {line.part: float(line.usd) for line in found.lines if line.category == "vat"}
+
+
+def test_it_is_a_line_of_its_own_beside_all_others() -> None:
+    """Of $109.50 of tokens, $90 of staff and a fee of a tenth of both, 20 %: $43.89."""
+    staff, fee = Staff(usd_per_fte_year=1_080.0, base_fte=1.0), Fee("support", share_of_bill=0.1)
+    found = bill(calls(), apis=(CALLS,), staff=(staff,), fees=(fee,), taxes=(VAT,))
+    assert taxed(found) == pytest.approx({"by use": 0.2 * (109.5 + 19.95), "by month": 18.0})
+    assert float(total_usd(found.lines)) == pytest.approx(1.2 * 1.1 * (109.5 + 90))
+    assert float(found.paid_usd.sum()) == pytest.approx(1.2 * 1.1 * (109.5 + 90))
+    named = bill(calls(), apis=(CALLS,), staff=(staff,), fees=(fee,), taxes=(replace(VAT, categories=("tokens",)),))
+    assert taxed(named) == pytest.approx({"by use": 21.9})
+    support = bill(calls(), apis=(CALLS,), staff=(staff,), fees=(fee,), taxes=(replace(VAT, categories=("support",)),))
+    assert taxed(support) == pytest.approx({"by use": 0.2 * 19.95})
+
+
+def test_two_taxes_are_on_the_same_and_not_on_each_other() -> None:
+    found = bill(calls(), apis=(CALLS,), taxes=(VAT, Tax("levy", 0.1)))
+    assert float(total_usd(found.lines)) == pytest.approx(1.3 * 109.5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_hardware_is_paid_with_its_tax_when_it_is_bought_and_sold(share: float) -> None:
+    """A server of $250,000 that brings a quarter after three years of four: 62,500 of it; a fifth more of each."""
+    kind = replace(PLAIN_SERVER, capex_usd=250_000.0, life_years=4.0, resale_share_by_age=((3.0, 0.25),))
+    tax = replace(VAT, share=share, categories=("hardware",))
+    found = bill(own(), 36.0, owned=(owned(server=kind, facility=FREE),), taxes=(tax,))
+    once = {float(at): float(usd) for at, usd in zip(found.at_months, found.once_usd, strict=True) if usd}
+    assert once == pytest.approx({0.0: 250_000 * (1 + share), 36.0: -62_500 * (1 + share)})
+    assert float(found.capex_usd) == pytest.approx(250_000 * (1 + share))
+    hardware = sum(float(line.usd) for line in found.lines if line.category == "hardware")
+    assert taxed(found) == pytest.approx({"on what is bought": share * hardware} if share else {})
+
+
+def test_a_term_is_paid_and_owed_with_its_tax() -> None:
+    """A year at $1,095 a month, 40 % of it at its start, in a study of six months: a fifth more of all of that."""
+    terms = replace(RENT, commitments=(Commitment(1.5, 12, 1, 0.4),))
+    tax = replace(VAT, categories=("committed",))
+    found = bill(gpus(2), 6.0, rented=(terms,), taxes=(tax,))
+    assert float(found.once_usd[0]) == pytest.approx(1.2 * 0.4 * 12 * 1_095)
+    assert found.months[-1].liability_usd == pytest.approx(1.2 * 0.6 * 6 * 1_095)
+    assert float(found.paid_usd.sum()) == pytest.approx(1.2 * 12 * 1_095 + 6 * 1_460)
+    assert taxed(found) == pytest.approx({"on commitments": 0.2 * 2 * 1_095})
+
+
+def test_a_tax_that_comes_later_is_on_what_is_paid_from_then_on() -> None:
+    """$1,460 a month, a fifth more from month 3 on; a term that begins in month 1 keeps having none."""
+    terms = replace(RENT, commitments=(Commitment(1.5, 4, 1),))
+    found = bill(gpus(2), 4.0, rented=(terms,), taxes=(replace(VAT, categories=("on demand",), span=Span(3)),))
+    assert [float(total_usd(one.lines)) for one in found.months] == pytest.approx([2_555.0, 2_555.0, 2_847.0, 2_847.0])
+    late = bill(gpus(2), 4.0, rented=(terms,), taxes=(replace(VAT, span=Span(3)),))
+    assert late.paid_usd.tolist() == pytest.approx([0.0, 2_555.0, 2_555.0, 2_847.0, 2_847.0])
+
+
+def costed(name: str, usd: float, taxes: tuple[Tax, ...] = ()) -> Costed:
+    terms = Terms(name, rented=(rented(usd=usd, gpus_per_instance=1),), months=1.0, taxes=taxes)
+    return Costed(name, terms, (), (gpus(),), bill_study(terms, [gpus()]), ())
+
+
+@pytest.mark.parametrize(
+    ("taxes", "hours"), [((), 16.0), ((VAT,), 19.2), ((replace(VAT, categories=("tokens",)),), 16.0)]
+)
+def test_hours_of_use_know_of_it(taxes: tuple[Tax, ...], hours: float) -> None:
+    """Rent of $2 all day beside $3 for the hours of use: 16 hours a day; with a fifth more on the first 19.2."""
+    assert against(costed("mine", 2.0, taxes), costed("rival", 3.0)).hours_per_day == pytest.approx(hours)
+    changes = tuple(replace(tax, span=Span(1, 1)) for tax in taxes)
+    assert not changes or against(costed("mine", 2.0, changes), costed("rival", 3.0)).hours_per_day is None
+
+
+def test_it_is_a_tax_in_the_export() -> None:
+    lines = bill(calls(), apis=(CALLS,), taxes=(VAT,)).lines
+    frame = focus_frame(lines, [Resource("a provider", "us")] * len(lines), "scenario", "topology")
+    told = frame.set_index("ServiceName").loc["vat"]
+    assert (told["ChargeCategory"], told["BilledCost"], told["ServiceCategory"]) == ("Tax", 21.9, "Other")
+    assert told[["PricingQuantity", "PricingUnit", "PricingCategory", "ConsumedQuantity"]].isna().all()
+
+
+POOL = "pools: [{name: pool, site: lambda, gpu: h100-sxm}]"
+SHARED = "cost: {taxes: [{name: vat, share: 0.19, categories: [on demand, staff]}]}\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ("", (Tax("vat", 0.19, ("on demand", "staff")),)),
+        (", taxes: [{name: levy, share: 0.02}]", (Tax("levy", 0.02),)),
+        (", taxes: []", ()),
+    ],
+)
+def test_a_topology_has_its_own_taxes_or_those_of_all(tmp_path: Path, own: str, found: tuple[Tax, ...]) -> None:
+    file = tmp_path / "taxed.yaml"
+    file.write_text(TEXT + SHARED + f"topologies:\n  one: {{{POOL}{own}}}\n" + RUN)
+    (planned,) = plan_topologies(load_scenario(file))
+    assert resolve_terms(planned).terms.taxes == found
+
+
+@pytest.mark.parametrize(
+    ("taxes", "told"),
+    [
+        (
+            "[{name: vat, share: 0.1, categories: [hardwear]}]",
+            "taxes[0].categories[0]: unknown line of a bill 'hardwear'",
+        ),
+        ("[{name: vat, share: 0.1}, {name: vat, share: 0.2}]", "taxes[1].name: is the name of"),
+        ("[{name: vat, share: 1.9}]", "taxes[0].share: must be less than or equal to 1"),
+        ("[{name: vat, share: 0.1, categories: []}]", "taxes[0].categories"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_place(tmp_path: Path, taxes: str, told: str) -> None:
+    assert told in refused(tmp_path, f"{{{POOL}, taxes: {taxes}}}")
+
+
+@pytest.mark.parametrize("category", ["licence", "tokens"])
+def test_the_name_of_a_fee_is_that_of_its_lines(tmp_path: Path, category: str) -> None:
+    file = tmp_path / "taxed.yaml"
+    cost = f"cost: {{taxes: [{{name: vat, share: 0.19, categories: [{category}]}}]}}\n"
+    fee = ", fees: [{name: licence, usd_per_month: 5}]"
+    file.write_text(TEXT + cost + f"topologies:\n  one: {{{POOL}{fee}}}\n" + RUN)
+    (planned,) = plan_topologies(load_scenario(file))
+    assert resolve_terms(planned).terms.taxes[0].categories == (category,)
