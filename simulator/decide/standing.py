@@ -13,6 +13,10 @@ CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends"
 """Columns of a sweep's table with the chance in the bill of a single replication, as `cost.chance` of a summary."""
 
 
+BY_REPLICATION = "usd_by_replication"
+"""Column of a sweep's table with the bill of each replication, where there are several."""
+
+
 def met_throughout(summary: Mapping[str, Any]) -> bool | None:
     """Whether a topology of a summary meets the SLO in every month; None where it is not known."""
     met: bool | None = summary["metrics"]["slo_met"]

@@ -197,7 +197,7 @@ def parts_s(completed: NDArray[Any]) -> NDArray[np.float64]:
 
 def reason_words(reasons: Mapping[str, int]) -> str:
     """How many of those that ended in one way did so for which reason, in brackets; empty where nothing is known."""
-    parts = [f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items()]
+    parts = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in reasons.items()]
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from simulator.decide.rivals import rank
-from simulator.decide.standing import CHANCE_COLUMNS, met_throughout, of_row
+from simulator.decide.standing import BY_REPLICATION, CHANCE_COLUMNS, met_throughout, of_row
 from simulator.figures.table import figure
 from simulator.money import column
 from simulator.report.charts import plain_legend, topology_colour
@@ -74,6 +74,7 @@ def sweep_points(run: str, table: pd.DataFrame, paths: Sequence[str]) -> list[di
                 "slo_met": not pd.isna(row["slo_met"]) and bool(row["slo_met"]),
                 "missed_share": _missed(row["slo_attainment"]),
                 "chance": _chance(row),
+                "usd_by_replication": _bills(row.get(BY_REPLICATION)),
                 **{name: _known(row[name]) for name in MEASURES if name.endswith("_s")},
             }
         )
@@ -98,6 +99,11 @@ def _chance(row: Mapping[Any, Any]) -> dict[str, float] | None:
     known = {part: _known(row.get(name)) for name, part in CHANCE_COLUMNS.items()}
     found = {part: value for part, value in known.items() if value is not None}
     return found if len(found) == len(known) else None
+
+
+def _bills(values: Any) -> list[float]:
+    """Of each replication; of one alone, and of a table that was written before this column, none."""
+    return [float(usd) for usd in values] if isinstance(values, Iterable) else []
 
 
 def points_table(points: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -237,7 +237,7 @@ def _warnings(
 def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
     why = metrics["reasons"]
     return [
-        f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}{reason_words(why.get(name, {}))}"
+        f"{count:,} of {metrics['arrived']:,} requests {name.replace('_', ' ')}{reason_words(why.get(name, {}))}"
         for name in statuses
         if (count := metrics["statuses"][name])
     ]
@@ -267,7 +267,7 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
         found.append("provider latency and rate limits are catalog estimates")
     if metrics["escalations_denied"]:
         found.append(
-            f"{metrics['escalations_denied']} of {metrics['arrived']} requests kept their first answer: the second "
+            f"{metrics['escalations_denied']:,} of {metrics['arrived']:,} requests kept their first answer: the second "
             "target of the cascade may not or cannot take them"
         )
     return found

@@ -121,7 +121,7 @@ def rejected(metrics: MetricAccumulator) -> list[str]:
     found = []
     for tally, lost in zip(metrics.by_class, _at_the_gateway(metrics), strict=True):
         words = reason_words({reason.name.lower(): count for reason, count in lost.items()})
-        found.append(f"{sum(lost.values())} of {tally.arrived} requests rejected{words}" if lost else "")
+        found.append(f"{sum(lost.values()):,} of {tally.arrived:,} requests rejected{words}" if lost else "")
     return found
 
 
@@ -179,7 +179,7 @@ def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
     total, reasons = metrics.total, metrics.total.why_lost()
     lost = [
-        f"{total.statuses[status]} of {total.arrived} requests {status.name.lower().replace('_', ' ')}"
+        f"{int(total.statuses[status]):,} of {int(total.arrived):,} requests {status.name.lower().replace('_', ' ')}"
         f"{reason_words(reasons.get(status.name.lower(), {}))}"
         for status in (Status.REJECTED, Status.FAILED, Status.TIMED_OUT, Status.UNFINISHED)
         if total.statuses[status]

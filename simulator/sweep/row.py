@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.decide.standing import CHANCE_COLUMNS
+from simulator.decide.standing import BY_REPLICATION, CHANCE_COLUMNS
 from simulator.results.bundle import finite
 from simulator.run.evaluate import Evaluation
 from simulator.scenario.short_names import short_names
@@ -47,6 +47,8 @@ def figures(outcome: Evaluation) -> dict[str, Any]:
     row |= {"time_in_steps": summary.time_in_steps, "replicas_min": span[0], "replicas_max": span[1]}
     row |= {name: cost[name] for name in _COSTS}
     row |= {name: (cost["chance"] or {}).get(part) for name, part in CHANCE_COLUMNS.items()}
+    bills = [one["usd_per_month"] for one in summary.replications]
+    row[BY_REPLICATION] = bills if len(bills) > 1 else None
     row["calibrated"] = summary.calibrated
     found: dict[str, Any] = finite(row)
     return found

@@ -12,6 +12,7 @@ from simulator.figures.table import FIGURES, figure, met_words
 from simulator.report import paired
 from simulator.report.paired import PairedFigure, differences_to
 from simulator.report.pareto import _missed, cheapest_points, frontier, point, sweep_points
+from simulator.run.summary import _unserved
 from simulator.simulate.demand import class_slos
 
 LATENCIES = [f"{metric}_{share}_s" for metric in ("ttft", "tpot", "e2e") for share in ("p50", "p90", "p95", "p99")]
@@ -151,6 +152,20 @@ def test_points_of_a_sweep_that_differ_by_less_than_luck_share_the_place() -> No
     assert len(cheapest_points(sweep_points("s", pd.DataFrame(rows), ["seed"]))) == 1, "of a table without chance"
 
 
+def test_points_of_several_replications_share_the_place_where_their_paired_bills_do(tmp_path: Path) -> None:
+    """Each replication of the second is 10, -5 and 4 dollars dearer, 3 ± 19; of the third 19 to 21, 20 ± 2.5."""
+    bills = [(1_000.0, 1_100.0, 900.0), (1_010.0, 1_095.0, 904.0), (1_020.0, 1_121.0, 919.0), None]
+    rows = [
+        {"point": k, "status": "ok", "topology": "api", "seed": k, "usd_per_month": usd, "slo_met": True}
+        | {f"{metric}_{share}_s": 1.0 for metric in ("ttft", "tpot", "e2e") for share in ("p95", "p99")}
+        | {"slo_attainment": 1.0, "usd_by_replication": each}
+        for k, (usd, each) in enumerate(zip((1_000.0, 1_003.0, 1_020.0, 1_001.0), bills, strict=True))
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "sweep.parquet")
+    found = cheapest_points(sweep_points("s", pd.read_parquet(tmp_path / "sweep.parquet"), ["seed"]))
+    assert [one["usd_per_month"] for one in found] == [1_000.0, 1_003.0]
+
+
 def test_what_misses_the_slo_is_what_does_not_attain_it() -> None:
     assert _missed(0.98) == pytest.approx(0.02)
 
@@ -167,3 +182,8 @@ def test_each_term_of_an_slo_is_held(tmp_path: Path, metric: str, share: str) ->
     loaded = written(tmp_path, text.replace(given, f"      slo: {{{metric}: {{{share}: 0.25}}}}"))
     ((term,),) = (slo.terms for slo in class_slos(loaded))
     assert (term.metric, term.quantile, term.limit_s) == (metric, int(share[1:]) / 100, 0.25)
+
+
+def test_counts_of_requests_are_grouped_by_thousands() -> None:
+    metrics = {"arrived": 68_650, "statuses": {"failed": 4_100}, "reasons": {"failed": {"outage": 4_100}}}
+    assert _unserved(metrics, "failed") == ["4,100 of 68,650 requests failed (4,100 outage)"]

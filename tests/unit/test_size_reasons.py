@@ -121,4 +121,4 @@ def test_a_size_that_is_written_misses_for_what_it_turns_away(tmp_path: Path) ->
     metrics = found.summary["topologies"]["cloud"]["metrics"]
     lost, arrived = metrics["statuses"]["rejected"], metrics["arrived"]
     assert 0.05 < lost / arrived < 0.2
-    assert f"; {lost} of {arrived} requests rejected ({lost} too long)" in found.summary["verdict"]
+    assert f"; {lost:,} of {arrived:,} requests rejected ({lost:,} too long)" in found.summary["verdict"]
