@@ -38,7 +38,8 @@ fitted without any row of that model (GPU, source) and then forecast at most six
 error to expect for a model (GPU, source) that was never measured. The kernels themselves are measured per GPU and not
 refitted. *Only compared* are rows whose source gives a reason not to trust them for that (below, and `not_fitted` in
 `calibrate/serving/data/sources.yaml`): they are in no fit and in no error to expect. This section is written by
-`servecast verify gpu --data FOLDER --write-docs docs/accuracy.md` with the tables named under *Sources*; `--rows`,
+`servecast verify gpu --data FOLDER --write-docs docs/accuracy.md` with the tables named under *Sources*, of which
+`python -m bench.published SOURCE CHECKOUT --out FOLDER` makes three from checkouts of their repositories; `--rows`,
 `--format csv` and `--format json` give the error of every row.
 
 Two published runs of the same configuration differ by up to 1 % (TPOT, throughput, mean TTFT), so nothing below 2 % is
@@ -54,7 +55,7 @@ _SOURCES = """Sources:
 [gpustack performance lab](https://github.com/gpustack/gpustack), inference-sim/training,
 [LLMServingSim](https://github.com/casys-kaist/LLMServingSim), [inference-perf](https://github.com/kubernetes-sigs/inference-perf),
 [ML.ENERGY Leaderboard](https://github.com/ml-energy/leaderboard) (v3.0: median time
-between tokens where prefill shares at most a quarter of the steps, prompt lengths estimated),
+between tokens where at most a quarter of the steps have a prompt, prompt lengths estimated),
 and the vLLM points in [aiconfigurator](https://github.com/ai-dynamo/aiconfigurator) (most from
 [InferenceX](https://github.com/InferenceMAX/InferenceMAX); their statistic is not documented, taken as the mean).
 """

@@ -1,0 +1,39 @@
+"""`python -m bench.published SOURCE CHECKOUT --out FOLDER`: a source's table for `servecast verify gpu --data FOLDER`.
+
+The tables stay where they are made: what others measured is cited, not shipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import Counter
+from pathlib import Path
+
+from bench.published import gpustack, llmservingsim, mlenergy
+
+SOURCES = {"gpustack": gpustack.rows, "mlenergy": mlenergy.rows, "llmservingsim": llmservingsim.rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", choices=SOURCES)
+    parser.add_argument("checkout", type=Path, help="work tree of the source's repository")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    asked = parser.parse_args()
+    left_out: Counter[str] = Counter()
+    found = list(SOURCES[asked.source](asked.checkout, left_out))
+    names = list(dict.fromkeys(name for row in found for name in row))
+    asked.out.mkdir(parents=True, exist_ok=True)
+    path = asked.out / f"{asked.source}_points.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(found)
+    print(f"{path}: {len(found)} rows")
+    for reason, number in left_out.most_common():
+        print(f"  {number} left out: {reason}")
+
+
+if __name__ == "__main__":
+    main()
