@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from simulator.bill.category import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS
 from simulator.bill.sums import mean
@@ -48,19 +46,9 @@ def chance_of(found: Priced) -> Chance | None:
     at_ends = min(2.0 * float(until_counted_s.sum()) / window_s / tally.completed, 2.0)
     return Chance(
         usd=_usd_of_requests(found),
-        shared=(_dispersion(one) + varies) / requests,
+        shared=(one.demand.dispersion(one.metrics.warmup_s, one.metrics.end_s) + varies) / requests,
         at_ends=at_ends * (1.0 + varies) / requests,
     )
-
-
-def _dispersion(one: Replication) -> float:
-    """Index of dispersion of the numbers that arrived in equal stretches of the window."""
-    demand = one.demand
-    begin, end = (round(at_s / demand.period_s) for at_s in (one.metrics.warmup_s, one.metrics.end_s))
-    arrived = demand.counts[begin : min(end, len(demand.counts)), :, 0].sum(axis=1)
-    if len(arrived) < 2 or not arrived.any():
-        return 1.0
-    return float(np.mean(np.diff(arrived) ** 2) / 2.0 / arrived.mean())
 
 
 def _requests(found: Priced, one: Replication) -> float:

@@ -37,6 +37,17 @@ class Demand:
         periods = max(int(np.ceil(horizon_s / self.period_s - 1e-9)), 1)
         self.counts = np.zeros((periods, targets + 1, len(COUNTS)), np.int64)
 
+    def dispersion(self, begin_s: float, end_s: float) -> float:
+        """Index of dispersion of the numbers that arrived in equal stretches: 1 for a Poisson process, 0 at even gaps.
+
+        From the differences of neighbouring stretches, so that hours which differ by plan count as none.
+        """
+        begin, end = (round(at_s / self.period_s) for at_s in (begin_s, end_s))
+        arrived = self.counts[begin : min(end, len(self.counts)), :, 0].sum(axis=1)
+        if len(arrived) < 2 or not arrived.any():
+            return 1.0
+        return float(np.mean(np.diff(arrived) ** 2) / 2.0 / arrived.mean())
+
     def add(self, records: NDArray[Any]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""
         periods, targets, width = self.counts.shape

@@ -14,8 +14,8 @@ _NORMAL = NormalDist().inv_cdf(0.975)
 _SECONDS_PER_MINUTE = 60.0
 
 
-def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally) -> list[str]:
-    """Limits above the mean rate and within its 95 % interval, in words; requests are taken to come at random times.
+def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally, dispersion: float) -> list[str]:
+    """Limits above the mean rate and within its 95 % interval, in words.
 
     Batches are not counted, as no limit by the minute holds for them.
 
@@ -23,6 +23,7 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally) -> list
     ----------
     usages : of all replications
     tally : of all requests, for how far their tokens vary
+    dispersion : index of it of the numbers that arrive: 1 at random times, more in bursts
     """
     minutes = math.fsum(usage.span_s for usage in usages) / _SECONDS_PER_MINUTE
     tokens = tally.input_tokens + tally.output_tokens
@@ -30,12 +31,12 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally) -> list
     return [
         text
         for k, provider in enumerate(fleet.providers)
-        for text in _of_provider(provider, [usage.providers[k] for usage in usages], minutes, varies)
+        for text in _of_provider(provider, [usage.providers[k] for usage in usages], minutes, dispersion, varies)
     ]
 
 
 def _of_provider(
-    provider: ProviderSpec, usages: Sequence[ProviderUsage], minutes: float, varies: float
+    provider: ProviderSpec, usages: Sequence[ProviderUsage], minutes: float, dispersion: float, varies: float
 ) -> Iterator[str]:
     tiers = provider.tier_by_class
     calls = tokens = 0.0
@@ -46,8 +47,8 @@ def _of_provider(
     if not calls:
         return
     for what, limit, total, spread in (
-        ("requests", provider.requests_per_minute, calls, 1.0),
-        ("tokens", provider.tokens_per_minute, tokens, 1.0 + varies),
+        ("requests", provider.requests_per_minute, calls, dispersion),
+        ("tokens", provider.tokens_per_minute, tokens, dispersion + varies),
     ):
         mean = total / minutes
         half_width = _NORMAL * mean * math.sqrt(spread / calls)

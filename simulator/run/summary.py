@@ -67,6 +67,9 @@ def summarise(
     replications = priced.replications
     whole, usages = merged_metrics(replications), [found.usage for found in replications]
     metrics = whole.summary([found.metrics for found in replications], absent)
+    dispersion = float(
+        np.mean([one.demand.dispersion(one.metrics.warmup_s, one.metrics.end_s) for one in replications])
+    )
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
     metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
@@ -85,7 +88,7 @@ def summarise(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, usages)),
-            *remarks("basis", near_limits(planned.fleet, usages, whole.total)),
+            *remarks("basis", near_limits(planned.fleet, usages, whole.total, dispersion)),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,

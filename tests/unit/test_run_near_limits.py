@@ -22,13 +22,13 @@ def usage(calls: int, span_s: float = 600.0) -> Usage:
     return Usage(span_s, (), (used,), ())
 
 
-def told(per_minute: float, calls: int, runs: int = 1, **limits: Any) -> list[str]:
+def told(per_minute: float, calls: int, runs: int = 1, dispersion: float = 1.0, **limits: Any) -> list[str]:
     squares = 2 * 100**2 * calls if limits.pop("varied", False) else 100**2 * calls
     tally: Any = SimpleNamespace(
         input_tokens=80 * calls, output_tokens=20 * calls, completed=calls, squared_tokens=squares
     )
     one = fleet(providers=(provider(**({"requests_per_minute": per_minute} | limits)),))
-    return near_limits(one, [usage(calls // runs)] * runs, tally)
+    return near_limits(one, [usage(calls // runs)] * runs, tally, dispersion)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,17 @@ def test_a_longer_run_is_surer() -> None:
     """Four such runs: ± 3.4."""
     assert told(121.3, 4 * 1_180, runs=4)
     assert not told(121.5, 4 * 1_180, runs=4)
+
+
+@pytest.mark.parametrize(
+    ("limit", "dispersion", "is_told"),
+    # 118 a minute, ± 1.96 √(4 · 1180) / 10 = 13.5 in bursts with four times the variance; none at even gaps
+    [(131.4, 4.0, True), (131.5, 4.0, False), (118.1, 0.0, False)],
+)
+def test_what_comes_in_bursts_is_known_less_well(limit: float, dispersion: float, is_told: bool) -> None:
+    assert bool(told(limit, 1_180, dispersion=dispersion)) is is_told
+    tokens = {"requests_per_minute": 0.0, "tokens_per_minute": 100 * limit}
+    assert bool(told(0.0, 1_180, dispersion=dispersion, **tokens)) is is_told
 
 
 def test_tokens_vary_by_their_lengths_too() -> None:

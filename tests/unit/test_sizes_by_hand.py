@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.decide.chance import _dispersion
 from simulator.decide.months import _walked
+from simulator.metrics.demand import Demand
 from simulator.perf.steptime import constant_step_time
 from simulator.resolve.sizes import Fixed
 from simulator.schema.pool import Pool
@@ -122,12 +122,10 @@ def test_another_instance_is_another_trial_only_where_something_takes_it_whole()
 
 
 def test_arrivals_in_stretches_of_which_some_are_empty() -> None:
-    counts = np.array([0, 4, 0, 4, 0, 4])[:, None, None]
-    demand = SimpleNamespace(period_s=10.0, counts=counts)
-    one: Any = SimpleNamespace(demand=demand, metrics=SimpleNamespace(warmup_s=0.0, end_s=60.0))
-    assert _dispersion(one) == pytest.approx(16 / 2 / 2)
-    one.metrics.warmup_s = 50.0
-    assert _dispersion(one) == 1.0, "one stretch says nothing of how they vary"
+    demand = Demand(60.0, 0)
+    demand.period_s, demand.counts = 10.0, np.array([0, 4, 0, 4, 0, 4])[:, None, None]
+    assert demand.dispersion(0.0, 60.0) == pytest.approx(16 / 2 / 2)
+    assert demand.dispersion(50.0, 60.0) == 1.0, "one stretch says nothing of how they vary"
 
 
 def share(name: str, hours: float, attainment: float) -> Any:
