@@ -52,10 +52,15 @@ class Visits:
     def is_over(self) -> bool:
         return time.monotonic() > self.until_s
 
-    def connection(self) -> connect:
-        """A visit by the page's own protocol."""
-        address = self.address.replace("http", "ws", 1) + "/_stcore/stream"
-        return connect(address, subprotocols=["streamlit"], max_size=LARGEST_BYTES, open_timeout=60)  # type: ignore[list-item]
+    def connection(self, number: int) -> connect:
+        """A visit by the page's own protocol, of the visitor of that number, as a proxy on the machine passes it on."""
+        return connect(
+            self.address.replace("http", "ws", 1) + "/_stcore/stream",
+            subprotocols=["streamlit"],  # type: ignore[list-item]
+            additional_headers={"X-Forwarded-For": f"10.0.0.{number}"},
+            max_size=LARGEST_BYTES,
+            open_timeout=60,
+        )
 
 
 def asked(page: str, query: str = "") -> bytes:
@@ -86,7 +91,7 @@ async def reader(visits: Visits, number: int) -> None:
     rng = Random(f"visitor {number}")
     await asyncio.sleep(rng.uniform(0, READS_S[1]))
     while not visits.is_over:
-        async with visits.connection() as connection:
+        async with visits.connection(number) as connection:
             for _ in range(4):
                 page = rng.choice(PAGES).view
                 change = f"what_if.demand={rng.choice((0.8, 1.25, 1.5, 2.0))}" if page == "what_if" else ""
@@ -102,7 +107,7 @@ async def flood(visits: Visits, number: int) -> None:
     clear = BackMsg()
     clear.clear_cache = True
     while not visits.is_over:
-        async with visits.connection() as connection:
+        async with visits.connection(number) as connection:
             for _ in range(20):
                 await connection.send(asked(rng.choice(PAGES).view.replace("_", "-"), "x" * 10_000))
                 await connection.send(clear.SerializeToString())
@@ -115,7 +120,7 @@ async def insist(visits: Visits, out: Path, text: str, number: int) -> None:
     rng = Random(f"hostile {number}")
     unseen = Visits(visits.address, visits.until_s)
     while not visits.is_over:
-        async with visits.connection() as connection:
+        async with visits.connection(number) as connection:
             await look(unseen, connection, "what-if", f"what_if.demand={rng.uniform(0.5, 4):.4f}")
             try:
                 job = await asyncio.to_thread(jobs.start, out, "a.yaml", text, {}, visitor="hostile")
@@ -148,7 +153,7 @@ async def again(visits: Visits, visitor: Callable[[], Awaitable[None]], is_hosti
 async def visit(visits: Visits, out: Path, text: str, hostile: int) -> None:
     """All of them at once."""
     kinds = [partial(reader, visits, number) for number in range(VISITORS - hostile)]
-    both = [partial(flood, visits, 1), partial(insist, visits, out, text, 2)][:hostile]
+    both = [partial(flood, visits, VISITORS - 1), partial(insist, visits, out, text, VISITORS - 2)][:hostile]
     everybody = [again(visits, one, False) for one in kinds] + [again(visits, one, True) for one in both]
     await asyncio.gather(health(visits), *everybody)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.boundary import page
+from dashboard.page_turns import TURNS
 from dashboard.pages import PAGES
 from dashboard.settings import settings
 from dashboard.sign_in import is_signed_in
 from dashboard.style import STYLE
+from dashboard.visitor import asker
 from dashboard.warm import warm_up
 
 
@@ -37,4 +39,10 @@ def main() -> None:
     warm_up()
 
 
-main()
+def is_wanted() -> bool:
+    """Streamlit ends a script whose visitor has left, or asks for something else, where it looks into its session."""
+    return "pages" in st.session_state
+
+
+with TURNS.turn(asker(), is_wanted):
+    main()

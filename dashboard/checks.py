@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dashboard import processes
+from dashboard.page_turns import TURNS
 from dashboard.workspace import within
 from simulator.errors import InputError, Problem
 
@@ -25,7 +26,8 @@ def check(file: Path, root: Path, grid: Sequence[str] = (), visitor: str = "") -
     InputError : every problem, at its line; or reading it takes too long or too much memory
     """
     pool = processes.pool("dashboard.check_worker", processes.spare_cores(2))
-    found = pool.ask({"file": str(file), "root": str(root), "grid": [*grid]}, _WAIT_S, visitor)
+    with TURNS.aside():
+        found = pool.ask({"file": str(file), "root": str(root), "grid": [*grid]}, _WAIT_S, visitor)
     if found is None:
         raise InputError(
             Problem(f"takes more than {_WAIT_S:g} s or too much memory to read: run it with `servecast run`", file.name)

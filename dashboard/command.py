@@ -17,6 +17,8 @@ from simulator.results.shelf import bundle_folders
 
 _APP = Path(__file__).with_name("server.py")
 _MIB_PER_UPLOAD = 2
+_MB_PER_MESSAGE = 32
+"""Either way; what a browser sends is held whole before anybody looks at it."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -90,11 +92,13 @@ def _arguments(host: str, port: int, open_browser: bool, names: list[str]) -> li
         "server.port": port,
         "server.headless": str(not open_browser).lower(),
         "server.maxUploadSize": _MIB_PER_UPLOAD,
+        "server.maxMessageSize": _MB_PER_MESSAGE,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": names[0] if names else "localhost" if everywhere else host,
         "client.showErrorDetails": "none",
         "runner.magicEnabled": "false",
+        "runner.postScriptGC": "false",
         "client.toolbarMode": "viewer",
         "theme.light.primaryColor": "#0072B2",
         "theme.dark.primaryColor": "#56B4E9",

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from dashboard.checks import check
 from dashboard.line import FOLDER, Status, has_process, name_of, pid_of, read_status, turns, write_status
+from dashboard.page_turns import TURNS
 from dashboard.processes import spare_cores
 from dashboard.turns import next_round
 from dashboard.workspace import lay_out
@@ -33,9 +34,12 @@ MAX_WAITING = 20
 """Runs in line behind them; who has none waiting there yet may add one."""
 MOST_WAITING = 60
 """Whoever asks."""
+MOST_STARTED, _STARTED_S = 10, 60.0
+"""Runs that one visitor may begin within so many seconds, also if they are cancelled."""
 _STARTING = threading.Lock()
 """Held from the count of the runs until the next one is among them."""
-_KEPT_S = 86_400.0
+_KEPT_S, _MOST_KEPT = 86_400.0, 50
+"""How long a run is remembered here after it has ended, and how many are: every page that lists runs reads them."""
 
 
 _PROCESSES: dict[str, subprocess.Popen[bytes]] = {}
@@ -44,10 +48,20 @@ _PROCESSES: dict[str, subprocess.Popen[bytes]] = {}
 
 def going(out: Path) -> dict[str, Status]:
     """Every run that goes on or waits, those of earlier servers included: first those that run, then in their order."""
-    found = {folder.name: status(out, folder.name) for folder in (out / FOLDER).glob("*")}
-    open_ = {job: status for job, status in found.items() if status is not None and status.is_open}
+    open_ = {job: status for job, status in _known(out).items() if status.is_open}
     running = sorted((status.queued_s, job) for job, status in open_.items() if status.state == "running")
     return {job: open_[job] for job in [*(job for _, job in running), *turns(open_)]}
+
+
+def _known(out: Path) -> dict[str, Status]:
+    found = {folder.name: status(out, folder.name) for folder in (out / FOLDER).glob("*")}
+    return {job: status for job, status in found.items() if status is not None}
+
+
+def _pause_s(visitor: str, known: Sequence[Status]) -> float:
+    """Seconds until a visitor may begin another run; none if at once."""
+    began_s = sorted(status.queued_s for status in known if visitor and status.visitor == visitor)
+    return max(0.0, began_s[-MOST_STARTED] + _STARTED_S - time.time()) if len(began_s) >= MOST_STARTED else 0.0
 
 
 def place(out: Path, job: str) -> int:
@@ -76,13 +90,15 @@ def start(
 
     Raises
     ------
-    InputError : the scenario is not valid, or too many runs wait
+    InputError : the scenario is not valid, too many runs wait, or the visitor began too many a moment ago
     """
-    with _STARTING:
+    with TURNS.aside(), _STARTING:
+        known = [*_known(out).values()]
         waiting, served = (
-            [(found.visitor, found.turn) for found in going(out).values() if found.state == state]
-            for state in ("waiting", "running")
+            [(found.visitor, found.turn) for found in known if found.state == state] for state in ("waiting", "running")
         )
+        if wait_s := _pause_s(visitor, known):
+            raise InputError(f"{MOST_STARTED} runs of yours began within a minute: wait {wait_s:.0f} s")
         if len(waiting) >= (MAX_WAITING if visitor in dict(waiting) else MOST_WAITING):
             raise InputError(f"{len(waiting)} runs wait here already: come back later, or cancel yours")
         _forget_old(out)
@@ -177,9 +193,11 @@ def _is_alive(job: str, folder: Path) -> bool:
 
 
 def _forget_old(out: Path) -> None:
-    """Remove jobs of yesterday, and what processes that were killed left beside the bundles."""
+    """Remove jobs of yesterday, all but the newest that ended, and what killed processes left beside the bundles."""
     clear_unfinished(out)
-    for folder in (out / FOLDER).glob("*"):
-        if time.time() - folder.stat().st_mtime > _KEPT_S and not _is_alive(folder.name, folder):
+    folders = [folder for folder in (out / FOLDER).glob("*") if not _is_alive(folder.name, folder)]
+    ages_s = {folder: time.time() - folder.stat().st_mtime for folder in folders}
+    for place, folder in enumerate(sorted(ages_s, key=lambda one: ages_s[one])):
+        if ages_s[folder] > _KEPT_S or place >= _MOST_KEPT:
             shutil.rmtree(folder, ignore_errors=True)
             _PROCESSES.pop(folder.name, None)

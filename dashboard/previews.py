@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboard import processes
+from dashboard.page_turns import TURNS
 from dashboard.workspace import within
 from simulator.errors import InputError, Problem
 
@@ -32,7 +33,8 @@ def preview(folder: Path, stamp: str, sets: tuple[str, ...], visitor: str = "") 
     ------
     InputError : values that make no valid scenario, or the process was killed or took too long
     """
-    found = pool().ask({"folder": str(folder), "stamp": stamp, "sets": list(sets)}, _WAIT_S, visitor)
+    with TURNS.aside():
+        found = pool().ask({"folder": str(folder), "stamp": stamp, "sets": list(sets)}, _WAIT_S, visitor)
     if found is None:
         raise InputError(f"no answer within {_WAIT_S:g} s, or the process was killed; run it in full instead")
     if "problems" in found:

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
+from dashboard.gate import Gate
 from dashboard.headers import WithHeaders
 from dashboard.no_delay import send_at_once
 from dashboard.warm import load_first_page
@@ -24,4 +25,4 @@ async def _ready(_: st.App) -> AsyncIterator[dict[str, Any]]:
     yield {}
 
 
-app = st.App(Path(__file__).with_name("app.py"), middleware=[_HEADERS], lifespan=_ready)
+app = st.App(Path(__file__).with_name("app.py"), middleware=[_HEADERS, Middleware(Gate)], lifespan=_ready)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import streamlit as st
 
+from dashboard.allowance import Asker
 from dashboard.settings import settings
 
-_BROWSER = "_streamlit_xsrf"
+BROWSER = "_streamlit_xsrf"
 """Cookie by which Streamlit knows a browser again."""
+FORWARDED = "X-Forwarded-For"
+_OWN = ("127.0.0.1", "::1")
 
 
 def visitor() -> str:
@@ -19,12 +23,39 @@ def visitor() -> str:
     under that name counts for nothing. The word is a hash, since everybody may read the folder of runs.
     """
     if settings().sign_in:
-        return _word(f"user {st.user.get('iss')} {st.user.get('sub')}")
-    address = st.context.ip_address
-    if address is None or address in ("127.0.0.1", "::1"):
-        told = (st.context.headers.get("X-Forwarded-For") or "").rpartition(",")[2].strip()
-        address = told or f"browser {st.context.cookies.get(_BROWSER, '')}"
-    return _word(str(address))
+        return _user()
+    told = _address(st.context.ip_address, st.context.headers.get_all(FORWARDED))
+    return _word(told or f"browser {st.context.cookies.get(BROWSER, '')}")
+
+
+def asker() -> Asker:
+    """Who asks for the page that runs; who signed in is one, from wherever."""
+    if settings().sign_in and st.user.is_logged_in:
+        return Asker(_user(), _user())
+    return asker_of(st.context.ip_address, st.context.headers.get_all(FORWARDED), st.context.cookies.get(BROWSER) or "")
+
+
+def asker_of(address: str | None, forwarded: Sequence[str], browser: str) -> Asker:
+    """Who asks, from what a connection says of itself.
+
+    Parameters
+    ----------
+    forwarded : every header `FORWARDED`, in order; the last is that of the proxy next to the server
+    browser : cookie `BROWSER`
+    """
+    told = _address(address, forwarded) or "this machine"
+    return Asker(_word(told), _word(f"{told} {browser}"))
+
+
+def _address(address: str | None, forwarded: Sequence[str]) -> str:
+    """Address that is asked from; none where that is the machine itself."""
+    if address is None or address in _OWN:
+        return ",".join(forwarded).rpartition(",")[2].strip()
+    return str(address)
+
+
+def _user() -> str:
+    return _word(f"user {st.user.get('iss')} {st.user.get('sub')}")
 
 
 def _word(text: str) -> str:

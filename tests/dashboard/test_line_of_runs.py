@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -62,6 +63,36 @@ def test_who_has_none_waiting_finds_a_place_in_a_full_line(tmp_path: Path, monke
         jobs.start(tmp_path, "scenario.yaml", TEXT, {}, visitor="new")
 
 
+def test_who_begins_many_runs_waits_a_moment_also_if_they_were_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_start", lambda *given: f"{given[-2]} {given[-1]}")
+    now_s = time.time()
+    for k in range(jobs.MOST_STARTED):
+        folder = tmp_path / ".jobs" / f"a{k}"
+        folder.mkdir(parents=True)
+        write_status(folder, Status("cancelled", queued_s=now_s - 30.0 + k, visitor="hasty"))
+    with pytest.raises(InputError, match=r"10 runs of yours began within a minute: wait (30|29) s"):
+        jobs.start(tmp_path, "scenario.yaml", TEXT, {}, visitor="hasty")
+    assert jobs.start(tmp_path, "scenario.yaml", TEXT, {}, visitor="another") == "another 0"
+    write_status(tmp_path / ".jobs" / "a0", Status("cancelled", queued_s=now_s - 61.0, visitor="hasty"))
+    assert jobs.start(tmp_path, "scenario.yaml", TEXT, {}, visitor="hasty") == "hasty 0"
+
+
+def test_the_newest_runs_that_ended_are_remembered_and_all_that_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_MOST_KEPT", 3)
+    for k in range(6):
+        folder = tmp_path / ".jobs" / f"a{k}"
+        folder.mkdir(parents=True)
+        write_status(folder, Status("done"))
+        os.utime(folder, (time.time() - 60 * (6 - k),) * 2)
+    monkeypatch.setitem(jobs._PROCESSES, "a0", _Going())
+    jobs._forget_old(tmp_path)
+    assert sorted(folder.name for folder in (tmp_path / ".jobs").iterdir()) == ["a0", "a3", "a4", "a5"]
+
+
 def test_visitors_take_turns() -> None:
     """Five that one asks for, then two of another and one of a third: each of them waits for one of the first's."""
     served: list[tuple[str, int]] = []
@@ -117,14 +148,14 @@ def test_one_visitors_many_questions_wait_behind_anothers_first(monkeypatch: pyt
 
 
 def test_visitors_are_known_by_address_and_on_the_machine_itself_by_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    def known(address: str | None, told: str = "", browser: str = "") -> str:
-        context = SimpleNamespace(
-            ip_address=address, headers={"X-Forwarded-For": told} if told else {}, cookies={"_streamlit_xsrf": browser}
-        )
+    def known(address: str | None, *told: str, browser: str = "") -> str:
+        headers = SimpleNamespace(get_all={"X-Forwarded-For": told}.__getitem__)
+        context = SimpleNamespace(ip_address=address, headers=headers, cookies={"_streamlit_xsrf": browser})
         monkeypatch.setattr("dashboard.visitor.st", SimpleNamespace(context=context))
         return visitor()
 
-    assert known("10.0.0.1", "1.1.1.1", "x") == known("10.0.0.1", "2.2.2.2", "y") != known("10.0.0.2")
+    assert known("10.0.0.1", "1.1.1.1", browser="x") == known("10.0.0.1", "2.2.2.2", browser="y") != known("10.0.0.2")
+    assert known(None, "1.1.1.1", "10.0.0.1") == known("10.0.0.1"), "a proxy may add a header of its own to others'"
     assert known(None, "1.1.1.1, 10.0.0.1") == known("127.0.0.1", "9.9.9.9,10.0.0.1") == known("10.0.0.1")
     assert known(None, browser="x") != known(None, browser="y")
     assert "10.0.0.1" not in known("10.0.0.1")
