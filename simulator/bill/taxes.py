@@ -50,7 +50,7 @@ def with_taxes(lines: Sequence[Line], taxes: Sequence[Tax], month: int) -> list[
     ]
 
 
-def stay(taxes: Iterable[Tax]) -> bool:
+def are_constant(taxes: Iterable[Tax]) -> bool:
     """Whether all of them are the same in all months."""
     return all(tax.span == Span() for tax in taxes)
 

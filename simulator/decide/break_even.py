@@ -8,20 +8,20 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.bill.cash import payback_months
 from simulator.bill.credits import has_credits
 from simulator.bill.minimum import has_minimum
 from simulator.bill.sums import mean
-from simulator.bill.taxes import stay, with_taxes
+from simulator.bill.taxes import are_constant, with_taxes
 from simulator.bill.volume import has_volume
 from simulator.decide.costed import Costed
 from simulator.decide.flips import PRECISION, crossing
 from simulator.decide.rivals import rank
 from simulator.study.bill import Bill, Line
 from simulator.study.decision import BreakEven, Crossing, Side
-from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
+from simulator.study.usage import PoolUsage, Usage
+from simulator.units import HOURS_PER_DAY
 
 LOWEST, HIGHEST = 1 / 16, 16.0
 """Multiples of the load between which a crossing is looked for."""
@@ -49,7 +49,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
     never = _pay_the_same(ours, theirs)
     straight = not any(bends(one.terms) for one in (mine, rival) for bends in (has_minimum, has_volume, has_credits))
-    straight = straight and stay(mine.terms.taxes) and stay(rival.terms.taxes)
+    straight = straight and are_constant(mine.terms.taxes) and are_constant(rival.terms.taxes)
     by_hours = straight and not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
     our_lines, their_lines = (with_taxes(one.bill.lines, one.terms.taxes, 1) for one in (mine, rival))
     return BreakEven(
@@ -63,20 +63,22 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
 
 
 def _rents_all_the_time(one: Costed) -> bool:
-    """Whether each of its rented pools has a replica at every hour: only then is a day 24 hours of rent."""
+    """Whether each of its rented pools has a replica at any time: only then is a day 24 hours of rent.
+
+    Times at which its zone is down are none: nobody pays for them, whatever the hours of use.
+    """
     pools = {offer.pool for offer in one.terms.rented}
     usages = {id(part.usage): part.usage for use in one.uses for part in use.periods if part.hours > 0}
-    return all(
-        _stands(pool.billed_by_hour_s, usage.start_s, usage.end_s)
-        for usage in usages.values()
-        for pool in usage.pools
-        if pool.name in pools
-    )
+    return all(_stands(pool, usage) for usage in usages.values() for pool in usage.pools if pool.name in pools)
 
 
-def _stands(billed_by_hour_s: NDArray[np.float64], start_s: float, end_s: float) -> bool:
-    edges = np.clip(SECONDS_PER_HOUR * np.arange(len(billed_by_hour_s) + 1), start_s, end_s)
-    return bool(np.all(billed_by_hour_s >= np.diff(edges) * (1 - _EQUAL_SHARE)))
+def _stands(pool: PoolUsage, usage: Usage) -> bool:
+    until_s, missing_s = usage.start_s, 0.0
+    for stay in sorted(pool.stays, key=lambda stay: stay.start_s):
+        missing_s += max(min(stay.start_s, usage.end_s) - until_s, 0.0)
+        until_s = max(until_s, stay.end_s)
+    missing_s += max(usage.end_s - until_s, 0.0)
+    return missing_s <= pool.zone_down_s + _EQUAL_SHARE * usage.span_s
 
 
 def _pay_the_same(ours: Bill, theirs: Bill) -> bool:

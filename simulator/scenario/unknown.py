@@ -181,12 +181,14 @@ def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
     unit = ", in seconds" if name in IN_SECONDS else ""
     if meant in keys:
         return f"unknown key {name!r}: did you mean {meant!r}{unit}?"
+    in_scenario = bool(models) and models[0] in _models_of_scenario()
+    is_elsewhere = in_scenario and bool(_places().get(name))
     near = difflib.get_close_matches(name.lower(), keys, n=1, cutoff=NEAR)
-    if near:
+    if near and not is_elsewhere:
         return f"unknown key {name!r}: did you mean {near[0]!r}?"
     right = meant or name
     places = _places().get(right, ())
-    if places and models and models[0] in _models_of_scenario():
+    if places and in_scenario:
         called = f"it is called {right!r} and" if meant else "it"
         return f"unknown key {name!r}: {called} belongs to {' or '.join(places)}{unit}"
     more = len(keys) - MOST_KEYS

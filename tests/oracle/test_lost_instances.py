@@ -13,6 +13,8 @@ from fleet_cases import classes, evenly, fleet, pool
 from simulator.bill.stays import rentals_s
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
+from simulator.decide.break_even import against
+from simulator.decide.costed import Costed
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.metrics.laws import check_gpu_seconds, check_stays
@@ -77,6 +79,36 @@ def test_the_part_down_is_of_owned_servers_alone() -> None:
     assert "down" in {
         line.part for line in bill_study(Terms("own", owned=(site,), months=1.0), [month(mine.usage)]).lines
     }
+
+
+def costed(spec: PoolSpec, price: float) -> Costed:
+    found, terms = run(spec), Terms("one", rented=(rented(usd=price, gpus_per_instance=1),), months=1.0)
+    return Costed("one", terms, (), (month(found.usage),), bill_study(terms, [month(found.usage)]), ())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{}, {"reliability": Reliability(known=(HALF,))}, {"outages": Outages(windows=(HALF,))}],
+    ids=["nothing", "a failure", "an outage"],
+)
+def test_hours_of_use_are_those_of_machines_that_are_lost_alike(fault: dict[str, Any]) -> None:
+    """$10 an hour all day beside $15 in the hours of use: 16 hours a day, whatever takes both for half of the time."""
+    spec = replace(TWO, replicas=1, **fault)
+    assert against(costed(spec, 10.0), costed(spec, 15.0)).hours_per_day == pytest.approx(16.0)
+
+
+def test_hours_of_use_are_not_asked_of_a_pool_that_is_not_there_all_the_time() -> None:
+    """Of three quarters of an hour at zero replicas half an hour is an outage."""
+    found = run(replace(TWO, replicas=1, outages=Outages(windows=(HALF,))))
+    (pool_,) = found.usage.pools
+    late = replace(found.usage, pools=(replace(pool_, stays=pool_.stays[:-1]),))
+    terms = Terms("one", rented=(rented(usd=10.0, gpus_per_instance=1),), months=1.0)
+    whole, part = (
+        Costed("one", terms, (), (month(usage),), bill_study(terms, [month(found.usage)]), ())
+        for usage in (found.usage, late)
+    )
+    assert against(whole, whole).hours_per_day is not None
+    assert against(part, part).hours_per_day is None
 
 
 def test_instances_are_chosen_for_the_replicas_that_are_wanted() -> None:
