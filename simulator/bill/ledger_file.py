@@ -54,7 +54,9 @@ def read_usage(data: Json) -> tuple[MonthUse, ...]:
     known: dict[str, MonthUse] = {}
     found = []
     for row in typing.cast(list[list[dict[str, typing.Any]]], data["months"]):
-        periods = [PeriodUse(usages[item["usage"]], item["hours"], replication=item["replication"]) for item in row]
+        periods = [
+            PeriodUse(usages[item["usage"]], item["hours"], replication=item.get("replication", 0)) for item in row
+        ]
         found.append(known.setdefault(repr(row), MonthUse(tuple(periods))))
     return tuple(found)
 

@@ -44,11 +44,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Whether a topology meets the SLO so, for how much, and tokens delivered; None where no allowed size does."""
+    """Whether a topology meets the SLO so, for how much, and tokens delivered; None where no allowed size does.
+
+    Attributes
+    ----------
+    missed : which term it misses; empty where that is not known
+    """
 
     meets: bool
     usd_per_month: float | None
     tokens_per_month: float | None = None
+    missed: str = ""
 
 
 class OutOfTime(Exception):
@@ -110,7 +116,10 @@ def capacities(explorer: Explorer, firsts: Mapping[str, float], trials: int | No
             return explorer.same(Asked(name, load)).meets
 
         try:
-            found[name] = capacity(meets, meets(1.0), first, trials)
+            carried = capacity(meets, meets(1.0), first, trials)
+            fails = math.isfinite(carried.fails_at)
+            missed = explorer.same(Asked(name, carried.fails_at)).missed if fails else ""
+            found[name] = replace(carried, missed=missed)
         except OutOfTime:
             break
     return found

@@ -155,7 +155,10 @@ def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
             month = capacity.get("month")
             its = f"the capacity that it has in month {month}" if month else "its capacity"
             used = f"{_share_used(capacity)} of {its} is used"
-            notes.append(f"{name} carries {_times(capacity)} the load{_of_month(capacity)} within the SLO: {used}.")
+            limit = f" (at {capacity['fails_at']:.3g} times {capacity['missed']})" if capacity.get("missed") else ""
+            notes.append(
+                f"{name} carries {_times(capacity)} the load{_of_month(capacity)} within the SLO{limit}: {used}."
+            )
     return notes
 
 

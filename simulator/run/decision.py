@@ -229,7 +229,9 @@ def _carries(measured: Sequence[Measured], demand: Demand, store: Store) -> Serv
 
     def stays(asked: Asked) -> Answered:
         trial = try_fleet(subjects[asked.topology], asked_demand(demand, asked), store)
-        meets = trial.refutation is None and served(trial.outcomes, demand).meets
-        return Answered(meets, None)
+        if trial.refutation is not None:
+            return Answered(False, None, missed=str(trial.refutation))
+        gave = served(trial.outcomes, demand)
+        return Answered(gave.meets, None, missed="" if gave.meets else gave.binding)
 
     return stays

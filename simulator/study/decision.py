@@ -209,6 +209,7 @@ class Capacity:
     month : of the study whose fleet and load it is; 0 where all months are alike
     at_any_load : why it misses the SLO however little comes, and has no capacity: `factor` and `fails_at` are 0; else
         empty
+    missed : what it misses at `fails_at`; empty where it met at all
     """
 
     factor: float
@@ -216,6 +217,7 @@ class Capacity:
     tried: tuple[tuple[float, bool], ...]
     month: int = 0
     at_any_load: str = ""
+    missed: str = ""
 
     @property
     def used_share_low(self) -> float:

@@ -161,6 +161,9 @@ def test_capacity_and_volume_name_their_month_where_months_differ(month: int, wh
     its = "the capacity that it has in month 1" if month else "its capacity"
     said = f"a carries between 2.00 and 4.00 times the load{of} within the SLO: 25% to 50% of {its} is used."
     assert capacity_notes(decision, ["a", "b"]) == [said]
+    used["missed"] = "chat: ttft p99 ≤ 1 s is missed by 9 requests, 4 are allowed"
+    said = said.replace(" the SLO:", f" the SLO (at 4 times {used['missed']}):")
+    assert capacity_notes(decision, ["a", "b"]) == [said]
     title = volumes_chart(decision, ["a", "b"], ["a", "b"]).to_dict()["encoding"]["x"]["title"]
     assert (
         title == f"load, as a multiple of {'that of month 1' if month else 'the run'}{'' if month else chr(39) + 's'}"

@@ -51,6 +51,18 @@ def test_capacities_are_those_of_the_fleets_as_they_are() -> None:
     assert found["fixed"].used_share_high == pytest.approx(0.5, rel=0.02)
 
 
+def test_what_ends_a_capacity_is_what_is_missed_at_the_load_that_fails() -> None:
+    def stays(asked: Asked) -> Answered:
+        return Answered(asked.load < 3, 1.0, missed="" if asked.load < 3 else f"ttft at {asked.load:g}")
+
+    found = capacities(Explorer(stays, stays, 60.0), {"a": 2.0, "b": 16.0}, trials=2)
+    assert [(one.factor, one.fails_at, one.missed) for one in found.values()] == [
+        (2.0, 4.0, "ttft at 4"),
+        (1.0, 4.0, "ttft at 4"),
+    ]
+    assert capacities(Explorer(stays, stays, 60.0), {"a": 1.5}, trials=1)["a"].missed == "", "it met at all"
+
+
 def test_volume_takes_each_side_at_its_best_size() -> None:
     pairs = [BreakEven("large", "fixed", None, None, None), BreakEven("api", "fixed", None, None, None)]
     large, api = with_volumes(_explorer()[0], pairs)
