@@ -131,6 +131,21 @@ def test_pools_that_are_always_there_have_no_chance_in_their_rent(tmp_path: Path
     assert chance["scaled"] >= 0.0
 
 
+def test_the_chance_of_rent_by_volume_is_that_of_the_next_hours_and_a_tax_is_on_it(tmp_path: Path) -> None:
+    """All GPU-hours above ten cost a half; a fifth of tax is a fifth more of what goes with requests."""
+    scaled = (
+        "plain: {pools: [{name: p, site: lambda, gpu: h100-sxm, storage_gb: 0, egress_usd_per_gb: 0, "
+        "gpus_per_instance: 1, price_usd_per_gpu_hour: 2, "
+        "autoscaler: {min: 1, max: 4, target_per_replica: 9, down_window_s: 10}}]}"
+    )
+    steps = "volume_prices: {steps: [{above_gpu_hours_per_month: 10, price_factor: 0.5}]}, autoscaler"
+    taxed = scaled.replace("plain:", "taxed:").replace("}}]}", "}}], taxes: [{name: vat, share: 0.2}]}")
+    found = run(tmp_path, scaled, scaled.replace("plain:", "steps:").replace("autoscaler", steps), taxed)
+    usd = {name: one["cost"]["chance"]["usd"] for name, one in found.summary["topologies"].items()}
+    assert usd["plain"] > 1_460, "it is not there all the time"
+    assert [usd["steps"] / usd["plain"], usd["taxed"] / usd["plain"]] == pytest.approx([0.5, 1.2])
+
+
 def test_the_half_width_by_hand() -> None:
     """(100 - 60)² · 0.04 + 60² · 0.01 = 100, so 1.96 · 10; the same from either side; none where nothing moves."""
     a, b = Chance(100.0, 0.04, 0.0025), Chance(60.0, 0.0, 0.01)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from agreement import agree
 from bill_cases import fixed, month, pool, rented
+from scenario_cases import chat, written
 from terms_cases import refused, resolve
 
 from simulator.bill.focus import Resource, focus_frame
@@ -19,6 +20,7 @@ from simulator.bill.volume import at_least, mean_factor
 from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
 from simulator.decide.price_flips import price_flips
+from simulator.run.simulate import simulate
 from simulator.study.bill import Bill, MonthUse
 from simulator.study.contract import AS_LISTED, Volume, VolumeStep
 from simulator.study.decision import Walked
@@ -99,6 +101,17 @@ def test_the_least_bill_lies_below_that_of_any_more_use(steps: tuple[VolumeStep,
         for more in (hours, hours + 1, 1_000.0, 1_001.0, 5_001.0, 20_000.0):
             assert more < hours or least <= more * mean_factor(volume, more) * (1 + 1e-12)
     assert at_least(Volume(steps, False, free)) == Volume(steps, False, free)
+
+
+@pytest.mark.parametrize(("mode", "replicas", "dollars"), [("all_hours", 4, 584.0), ("graduated", 1, 1_460.0)])
+def test_a_search_finds_that_more_costs_less(tmp_path: Path, mode: str, replicas: int, dollars: float) -> None:
+    """One replica holds the SLO for $1,460; above 2,500 hours all cost a tenth, so four are 2,920 hours at 20 cents."""
+    steps = f"volume_prices: {{mode: {mode}, steps: [{{above_gpu_hours_per_month: 2500, price_factor: 0.1}}]}}"
+    one = POOL % f"replicas: auto, gpus_per_instance: 1, price_usd_per_gpu_hour: 2, storage_gb: 0, {steps}"
+    text = chat(f"rent: {{pools: [{one}]}}", study="months: 1", tpot_s=1.0, horizon_s=60)
+    found = simulate(written(tmp_path, text.replace("rate_rps: 15", "rate_rps: 2")), None).summary["topologies"]["rent"]
+    assert found["replicas"] == [replicas, replicas]
+    assert found["cost"]["usd_per_month"] == pytest.approx(dollars, rel=0.01), "traffic costs some cents"
 
 
 def costed(name: str, terms: RentedTerms, *uses: MonthUse) -> Costed:
