@@ -73,6 +73,8 @@ def topology_money_problems(path: str, topology: Topology) -> Iterator[Found]:
 def _tax_problems(path: str, taxes: Sequence[TaxSettings], fees: Sequence[str]) -> Iterator[Found]:
     yield from twice((f"{path}[{k}]", tax.name) for k, tax in enumerate(taxes))
     for k, tax in enumerate(taxes):
+        if tax.name in fees:
+            yield f"{path}[{k}].name", "is the name of a fee, too: give each its own", tax.name
         for i, name in enumerate(tax.categories or ()):
             if name not in (*CATEGORIES, *fees):
                 yield f"{path}[{k}].categories[{i}]", unknown_name("line of a bill", name, (*CATEGORIES, *fees)), None

@@ -163,6 +163,11 @@ def test_what_cannot_be_is_refused_at_its_place(tmp_path: Path, taxes: str, told
     assert told in refused(tmp_path, f"{{{POOL}, taxes: {taxes}}}")
 
 
+def test_a_tax_is_not_called_as_a_fee(tmp_path: Path) -> None:
+    both = "fees: [{name: vat, usd_per_month: 5}], taxes: [{name: vat, share: 0.1}]"
+    assert "taxes[0].name: is the name of a fee, too" in refused(tmp_path, f"{{{POOL}, {both}}}")
+
+
 @pytest.mark.parametrize("category", ["licence", "tokens"])
 def test_the_name_of_a_fee_is_that_of_its_lines(tmp_path: Path, category: str) -> None:
     file = tmp_path / "taxed.yaml"
