@@ -31,12 +31,15 @@ Cost = Callable[[float], float | None]
 
 
 def break_evens(found: Sequence[Costed]) -> list[BreakEven]:
-    """Each topology against every other fleet that meets the SLO, the cheapest rival first."""
+    """Each topology against every other fleet that meets the SLO, the cheapest rival first.
+
+    One that misses the SLO costs less for no work that it does: it has a volume alone, of loads at which it meets it.
+    """
     order = rank([one.contender for one in found]).order
     by_name = {one.name: one for one in found}
     rivals = [by_name[name] for name in order]
     return [
-        against(mine, rival)
+        against(mine, rival) if mine.meets else BreakEven(mine.name, rival.name, None, None, None)
         for mine in found
         for rival in rivals
         if rival is not mine and not (mine.fleet and mine.fleet == rival.fleet)

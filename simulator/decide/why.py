@@ -80,15 +80,24 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     if ranking.closest is None:
         return "Nothing to compare."
     best = by_name[ranking.closest]
+    equal = sorted(one.name for one in by_name.values() if one is not best and _as_close(one, best))
+    names, s = " and ".join([best.name, *equal]), "" if equal else "s"
     if best.lasts_until:
-        text = f"No topology meets the SLO in every month; {best.name} lasts longest, until month {best.lasts_until}"
+        text = f"No topology meets the SLO in every month; {names} last{s} longest, until month {best.lasts_until}"
     elif not best.attainment:
         text = "No topology meets the SLO, for any request"
     else:
         over = ", as a mean over the hours of all periods" if best.over_periods else ""
         share, but = _closeness(best)
-        text = f"No topology meets the SLO; {best.name} comes closest with {share} of the requests{over}{but}"
+        text = f"No topology meets the SLO; {names} come{s} closest with {share} of the requests{over}{but}"
     return text + _unfinished([one for one in by_name.values() if one.least_usd is not None]) + "."
+
+
+def _as_close(one: Contender, best: Contender) -> bool:
+    """Whether what is said of the one that comes closest is true of another, too."""
+    if best.lasts_until:
+        return one.lasts_until == best.lasts_until
+    return not one.lasts_until and (one.attainment, one.missed) == (best.attainment, best.missed)
 
 
 def _closeness(best: Contender) -> tuple[str, str]:

@@ -83,14 +83,14 @@ def _span(values: Sequence[int]) -> str:
 
 
 def pair_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
-    """A row for each topology and each rival that meets the SLO: from when it costs less, whether or not it serves."""
+    """A row for each topology and each rival that meets the SLO: from when it costs less, where it meets it itself."""
     serves = {name: all(month["meets"] for month in decision["topologies"][name]["months"]) for name in names}
     return [
         [
             name if serves[name] else f"{name} (misses the SLO)",
             pair["rival"],
-            _month(pair["months"]),
-            _month(pair["months_discounted"]),
+            _month(pair["months"]) if serves[name] else NONE,
+            _month(pair["months_discounted"]) if serves[name] else NONE,
             _hours(pair["hours_per_day"], pair["hours_below"]),
             _volume(pair["volume"]),
         ]

@@ -125,15 +125,17 @@ def rejected(metrics: MetricAccumulator) -> list[str]:
     return found
 
 
-def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> str:
-    """How long calls of token APIs wait for their limits by the minute, where that is a tenth of the limit missed.
+def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any], again: bool = False) -> str:
+    """How long calls of token APIs wait before the one that is answered, where that is a tenth of the limit missed.
 
-    Empty where pools answer too: their requests wait for steps.
+    They wait for limits by the minute, or to be made again after errors and outages. Empty where pools answer too:
+    their requests wait for steps.
 
     Parameters
     ----------
     k : number of the class
     missed : row of its term (`term_rows`)
+    again : calls of the class ended in errors, or in outages, after which they are made again
     """
     waits = metrics.by_class[k].sketches["queue_s"]
     if metrics.n_pools or missed["met"] is not False or missed["metric"] == "tpot_s" or not waits.n:
@@ -141,7 +143,26 @@ def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> st
     wait_s = waits.quantile(min(missed["required"], 0.99))
     if wait_s <= (_HELD_S if missed["metric"] in SHARES else missed["limit"] / 10):
         return ""
-    return f"calls wait up to {wait_s:.3g} s for the rate limits of the token API"
+    limited = not again or bool(metrics.by_class[k].reasons[:, Reason.RATE_LIMIT].any())
+    why = " or ".join(
+        ["for the rate limits of the token API"] * limited + ["to be made again after errors and outages"] * again
+    )
+    return f"calls wait up to {wait_s:.3g} s {why}"
+
+
+def broken_off(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> str:
+    """How many requests of a class failed, and why, where too few were served; empty for any other term.
+
+    Parameters
+    ----------
+    k : number of the class
+    missed : row of its term (`term_rows`)
+    """
+    tally = metrics.by_class[k]
+    failed = tally.statuses[Status.FAILED]
+    if missed["metric"] != "served" or missed["met"] is not False or not failed:
+        return ""
+    return f"{failed} of {tally.arrived} requests failed{reason_words(tally.why_lost().get('failed', {}))}"
 
 
 def _at_the_gateway(metrics: MetricAccumulator) -> list[dict[Reason, int]]:

@@ -77,10 +77,21 @@ LATE, LATER = (Contender(name, False, 1.0, attainment=share) for name, share in 
             (replace(LATE, attainment=0.99962, missed="chat: ttft p100 ≤ 1 s"), LATER),
             "No topology meets the SLO; late comes closest with 99.96% of the requests; chat: ttft p100 ≤ 1 s.",
         ),
+        (
+            (LATER, replace(LATE, name="alike", usd_per_month=1.0), LATE),
+            "No topology meets the SLO; alike and late come closest with 90.0% of the requests.",
+        ),
         ((Contender("none", False, 1.0),), "No topology meets the SLO, for any request."),
         (
             (LATE, Contender("lasts", False, 9.0, lasts_until=4), Contender("less", False, 1.0, lasts_until=3)),
             "No topology meets the SLO in every month; lasts lasts longest, until month 4.",
+        ),
+        (
+            (
+                Contender("rent", False, 9.0, (), 0.9, lasts_until=4),
+                Contender("own", False, 8.0, (), 0.8, lasts_until=4),
+            ),
+            "No topology meets the SLO in every month; rent and own last longest, until month 4.",
         ),
         (
             (LATE, Contender("open", False, 1.0, least_usd=5.0)),

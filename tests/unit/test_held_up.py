@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.fleet.records import RECORD, Status
+from simulator.fleet.records import RECORD, Reason, Status
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import ClassSlo
-from simulator.size.reasons import held_up
+from simulator.size.reasons import broken_off, held_up
 
 
 def calls(waits_s: float, n_pools: int = 0) -> MetricAccumulator:
@@ -52,3 +52,23 @@ def test_a_wait_of_8_s_is_told_where_it_is_a_tenth_of_the_limit_missed(row: dict
 def test_nothing_is_told_where_nobody_waits_or_pools_answer() -> None:
     assert held_up(calls(0.0), 0, missed("served", 0.99)) == ""
     assert held_up(calls(8.0, n_pools=1), 0, missed("ttft_s", 2.0)) == ""
+
+
+def test_calls_that_are_made_again_after_errors_wait_for_no_rate_limit() -> None:
+    """As one that fails in 3 of 10 calls does where it has no limit: it was said to wait up to 2.4 s for one."""
+    words = held_up(calls(8.0), 0, missed("served", 0.99), again=True)
+    assert words.startswith("calls wait up to 8")
+    assert words.endswith(" s to be made again after errors and outages")
+
+
+def test_where_too_few_are_served_it_is_told_how_many_failed_and_why() -> None:
+    records = np.zeros(10, RECORD)
+    records["status"] = Status.COMPLETED
+    records["status"][:3] = Status.FAILED
+    records["reason"][:2], records["reason"][2] = Reason.ERROR, Reason.OUTAGE
+    records["checked_s"] = records["prefilled_s"] = records["transferred_s"] = np.nan
+    metrics = MetricAccumulator((ClassSlo("a"),), 0.0, 100.0, ("api",), 0)
+    metrics.add(records)
+    assert broken_off(metrics, 0, missed("served", 0.99)) == "3 of 10 requests failed (1 outage, 2 error)"
+    assert broken_off(metrics, 0, missed("ttft_s", 2.0)) == ""
+    assert broken_off(metrics, 0, missed("served", 0.99, met=True)) == ""
