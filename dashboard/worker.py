@@ -13,6 +13,7 @@ from pathlib import Path
 from dashboard.limits import MAX_RUN_S, limit_memory
 from dashboard.line import Status, read_status, write_status
 from dashboard.workspace import within
+from simulator.endings import raises
 from simulator.errors import InputError
 from simulator.run.budget import OverTimeError
 from simulator.run.simulate import simulate
@@ -28,8 +29,8 @@ _NICE = 10
 
 def work(folder: Path, file: Path, out: Path, explore_s: float, grid: Sequence[str] = ()) -> None:
     """Run the scenario as `servecast run` or `servecast sweep` does, and keep the job's status up to date."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the server with it ignored
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGINT, raises(KeyboardInterrupt))  # a shell may have started the server with it ignored
+    signal.signal(signal.SIGALRM, raises(OverTimeError))
     signal.alarm(MAX_RUN_S)
     limit_memory()
     os.nice(_NICE)
@@ -67,10 +68,6 @@ def _run(file: Path, out: Path, tell: Callable[[str, float], None], explore_s: f
     run = simulate(load_scenario(file), out, tell, store=store, advise=True, explore_s=explore_s)
     store.record()
     return run.bundle
-
-
-def _too_long(*_: object) -> None:
-    raise OverTimeError
 
 
 def _words(folder: Path, error: InputError) -> tuple[str, ...]:

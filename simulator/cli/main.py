@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from simulator.cache_folder import ensure_cache
 from simulator.cli.problems import in_words, of_system
+from simulator.endings import raises
 from simulator.errors import ServecastError
 
 app = App(
@@ -44,6 +45,7 @@ _COMMANDS = (
 _GROUPS = ("verify", "runs", "calibrate")
 """Commands that have commands."""
 _HELP = ("--help", "-h")
+terminated = raises(KeyboardInterrupt)
 _KEPT = {
     "run": "; finished trials are kept, and what was written of the bundle, as NAME.partial",
     "sweep": "; the same sweep goes on from what has finished",
@@ -79,11 +81,9 @@ def _load_all(group: App) -> None:
 def main() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, terminated)
     sys.exit(_run(sys.argv[1:]))
-
-
-def terminated(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _run(arguments: list[str]) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
+from simulator.endings import raises
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.errors import InputError, Problem
@@ -175,7 +175,7 @@ def within(budget: Budget) -> Iterator[None]:
     if limits:
         resource.setrlimit(resource.RLIMIT_DATA, (int(min(limits)), hard))
     if budget.seconds is not None:
-        signal.signal(signal.SIGALRM, _over)
+        signal.signal(signal.SIGALRM, raises(OverTimeError))
         before_s = signal.setitimer(signal.ITIMER_REAL, budget.seconds)[0]
     try:
         yield
@@ -192,10 +192,6 @@ def within(budget: Budget) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, left_s)
             signal.signal(signal.SIGALRM, handler)
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _over(number: int, frame: FrameType | None) -> None:
-    raise OverTimeError
 
 
 def _data_bytes() -> float:
