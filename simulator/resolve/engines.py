@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +46,8 @@ from simulator.scenario.named_files import is_config
 from simulator.schema.base import Settings
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
+
+Given = ParamSpec("Given")
 
 _DIFFERENT = 64
 _BATCHING = {
@@ -84,6 +88,38 @@ class PlannedEngine:
         return self.machine.gpu
 
 
+def _once(plan: Callable[Given, PlannedEngine]) -> Callable[Given, PlannedEngine]:
+    """Plan what was planned a moment ago no second time, where no file is read: a search asks at every size."""
+    known: dict[tuple[object, ...], PlannedEngine] = {}
+    form = signature(plan)
+
+    @wraps(plan)
+    def planned(*args: Given.args, **kwargs: Given.kwargs) -> PlannedEngine:
+        given = form.bind(*args, **kwargs)
+        given.apply_defaults()
+        asked = given.arguments
+        if _reads_files(asked["name"], asked["settings"], asked["folder"], asked["own"]):
+            return plan(*args, **kwargs)
+        key = tuple(
+            one.model_dump_json(exclude_unset=True) if isinstance(one, Settings) else one for one in asked.values()
+        )
+        if key not in known:
+            found = plan(*args, **kwargs)
+            if len(known) >= _DIFFERENT:
+                del known[next(iter(known))]
+            known[key] = found
+        return known[key]
+
+    return planned
+
+
+def _reads_files(name: str, settings: EngineSettings, folder: Path, own: HardwareSettings | str | None) -> bool:
+    drafting = settings.speculative_config
+    models = (name, *([drafting.model] if drafting is not None and drafting.model else []))
+    return settings.profile is not None or isinstance(own, str) or any(is_config(folder, model) for model in models)
+
+
+@_once
 def plan_engine(
     name: str,
     gpu_name: str,
@@ -107,27 +143,6 @@ def plan_engine(
     ------
     InputError : unknown name, a precision that the GPU lacks, a split that does not divide, a model that does not fit
     """
-    given = (name, gpu_name, tp, pp, settings, folder, role, own, brought)
-    drafting = settings.speculative_config
-    models = (name, *([drafting.model] if drafting is not None and drafting.model else []))
-    reads_files = settings.profile is not None or isinstance(own, str) or any(is_config(folder, m) for m in models)
-    if reads_files:
-        return _planned(*given)
-    asked = tuple(one.model_dump_json(exclude_unset=True) if isinstance(one, Settings) else one for one in given)
-    return _planned_once(asked)
-
-
-def _planned(
-    name: str,
-    gpu_name: str,
-    tp: int,
-    pp: int,
-    settings: EngineSettings,
-    folder: Path,
-    role: str,
-    own: HardwareSettings | str | None,
-    brought: Brings,
-) -> PlannedEngine:
     arch, native = architecture(name, folder)
     machine = machine_of(gpu_name, own, folder)
     card = machine.gpu
@@ -197,15 +212,6 @@ def _planned(
         speed_is_given=settings.throughput is not None,
         is_latent=arch.is_mla,
     )
-
-
-@lru_cache(_DIFFERENT)
-def _planned_once(given: tuple[Any, ...]) -> PlannedEngine:
-    """As `_planned`, with settings as JSON: a search plans the same engine at every size."""
-    name, gpu_name, tp, pp, settings, folder, role, own, brought = given
-    read = EngineSettings.model_validate_json(settings)
-    hardware = None if own is None else HardwareSettings.model_validate_json(own)
-    return _planned(name, gpu_name, tp, pp, read, folder, role, hardware, brought)
 
 
 def _check_groups(memory: KvBlocks, role: str, pp: int, drafts: Drafts | None) -> None:
