@@ -16,7 +16,7 @@ def test_the_same_engine_is_planned_once_however_it_is_asked_for() -> None:
     first = plan_engine(MODEL, "h100-sxm", 1, 1, EngineSettings(), Path())
     assert plan_engine(MODEL, "h100-sxm", 1, 1, EngineSettings(), folder=Path(), role="both") is first
     fewer = plan_engine(MODEL, "h100-sxm", 1, 1, EngineSettings(max_num_seqs=8), Path())
-    assert (fewer.config.max_num_seqs, first.config.max_num_seqs) == (8, 256)
+    assert fewer.config.max_num_seqs == 8 < first.config.max_num_seqs
     smaller = plan_engine(MODEL, "h100-sxm", 1, 1, EngineSettings(), Path(), own=HardwareSettings(memory_gib=70.0))
     assert smaller.memory.num_blocks < first.memory.num_blocks
 
