@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from simulator.bill.minimum import has_minimum
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
+from simulator.decide.contracts import (
+    Assumption,
+    Change,
+    contracts,
+    dearer_fee,
+    dearer_rent,
+    dearer_servers,
+    dearer_tokens,
+)
 from simulator.decide.costed import FIXED, Costed
 from simulator.decide.rivals import least, rank
 from simulator.study.decision import Flip
-from simulator.study.terms import ApiTerms, Facility, Money, OwnedSite, RentedTerms, Terms, TokenPrices
+from simulator.study.terms import ApiTerms, Facility, Money, OwnedSite, RentedTerms, Terms
 
-Change = Callable[[Terms, float], Terms]
 Winners = frozenset[str]
 """Names of the cheapest, all whose bills are printed alike; empty where nobody meets the SLO."""
 MOST = 10.0
@@ -28,11 +37,7 @@ PRECISION_OF_BILLS = 0.001
 
 
 def _servers(terms: Terms, factor: float) -> Terms:
-    def dearer(site: OwnedSite) -> OwnedSite:
-        server = replace(site.server, capex_usd=site.server.capex_usd * factor)
-        return replace(site, server=server, later=tuple(map(dearer, site.later)))
-
-    return replace(terms, owned=tuple(map(dearer, terms.owned)))
+    return replace(terms, owned=tuple(dearer_servers(site, factor) for site in terms.owned))
 
 
 def _electricity(terms: Terms, factor: float) -> Terms:
@@ -62,25 +67,24 @@ def _staff(terms: Terms, factor: float) -> Terms:
 
 
 def _rent(terms: Terms, factor: float) -> Terms:
-    def dearer(one: RentedTerms) -> RentedTerms:
-        return replace(
-            one,
-            usd_per_instance_hour=tuple(price * factor for price in one.usd_per_instance_hour),
-            commitments=tuple(
-                replace(found, usd_per_instance_hour=found.usd_per_instance_hour * factor) for found in one.commitments
-            ),
-            later=tuple(map(dearer, one.later)),
-        )
-
-    return replace(terms, rented=tuple(map(dearer, terms.rented)))
+    return replace(terms, rented=tuple(dearer_rent(offer, factor, factor) for offer in terms.rented))
 
 
 def _tokens(terms: Terms, factor: float) -> Terms:
-    def dearer(api: ApiTerms) -> ApiTerms:
-        tiers = tuple(replace(tier, prices=_dearer(tier.prices, factor)) for tier in api.tiers)
-        return replace(api, prices=_dearer(api.prices, factor), tiers=tiers)
+    return replace(terms, apis=tuple(dearer_tokens(api, factor) for api in terms.apis))
 
-    return replace(terms, apis=tuple(map(dearer, terms.apis)))
+
+def _licences(terms: Terms, factor: float) -> Terms:
+    return replace(terms, fees=tuple(dearer_fee(fee, factor) for fee in terms.fees))
+
+
+def _spends(terms: Terms, factor: float) -> Terms:
+    def dearer(offer: RentedTerms) -> RentedTerms:
+        least = offer.minimum_usd_per_month * factor
+        return replace(offer, minimum_usd_per_month=least, later=tuple(map(dearer, offer.later)))
+
+    apis = (replace(api, minimum_usd_per_month=api.minimum_usd_per_month * factor) for api in terms.apis)
+    return replace(terms, rented=tuple(map(dearer, terms.rented)), apis=tuple(apis))
 
 
 def _fees(terms: Terms, factor: float) -> Terms:
@@ -95,24 +99,11 @@ def _has_fees(terms: Terms) -> bool:
     return any(np.any(api.fixed_usd_per_month) or np.any(api.usd_per_unit_hour) for api in terms.apis)
 
 
-def _dearer(prices: tuple[TokenPrices, ...], factor: float) -> tuple[TokenPrices, ...]:
-    return tuple(
-        replace(
-            band,
-            input=band.input * factor,
-            cached_input=band.cached_input * factor,
-            cache_write=band.cache_write * factor,
-            output=band.output * factor,
-        )
-        for band in prices
-    )
-
-
 def _is_owned(terms: Terms) -> bool:
     return bool(terms.owned)
 
 
-ASSUMPTIONS: dict[str, tuple[Change, Callable[[Terms], bool]]] = {
+ASSUMPTIONS: dict[str, Assumption] = {
     "price of servers": (_servers, _is_owned),
     "price of rented GPUs": (_rent, lambda terms: bool(terms.rented)),
     "price of tokens": (_tokens, lambda terms: bool(terms.apis)),
@@ -120,6 +111,8 @@ ASSUMPTIONS: dict[str, tuple[Change, Callable[[Terms], bool]]] = {
     "price of electricity": (_electricity, _is_owned),
     "price of space": (_space, _is_owned),
     "salaries": (_staff, lambda terms: bool(terms.staff)),
+    "licences and other fees": (_licences, lambda terms: bool(terms.fees)),
+    "agreed spends": (_spends, has_minimum),
 }
 """How each changes terms, and which terms it changes; in the order in which they are shown."""
 
@@ -133,10 +126,17 @@ def money_flips(found: Sequence[Costed], most: float = MOST) -> list[Flip]:
     meeting = [one for one in found if one.meets]
     today = frozenset(rank([one.contender for one in found]).winners)
     flips = []
-    for name, (change, applies) in ASSUMPTIONS.items():
+    for name, (change, applies), alone in every_assumption([one.terms for one in meeting]):
         if len(meeting) > 1 and any(applies(one.terms) for one in meeting):
-            flips.append(_money_flip(name, change, meeting, today, most, sure=all(map(_is_written, meeting))))
+            flip = _money_flip(name, change, meeting, today, most, sure=all(map(_is_written, meeting)))
+            flips.append(replace(flip, alone=alone))
     return flips
+
+
+def every_assumption(terms: Sequence[Terms]) -> Iterator[tuple[str, Assumption, bool]]:
+    """What is moved for all alike, then each contract among several of its kind, which moves alone."""
+    yield from ((name, found, False) for name, found in ASSUMPTIONS.items())
+    yield from ((name, found, True) for name, found in contracts(terms).items())
 
 
 def _is_written(one: Costed) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator.bill.minimum import has_minimum
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
+from simulator.decide.contracts import Change
 from simulator.decide.costed import Costed
 from simulator.decide.explore import OutOfTime
-from simulator.decide.flips import ASSUMPTIONS, MOST, PRECISION_OF_BILLS, Change, Winners, named, smallest_change
+from simulator.decide.flips import MOST, PRECISION_OF_BILLS, Winners, every_assumption, named, smallest_change
 from simulator.decide.rivals import least
 from simulator.study.bill import MonthUse
 from simulator.study.decision import Flip
@@ -144,7 +145,8 @@ def price_flips(
     ways = {one.name: [Way(one.terms, one.uses)] for one in meeting}
     fixed = frozenset(ways) - frozenset(terms)
     flips: list[Flip] = []
-    for name, (change, applies) in ASSUMPTIONS.items():
+    known = [way.terms for each in ways.values() for way in each] + [one for each in terms.values() for one in each]
+    for name, (change, applies), alone in every_assumption(known):
         concerned = [one.name for one in meeting if any(map(applies, (one.terms, *terms.get(one.name, ()))))]
         if len(meeting) < 2 or not concerned:
             continue
@@ -152,7 +154,7 @@ def price_flips(
         there.searched = {one: {1.0} for one in concerned}
         flip = _flip(name, there, concerned, today, most)
         if flip is not None:
-            flips.append(flip)
+            flips.append(replace(flip, alone=alone))
     return flips
 
 

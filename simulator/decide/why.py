@@ -19,6 +19,10 @@ _AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
 _AS_MUCH_WORK = 1.05
 """Multiple of the requests from which bills are told to be for other work, however far apart they are."""
+_TOLD, _TOLD_ALONE = 3, 2
+"""Flips of what moves for all alike, and of one contract alone, that are told."""
+_ALIKE = 0.005
+"""Share by which the multiples of two flips differ that say the same."""
 _UNLIKE = 0.01
 """Share by which numbers of requests differ that are not the same traffic."""
 
@@ -235,13 +239,14 @@ def _by_category(one: Costed) -> dict[str, float]:
 def flip_words(flip: Flip) -> str:
     """One flip as a sentence without its stop."""
     about = "" if flip.sure else "about "
+    what = f"{flip.assumption} alone" if flip.alone else flip.assumption
     when = f" in month {flip.month}" if flip.month else ""
     if flip.factor is None and flip.words:
-        return f"{flip.assumption}: not searched, as {flip.words}"
+        return f"{what}: not searched, as {flip.words}"
     if flip.factor is None:
         low, high = flip.beyond
-        return f"{flip.assumption}: no other winner from × {low:g} to × {high:g}{when}"
-    return f"{flip.assumption} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{when}: {flip.winner}"
+        return f"{what}: no other winner from × {low:g} to × {high:g}{when}"
+    return f"{what} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{when}: {flip.winner}"
 
 
 def _multiple(factor: float) -> str:
@@ -251,11 +256,29 @@ def _multiple(factor: float) -> str:
 
 
 def flips_sentence(flips: Sequence[Flip], ranking: Ranking) -> str:
-    """The nearest flips, nearest first; of equal bills a price may still make one the only winner."""
-    near = sorted((flip for flip in flips if flip.factor), key=lambda flip: abs(math.log(flip.factor or 1.0)))
-    if not near:
+    """The nearest flips, nearest first, then those of one contract alone that say more.
+
+    Of equal bills a price may still make one the only winner.
+    """
+    near = _nearest(flip for flip in flips if not flip.alone)
+    alone = _nearest(flip for flip in flips if flip.alone and not any(_says_the_same(flip, one) for one in near))
+    said = []
+    if flips and not near:
         copies = dict(ranking.same)
         equal = [name for name in ranking.winners if name not in copies]
         change = "changes the winner" if len(equal) < 2 else f"makes any but {' and '.join(equal)} the cheapest"
-        return f"No price within a factor of ten, moved for all alike, {change}." if flips else ""
-    return f"What would flip it: {'; '.join(flip_words(flip) for flip in near[:3])}."
+        said.append(f"No price within a factor of ten, moved for all alike, {change}.")
+    told = [*near[:_TOLD], *alone[:_TOLD_ALONE]]
+    if told:
+        said.append(f"What would flip it: {'; '.join(map(flip_words, told))}.")
+    return " ".join(said)
+
+
+def _nearest(flips: Iterable[Flip]) -> list[Flip]:
+    return sorted((flip for flip in flips if flip.factor), key=lambda flip: abs(math.log(flip.factor or 1.0)))
+
+
+def _says_the_same(alone: Flip, one: Flip) -> bool:
+    """Whether a contract alone has to move as far as all of its kind for the same winner."""
+    apart = abs(math.log((alone.factor or 1.0) / (one.factor or 1.0)))
+    return apart < _ALIKE and alone.winner == one.winner

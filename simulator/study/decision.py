@@ -260,6 +260,7 @@ class Flip:
     sure : False where sizes that are open were not searched anew at the changed value, or loads are rounded
     words : of the changed value, where a multiple says little
     month : of the study in which it was searched, the one that asks for the most; 0 for all, or where they are alike
+    alone : a price of one contract, while others of its kind stay
     """
 
     assumption: str
@@ -269,6 +270,7 @@ class Flip:
     sure: bool = True
     words: str = ""
     month: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

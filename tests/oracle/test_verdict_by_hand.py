@@ -138,6 +138,7 @@ def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any)
         (flip("load", 2.0, month=3), "load at × 2.00 in month 3: b"),
         (flip("load", 2.0, sure=False), "load at about × 2.00: b"),
         (flip("term", 2.0, words="24 months"), "term at 24 months: b"),
+        (flip("price of tokens of x", 2.0, alone=True), "price of tokens of x alone at × 2.00: b"),
         (flip("load", None), "load: no other winner from × 0.1 to × 10"),
         (flip("load", None, month=3), "load: no other winner from × 0.1 to × 10 in month 3"),
         (flip("load", None, words="time was up"), "load: not searched, as time was up"),
@@ -150,8 +151,14 @@ def test_a_flip_says(one: Flip, said: str) -> None:
 def test_the_three_nearest_flips_are_said_nearest_first_on_either_side() -> None:
     flips = [flip("far", 9.0), flip("half", 0.5), flip("none", None), flip("near", 0.8), flip("more", 1.5)]
     alone = rank((CHEAP, DEAR))
-    said = "What would flip it: near at × 0.80: b; more at × 1.50: b; half at × 0.50: b."
-    assert flips_sentence(flips, alone) == said
+    said = "What would flip it: near at × 0.80: b; more at × 1.50: b; half at × 0.50: b"
+    assert flips_sentence(flips, alone) == f"{said}."
+    contracts = [flip("spot", 1.1, alone=True), flip("same", 0.802, alone=True), flip("other", 0.8, "c", alone=True)]
+    assert flips_sentence([*contracts, *flips], alone) == f"{said}; spot alone at × 1.10: b; other alone at × 0.80: c."
+    assert flips_sentence(contracts[:1], alone) == (
+        "No price within a factor of ten, moved for all alike, changes the winner. "
+        "What would flip it: spot alone at × 1.10: b."
+    )
 
 
 @pytest.mark.parametrize(

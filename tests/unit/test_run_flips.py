@@ -72,7 +72,7 @@ def test_a_price_flips_where_a_run_at_that_price_has_another_winner(
 ) -> None:
     """Load that grows, and dear servers at which fewer are owned and the rest is rented: both at their best then."""
     servers = "price of servers"
-    monkeypatch.setattr("simulator.decide.price_flips.ASSUMPTIONS", {servers: ASSUMPTIONS[servers]})
+    monkeypatch.setattr("simulator.decide.flips.ASSUMPTIONS", {servers: ASSUMPTIONS[servers]})
     for name, nothing in SKIPPED.items():
         monkeypatch.setattr(f"simulator.run.decision.{name}", nothing)
 

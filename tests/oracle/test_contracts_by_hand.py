@@ -1,0 +1,119 @@
+"""At which price of one contract alone another topology is the cheapest, by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bill_cases import PLAIN_SERVER, fixed, owned, pool, provider, rented, servers
+from priced_cases import costed
+
+from simulator.decide.costed import Costed
+from simulator.decide.months import walk
+from simulator.decide.verdict import decide
+from simulator.study.decision import Flip, Served
+from simulator.study.demand import Growth, Horizon
+from simulator.study.terms import ApiTerms, Commitment, Fee, Terms, TokenPrices
+from simulator.study.usage import Usage
+
+HOUR_S = 3600.0
+USAGE = Usage(
+    HOUR_S,
+    (pool(gpus=8, stays=fixed(1, HOUR_S), end_s=HOUR_S),),
+    (provider([[[1_000_000, 0, 0, 0]]]),),
+    (servers(1, ("pool",), HOUR_S), replace(servers(1, ("pool",), HOUR_S), gpu="h200")),
+)
+"""An instance all the time, and a million prompt tokens an hour."""
+
+
+def topology(name: str, **terms: Any) -> Costed:
+    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load: Served(True, 1.0, "", (USAGE,)), (1,))
+    free = {"rented": (rented(usd=0.0),), "apis": (tokens(0.0),)}
+    return costed(name, Terms(name, months=2, **(free | terms)), walked)
+
+
+def instance(usd_per_hour: float, tier: str = "on_demand", site: str = "here") -> dict[str, Any]:
+    return {"rented": (replace(rented(usd=usd_per_hour), tier=tier, gpu="h100-sxm", site=site),)}
+
+
+def tokens(usd_per_million: float, **changes: Any) -> ApiTerms:
+    return replace(ApiTerms("api", (TokenPrices(0, *(usd_per_million,) * 4),), (1.0,)), **changes)
+
+
+def flips(*found: Costed) -> dict[str, Flip]:
+    return {flip.assumption: flip for flip in decide(found).flips}
+
+
+def test_spot_alone_loses_to_on_demand_where_they_cost_the_same() -> None:
+    """$20 and $30 an hour: all alike they never change places, spot alone does at 1.5, on demand at 2/3."""
+    found = flips(topology("spot", **instance(20.0, "spot")), topology("hourly", **instance(30.0)))
+    assert found["price of rented GPUs"].factor is None
+    for name, at in (("spot", 1.5), ("on demand", 2 / 3)):
+        flip = found[f"price of h100-sxm {name} at here"]
+        assert flip.alone
+        assert flip.winner == "hourly"
+        assert flip.factor == pytest.approx(at, rel=0.002)
+    text = decide((topology("spot", **instance(20.0, "spot")), topology("hourly", **instance(30.0)))).text
+    assert text.endswith(
+        "What would flip it: price of h100-sxm spot at here alone at × 1.50: hourly; "
+        "price of h100-sxm on demand at here alone at × 0.67: hourly."
+    )
+
+
+def test_sites_are_contracts_of_their_own_and_one_contract_moves_with_all() -> None:
+    here, there = topology("here", **instance(20.0)), topology("there", **instance(25.0, site="there"))
+    found = flips(here, there)
+    assert found["price of h100-sxm on demand at here"].factor == pytest.approx(1.25, rel=0.002)
+    assert found["price of h100-sxm on demand at there"].factor == pytest.approx(0.8, rel=0.002)
+    one = flips(here, topology("tokens", apis=(tokens(30.0),)))
+    assert [flip for flip in one.values() if flip.alone] == []
+
+
+def test_a_commitment_is_another_contract_than_the_hour() -> None:
+    """One instance for a month at a time at $18 against $20 by the hour: the commitment alone may cost 10/9."""
+    (hourly,) = instance(20.0)["rented"]
+    committed = replace(hourly, tier="reserved_1y", commitments=(Commitment(18.0, 1, 1),))
+    found = flips(topology("committed", rented=(committed,)), topology("hourly", rented=(hourly,)))
+    flip = found["price of h100-sxm under commitment at here"]
+    assert (flip.factor, flip.winner) == (pytest.approx(10 / 9, rel=0.002), "hourly")
+    assert found["price of h100-sxm on demand at here"].factor == pytest.approx(0.9, rel=0.002)
+
+
+def test_tokens_of_each_provider_and_of_one_name_at_two_prices() -> None:
+    """$20 and $24 a million: the first may cost 1.2 times as much. Both names alike, each topology has its own."""
+    cheap, dear = topology("a", apis=(tokens(20.0),)), topology("b", apis=(tokens(24.0),))
+    found = flips(cheap, dear)
+    assert found["price of tokens of api in a"].factor == pytest.approx(1.2, rel=0.002)
+    assert found["price of tokens of api in b"].factor == pytest.approx(20 / 24, rel=0.002)
+    alike = flips(cheap, topology("copy", apis=(tokens(20.0),)), topology("rent", **instance(30.0)))
+    assert [flip for flip in alike.values() if flip.alone] == []
+
+
+def test_servers_of_one_site_alone() -> None:
+    """An annuity at no interest is capex / 48 a month: $240,000 and $288,000 differ by $1,000 a month."""
+
+    def site(capex_usd: float, gpu: str) -> dict[str, Any]:
+        kind = replace(PLAIN_SERVER, gpu=gpu, capex_usd=capex_usd)
+        free = replace(owned(server=kind).facility, usd_per_kw_month=0.0, electricity_usd_per_kwh=(0.0,))
+        return {"owned": (owned(server=kind, facility=free),), "rented": ()}
+
+    found = flips(topology("h100", **site(240_000.0, "h100-sxm")), topology("h200", **site(288_000.0, "h200")))
+    assert found["price of h100-sxm servers at here"].factor == pytest.approx(1.2, rel=0.002)
+    assert found["price of h200 servers at here"].factor == pytest.approx(240 / 288, rel=0.002)
+    assert found["price of servers"].factor is None
+
+
+def test_licences_and_agreed_spends_are_assumptions() -> None:
+    """Rent of $10 an hour, $7,300 a month, against a licence of $5,000 a month: it may cost 1.46 times as much."""
+    licence, rent = Fee("licence", usd_per_month=5_000.0), topology("rent", **instance(10.0))
+    found = flips(topology("licensed", fees=(licence,)), rent)
+    assert found["licences and other fees"].factor == pytest.approx(1.46, rel=0.002)
+    assert "agreed spends" not in found
+    agreed = flips(topology("api", apis=(tokens(1.0, minimum_usd_per_month=5_000.0),)), rent)
+    assert agreed["agreed spends"].factor == pytest.approx(1.46, rel=0.002)
+    assert agreed["agreed spends"].winner == "rent"
+    both = flips(topology("licensed", fees=(licence, Fee("support", usd_per_month=1_000.0))), rent)
+    assert both["licences and other fees"].factor == pytest.approx(7_300 / 6_000, rel=0.002)
+    assert both["fee licence"].factor == pytest.approx(1.26, rel=0.002)
+    assert both["fee support"].factor == pytest.approx(2.3, rel=0.002)
