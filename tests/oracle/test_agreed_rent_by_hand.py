@@ -184,3 +184,5 @@ def test_what_cannot_be_is_refused_at_its_place(tmp_path: Path, said: str, told:
 def test_work_that_would_take_a_tenth_more_costs_nothing_more_up_to_the_spend(least: float, saved: float) -> None:
     terms = offer(minimum_usd_per_month=least)
     assert saved_usd(terms, bill(terms, used()).lines, 146.0) == pytest.approx(saved)
+    owed = replace(terms, commitments=(Commitment(2.0, 12, 1),))
+    assert saved_usd(owed, bill(owed, used()).lines, 146.0) == pytest.approx(saved), "what is owed later apart"

@@ -26,9 +26,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.study.bill import MonthUse, PeriodUse
-from simulator.study.contract import Volume, VolumeStep
+from simulator.study.contract import Credit, Volume, VolumeStep
 from simulator.study.demand import When
-from simulator.study.terms import Commitment, Span, Terms, TierPrices, TokenPrices
+from simulator.study.terms import Commitment, Span, Tax, Terms, TierPrices, TokenPrices
 from simulator.study.usage import PoolUsage, Stay, Usage
 from simulator.study.zones import changes_between, in_zone
 
@@ -263,3 +263,59 @@ def test_any_commitments_under_one_offer_after_another_cost_the_same_by_both(
     terms = Terms("cloud", rented=offers, months=months, discount_rate_per_year=0.1, jobs_per_month=jobs)
     index = drift ** np.arange(count + 1)
     agree(replace(terms, rental_index=index), [full if busy[k] else quiet for k in range(count)])
+
+
+CREDITS = st.sampled_from([(), (Credit(0.999, 0.1),), (Credit(0.99, 0.1), Credit(0.9, 0.5), Credit(0.5, 1.0))])
+ON = ((), ("tokens",), ("on demand", "committed"), ("service credit", "minimum spend"), ("hardware",))
+TAXES = st.lists(
+    st.builds(Tax, st.sampled_from(["vat", "levy"]), st.floats(0.0, 0.5), st.sampled_from(ON)),
+    max_size=2,
+    unique_by=lambda tax: tax.name,
+).map(tuple)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ledger=ledgers(),
+    seed=st.integers(0, 1_000),
+    down=st.lists(st.floats(0.0, 900.0), min_size=4, max_size=4),
+    volume=VOLUMES,
+    credits=CREDITS,
+    taxes=TAXES,
+    least=st.sampled_from([0.0, 400.0, 1e6]),
+    commitments=COMMITMENTS,
+    jobs=st.sampled_from([0.0, 3.0]),
+    months=st.sampled_from([1.0, 2.5]),
+    taxed_until=st.sampled_from([None, 1, 2]),
+)
+def test_any_contract_costs_the_same_by_both(
+    ledger: tuple[PoolUsage, float],
+    seed: int,
+    down: list[float],
+    volume: Volume,
+    credits: tuple[Credit, ...],
+    taxes: tuple[Tax, ...],
+    least: float,
+    commitments: list[Commitment],
+    jobs: float,
+    months: float,
+    taxed_until: int | None,
+) -> None:
+    """Two periods of two replications each, of which the provider and the zone are down for other times."""
+    used, end_s = ledger
+    rng, periods = np.random.default_rng(seed), []
+    for k, down_s in enumerate(down):
+        called = provider_by_hour(rng.integers(0, 10**6, (24, 1, 1, 4)), rng.integers(0, 10**4, (24, 1, 1, 4)))
+        there = replace(used, zone_down_s=down_s)
+        usage = Usage(end_s, (there,), (replace(called, down_s=900.0 - down_s),))
+        periods.append(PeriodUse(usage, (100.0, 265.0)[k // 2], replication=k % 2))
+    contract = {"volume": volume, "credits": credits, "minimum_usd_per_month": least}
+    terms = Terms(
+        "both",
+        rented=(replace(rented(usd=2.0, commitments=tuple(commitments)), **contract),),
+        apis=(replace(API, bills_failed=True, residency_premium=0.1, **contract),),
+        taxes=tuple(replace(tax, span=Span(1, taxed_until)) for tax in taxes),
+        months=months,
+        jobs_per_month=jobs,
+    )
+    agree(terms, [MonthUse(tuple(periods))] * int(np.ceil(months)))

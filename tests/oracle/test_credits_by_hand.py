@@ -67,6 +67,11 @@ def test_of_a_month_that_was_up_for_less_than_promised_a_share_is_given_back(dow
     assert usd(GPU, whole(rent(down_s))) == pytest.approx(1_460.0 * kept)
 
 
+def test_a_month_on_a_step_is_not_below_it_by_rounding() -> None:
+    """64 thousandths of an hour leave 93.6 %, as floats a little less."""
+    assert usd(replace(ONE, credits=(Credit(0.936, 0.5),)), whole(calls(3600.0 * 64 / 1000))) == pytest.approx(109.5)
+
+
 def test_the_month_is_that_of_all_its_periods() -> None:
     """A day of the month on which it is down for six minutes an hour: a tenth of 24 of 730 hours are 0.33 % of it."""
     found = MonthUse((PeriodUse(calls(360.0), 24.0), PeriodUse(calls(), 706.0)))

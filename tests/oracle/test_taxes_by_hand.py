@@ -96,6 +96,26 @@ def test_a_term_is_paid_and_owed_with_its_tax() -> None:
     assert taxed(found) == pytest.approx({"on commitments": 0.2 * 2 * 1_095})
 
 
+def test_hardware_and_fees_have_the_tax_of_the_month_in_which_they_are_paid() -> None:
+    """It comes in month 2: the server and the fee of month 1 have none, the sale and the fee of month 3 a fifth."""
+    kind = replace(PLAIN_SERVER, capex_usd=250_000.0, life_years=4.0, resale_share_by_age=((3.0, 0.25),))
+    fees = Fee("move", usd_once=1_000.0), Fee("change", usd_once=500.0, span=Span(3))
+    found = bill(
+        own(), 36.0, owned=(owned(server=kind, facility=FREE),), fees=fees, taxes=(replace(VAT, span=Span(2)),)
+    )
+    once = {float(at): float(usd) for at, usd in zip(found.at_months, found.once_usd, strict=True) if usd}
+    assert once == pytest.approx({0.0: 251_000.0, 2.0: 600.0, 36.0: -75_000.0})
+
+
+def test_what_was_paid_before_is_not_billed_with_its_tax() -> None:
+    kind = replace(PLAIN_SERVER, capex_usd=250_000.0)
+    lines = bill(own(), owned=(owned(server=kind, facility=FREE),), taxes=(VAT,)).lines
+    frame = focus_frame(lines, [Resource("a provider", "us")] * len(lines), "scenario", "topology")
+    told = frame[frame["ServiceName"] == "vat"].set_index("ChargeDescription")
+    bought = told.loc["vat: on what is bought"]
+    assert (bought["BilledCost"], bought["EffectiveCost"] > 0) == (0.0, True)
+
+
 def test_a_tax_that_comes_later_is_on_what_is_paid_from_then_on() -> None:
     """$1,460 a month, a fifth more from month 3 on; a term that begins in month 1 keeps having none."""
     terms = replace(RENT, commitments=(Commitment(1.5, 4, 1),))
