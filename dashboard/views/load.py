@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,10 +11,11 @@ import streamlit as st
 from dashboard.components.table import show_table
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
-from dashboard.loading import table
+from dashboard.loading import stamp, table
 from simulator.figures.table import figure
 from simulator.report.calendar_chart import by_hour, calendar_charts
-from simulator.report.time_charts import load_over_time, load_tables
+from simulator.report.time_charts import LoadTables, load_over_time, load_tables
+from simulator.results.bundle import Bundle
 
 _ALL = "all"
 
@@ -33,8 +35,8 @@ def show(context: Context) -> None:
     )
     number = None if replication in (None, _ALL) else int(replication)
     read = partial(table, context.bundle)
-    tables = load_tables(read, topology, found, number)
-    show_wide(load_over_time(tables), "load.chart")
+    tables, chart = _drawn(context.bundle, str(context.bundle.path), stamp(context.bundle.path), topology, number)
+    show_wide(chart, "load.chart")
     if number is None and count > 1:
         words = "bands: from the smallest to the largest of them; losses and events: those of all."
         st.caption(f"Lines: means of {count} replications; {words}")
@@ -51,6 +53,15 @@ def show(context: Context) -> None:
         for chart, key in zip(calendar_charts(calendar), ("load.busy", "load.used"), strict=False):
             show_wide(chart, key)
     _pools(context, topology)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _drawn(
+    _bundle: Bundle, folder: str, written: str, topology: str, replication: int | None
+) -> tuple[LoadTables, Any]:
+    """What is drawn of a topology, and the chart: putting its rows together takes most of what the page does."""
+    tables = load_tables(partial(table, _bundle), topology, _bundle.summary["topologies"][topology], replication)
+    return tables, load_over_time(tables)
 
 
 def _pools(context: Context, topology: str) -> None:

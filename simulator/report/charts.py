@@ -45,14 +45,16 @@ def stacked(rows: Sequence[Any]) -> Any:
     with warnings.catch_warnings():
         # that all rows share one selection is meant, which altair remarks on
         warnings.filterwarnings("ignore", "Automatically deduplicated selection parameter")
-        return alt.vconcat(*map(_titled_at_its_axis, rows)).add_params(zoom)
+        return alt.vconcat(*(_titled_at_its_axis(row).add_params(zoom) for row in rows))
 
 
 def _titled_at_its_axis(row: Any) -> Any:
     """The chart with its title where its axis begins: titles of rows are in line whatever the width of their labels."""
     title = row.title if isinstance(row.title, alt.TitleParams) else alt.TitleParams(row.title)
     title.frame, title.anchor = "group", "start"
-    return row.properties(title=title)
+    found = row.copy(deep=False)
+    found.title = title
+    return found
 
 
 def latency(topologies: Summaries, metric: str, title: str) -> Any:

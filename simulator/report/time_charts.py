@@ -17,7 +17,7 @@ Along = Callable[[str], alt.X]
 """The time axis of a column."""
 NOWHERE = "no target"
 """Who had requests that were sent nowhere."""
-_ROW_HEIGHT, _EVENT_PX = 120, 24
+_WIDTH, _ROW_HEIGHT, _EVENT_PX = 700, 120, 24
 _ROWS = (
     ("output_tokens_per_s", "output tokens per s"),
     ("running", "requests running"),
@@ -180,7 +180,7 @@ def load_over_time(tables: LoadTables) -> Any:
 
 def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Along, dash: Sequence[int] = ()) -> Any:
     line = (
-        alt.Chart(data)
+        alt.Chart(data, title=words, width=_WIDTH, height=_ROW_HEIGHT)
         .mark_line(interpolate="step-after", strokeDash=list(dash), clip=True)
         .encode(
             x=x("minutes"),
@@ -192,13 +192,12 @@ def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Alo
                 alt.Tooltip(column, format=",.2f", title=words),
             ],
         )
-        .properties(title=words, width=700, height=_ROW_HEIGHT)
     )
     if f"{column}_low" not in data:
         return line
     band = alt.Chart(data).mark_area(interpolate="step-after", opacity=0.25, clip=True)
     ends = band.encode(x=x("minutes"), y=alt.Y(f"{column}_low:Q", title=None), y2=f"{column}_high:Q", color=colour)
-    return alt.layer(ends, line).properties(title=words, width=700, height=_ROW_HEIGHT)
+    return alt.layer(ends, line, title=words, width=_WIDTH, height=_ROW_HEIGHT)
 
 
 def _demand(tables: LoadTables, colour: alt.Color, x: Along) -> Any:
@@ -209,7 +208,7 @@ def _demand(tables: LoadTables, colour: alt.Color, x: Along) -> Any:
     if not len(tables.capacity):
         return offered
     able = _line(tables.capacity, "capacity_per_s", "requests per s that could be served", colour, x, (6, 4))
-    return alt.layer(offered, able).properties(title=title, width=700, height=_ROW_HEIGHT)
+    return alt.layer(offered, able, title=title, width=_WIDTH, height=_ROW_HEIGHT)
 
 
 def _losses(lost: pd.DataFrame, colour: alt.Color, x: Along) -> Any:
@@ -223,7 +222,7 @@ def _losses(lost: pd.DataFrame, colour: alt.Color, x: Along) -> Any:
         color=colour,
         opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.25, 1]), legend=None),
         tooltip=["why", alt.Tooltip("target", title="pool or token API"), "lost", alt.Tooltip("share", format=".1%")],
-    ).properties(title="requests lost, by why", width=700, height=_EVENT_PX * len(why))
+    ).properties(title="requests lost, by why", width=_WIDTH, height=_EVENT_PX * len(why))
 
 
 def _events(events: pd.DataFrame, colour: alt.Color, x: Along) -> Any:
@@ -239,6 +238,5 @@ def _events(events: pd.DataFrame, colour: alt.Color, x: Along) -> Any:
     )
     spans = base.mark_bar(height=_EVENT_PX // 3, opacity=0.6, clip=True).encode(x2="end_min:Q")
     begins = base.mark_tick(thickness=2, height=_EVENT_PX - 8, clip=True)
-    return alt.layer(spans, begins).properties(
-        title="cold starts, faults and outages", width=700, height=_EVENT_PX * len(what)
-    )
+    title, height = "cold starts, faults and outages", _EVENT_PX * len(what)
+    return alt.layer(spans, begins, title=title, width=_WIDTH, height=height)

@@ -65,3 +65,13 @@ def test_a_run_in_which_nothing_failed_says_so(open_view: Open) -> None:
     assert _EVENTS not in titles
     assert titles[0] == "requests arriving per s"
     assert rows(app)[0]["title"]["subtitle"].startswith("dashed")
+
+
+def test_who_comes_next_sees_what_was_drawn_before(
+    open_view: Open, troubled: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(troubled.path.parent)
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings((place,), place))
+    first = rows(open_view("load", run=troubled.path.name, **{"load.topology": "rented"}))
+    monkeypatch.setattr("dashboard.views.load.load_over_time", lambda _: pytest.fail("drawn anew"))
+    assert rows(open_view("load", run=troubled.path.name, **{"load.topology": "rented"})) == first
