@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,12 @@ from simulator.simulate.demand import Demand, PeriodDemand
 from simulator.simulate.one import Subject
 from simulator.simulate.priced import usd_of_use
 from simulator.study.fleet import Outages, PoolSpec, ProviderSpec
-from simulator.study.terms import RentedTerms, Terms
+from simulator.study.terms import ApiTerms, RentedTerms, Terms
 from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, Usage
 from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
 _INSTANT_S = 1e-3
+Offer = TypeVar("Offer", RentedTerms, ApiTerms)
 
 
 def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[PeriodDemand]) -> float:
@@ -33,14 +35,22 @@ def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[Period
     and of credits for outages the most.
     """
     rented = tuple(_at_least(offer) for offer in terms.rented)
-    apis = tuple(replace(api, volume=at_least(api.volume), credits=most_credited(api.credits)) for api in terms.apis)
+    apis = tuple(_at_least(api) for api in terms.apis)
     uses = [(one.period, _least_usage(subject, one.demand)) for one in periods]
     return usd_of_use(uses, replace(terms, rented=rented, apis=apis))
 
 
-def _at_least(offer: RentedTerms) -> RentedTerms:
-    volume, credits = at_least(offer.volume), most_credited(offer.credits)
-    return replace(offer, volume=volume, credits=credits, later=tuple(map(_at_least, offer.later)))
+def _at_least(offer: Offer) -> Offer:
+    """What never costs more: the lowest factor where one holds for all, the highest credit of all that is paid."""
+    credits = most_credited(offer.credits)
+    kept = 1.0 - max((one.share_of_bill for one in credits), default=0.0)
+    found = replace(
+        offer,
+        volume=at_least(offer.volume),
+        credits=credits,
+        minimum_usd_per_month=offer.minimum_usd_per_month * kept,
+    )
+    return replace(found, later=tuple(map(_at_least, found.later))) if isinstance(found, RentedTerms) else found
 
 
 def _least_usage(subject: Subject, demand: Demand) -> Usage:

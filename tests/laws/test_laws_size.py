@@ -23,7 +23,9 @@ from simulator.size.bounds import least_replicas, least_usd_per_month
 from simulator.size.found import Limits, Search
 from simulator.size.search import search
 from simulator.size.trials import Trials
+from simulator.study.contract import Credit, Volume, VolumeStep
 from simulator.study.demand import WHOLE_MONTH
+from simulator.units import HOURS_PER_MONTH
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
 AUTO = (
@@ -63,6 +65,28 @@ def test_no_bill_falls_below_its_bound(rate: float, replicas: int, owned: bool, 
     terms, demand, subject = resolve_terms(planned).terms, demand_of(scenario), subject_of(planned)
     (bill,) = usd_of_periods([(WHOLE_MONTH, [simulate_one(subject, demand, 0)])], terms)
     assert 0 < least_usd_per_month(subject, terms, whole_month(demand)) <= bill * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("down_s", [0.0, 1e9])
+@pytest.mark.parametrize("least", [0.0, 0.7, 1.3])
+@pytest.mark.parametrize("for_all", [True, False])
+def test_no_bill_under_a_contract_falls_below_its_bound(down_s: float, least: float, for_all: bool) -> None:
+    """Steps that make more hours cheaper, credits of up to all but a tenth, and a spend above and below the rent."""
+    scenario = with_sizes(loaded("run.replications=1", "run.horizon_s=20"), "elastic", {0: Scaled(1, 3, 8.0)})
+    planned = plan_topology(scenario, "elastic")
+    terms, demand, subject = resolve_terms(planned).terms, demand_of(scenario), subject_of(planned)
+    outcome = simulate_one(subject, demand, 0)
+    usage = replace(outcome.usage, pools=tuple(replace(pool, zone_down_s=down_s) for pool in outcome.usage.pools))
+    (plain,) = usd_of_periods([(WHOLE_MONTH, [outcome])], terms)
+    gpu_hours = HOURS_PER_MONTH * outcome.usage.pools[0].gpus_per_replica
+    contract = {
+        "volume": Volume((VolumeStep(gpu_hours, 0.9), VolumeStep(1.2 * gpu_hours, 0.2)), for_all),
+        "credits": (Credit(0.99, 0.3), Credit(0.9, 0.9)),
+        "minimum_usd_per_month": least * plain,
+    }
+    terms = replace(terms, rented=tuple(replace(offer, **contract) for offer in terms.rented))
+    (bill,) = usd_of_periods([(WHOLE_MONTH, [replace(outcome, usage=usage)])], terms)
+    assert least_usd_per_month(subject, terms, whole_month(demand)) <= bill * (1 + 1e-12)
 
 
 @pytest.mark.exhaustive
