@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from simulator.bill.category import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS
@@ -12,7 +13,7 @@ from simulator.bill.use import Use, study_uses
 from simulator.bill.volume import mean_factor, next_factor
 from simulator.metrics.accumulate import PARTS
 from simulator.simulate.priced import Priced, Replication
-from simulator.study.bill import MonthBill
+from simulator.study.bill import Bill, MonthBill, MonthUse
 from simulator.study.contract import AS_LISTED
 from simulator.study.decision import Chance
 from simulator.study.terms import Terms
@@ -45,7 +46,7 @@ def chance_of(found: Priced) -> Chance | None:
     until_counted_s = tally.parts_s if one.usage.pools else tally.parts_s[:_UNTIL_SENT]
     at_ends = min(2.0 * float(until_counted_s.sum()) / window_s / tally.completed, 2.0)
     return Chance(
-        usd=_usd_of_requests(found),
+        usd=usd_of_requests(found.terms, found.months, found.bill, _usages(found)),
         shared=(one.demand.dispersion(one.metrics.warmup_s, one.metrics.end_s) + varies) / requests,
         at_ends=at_ends * (1.0 + varies) / requests,
     )
@@ -71,19 +72,29 @@ def _answered(usage: Usage) -> int:
     return sum(pool.requests for pool in usage.pools) + sum(provider.requests for provider in usage.providers)
 
 
-def _usd_of_requests(found: Priced) -> float:
+def _usages(found: Priced) -> list[Usage]:
+    shares = [share for month in found.walked for share in month.shares]
+    return [share.served.usages[0] for share in shares] or [one.usage for one in found.replications]
+
+
+def usd_of_requests(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages: Sequence[Usage]) -> float:
     """What of a month's bill goes with the requests.
 
     Not the rent of pools that are there all the time, nor the tokens of a provider in months that cost the spend that
     is agreed; of prices by the volume of a month what the next tokens, or GPU-hours, cost.
+
+    Parameters
+    ----------
+    months : of the study, with their `bill`
+    usages : all that stand for a part of it
     """
-    always = _constant_pools(found)
+    always = _constant_pools(usages)
     return math.fsum(
-        mean(line.usd) * month.length / found.terms.months * steeper.get((line.owner, line.unit != GPU_HOURS), 1.0)
-        for month, use in zip(found.bill.months, study_uses(found.terms, found.months), strict=True)
-        for steeper in [_steeper(found.terms, use, month)]
+        mean(line.usd) * month.length / terms.months * steeper.get((line.owner, line.unit != GPU_HOURS), 1.0)
+        for month, use in zip(bill.months, study_uses(terms, months), strict=True)
+        for steeper in [_steeper(terms, use, month)]
         for pinned in [{line.owner for line in month.lines if line.category == MINIMUM_SPEND}]
-        for line in with_taxes(month.lines, found.terms.taxes, month.month)
+        for line in with_taxes(month.lines, terms.taxes, month.month)
         if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS
         if not (line.unit == GPU_HOURS and line.owner in always) and line.owner not in pinned
     )
@@ -110,10 +121,7 @@ def _steeper(terms: Terms, use: Use, billed: MonthBill) -> dict[tuple[str, bool]
     }
 
 
-def _constant_pools(found: Priced) -> set[str]:
-    usages = [share.served.usages[0] for month in found.walked for share in month.shares] or [
-        one.usage for one in found.replications
-    ]
+def _constant_pools(usages: Sequence[Usage]) -> set[str]:
     moving = {
         pool.name
         for usage in usages

@@ -12,6 +12,7 @@ import numpy as np
 from simulator.bill.minimum import has_minimum
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
+from simulator.decide.beyond_chance import AtPrice, Way, beyond_chance
 from simulator.decide.contracts import (
     Assumption,
     Change,
@@ -153,8 +154,11 @@ def _money_flip(name: str, change: Change, meeting: Sequence[Costed], today: Win
         return known[factor]
 
     at = smallest_change(winners, today, most, PRECISION_OF_BILLS)
-    then = None if at is None else named(winners(at), [one.name for one in meeting])
-    return Flip(name, at, then, (1 / most, most), sure=sure)
+    if at is None:
+        return Flip(name, None, None, (1 / most, most), sure=sure)
+    billed = [AtPrice(change, one.contender, (Way(one.terms, one.uses, one.walked),)) for one in meeting]
+    then = named(winners(at), [one.name for one in meeting])
+    return Flip(name, at, then, (1 / most, most), sure=sure, clear=beyond_chance(billed, today, at, most))
 
 
 def named(winners: Winners, order: Sequence[str]) -> str:

@@ -7,36 +7,18 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from simulator.bill.minimum import has_minimum
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
+from simulator.decide.beyond_chance import AtPrice, Way, beyond_chance
 from simulator.decide.contracts import Change
 from simulator.decide.costed import Costed
 from simulator.decide.explore import OutOfTime
 from simulator.decide.flips import MOST, PRECISION_OF_BILLS, Winners, every_assumption, named, smallest_change
 from simulator.decide.rivals import least
-from simulator.study.bill import MonthUse
 from simulator.study.decision import Flip
 from simulator.study.terms import Terms
 
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Months in which a topology meets the SLO.
-
-    Attributes
-    ----------
-    terms : what they are billed by, at today's prices
-    """
-
-    terms: Terms
-    uses: tuple[MonthUse, ...]
-
-
-def _is_bent(way: Way) -> bool:
-    return has_minimum(way.terms)
 
 
 Search = Callable[[str, Callable[[Terms], Terms]], Way | None]
@@ -86,7 +68,7 @@ class _AtPrice:
         if k == 0:
             return self.most_usd(name, at[0]) * factor / at[0]
         (low, high), way = at[k - 1 : k + 1], (factor - at[k - 1]) / (at[k] - at[k - 1])
-        if any(_is_bent(one) for one in self.ways[name]):
+        if any(one.is_bent for one in self.ways[name]):
             return min(most, max(self.most_usd(name, low), self.most_usd(name, high) * factor / high))
         return min(most, (1 - way) * self.most_usd(name, low) + way * self.most_usd(name, high))
 
@@ -112,7 +94,7 @@ class _AtPrice:
         return math.sqrt(factor * min(beyond, key=lambda one: abs(math.log(one / factor)), default=factor))
 
     def _usd(self, way: Way, factor: float) -> float:
-        if _is_bent(way):
+        if way.is_bent:
             if (id(way), factor) not in self.bent:
                 usd = mean(study_usd_per_month(self.change(way.terms, factor), way.uses))
                 self.bent[id(way), factor] = way, usd
@@ -142,7 +124,7 @@ def price_flips(
     terms : of each topology that leaves sizes open, with all of its pools, before and after each event
     """
     meeting = [one for one in found if one.meets]
-    ways = {one.name: [Way(one.terms, one.uses)] for one in meeting}
+    ways = {one.name: [Way(one.terms, one.uses, one.walked)] for one in meeting}
     fixed = frozenset(ways) - frozenset(terms)
     flips: list[Flip] = []
     known = [way.terms for each in ways.values() for way in each] + [one for each in terms.values() for one in each]
@@ -154,7 +136,9 @@ def price_flips(
         there.searched = {one: {1.0} for one in concerned}
         flip = _flip(name, there, concerned, today, most)
         if flip is not None:
-            flips.append(replace(flip, alone=alone))
+            billed = [AtPrice(change, one.contender, ways[one.name]) for one in meeting]
+            clear = None if flip.factor is None else beyond_chance(billed, frozenset(today), flip.factor, most)
+            flips.append(replace(flip, alone=alone, clear=clear))
     return flips
 
 

@@ -246,7 +246,17 @@ def flip_words(flip: Flip) -> str:
     if flip.factor is None:
         low, high = flip.beyond
         return f"{what}: no other winner from × {low:g} to × {high:g}{when}"
-    return f"{what} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{when}: {flip.winner}"
+    return f"{what} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{_surely(flip)}{when}: {flip.winner}"
+
+
+def _surely(flip: Flip) -> str:
+    """From where a run says that another is the cheapest, where up to there it says that they cost the same."""
+    if flip.clear is None or flip.factor is None:
+        return ""
+    if not flip.clear:
+        return f" (within chance as far as × {flip.beyond[flip.factor > 1]:g})"
+    far = abs(math.log(flip.clear / flip.factor)) > _ALIKE
+    return f" (beyond chance from × {_multiple(flip.clear)})" if far else ""
 
 
 def _multiple(factor: float) -> str:

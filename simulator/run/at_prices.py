@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from simulator.decide.beyond_chance import Way
 from simulator.decide.costed import month_uses
 from simulator.decide.explore import Explorer, OutOfTime
-from simulator.decide.price_flips import Search, Way
+from simulator.decide.price_flips import Search
 from simulator.resolve.sizes import alone, at_start, has_open_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
@@ -46,7 +47,7 @@ def best_at_prices(written: LoadedScenario, loads: Loads, sizer: Sizer, explorer
         if journey.open:
             raise OutOfTime
         meets = all(month.meets for month in journey.months)
-        return Way(prices.terms, month_uses(journey.months)) if meets else None
+        return Way(prices.terms, month_uses(journey.months), tuple(journey.months)) if meets else None
 
     return search
 

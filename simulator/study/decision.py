@@ -261,6 +261,8 @@ class Flip:
     words : of the changed value, where a multiple says little
     month : of the study in which it was searched, the one that asks for the most; 0 for all, or where they are alike
     alone : a price of one contract, while others of its kind stay
+    clear : multiple of a price from which none of today's winners has a bill that is equal within chance, 0 where there
+        is none within `beyond`; None where that was not asked
     """
 
     assumption: str
@@ -271,6 +273,7 @@ class Flip:
     words: str = ""
     month: int = 0
     alone: bool = False
+    clear: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""At which price of one contract alone another topology is the cheapest, by hand."""
+"""At which price of one contract alone another topology is the cheapest, and from where beyond chance, by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from priced_cases import costed
 from simulator.decide.costed import Costed
 from simulator.decide.months import walk
 from simulator.decide.verdict import decide
-from simulator.study.decision import Flip, Served
+from simulator.study.decision import Chance, Flip, Served
 from simulator.study.demand import Growth, Horizon
 from simulator.study.terms import ApiTerms, Commitment, Fee, Terms, TokenPrices
 from simulator.study.usage import Usage
@@ -27,8 +27,8 @@ USAGE = Usage(
 """An instance all the time, and a million prompt tokens an hour."""
 
 
-def topology(name: str, **terms: Any) -> Costed:
-    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load: Served(True, 1.0, "", (USAGE,)), (1,))
+def topology(name: str, usages: tuple[Usage, ...] = (USAGE,), **terms: Any) -> Costed:
+    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load: Served(True, 1.0, "", usages), (1,))
     free = {"rented": (rented(usd=0.0),), "apis": (tokens(0.0),)}
     return costed(name, Terms(name, months=2, **(free | terms)), walked)
 
@@ -117,3 +117,44 @@ def test_licences_and_agreed_spends_are_assumptions() -> None:
     assert both["licences and other fees"].factor == pytest.approx(7_300 / 6_000, rel=0.002)
     assert both["fee licence"].factor == pytest.approx(1.26, rel=0.002)
     assert both["fee support"].factor == pytest.approx(2.3, rel=0.002)
+
+
+def test_between_two_replications_a_flip_is_beyond_chance_where_their_interval_is() -> None:
+    """A million tokens an hour and 1 % more, at $10 a million, against $20 an hour of rent: equal at 20 / 10.05.
+
+    Student's t of two is 12.706, so the half-width of the mean 1.005 is 12.706 · 0.005: the tokens cost more for sure
+    from 20 / 10 / (1.005 - 0.06353) on, and so the rent less, from 1 / that on the way down.
+    """
+    more = replace(USAGE, providers=(provider([[[1_010_000, 0, 0, 0]]]),))
+    found = [
+        topology("tokens", (USAGE, more), apis=(tokens(10.0),)),
+        topology("rent", (USAGE, more), **instance(20.0)),
+    ]
+    flips_ = {flip.assumption: flip for flip in decide(found).flips}
+    at, sure = 20 / 10.05, 2 / (1.005 - 12.7062 * 0.005)
+    assert flips_["price of tokens"].factor == pytest.approx(at, rel=0.002)
+    assert flips_["price of tokens"].clear == pytest.approx(sure, rel=0.002)
+    assert flips_["price of rented GPUs"].clear == pytest.approx(1 / sure, rel=0.002)
+    for price, winners in ((10 * at * 1.02, 2), (10 * sure * 1.005, 1)):
+        there = [topology("tokens", (USAGE, more), apis=(tokens(price),)), found[1]]
+        assert len(decide(there).ranking.winners) == winners, "a run at that price says so, too"
+
+
+def test_in_one_replication_chance_grows_with_the_price_of_what_requests_use() -> None:
+    """$7,300 of tokens that chance moves by 10 %, against twice as much rent: 1.96 · 10 % at any price."""
+    usd = 7_300.0
+    api = replace(topology("tokens", apis=(tokens(10.0),)), chance=Chance(usd, 0.01, 0.0))
+    rent = replace(topology("rent", **instance(20.0)), chance=Chance(0.0, 0.01, 0.0))
+    found = flips(api, rent)
+    assert found["price of tokens"].factor == pytest.approx(2.0, rel=0.002)
+    assert found["price of tokens"].clear == pytest.approx(2 / (1 - 0.196), rel=0.002)
+    assert found["price of rented GPUs"].clear == pytest.approx(0.5 * (1 - 0.196), rel=0.002)
+
+
+def test_a_flip_that_chance_hides_as_far_as_it_is_looked_for() -> None:
+    """A licence of $1,000 against tokens of $7,665 ± 4,637: equal at 0.1305 of their price, for sure only at 0.0813."""
+    more = replace(USAGE, providers=(provider([[[1_100_000, 0, 0, 0]]]),))
+    licence = topology("licensed", (USAGE, more), fees=(Fee("licence", usd_per_month=1_000.0),))
+    found = flips(licence, topology("tokens", (USAGE, more), apis=(tokens(10.0),)))["price of tokens"]
+    assert found.factor == pytest.approx(1_000 / 7_665, rel=0.002)
+    assert found.clear == 0.0

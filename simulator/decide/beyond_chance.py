@@ -1,0 +1,112 @@
+"""From which multiple of a price another is the cheapest by more than chance makes of the bills."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from simulator.bill.minimum import has_minimum
+from simulator.bill.study import bill_study, study_usd_per_month
+from simulator.bill.sums import mean
+from simulator.decide.chance import usd_of_requests
+from simulator.decide.costed import month_uses
+from simulator.decide.rivals import rank
+from simulator.study.bill import MonthUse
+from simulator.study.decision import Contender, Walked
+from simulator.study.terms import Terms
+
+_STEPS, _PRECISION = 40, 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Months in which a topology meets the SLO.
+
+    Attributes
+    ----------
+    terms : what they are billed by, at today's prices
+    walked : how each was served; empty where that is not known
+    """
+
+    terms: Terms
+    uses: tuple[MonthUse, ...]
+    walked: tuple[Walked, ...] = ()
+
+    @property
+    def is_bent(self) -> bool:
+        """Whether a spend is agreed, so that the bill is no straight line in prices."""
+        return has_minimum(self.terms)
+
+
+@dataclass
+class AtPrice:
+    """A topology as a contender at multiples of one price, by the cheapest of the ways to serve that are known.
+
+    Parameters
+    ----------
+    today : at today's price
+    """
+
+    change: Callable[[Terms, float], Terms]
+    today: Contender
+    ways: Sequence[Way]
+    lines: dict[tuple[int, float], tuple[float, ...]] = field(default_factory=dict)
+
+    def __call__(self, factor: float) -> Contender:
+        usd, *rest = min((self._bills(k, factor) for k in range(len(self.ways))), key=lambda bills: bills[0])
+        chance = self.today.chance
+        if chance is None:
+            return replace(self.today, usd_per_month=usd, usd_by_replication=tuple(rest))
+        return replace(self.today, usd_per_month=usd, chance=replace(chance, usd=rest[0]))
+
+    def _bills(self, k: int, factor: float) -> tuple[float, ...]:
+        if self.ways[k].is_bent:
+            return self._billed(k, factor)
+        once, twice = self._billed(k, 1.0), self._billed(k, 2.0)
+        return tuple(a + (factor - 1.0) * (b - a) for a, b in zip(once, twice, strict=True))
+
+    def _billed(self, k: int, factor: float) -> tuple[float, ...]:
+        """Its bill, then that of each replication, or of the one what goes with its requests."""
+        if (k, factor) not in self.lines:
+            way = self.ways[k]
+            terms = self.change(way.terms, factor)
+            usages = [usage for month in way.walked for share in month.shares for usage in share.served.usages]
+            found = [mean(study_usd_per_month(terms, way.uses))]
+            if self.today.chance is not None:
+                found.append(usd_of_requests(terms, way.uses, bill_study(terms, way.uses), usages))
+            elif way.walked and way.walked[0].shares:
+                count = len(way.walked[0].shares[0].served.usages)
+                found += [mean(study_usd_per_month(terms, month_uses(way.walked, each))) for each in range(count)]
+            self.lines[k, factor] = tuple(found)
+        return self.lines[k, factor]
+
+
+def beyond_chance(
+    found: Sequence[Callable[[float], Contender]], today: frozenset[str], at: float, most: float
+) -> float:
+    """The multiple nearest to a flip, away from 1, at which none of today's winners shares the place by chance.
+
+    Parameters
+    ----------
+    at : multiple of the price at which a flip lies
+    most : how far to look, up, and down as 1/most
+
+    Returns
+    -------
+    0 if there is none as far as that
+    """
+
+    def shares(factor: float) -> bool:
+        return bool(today.intersection(rank([one(factor) for one in found]).winners))
+
+    if not shares(at):
+        return at
+    end = most if at > 1 else 1 / most
+    steps = [at * (end / at) ** (k / _STEPS) for k in range(_STEPS + 1)]
+    near, far = next(((a, b) for a, b in pairwise(steps) if not shares(b)), (end, end))
+    while abs(far / near - 1) > _PRECISION:
+        middle = math.sqrt(near * far)
+        near, far = (middle, far) if shares(middle) else (near, middle)
+    return 0.0 if shares(far) else far
