@@ -12,7 +12,7 @@ from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
 from simulator.decide.flips import Winners, change_within, crossing, named
 from simulator.decide.rivals import least
-from simulator.study.decision import BreakEven, Capacity, Crossing, Flip
+from simulator.study.decision import TIME_ENDED, BreakEven, Capacity, Crossing, Flip
 
 LOAD_REACH = 16.0
 SLO_REACH = 4.0
@@ -20,6 +20,7 @@ STEP_REACH = 2.0
 DRAFT_REACH = 4.0
 ESTIMATE_TRIALS = 2
 """Trials by which the capacity of a fleet is estimated where no time is given for more."""
+_GROWTH = "growth per year"
 _LOADS_PER_DOUBLING = 4
 """Loads between two doublings at which growing months are asked for."""
 
@@ -82,6 +83,12 @@ class Explorer:
     def left_s(self) -> float:
         """Wall-clock time that is left."""
         return self.limit_s - (time.monotonic() - self.started_s)
+
+    def within(self, share: float) -> Explorer:
+        """The same, with what is known, for a share of the time that is left."""
+        if share >= 1.0 or not math.isfinite(self.limit_s):
+            return self
+        return replace(self, limit_s=self.limit_s - (1.0 - share) * max(self.left_s, 0.0))
 
     def check(self) -> None:
         """Raise `OutOfTime` where none is left."""
@@ -170,7 +177,9 @@ def trial_flips(
     month: int = 0,
     plain: bool = False,
 ) -> list[Flip]:
-    """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off is left out.
+    """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off says so.
+
+    Each question has an equal part of the time, and what those before it left.
 
     Each topology is at its best size under what is asked. An error of the speed, or of the acceptance, moves the SLO or
     the size; prices stay. All but growth are asked of the month that asks for the most: where it has other winners than
@@ -208,10 +217,12 @@ def trial_flips(
                 lambda name, factor: Asked(name, acceptance=factor if name in drafts else 1.0),
             )
         )
-    for assumption, reach, ask in questions:
+    grows = math.ceil(months) > 1
+    for k, (assumption, reach, ask) in enumerate(questions):
+        part = there.within(1 / (len(questions) - k + grows))
 
-        def winners(factor: float, ask: Callable[[str, float], Asked] = ask) -> Winners:
-            return _least(there, (ask(name, factor) for name in names))
+        def winners(factor: float, ask: Callable[[str, float], Asked] = ask, part: Explorer = part) -> Winners:
+            return _least(part, (ask(name, factor) for name in names))
 
         try:
             now = winners(1.0)
@@ -224,16 +235,21 @@ def trial_flips(
             then = None if within is None else named(winners(within[1]), names)
             at = None if within is None else within[1]
             if within is not None and assumption == "volume":
-                at = _where_bills_cross(there, *within, today, winners(within[1]))
+                at = _where_bills_cross(part, *within, today, winners(within[1]))
         except OutOfTime:
+            found.append(_cut_off(assumption, month))
             continue
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
         found.append(Flip(assumption, at, then, (1 / reach, reach), words=words, month=month))
     try:
         flip = growth_flip(explorer, names, months, growth, owned, today, plain)
     except OutOfTime:
-        flip = None
+        flip = _cut_off(_GROWTH)
     return found if flip is None else [*found, flip]
+
+
+def _cut_off(assumption: str, month: int = 0) -> Flip:
+    return Flip(assumption, None, None, (1.0, 1.0), words=TIME_ENDED, month=month)
 
 
 def _least(explorer: Explorer, asked: Iterable[Asked]) -> Winners:
@@ -326,7 +342,7 @@ def growth_flip(
         return None
     within = change_within(winners, today, reach)
     if within is None:
-        return Flip("growth per year", None, None, (1 / reach, reach), sure=plain)
+        return Flip(_GROWTH, None, None, (1 / reach, reach), sure=plain)
     then = winners(within[1])
 
     def least_usd(among: Winners, factor: float) -> float:
@@ -336,4 +352,4 @@ def growth_flip(
     near, far = ((at, least_usd(today, at), least_usd(then, at)) for at in within)
     at = crossing(near, far)
     words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
-    return Flip("growth per year", at, named(then, names), (1 / reach, reach), sure=plain, words=words)
+    return Flip(_GROWTH, at, named(then, names), (1 / reach, reach), sure=plain, words=words)

@@ -10,7 +10,7 @@ from simulator.bill.sums import mean
 from simulator.decide.rivals import rank
 from simulator.metrics.slo import share_words
 from simulator.money import money, sign
-from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip, Ranking
+from simulator.study.decision import NOT_FINISHED, TIME_ENDED, Binding, Contender, Flip, Ranking
 
 if TYPE_CHECKING:
     from simulator.decide.costed import Costed
@@ -255,8 +255,8 @@ def _surely(flip: Flip) -> str:
         return ""
     if not flip.clear:
         return f" (within chance as far as × {flip.beyond[flip.factor > 1]:g})"
-    far = abs(math.log(flip.clear / flip.factor)) > _ALIKE
-    return f" (beyond chance from × {_multiple(flip.clear)})" if far else ""
+    clear = _multiple(flip.clear)
+    return f" (beyond chance from × {clear})" if clear != _multiple(flip.factor) else ""
 
 
 def _multiple(factor: float) -> str:
@@ -273,7 +273,7 @@ def flips_sentence(flips: Sequence[Flip], ranking: Ranking) -> str:
     near = _nearest(flip for flip in flips if not flip.alone)
     alone = _nearest(flip for flip in flips if flip.alone and not any(_says_the_same(flip, one) for one in near))
     said = []
-    if flips and not near:
+    if not near and any(flip.words != TIME_ENDED for flip in flips):
         copies = dict(ranking.same)
         equal = [name for name in ranking.winners if name not in copies]
         change = "changes the winner" if len(equal) < 2 else f"makes any but {' and '.join(equal)} the cheapest"
@@ -281,6 +281,8 @@ def flips_sentence(flips: Sequence[Flip], ranking: Ranking) -> str:
     told = [*near[:_TOLD], *alone[:_TOLD_ALONE]]
     if told:
         said.append(f"What would flip it: {'; '.join(map(flip_words, told))}.")
+    if unknown := [flip.assumption for flip in flips if flip.words == TIME_ENDED]:
+        said.append(f"Not searched, as {TIME_ENDED}: {listed(unknown)}.")
     return " ".join(said)
 
 

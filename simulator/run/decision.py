@@ -44,6 +44,8 @@ from simulator.study.terms import Terms
 
 _PRICES_SHARE = 0.5
 """Of the time for further trials, what flips of prices may take: they have an answer without, the others have none."""
+_FLIPS_SHARE = 0.6
+"""Of what is left then, what flips of load, limits, speed and growth may take; break-even by volume has the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +159,14 @@ def decide_run(
         search = further.search(Explorer(further.serve, stays, _PRICES_SHARE * further.seconds))
         flips = price_flips(found, today, search, further.terms)
         known = _without_capacity(measured) | capacities(explorer, _firsts(measured))
-        pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
-        there = further.binding
+        there, part = further.binding, explorer.within(_FLIPS_SHARE)
         owned = [one.name for one in found if one.terms.owned]
         flips += trial_flips(
-            *(explorer, names, today, study.months, study.growth_per_year, there.engines, there.drafts, owned),
-            *_in_binding_month(there, explorer, shown),
+            *(part, names, today, study.months, study.growth_per_year, there.engines, there.drafts, owned),
+            *_in_binding_month(there, part, shown),
             plain=_is_plain(study, found),
         )
+        pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
     elif estimate:
         known = estimated(measured, demand, store)
     verdict = decide(found, cheapest_in, flips, unmeasured)

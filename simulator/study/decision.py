@@ -24,6 +24,10 @@ NOT_FINISHED = "no size was found in time: the search was not finished"
 """Said of a topology for which time ended the search before a size met the SLO."""
 
 
+TIME_ENDED = "time ended"
+"""Why a flip was not searched to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chance:
     """What chance makes of the bill of one replication.

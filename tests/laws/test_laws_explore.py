@@ -161,8 +161,35 @@ def test_without_time_nothing_is_asked_and_nothing_fails() -> None:
     explorer, fleets = _explorer(limit_s=-1.0)
     names = ["fixed", "large", "api"]
     assert capacities(explorer, dict.fromkeys(names, 2.0)) == {}
-    assert trial_flips(explorer, names, FIXED_WINS, 36, 0.0, names[:2], {"fixed": 0.7}) == []
+    flips = trial_flips(explorer, names, FIXED_WINS, 36, 0.0, names[:2], {"fixed": 0.7})
+    assert [flip_words(one) for one in flips] == [
+        f"{name}: not searched, as time ended"
+        for name in (
+            *("volume", "latency limits of the SLO", "time of engine steps", "acceptance of drafts"),
+            "growth per year",
+        )
+    ]
     assert fleets.asked == 0
+
+
+def test_one_question_leaves_time_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second each: of 60 the volume has 20, no more for all that it asks, and each question is begun."""
+    clock = [0.0]
+    monkeypatch.setattr("simulator.decide.explore.time.monotonic", lambda: clock[0])
+    began: dict[str, float] = {}
+
+    def serve(question: Asked) -> Answered:
+        kind = "volume" if question.load != 1.0 else "limits" if question.limits != 1.0 else "now"
+        began.setdefault(kind, clock[0])
+        clock[0] += 1.0
+        return Answered(True, 100.0 if question.topology == "own" else 200.0)
+
+    explorer = Explorer(serve, serve, 60.0, started_s=0.0)
+    flips = trial_flips(explorer, ["own", "dear"], frozenset({"own"}), 13, 0.0)
+    assert [one.words for one in flips] == ["time ended"] * 3
+    assert began == {"now": 0.0, "volume": 2.0, "limits": pytest.approx(20.0, abs=1.0)}
+    assert 60.0 <= clock[0] <= 61.0
+    assert explorer.within(0.25).left_s == explorer.left_s < 0
 
 
 def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> None:

@@ -140,7 +140,7 @@ def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any)
         (flip("term", 2.0, words="24 months"), "term at 24 months: b"),
         (flip("price of tokens of x", 2.0, alone=True), "price of tokens of x alone at × 2.00: b"),
         (flip("rent", 2.0, clear=2.3), "rent at × 2.00 (beyond chance from × 2.30): b"),
-        (flip("rent", 2.0, clear=2.005), "rent at × 2.00: b"),
+        (flip("rent", 2.0, clear=2.004), "rent at × 2.00: b"),
         (flip("rent", 2.0, clear=0.0), "rent at × 2.00 (within chance as far as × 10): b"),
         (flip("rent", 0.5, clear=0.0), "rent at × 0.50 (within chance as far as × 0.1): b"),
         (flip("load", None), "load: no other winner from × 0.1 to × 10"),
@@ -157,6 +157,9 @@ def test_the_three_nearest_flips_are_said_nearest_first_on_either_side() -> None
     alone = rank((CHEAP, DEAR))
     said = "What would flip it: near at × 0.80: b; more at × 1.50: b; half at × 0.50: b"
     assert flips_sentence(flips, alone) == f"{said}."
+    cut_off = [flip("volume", None, words="time ended"), flip("growth", None, words="time ended")]
+    assert flips_sentence([*flips, *cut_off], alone) == f"{said}. Not searched, as time ended: volume, growth."
+    assert flips_sentence(cut_off, alone) == "Not searched, as time ended: volume, growth."
     contracts = [flip("spot", 1.1, alone=True), flip("same", 0.802, alone=True), flip("other", 0.8, "c", alone=True)]
     assert flips_sentence([*contracts, *flips], alone) == f"{said}; spot alone at × 1.10: b; other alone at × 0.80: c."
     assert flips_sentence(contracts[:1], alone) == (
