@@ -24,6 +24,7 @@ LIMITS = (
     "active-seqs",
     "scheduled-tokens",
     "watermark",
+    "late-arrivals",
 )
 WORK = ("encoder", "lora", "grammar", "abort", "reset", "salt", "parallel-sampling", "stop", "many-samples")
 RANKS = ("data-parallel", "prefill-interval", "ranks-connected")
@@ -33,7 +34,7 @@ PLAIN = "plain"
 ALL = "all"
 _NAMED_ONLY = (
     *("offload", "many-samples", "linear-connected", "linear-prefix-connected", "linear-windows", "two-lengths"),
-    "ranks-connected",
+    *("ranks-connected", "late-arrivals"),
     *RARE_DRAFTS,
 )
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""

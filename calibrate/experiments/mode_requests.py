@@ -32,6 +32,8 @@ def draw_requests(
         rows = _parallel(draw, rows, (1, 2, 4))
     if "many-samples" in modes:
         rows = _parallel(draw, rows[:12], (1, 11, 14))
+    if "late-arrivals" in modes:
+        _come_late(draw, rows)
     for row in rows:
         if "nixl-prefill" in modes:
             row |= _sent(draw)
@@ -115,6 +117,16 @@ def _parallel(draw: np.random.Generator, parents: Sequence[Row], sizes: Sequence
             row = {**parent, "id": len(rows), "name": name, "arrival_order": parent["id"]}
             rows.append(row | ({"name": f"{index}_{name}", "n_parent": parent["id"]} if many > 1 else {}))
     return rows
+
+
+def _come_late(draw: np.random.Generator, rows: Sequence[Row]) -> None:
+    """Clients' requests reach the engine in another order than that in which the API noted their arrival."""
+    noted: dict[int, float] = {}
+    for row in rows:
+        number = int(row.get("arrival_order") or row["id"])
+        if number not in noted:
+            noted[number] = round(number + float(draw.uniform(-8.0, 8.0)), 3)
+        row["arrival_order"] = noted[number]
 
 
 def _content(draw: np.random.Generator, modes: Sequence[str], row: Row) -> None:

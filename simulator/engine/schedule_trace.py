@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
@@ -194,8 +193,8 @@ class ScheduleTrace:
             and not modes.flight.asynchronous,
             refuses(config): bool(refuses(config)),
             refuses_offload(config): bool(refuses_offload(config)),
-            "priorities in another order than that of arrivals": config.policy == Policy.PRIORITY
-            and not self._arrives_in_order(),
+            "equal priorities and arrivals in another order than that of names": config.policy == Policy.PRIORITY
+            and not self._is_ordered(),
         }
         return [words for words, used in found.items() if used]
 
@@ -221,13 +220,15 @@ class ScheduleTrace:
             rows.sort(key=lambda row: (row.arrival_step, row.order, row.text))
         return rows
 
-    def _arrives_in_order(self) -> bool:
-        """Whether requests come in the order in which equal priorities are served: by arrival, those of one by name."""
-        return all(
-            one.order < other.order
-            or (one.order == other.order and one.arrival_step == other.arrival_step and one.text < other.text)
-            for one, other in pairwise(self.in_order())
-        )
+    def _is_ordered(self) -> bool:
+        """Whether requests of one priority and arrival come together, in order of their names."""
+        together: dict[tuple[int, float], TraceRequest] = {}
+        for row in self.in_order():
+            before = together.setdefault((row.priority, row.order), row)
+            if before is not row and (before.arrival_step != row.arrival_step or before.text > row.text):
+                return False
+            together[row.priority, row.order] = row
+        return True
 
     def _leave_while_served(self) -> bool:
         first: dict[int, int] = {}

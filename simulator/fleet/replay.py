@@ -205,6 +205,9 @@ def _entry(step: LoggedStep, ordered: Sequence[TraceRequest]) -> TraceStep:
 
 
 def _workload(ordered: Sequence[TraceRequest], offset_s: float, **columns: Any) -> Requests:
+    """Of those that came together and those that came late: a priority of its own for each priority and arrival."""
+    served = sorted({(request.priority, request.order) for request in ordered})
+    place = {key: k for k, key in enumerate(served)}
     contents: dict[tuple[object, ...], int] = {}
     segments = [_segments(request) for request in ordered]
     together = Counter(request.order for request in ordered)
@@ -213,7 +216,7 @@ def _workload(ordered: Sequence[TraceRequest], offset_s: float, **columns: Any) 
         np.array([request.arrival_step + offset_s for request in ordered]),
         np.array([request.isl for request in ordered]),
         np.array([min(request.osl, request.stop_after or request.osl) for request in ordered]),
-        priority=np.array([request.priority for request in ordered]),
+        priority=np.array([place[request.priority, request.order] for request in ordered]),
         session_id=np.array([names[request.order] if together[request.order] > 1 else -1 for request in ordered]),
         stops=np.array([0 < request.stop_after < request.osl for request in ordered]),
         segment_start=np.cumsum([0, *map(len, segments)]),

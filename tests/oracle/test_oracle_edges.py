@@ -23,7 +23,7 @@ RECORDINGS = sorted(EDGES.glob("*/*.json.gz"))
 BROUGHT = {"edge-9001-0": "0.32.0", "edge-9002-56": "0.32.0", "edge-9003-29": "0.33.0", "edge-9701-8": "0.32.0"}
 """Version by recording: another engine brings states beside a prefix cache that has some of the rest."""
 
-LONGER = ("edge-9702-12", "edge-9702-21", "edge-9803-4", "edge-9803-9")
+LONGER = ("edge-12302-6", "edge-9702-12", "edge-9702-21", "edge-9803-4", "edge-9803-9")
 """Recordings that take kernels as plain Python a second each."""
 
 ENDS_IN_BLOCKS = ("edge-9802-17", "edge-9802-24")
@@ -67,6 +67,13 @@ def test_a_block_in_which_a_prompt_ends_counts_as_one_with_content(name: str, mo
     monkeypatch.setattr(FullGroup, "_cache_tail", lambda self, request, tokens: None)
     trace = load_schedule_trace(EDGES / "0.32.0" / f"{name}.json.gz")
     assert replay_by_reference(trace) != [list(trace.steps)]
+
+
+@pytest.mark.parametrize(("version", "name"), [("0.32.0", "edge-12301-21"), ("0.33.0", "edge-12302-6")])
+def test_equal_priorities_are_served_in_order_of_the_arrival_that_the_api_noted(version: str, name: str) -> None:
+    trace = load_schedule_trace(EDGES / version / f"{name}.json.gz")
+    rows = tuple(dataclasses.replace(row, arrival_order=None) for row in trace.requests)
+    assert differs(dataclasses.replace(trace, requests=rows), trace)
 
 
 def test_of_more_than_ten_answers_the_order_of_names_as_text_counts() -> None:

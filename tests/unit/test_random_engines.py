@@ -136,6 +136,7 @@ def test_modes_are_named_or_all_or_none() -> None:
         "linear-windows",
         "ranks-connected",
         "two-lengths",
+        "late-arrivals",
         *RARE_DRAFTS,
     }
     assert parse_modes(",".join(["all", *named_only])) == MODES
