@@ -12,6 +12,7 @@ from simulator.decide.flips import PRECISION_OF_BILLS
 from simulator.run.simulate import Run, simulate
 from simulator.scenario.load import load_scenario
 
+MULTIPLES = ("factor", "clear")
 USD = ("usd_per_month", "npv_usd", "capex_usd", "upfront_usd", "liability_usd")
 
 
@@ -38,10 +39,9 @@ def test_all_prices_times_a_factor_leave_the_decision(seed: int) -> None:
     assert decided(scaled) == decided(there)
     flips, dearer = (one.decision["flips"] for one in (there, scaled))
     for before, after in zip(flips, dearer, strict=True):
-        if before["factor"] is None:
-            continue
         # found to that precision: which bills are printed alike, and so share the first place, goes with their size
-        assert after["factor"] == pytest.approx(before["factor"], rel=PRECISION_OF_BILLS)
+        for key in (key for key in MULTIPLES if before[key] is not None):
+            assert after[key] == pytest.approx(before[key], rel=PRECISION_OF_BILLS)
     for name, topology in there.summary["topologies"].items():
         cost = scaled.summary["topologies"][name]["cost"]
         assert [cost[key] for key in USD] == pytest.approx([3.7 * topology["cost"][key] for key in USD])
@@ -56,7 +56,7 @@ def decided(run: Run) -> dict[str, object]:
     return {
         "order": decision["order"],
         "winners": decision["winners"],
-        "flips": [flip | {"factor": flip["factor"] is not None} for flip in decision["flips"]],
+        "flips": [flip | {key: flip[key] is not None for key in MULTIPLES} for flip in decision["flips"]],
     } | {
         name: [{key: _rounded(pair[key]) for key in pairs} for pair in found["break_even"]]
         for name, found in decision["topologies"].items()
