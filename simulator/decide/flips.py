@@ -142,7 +142,7 @@ def every_assumption(terms: Sequence[Terms]) -> Iterator[tuple[str, Assumption, 
 
 def _is_written(one: Costed) -> bool:
     """Whether its sizes are as written in all months; an event may leave some open."""
-    return one.trail == FIXED and not any(month.event for month in one.walked)
+    return one.trail.word == FIXED.word and not any(month.event for month in one.walked)
 
 
 def _money_flip(name: str, change: Change, meeting: Sequence[Costed], today: Winners, most: float, sure: bool) -> Flip:

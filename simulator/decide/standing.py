@@ -45,7 +45,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         summary.get("fleet", ""),
         summary.get("least_usd_per_month"),
         summary.get("lasts_until") or 0,
-        edge_of(search),
+        edge_of(search.get("edge") or summary.get("edge")),
         _chance(summary["cost"].get("chance")),
         len(summary.get("periods", ())) > 1,
         int(summary["metrics"].get("arrived") or 0),
@@ -74,10 +74,9 @@ def _chance(said: Mapping[str, float] | None) -> Chance | None:
     return None if said is None else Chance(said["usd"], said["shared"], said["at_ends"])
 
 
-def edge_of(search: Mapping[str, Any]) -> str:
-    """What a search says of a best that misses on fresh traffic; of one that holds it says nothing here."""
-    said = str(search.get("edge") or "")
-    return "" if said == HOLDS_ON_FRESH else said
+def edge_of(said: str | None) -> str:
+    """What is said of a size that misses on fresh traffic; of one that holds there nothing is said beside others."""
+    return "" if said is None or said == HOLDS_ON_FRESH else said
 
 
 def of_row(name: str, row: Mapping[str, Any]) -> Contender:

@@ -222,7 +222,7 @@ def _firsts(measured: Sequence[Measured]) -> dict[str, float]:
 def _first(one: Measured) -> float:
     """The load that is tried first: of a size that was searched, the one that a replica less would have now."""
     replicas = sum(pool.most_replicas for pool in one.subject.fleet.pools)
-    return replicas / (replicas - 1) if replicas > 1 and one.costed.trail != FIXED else 2.0
+    return replicas / (replicas - 1) if replicas > 1 and one.costed.trail.word != FIXED.word else 2.0
 
 
 def _carries(measured: Sequence[Measured], demand: Demand, store: Store) -> Serve:

@@ -56,8 +56,8 @@ from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.advice import advice
-from simulator.size.answer import Answer, with_found_hours
+from simulator.size.advice import MOST_REQUESTS, advice
+from simulator.size.answer import Answer, edge_as_written, with_found_hours
 from simulator.size.expected import expected_trials
 from simulator.size.found import Limits, bounded
 from simulator.size.speeds import AtSpeed, at_speeds
@@ -303,6 +303,9 @@ class _Study:
             usd, first = first_month_usd(found), work.loads.first_month
             when = " in month 1" if len({month.level for month in journey.months}) > 1 else ""
             words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets, when)
+            if journey.months[0].meets and sum(one.demand.requests for one in first) <= MOST_REQUESTS:
+                told = replace(told, edge=edge_as_written(subject_of(topology), first, sizer.store))
+                told = told.warned("size", [f"as written {edge}{when}" for edge in [edge_of(told.edge)] if edge])
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)
@@ -310,7 +313,8 @@ class _Study:
 
 def _measured(case: Case, summary: TopologySummary, demand: Demand) -> Measured:
     search = summary.search
-    trail = Trail(search["claim"], search["tried"], edge=edge_of(search)) if search else FIXED
+    trail = Trail(search["claim"], search["tried"]) if search else FIXED
+    trail = replace(trail, edge=edge_of(search["edge"] if search else summary.edge))
     trail = replace(trail, least_usd=summary.least_usd_per_month)
     return measured_of(case.planned, case.priced, demand, trail, summary.fleet)
 

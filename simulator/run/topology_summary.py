@@ -41,6 +41,7 @@ class TopologySummary:
     least_usd_per_month : that the mean month costs at least where time ended a search; None where none is open
     fleet : key of what runs and what is paid over the months; empty where nothing is compared
     search : how its size was found; None where it is written
+    edge : what a fresh replication says of one that is written and hardly keeps the SLO; else empty
     at_speeds : the size needed where the engine is slower, as forecast, and faster; empty where that is not known
     compared : None where it stands alone
     """
@@ -64,6 +65,7 @@ class TopologySummary:
     least_usd_per_month: float | None = None
     fleet: str = ""
     search: Json | None = None
+    edge: str = ""
     at_speeds: tuple[Json, ...] = ()
     compared: Compared | None = None
 
@@ -97,6 +99,8 @@ class TopologySummary:
             found["fleet"] = self.fleet
         if self.search is not None:
             found["search"] = self.search
+        if self.edge:
+            found["edge"] = self.edge
         if self.at_speeds:
             found["at_speeds"] = list(self.at_speeds)
         if self.compared is not None:

@@ -16,8 +16,8 @@ from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, OpenPool, Size, alone, open_pools, with_sizes
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import PeriodDemand
-from simulator.simulate.one import Outcome
+from simulator.simulate.demand import Demand, PeriodDemand
+from simulator.simulate.one import Outcome, Subject
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
@@ -29,7 +29,7 @@ from simulator.size.limited import is_full
 from simulator.size.reasons import empty_engine_misses, shortfall, turned_away
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials, Tried
-from simulator.study.decision import HOLDS_ON_FRESH, NOT_FINISHED
+from simulator.study.decision import HOLDS_ON_FRESH, MISSES_ON_FRESH, NOT_FINISHED
 from simulator.study.fleet import ColdStart, FleetSpec
 
 SURE = 2.0
@@ -249,27 +249,50 @@ def _relieved(fleet: FleetSpec) -> Iterator[tuple[str, FleetSpec]]:
         yield "link", replace(fleet, pools=tuple(quick))
 
 
+def edge_as_written(subject: Subject, periods: Sequence[PeriodDemand], store: Store) -> str:
+    """What is said of a fleet that is written and meets the SLO in a month with little to spare; else empty.
+
+    Parameters
+    ----------
+    periods : what is asked in that month
+    """
+    gave = [
+        [stored_outcome(subject, one.demand, k, store).metrics for k in range(one.demand.replications)]
+        for one in periods
+    ]
+    holds = _holds_on_fresh(subject, _near(periods, gave), store)
+    return "" if holds is None else HOLDS_ON_FRESH if holds else MISSES_ON_FRESH
+
+
+def _near(periods: Sequence[PeriodDemand], gave: Sequence[list[MetricAccumulator]]) -> list[Demand]:
+    """What is asked in the periods in which little is to spare."""
+    return [one.demand for one, each in zip(periods, gave, strict=False) if spare_errors(each) < SURE]
+
+
+def _holds_on_fresh(subject: Subject, near: Sequence[Demand], store: Store) -> bool | None:
+    """Whether a replication that was never seen meets the SLO in periods with little to spare; None without any."""
+    if not near:
+        return None
+    return all(_meets(stored_outcome(subject, demand, demand.replications, store)) for demand in near)
+
+
 def _edge(trials: Trials, found: Search) -> str:
     """A best with little to spare is tried on a replication that the search never saw."""
     best = found.best
     assert best is not None
-    near = [
-        one.demand
-        for one, gave in zip(trials.periods, best.outcomes, strict=False)
-        if spare_errors([outcome.metrics for outcome in gave]) < SURE
-    ]
-    if not near:
+    near = _near(trials.periods, [[outcome.metrics for outcome in gave] for gave in best.outcomes])
+    holds = _holds_on_fresh(trials.sized(best.point).subject, near, trials.store)
+    if holds is None:
         return ""
-    subject = trials.sized(best.point).subject
-    if all(_meets(stored_outcome(subject, demand, demand.replications, trials.store)) for demand in near):
+    if holds:
         return HOLDS_ON_FRESH
     dearer = [tried for tried in found.by_word("met") if tried.usd_per_month > best.usd_per_month]
     following = min(dearer, key=lambda tried: tried.usd_per_month, default=None)
     if following is None:
         following = _next_size(trials, best)
     if following is None:
-        return "at the edge: misses on fresh traffic"
-    return f"at the edge: misses on fresh traffic (next size {following} for {money(following.usd_per_month)})"
+        return MISSES_ON_FRESH
+    return f"{MISSES_ON_FRESH} (next size {following} for {money(following.usd_per_month)})"
 
 
 def _next_size(trials: Trials, best: Tried) -> Tried | None:

@@ -20,6 +20,10 @@ HOLDS_ON_FRESH = "holds on fresh traffic"
 """Said of a size that hardly keeps its SLO, and keeps it on a replication that its search never saw."""
 
 
+MISSES_ON_FRESH = "at the edge: misses on fresh traffic"
+"""Said of one that does not."""
+
+
 NOT_FINISHED = "no size was found in time: the search was not finished"
 """Said of a topology for which time ended the search before a size met the SLO."""
 
