@@ -2,9 +2,10 @@
 
     python -m bench.cluster --points 40 --rounds 2
 
-needs `pip install 'servecast[ray]'`. Simulations take about a second of one core. What one process does before the
-first of them, of any scenario and without Ray:
+needs `pip install 'servecast[ray]'`. Simulations take about a second of one core. Without Ray, two processes of the
+local pool against one, in turn; and what one process does before the first simulation, of any scenario:
 
+    python -m bench.cluster --two --points 40 --rounds 3
     python -m bench.cluster --look scenarios/quickstart.yaml --points 100
 """
 
@@ -35,6 +36,7 @@ def main() -> None:
     options.add_argument("--horizon", type=float, default=3000.0, help="simulated seconds of a point")
     options.add_argument("--ray-address", default="")
     options.add_argument("--local", type=int, metavar="CORES", help="the local pool alone, once")
+    options.add_argument("--two", action="store_true", help="the local pool alone, with one process and with two")
     options.add_argument("--look", type=Path, metavar="SCENARIO", help="CPU time of looking through its points")
     given = options.parse_args()
     if given.look:
@@ -43,22 +45,47 @@ def main() -> None:
     if given.local:
         print(wall_s(swept(given), given.local))
         return
+    if given.two:
+        _two(given)
+        return
     ratios = []
     with joined(given.ray_address) as cluster:
         cores = cluster.cores()
-        # forks, as a command without Ray does
-        alone = [sys.executable, "-m", "bench.cluster", f"--local={cores}"]
-        alone += [f"--points={given.points}", f"--horizon={given.horizon}"]
         # workers are there afterwards, and have their kernels
         wall_s(swept(given, seeds="90001,90002,90003,90004"), None, cluster)
         for _ in range(given.rounds):
-            local = float(subprocess.run(alone, check=True, capture_output=True, text=True).stdout)
+            local = _alone_s(given, cores)
             ray = wall_s(swept(given), None, cluster)
             ratios.append(ray / local)
             each = local * cores / given.points
             print(f"local {local:.1f} s ({each:.2f} s a point and core), Ray {ray:.1f} s: {ratios[-1]:.3f}", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"median ratio {statistics.median(ratios):.3f}; peak memory of the command {peak:.0f} MiB")
+
+
+def _two(given: argparse.Namespace) -> None:
+    """Print how many times as fast two processes are as one, each round and the median, and what both used."""
+    ratios = []
+    for _ in range(given.rounds):
+        began_s = _used_s()
+        one, between_s = _alone_s(given, 1), _used_s()
+        two, ended_s = _alone_s(given, 2), _used_s()
+        ratios.append(one / two)
+        used = f"{between_s - began_s:.1f} and {ended_s - between_s:.1f} CPU-s"
+        print(f"one {one:.1f} s, two {two:.1f} s: {ratios[-1]:.2f} ({used})", flush=True)
+    print(f"median {statistics.median(ratios):.2f}")
+
+
+def _used_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _alone_s(given: argparse.Namespace, cores: int) -> float:
+    """Seconds of the sweep in a command of its own without Ray, which forks."""
+    alone = [sys.executable, "-m", "bench.cluster", f"--local={cores}"]
+    alone += [f"--points={given.points}", f"--horizon={given.horizon}"]
+    return float(subprocess.run(alone, check=True, capture_output=True, text=True).stdout)
 
 
 def swept(given: argparse.Namespace, seeds: str = "") -> Sweep:
