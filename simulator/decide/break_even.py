@@ -19,7 +19,7 @@ from simulator.decide.costed import Costed
 from simulator.decide.flips import PRECISION, crossing
 from simulator.decide.rivals import rank
 from simulator.study.bill import Bill, Line
-from simulator.study.decision import BreakEven, Crossing, Side
+from simulator.study.decision import BreakEven, Crossing, Flip, Side
 from simulator.study.usage import PoolUsage, Usage
 from simulator.units import HOURS_PER_DAY
 
@@ -166,6 +166,30 @@ def _goes_with(line: Line) -> str:
     if line.kind != "by_use" or line.unit == "kWh":
         return "anyway"
     return {"GPU-hours": "by_hour", "USD": "shared"}.get(line.unit, "with_requests")
+
+
+def hours_flip(found: Sequence[Costed], pairs: Sequence[BreakEven]) -> Flip | None:
+    """Hours of use a day below which another than today's winners is cheapest, rented for these hours alone.
+
+    None where no winner stands all the time, as rented machines need not, or where no rival is rented by the hour for
+    less at any hours.
+    """
+    winners = [one for one in found if one.name in rank([each.contender for each in found]).winners]
+    if not winners or any(_parted(one.bill.lines).by_hour > 0 for one in winners):
+        return None
+    known = {(pair.topology, pair.rival): pair.hours_per_day for pair in pairs}
+    least: dict[str, float] = {}
+    for rival in found:
+        hours = [known.get((one.name, rival.name)) for one in winners]
+        told = [one for one in hours if one is not None and 0.0 < one < HOURS_PER_DAY]
+        if len(told) == len(winners):
+            least[rival.name] = min(told)
+    if not least:
+        return None
+    name = max(least, key=least.__getitem__)
+    hours_a_day = least[name]
+    words = f"{hours_a_day:.2f} (now {HOURS_PER_DAY})"
+    return Flip("hours of use a day", hours_a_day / HOURS_PER_DAY, name, (0.0, 1.0), words=words)
 
 
 def volume(mine: Cost, rival: Cost) -> Crossing:

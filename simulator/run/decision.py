@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.decide.break_even import break_evens
+from simulator.decide.break_even import break_evens, hours_flip
 from simulator.decide.chance import chance_of
 from simulator.decide.costed import FIXED, Costed
 from simulator.decide.explore import (
@@ -169,7 +169,8 @@ def decide_run(
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
     elif estimate:
         known = estimated(measured, demand, store)
-    verdict = decide(found, cheapest_in, flips, unmeasured)
+    hours = hours_flip(found, pairs)
+    verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])], unmeasured)
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
 

@@ -9,9 +9,11 @@ import pytest
 from bill_cases import PLAIN_SERVER, fixed, owned, pool, provider, rented, servers
 from priced_cases import costed
 
+from simulator.decide.break_even import break_evens, hours_flip
 from simulator.decide.costed import Costed
 from simulator.decide.months import walk
 from simulator.decide.verdict import decide
+from simulator.decide.why import flip_words
 from simulator.study.decision import Chance, Flip, Served
 from simulator.study.demand import Growth, Horizon
 from simulator.study.terms import ApiTerms, Commitment, Fee, Terms, TokenPrices
@@ -90,14 +92,37 @@ def test_tokens_of_each_provider_and_of_one_name_at_two_prices() -> None:
     assert [flip for flip in alike.values() if flip.alone] == []
 
 
+def site(capex_usd: float, gpu: str) -> dict[str, Any]:
+    """A server that costs nothing but its price."""
+    kind = replace(PLAIN_SERVER, gpu=gpu, capex_usd=capex_usd)
+    free = replace(owned(server=kind).facility, usd_per_kw_month=0.0, electricity_usd_per_kwh=(0.0,))
+    return {"owned": (owned(server=kind, facility=free),), "rented": ()}
+
+
+def test_hours_of_use_a_day_are_an_assumption_of_what_stands_all_the_time() -> None:
+    """$240,000 over 48 months are $5,000, rent is $7,300 and $8,030: used for 24 · 5/7.3 hours a day it costs less."""
+    own, cheap, dear = (
+        topology("own", **site(240_000.0, "h100-sxm")),
+        topology("rent", **instance(10.0)),
+        topology("dear", **instance(11.0)),
+    )
+    flip = hours_flip([own, cheap, dear], break_evens([own, cheap, dear]))
+    assert flip is not None
+    assert flip.factor == pytest.approx(5_000 / 7_300)
+    assert flip_words(flip) == "hours of use a day at 16.44 (now 24): rent"
+    alone = hours_flip([own, dear], break_evens([own, dear]))
+    assert alone is not None
+    assert (alone.factor, alone.winner) == (pytest.approx(5_000 / 8_030), "dear")
+    assert hours_flip([cheap, dear], break_evens([cheap, dear])) is None, "rent stops with the use"
+    assert hours_flip([own], break_evens([own])) is None
+    two = [own, topology("also", **site(240_000.0, "h100-sxm")), cheap]
+    both = hours_flip(two, break_evens(two))
+    assert both is not None
+    assert (both.factor, both.winner) == (pytest.approx(5_000 / 7_300), "rent")
+
+
 def test_servers_of_one_site_alone() -> None:
     """An annuity at no interest is capex / 48 a month: $240,000 and $288,000 differ by $1,000 a month."""
-
-    def site(capex_usd: float, gpu: str) -> dict[str, Any]:
-        kind = replace(PLAIN_SERVER, gpu=gpu, capex_usd=capex_usd)
-        free = replace(owned(server=kind).facility, usd_per_kw_month=0.0, electricity_usd_per_kwh=(0.0,))
-        return {"owned": (owned(server=kind, facility=free),), "rented": ()}
-
     found = flips(topology("h100", **site(240_000.0, "h100-sxm")), topology("h200", **site(288_000.0, "h200")))
     assert found["price of h100-sxm servers at here"].factor == pytest.approx(1.2, rel=0.002)
     assert found["price of h200 servers at here"].factor == pytest.approx(240 / 288, rel=0.002)
