@@ -18,6 +18,7 @@ from simulator.study.decision import Contender, Walked
 from simulator.study.terms import Terms
 
 _STEPS, _PRECISION = 40, 1e-3
+"""Where bills are lines: places on the way that are looked at, and how near the multiple is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,12 @@ class AtPrice:
 
 
 def beyond_chance(
-    found: Sequence[Callable[[float], Contender]], today: frozenset[str], at: float, most: float
+    found: Sequence[Callable[[float], Contender]],
+    today: frozenset[str],
+    at: float,
+    most: float,
+    steps: int = _STEPS,
+    precision: float = _PRECISION,
 ) -> float:
     """The multiple nearest to a flip, away from 1, at which none of today's winners shares the place by chance.
 
@@ -92,6 +98,7 @@ def beyond_chance(
     ----------
     at : multiple of the price at which a flip lies
     most : how far to look, up, and down as 1/most
+    steps, precision : places on the way that are looked at, and how near the multiple is
 
     Returns
     -------
@@ -104,9 +111,9 @@ def beyond_chance(
     if not shares(at):
         return at
     end = most if at > 1 else 1 / most
-    steps = [at * (end / at) ** (k / _STEPS) for k in range(_STEPS + 1)]
-    near, far = next(((a, b) for a, b in pairwise(steps) if not shares(b)), (end, end))
-    while abs(far / near - 1) > _PRECISION:
+    way = [at * (end / at) ** (k / steps) for k in range(steps + 1)]
+    near, far = next(((a, b) for a, b in pairwise(way) if not shares(b)), (end, end))
+    while abs(far / near - 1) > precision:
         middle = math.sqrt(near * far)
         near, far = (middle, far) if shares(middle) else (near, middle)
     return 0.0 if shares(far) else far

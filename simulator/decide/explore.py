@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import accumulate
 
+from simulator.decide.beyond_chance import beyond_chance
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
 from simulator.decide.flips import Winners, change_within, crossing, named
 from simulator.decide.rivals import least
-from simulator.study.decision import TIME_ENDED, BreakEven, Capacity, Crossing, Flip
+from simulator.study.decision import TIME_ENDED, BreakEven, Capacity, Contender, Crossing, Flip
 
 LOAD_REACH = 16.0
 SLO_REACH = 4.0
@@ -20,6 +23,8 @@ STEP_REACH = 2.0
 DRAFT_REACH = 4.0
 ESTIMATE_TRIALS = 2
 """Trials by which the capacity of a fleet is estimated where no time is given for more."""
+_STEPS_BEYOND, _NEAR = 10, 0.02
+"""On the way from a flip to where it is beyond chance, and how near that is: each place is a search of sizes."""
 _GROWTH = "growth per year"
 _LOADS_PER_DOUBLING = 4
 """Loads between two doublings at which growing months are asked for."""
@@ -50,12 +55,14 @@ class Answered:
     Attributes
     ----------
     missed : which term it misses; empty where that is not known
+    usd_by_replication : the bill of each; empty where that is not known
     """
 
     meets: bool
     usd_per_month: float | None
     tokens_per_month: float | None = None
     missed: str = ""
+    usd_by_replication: tuple[float, ...] = ()
 
 
 class OutOfTime(Exception):
@@ -239,13 +246,24 @@ def trial_flips(
         except OutOfTime:
             found.append(_cut_off(assumption, month))
             continue
+        clear = None
+        if at is not None:
+            with suppress(OutOfTime):
+                contenders = [partial(_contender, part, ask, name) for name in names]
+                clear = beyond_chance(contenders, today, at, reach, _STEPS_BEYOND, _NEAR)
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
-        found.append(Flip(assumption, at, then, (1 / reach, reach), words=words, month=month))
+        found.append(Flip(assumption, at, then, (1 / reach, reach), words=words, month=month, clear=clear))
     try:
         flip = growth_flip(explorer, names, months, growth, owned, today, plain)
     except OutOfTime:
         flip = _cut_off(_GROWTH)
     return found if flip is None else [*found, flip]
+
+
+def _contender(explorer: Explorer, ask: Callable[[str, float], Asked], name: str, factor: float) -> Contender:
+    found = explorer.best(ask(name, factor))
+    usd = math.nan if found.usd_per_month is None else found.usd_per_month
+    return Contender(name, found.meets and found.usd_per_month is not None, usd, found.usd_by_replication)
 
 
 def _cut_off(assumption: str, month: int = 0) -> Flip:

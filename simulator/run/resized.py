@@ -70,6 +70,6 @@ def at_best_size(
             for one, gave in zip(found.periods, best.outcomes, strict=True)
             for at in gave
         )
-        return Answered(True, best.usd_per_month, tokens)
+        return Answered(True, best.usd_per_month, tokens, usd_by_replication=best.usd)
 
     return serve

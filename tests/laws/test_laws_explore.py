@@ -279,3 +279,20 @@ def test_growth_flips_where_the_mean_month_costs_the_same(growth: float, today: 
         assert ((1 + growth) * (flip.factor or 0.0), flip.winner) == (pytest.approx(low, rel=1e-4), then)
         assert flip.sure == plain
         assert flip_words(flip) == f"growth per year at {'' if plain else 'about '}89% (now {growth:.0%}): {then}"
+
+
+def test_a_flip_of_volume_says_from_where_it_is_beyond_chance() -> None:
+    """100 ± 12.706 by use, a unit of load, and a flat 140: beyond chance from 140 / (100 - 12.706) on, within 2 %."""
+
+    def serve(asked: Asked) -> Answered:
+        if asked.topology == "flat":
+            return Answered(True, 140.0, usd_by_replication=(140.0, 140.0))
+        return Answered(True, 100.0 * asked.load, usd_by_replication=(99.0 * asked.load, 101.0 * asked.load))
+
+    flips = trial_flips(Explorer(serve, serve, 60.0), ["by_use", "flat"], frozenset({"by_use"}), 1, 0.0)
+    volume = flips[0]
+    assert volume.factor == pytest.approx(1.4, rel=1e-9)
+    assert volume.clear is not None
+    sure = 140 / (100 - 12.7062)
+    assert sure * (1 - 1e-9) <= volume.clear <= sure * 1.02
+    assert "(beyond chance from × 1.6" in flip_words(volume)
