@@ -123,7 +123,7 @@ def _come_late(draw: np.random.Generator, rows: Sequence[Row]) -> None:
     """Clients' requests reach the engine in another order than that in which the API noted their arrival."""
     noted: dict[int, float] = {}
     for row in rows:
-        number = int(row.get("arrival_order") or row["id"])
+        number = int(row["arrival_order"] if "arrival_order" in row else row["id"])
         if number not in noted:
             noted[number] = round(number + float(draw.uniform(-8.0, 8.0)), 3)
         row["arrival_order"] = noted[number]
