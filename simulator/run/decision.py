@@ -216,8 +216,16 @@ def _without_capacity(measured: Sequence[Measured]) -> dict[str, Capacity]:
 
 
 def _firsts(measured: Sequence[Measured]) -> dict[str, float]:
-    """The load that is tried first, of those whose capacity is looked for."""
-    return {one.costed.name: _first(one) for one in measured if not one.at_any_load}
+    """The load that is tried first, of those whose capacity is looked for; one for the same fleet under several names.
+
+    Else two names of one fleet would leave open different parts of one share.
+    """
+    wanted = {one.costed.name: one for one in measured if not one.at_any_load}
+    least: dict[str, float] = {}
+    for name, one in wanted.items():
+        fleet = one.costed.fleet or name
+        least[fleet] = min(least.get(fleet, math.inf), _first(one))
+    return {name: least[one.costed.fleet or name] for name, one in wanted.items()}
 
 
 def _first(one: Measured) -> float:
