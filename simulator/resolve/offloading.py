@@ -10,7 +10,7 @@ from simulator.errors import InputError, Problem
 from simulator.perf.device import Layout
 from simulator.resolve.hardware import Machine
 from simulator.resolve.kv_blocks import KvBlocks
-from simulator.schema.engine import EngineSettings
+from simulator.schema.engine import EngineSettings, OffloadingConfig
 from simulator.study.fleet import KvTransfer
 from simulator.units import BYTES_PER_GIB
 
@@ -28,15 +28,15 @@ def offloading(settings: EngineSettings, memory: KvBlocks, layout: Layout, one_c
 
     Raises
     ------
-    InputError : a size that holds no chunk, or what the chunks are without a size
+    InputError : a size that holds no chunk, what the chunks are without a size, or chunks that vLLM refuses
     """
     own = settings.kv_connector_extra_config
     if settings.kv_offloading_size is None:
         if own is not None:
             raise InputError(Problem("is of 'kv_offloading_size', which is not given", path=_EXTRA))
         return None
+    blocks = _blocks_per_chunk(own, memory) if own else 1
     each = 1 if one_copy else layout.split.tp * layout.split.pp
-    blocks = own.blocks_per_chunk if own else 1
     aligned = int(host_links().alignment.value)
     chunk_bytes = -(-int(memory.block_bytes) * each * blocks // aligned) * aligned
     chunks = int(settings.kv_offloading_size * BYTES_PER_GIB) // chunk_bytes
@@ -47,12 +47,31 @@ def offloading(settings: EngineSettings, memory: KvBlocks, layout: Layout, one_c
         return Offload(chunks)
     return Offload(
         chunks,
-        own.blocks_per_chunk,
+        blocks,
         own.eviction_policy == "arc",
         own.store_threshold,
         own.max_tracker_size,
         own.offload_prompt_only,
     )
+
+
+def _blocks_per_chunk(own: OffloadingConfig, memory: KvBlocks) -> int:
+    """Blocks of a chunk, from themselves or from its tokens, as vLLM 0.32.0 has it."""
+    if own.block_size is None:
+        return own.blocks_per_chunk or 1
+    path = f"{_EXTRA}.block_size"
+    if own.blocks_per_chunk is not None:
+        raise InputError(Problem("vLLM takes one of 'block_size' and 'blocks_per_chunk'", path=path))
+    sizes = {group.block_size for group in memory.groups} or {memory.block_size}
+    if len(sizes) > 1:
+        told = f"layers have blocks of {', '.join(map(str, sorted(sizes)))} tokens: say 'blocks_per_chunk'"
+        raise InputError(Problem(told, path=path, got=str(own.block_size)))
+    size = sizes.pop()
+    if own.block_size % size:
+        nearest = -(-own.block_size // size) * size
+        told = f"must be a multiple of the GPU's block of {size} tokens: use {nearest}, or 'blocks_per_chunk'"
+        raise InputError(Problem(told, path=path, got=str(own.block_size)))
+    return own.block_size // size
 
 
 def check_offloading(settings: EngineSettings, role: str, config: EngineConfig) -> None:

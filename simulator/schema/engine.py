@@ -141,8 +141,10 @@ class KvConnector(Settings):
 class OffloadingConfig(Settings):
     """What vLLM's `OffloadingConnector` keeps in the memory of the CPU (`kv_connector_extra_config`)."""
 
-    blocks_per_chunk: Annotated[int, Field(ge=1, le=4096), IS_NUMBER] = 1
-    """Blocks that are copied together."""
+    blocks_per_chunk: Annotated[int, Field(ge=1, le=4096), IS_NUMBER] | None = None
+    """Blocks that are copied together, 1 unless `block_size` says otherwise."""
+    block_size: Annotated[int, Field(ge=1, le=1_000_000), IS_NUMBER] | None = None
+    """Tokens that are copied together, a multiple of the GPU's block; instead of `blocks_per_chunk`."""
     eviction_policy: Literal["lru", "arc"] = "lru"
     """Which chunks make room: those used longest ago, or by how often they are used as well (ARC)."""
     store_threshold: Count = 0

@@ -59,6 +59,30 @@ def test_what_chunks_are_and_how_they_make_room_reaches_the_engine(tmp_path: Pat
     assert memory_of(found) == Offload(6_826, 3, True, 2, 9, False)
 
 
+def test_tokens_of_a_chunk_are_as_many_blocks(tmp_path: Path) -> None:
+    by_tokens = planned(tmp_path, ONE, SIZE, "engine.kv_connector_extra_config={block_size: 48}")
+    assert memory_of(by_tokens) == Offload(6_826, 3)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("{block_size: 40}", "must be a multiple of the GPU's block of 16 tokens: use 48, or 'blocks_per_chunk'"),
+        ("{block_size: 32, blocks_per_chunk: 2}", "vLLM takes one of 'block_size' and 'blocks_per_chunk'"),
+    ],
+)
+def test_chunks_that_vllm_refuses_are_refused_at_their_key(tmp_path: Path, said: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        planned(tmp_path, ONE, SIZE, f"engine.kv_connector_extra_config={said}")
+    assert f"engine.kv_connector_extra_config.block_size: {told}" in str(caught.value)
+
+
+def test_layers_with_blocks_of_two_lengths_say_their_blocks(tmp_path: Path) -> None:
+    sets = (SIZE, "model=gemma-4-31b", "engine.kv_connector_extra_config={block_size: 32}")
+    with pytest.raises(InputError, match="layers have blocks of 16, 32 tokens: say 'blocks_per_chunk'"):
+        planned(tmp_path, TWO, *sets)
+
+
 @pytest.mark.parametrize(
     ("links", "gb_per_s"),
     [("host_gb_per_s: 12", 12.0), ("pcie_generation: 4, pcie_lanes: 8", 16 * 0.775), ("peer_access: true", 49.6)],
