@@ -55,7 +55,7 @@ def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) 
         ("target", target_names(planned)),
         ("prefill_target", target_names(planned)),
     ):
-        frame[column] = np.array([*labels, ""], object)[records[column]]
+        frame[column] = pd.array([*labels, ""], dtype="str").take(records[column])
     frame.insert(0, "replication", number)
     frame.insert(0, "topology", planned.name)
     return frame.rename(columns={"class_id": "class"})
