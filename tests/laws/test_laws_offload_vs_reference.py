@@ -30,6 +30,7 @@ GROUPS = {
         KvGroup(GroupKind.WINDOW, SIZE, 6),
         KvGroup(GroupKind.WINDOW, SIZE, 17),
     ),
+    "two lengths": (KvGroup(GroupKind.WINDOW, SIZE, 9), KvGroup(GroupKind.FULL, 2 * SIZE)),
     "states": (KvGroup(GroupKind.LINEAR, SIZE, aligned=True), KvGroup(GroupKind.FULL, SIZE)),
     "chunks": (KvGroup(GroupKind.FULL, SIZE), KvGroup(GroupKind.CHUNK, SIZE, 12)),
 }
