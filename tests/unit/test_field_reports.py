@@ -138,6 +138,19 @@ def test_affinity_makes_one_replica_hot(field: Runs) -> None:
     assert cached["first_piece", "high"] < 0.5
 
 
+@pytest.mark.exhaustive
+def test_what_the_gpu_gave_up_comes_from_the_memory_of_the_host(field: Runs) -> None:
+    """400 beginnings of 4,096 tokens, about a fourth of which the GPU keeps: of 94 % that could be found at most."""
+    run = field("host-memory")
+    alone, host = metrics(run, "gpu_alone"), metrics(run, "host_256")
+    assert alone["cached_share"] < 0.35
+    assert 0.8 < host["cached_share"] <= 4096 / 4352
+    assert host["ttft_s"]["p50"] < alone["ttft_s"]["p50"] / 2
+    pools = {name: run.summary["topologies"][name]["pools"][0] for name in ("gpu_alone", "host_256")}
+    assert pools["host_256"]["loaded_tokens"] > 1_000_000
+    assert not pools["gpu_alone"].get("loaded_tokens")
+
+
 def test_the_longer_the_notice_the_fewer_answers_are_lost(field: Runs) -> None:
     """Half of the answers take 37 s or more: two minutes are enough for all, 30 s for most; without notice all in
     flight are lost."""
