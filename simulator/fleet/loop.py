@@ -35,6 +35,7 @@ from simulator.fleet.gateway import (
 )
 from simulator.fleet.handover import end_transfer, start_transfers
 from simulator.fleet.leaving import drop_request
+from simulator.fleet.lock_step import align_ranks, waits_for_ranks
 from simulator.fleet.loss import end_lease
 from simulator.fleet.providers import count_call
 from simulator.fleet.records import Reason
@@ -280,7 +281,10 @@ def _end_step_asking(engines: Engines, fleet: Fleet, r: int) -> bool:
             return False
         if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
             return False
+    if waits_for_ranks(engines, r, now):
+        return False
     take_turn_asking(engines, r, now)
+    align_ranks(fleet, engines, r)
     if rep.load_head != NONE:
         start_transfers(fleet, engines, rep, now)
     empty = rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0

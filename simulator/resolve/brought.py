@@ -77,7 +77,7 @@ def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits
         encoder=Encoder(budget, budget, settings.disable_chunked_mm_input) if largest else None,
         max_loras=settings.max_loras if brought.adapters else 0,
         grammars=brought.grammars,
-        waves=Waves(1, interval) if interval > 1 else None,
+        waves=_waves(settings, interval),
     )
     if settings.batching != "continuous" and found != Modes():
         problem = "adapters, pictures, grammars and prompts that are held back are of vLLM's own batching: continuous"
@@ -85,13 +85,21 @@ def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits
     return found
 
 
+def _waves(settings: EngineSettings, interval: int) -> Waves | None:
+    """Ranks that share experts step together, unless their throughput is given or their batches are not vLLM's."""
+    ranks = settings.data_parallel_size
+    if ranks > 1 and settings.throughput is None and settings.batching == "continuous":
+        return Waves(ranks, lock_step=True)
+    return Waves(1, interval) if interval > 1 else None
+
+
 def notes_of_brought(brought: Brings, ranks: int) -> tuple[str, ...]:
     """What the figures do not have of it, and of replicas that share their experts, `ranks` of them."""
     notes: tuple[str, ...] = ()
     if ranks > 1:
         notes += (
-            f"data parallelism: that {ranks} replicas step together, wait for the slowest and run empty batches beside"
-            " it, is not in their times and energy",
+            f"data parallelism: {ranks} replicas step together and wait for the slowest; the empty batches of idle ones"
+            " are not in their energy",
         )
     if brought.adapters:
         notes += ("adapters: who is scheduled with whom is simulated, not their memory and the time they take",)

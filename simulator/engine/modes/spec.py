@@ -116,11 +116,13 @@ class Waves:
     ranks : data-parallel size
     prefill_interval : prefills are planned in every so-manieth step while others decode; 1 is always
     sync_interval : steps between common looks at whether anyone has requests
+    lock_step : so many replicas in a row begin and end their steps together; in a recording each rank is a pool
     """
 
     ranks: int
     prefill_interval: int = 1
     sync_interval: int = 16
+    lock_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)

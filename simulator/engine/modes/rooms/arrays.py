@@ -39,9 +39,20 @@ POOL = np.dtype(
         ("prefill_interval", np.int64),
         ("own_interval", np.int64),
         ("sync_interval", np.int64),
+        ("lock_step", np.int64),  # replicas in a row that step together, of so many
+        ("n_replicas", np.int64),
     ],
     align=True,
 )
+
+COMMON = np.dtype(
+    [
+        ("number", np.int64),  # of the step that ranks make together; 0: none
+        ("alone_s", np.float64),  # what the plan would take by itself
+    ],
+    align=True,
+)
+"""A plan in flight of a rank, in the step that all ranks make together."""
 
 REPLICA = np.dtype(
     [
@@ -55,6 +66,8 @@ REPLICA = np.dtype(
         ("requeues", np.int32),  # some request has waited among those without blocks although it holds some
         ("n_adapters", np.int32),
         ("n_arrived", np.int32),
+        ("aligned", np.int64),  # number of the newest plan that was put into a common step, and of that step
+        ("common", np.int64),
         ("encoder_free", np.int64),
         ("encoder_spare", np.int64),  # free, or of pictures that nobody uses
         ("encoder_left", np.int64),  # budget of this plan
@@ -120,6 +133,7 @@ class Rooms(NamedTuple):
     pictures: NDArray[np.void]
     cached: NDArray[np.void]  # (replica, picture)
     adapters: NDArray[np.int32]  # (replica, adapter): in this plan
+    common: NDArray[np.void]  # (replica, depth): plans in flight
     wave: NDArray[np.float64]  # steps of the wave of all ranks, and when the last one was made; -1: it has ended
 
 
@@ -152,8 +166,9 @@ def allocate_rooms(
     if not anyhow and not any(asks(config.modes) for config in configs):
         return NoRooms()
     pools = np.zeros(len(configs), POOL)
-    for row, config in zip(pools, configs, strict=True):
+    for k, (row, config) in enumerate(zip(pools, configs, strict=True)):
         _fill(row, config)
+        row["n_replicas"] = list(pool_of).count(k)
     cache = max(int(pools["encoder_cache"].max(initial=0)), 1)
     adapters = int(pools["max_loras"].max(initial=0)) + max(config.max_num_seqs for config in configs)
     rooms = Rooms(
@@ -163,6 +178,7 @@ def allocate_rooms(
         pictures=np.zeros(1, PICTURE),
         cached=np.zeros((len(pool_of), cache), CACHED),
         adapters=np.zeros((len(pool_of), adapters), np.int32),
+        common=np.zeros((len(pool_of), max(c.modes.flight.depth if c.modes.flight else 1 for c in configs)), COMMON),
         wave=np.array([0.0, -1.0]),
     )
     for r, k in enumerate(pool_of):
@@ -182,9 +198,10 @@ def _fill(row: np.void, config: EngineConfig) -> None:
         row["encoder_budget"], row["encoder_cache"] = modes.encoder.budget_tokens, modes.encoder.cache_tokens
         row["whole_items"] = modes.encoder.whole_items
         row["chunk_may_begin_with_part"] = rules.chunk_may_begin_with_part
-    row["prefill_interval"] = row["own_interval"] = row["sync_interval"] = 1
+    row["prefill_interval"] = row["own_interval"] = row["sync_interval"] = row["lock_step"] = 1
     if modes.waves:
         row["ranks"] = modes.waves.ranks
+        row["lock_step"] = modes.waves.ranks if modes.waves.lock_step else 1
         row["prefill_interval"], row["sync_interval"] = modes.waves.prefill_interval, modes.waves.sync_interval
         row["own_interval"] = modes.waves.prefill_interval if rules.prefill_interval_alone else 1
 
