@@ -108,7 +108,8 @@ def allocate_engines(
         first += pool.n_replicas
     largest_block = max(block_tokens(pool.config) for pool in pools) if pools else 1
     most_seqs = max((pool.config.max_num_seqs for pool in pools), default=1)
-    rooms = allocate_rooms([pool.config for pool in pools], replicas["pool"].tolist(), n_slots, asks)
+    shared_s = [pool.step_time.shared_time_s for pool in pools]
+    rooms = allocate_rooms([pool.config for pool in pools], shared_s, replicas["pool"].tolist(), n_slots, asks)
     asked = not isinstance(rooms, NoRooms)
     plain = _ONE_AT_A_TIME if asked or any(pool.config.modes.groups for pool in pools) else None
     flights = [pool.config.modes.flight or plain for pool in pools for _ in range(pool.n_replicas)]

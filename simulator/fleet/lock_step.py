@@ -32,10 +32,12 @@ def waits_for_ranks(engines: Engines, r: int, now: float) -> bool:
 
 
 @kernel
-def align_ranks(fleet: Fleet, engines: Engines, r: int) -> None:
+def align_ranks(fleet: Fleet, engines: Engines, r: int, now: float) -> None:
     """Put the plans that replica `r` has just made into the steps that its group of ranks makes together.
 
-    A common step begins when the one before has ended, and takes as long as its longest part.
+    A common step begins when the one before has ended. It takes what the longest part takes for its own tokens, and
+    what all spend on the tokens of all: :math:`\\max_r (T_r - S(t_r)) + S(\\overline t)`, with S of
+    `StepTime.shared_time_s`.
     """
     rep, head = engines.replicas[r], engines.flight.replicas[r]
     ranks = engines.rooms.pools[rep.pool].lock_step
@@ -52,10 +54,15 @@ def align_ranks(fleet: Fleet, engines: Engines, r: int) -> None:
             common.number = 0
             if plan.is_empty == 0:
                 common.alone_s = plan.end_s - plan.start_s
-                plan.start_s = max(plan.start_s, free_s)
+                if place > 0:
+                    plan.start_s = free_s
+                plan.end_s = plan.start_s
                 _join(engines, r, plan, common, first, end)
                 _settle(fleet, engines, r, first, end)
         free_s = max(free_s, plan.end_s)
+    if head.waits != 0:
+        oldest = engines.flight.plans[r, head.first]
+        rep.step_end_s = max(oldest.end_s, now + head.plan_s - mine.pause_s)
 
 
 @kernel
@@ -94,20 +101,24 @@ def _join(engines: Engines, r: int, plan: Any, common: Any, first: int, end: int
 
 @kernel
 def _settle(fleet: Fleet, engines: Engines, r: int, first: int, end: int) -> None:
-    """Common steps follow each other, each as long as its longest part."""
+    """Common steps follow each other; each is only ever longer than before."""
+    ranks, shared_s = end - first, engines.rooms.shared_s[engines.replicas[r].pool]
     before, before_end_s = 0, float("-inf")
     while True:
         number = _next_number(engines, first, end, before)
         if number == 0:
             return
-        start_s, longest_s, end_s = before_end_s, 0.0, float("-inf")
+        start_s, longest_s, end_s, tokens = before_end_s, 0.0, float("-inf"), 0
         for q in range(first, end):
             k = _place_of(engines, q, number)
             if k >= 0:
                 start_s = max(start_s, engines.flight.plans[q, k].start_s)
-                longest_s = max(longest_s, engines.rooms.common[q, k].alone_s)
+                common = engines.rooms.common[q, k]
+                longest_s = max(longest_s, common.alone_s - shared_s[min(common.tokens, len(shared_s) - 1)])
+                tokens += common.tokens
                 end_s = max(end_s, engines.flight.plans[q, k].end_s)
-        end_s = max(end_s, start_s + longest_s)
+        mean = (tokens + ranks - 1) // ranks
+        end_s = max(end_s, start_s + longest_s + shared_s[min(mean, len(shared_s) - 1)])
         for q in range(first, end):
             k = _place_of(engines, q, number)
             if k >= 0:
@@ -149,8 +160,9 @@ def _move(fleet: Fleet, engines: Engines, r: int, q: int, k: int, start_s: float
     rep.kv_block_s += more_s * plan.used_blocks
     plan.busy_s = end_s - start_s
     plan.start_s, plan.end_s = start_s, end_s
-    head.last_end_s = max(head.last_end_s, end_s)
-    engines.flight.stage_free_s[q, 0] = max(engines.flight.stage_free_s[q, 0], end_s)
+    if k == (head.first + rep.in_step - 1) % head.depth:
+        head.last_end_s = end_s
+        engines.flight.stage_free_s[q, 0] = end_s
     if k == head.first and head.waits != 0 and rep.step_end_s < end_s:
         rep.step_end_s = end_s
         if q != r:

@@ -284,7 +284,7 @@ def _end_step_asking(engines: Engines, fleet: Fleet, r: int) -> bool:
     if waits_for_ranks(engines, r, now):
         return False
     take_turn_asking(engines, r, now)
-    align_ranks(fleet, engines, r)
+    align_ranks(fleet, engines, r, now)
     if rep.load_head != NONE:
         start_transfers(fleet, engines, rep, now)
     empty = rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0

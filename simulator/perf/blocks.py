@@ -111,14 +111,29 @@ def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, la
 
 
 def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout, share: float = 1.0) -> Floats:
-    """Router, routed and shared experts of one layer; the routed ones at `share` of their kernels' measured speed.
+    """Router, routed and shared experts of one layer; the routed ones at `share` of their kernels' measured speed."""
+    time = routed_experts_s(batch.tokens, arch, hardware, layout, share)
+    time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
+    time = time + small_kernels_s(batch.tokens, arch.experts, 1, hardware)
+    if arch.expert_hidden:
+        for n, k in ((arch.expert_hidden, arch.hidden_size), (arch.hidden_size, arch.expert_hidden)):
+            time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
+    if arch.shared_experts:
+        time = time + mlp_s(batch, arch.shared_experts * arch.moe_intermediate_size, arch, hardware, layout)
+    return time
+
+
+def routed_experts_s(
+    tokens_of_rank: Floats, arch: Architecture, hardware: Hardware, layout: Layout, share: float = 1.0
+) -> Floats:
+    """Routed experts of one layer, at `share` of their kernels' measured speed.
 
     With `layout.dp` replicas sharing the experts, the tokens of all of them are routed. Where experts are dealt out
     whole, the busiest of g GPUs sets the time: about :math:`\\mu + \\sqrt{2 \\ln g\\, \\sigma^2}` of its rows and
     active experts, routing taken as uniform and independent. Redundant experts count as experts of their own.
     """
     group = layout.expert_gpus
-    tokens = batch.tokens * layout.dp
+    tokens = tokens_of_rank * layout.dp
     held = with_copies(arch, layout)
     active, rows = active_experts(tokens, held), tokens * arch.experts_per_token
     width = arch.moe_intermediate_size / group
@@ -131,15 +146,7 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
         width = arch.moe_intermediate_size
     shape = ExpertShape(arch.routed_hidden, width, arch.experts_per_token, layout.weights.weight_bytes)
     kernel = hardware.kernels.experts[layout.weights.experts_kernel]
-    time = experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / share
-    time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
-    time = time + small_kernels_s(batch.tokens, arch.experts, 1, hardware)
-    if arch.expert_hidden:
-        for n, k in ((arch.expert_hidden, arch.hidden_size), (arch.hidden_size, arch.expert_hidden)):
-            time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
-    if arch.shared_experts:
-        time = time + mlp_s(batch, arch.shared_experts * arch.moe_intermediate_size, arch, hardware, layout)
-    return time
+    return experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / share
 
 
 def small_kernels_s(tokens: Floats, values: float, kernels: int, hardware: Hardware) -> Floats:

@@ -17,6 +17,7 @@ from simulator.perf.blocks import (
     layer_pair_s,
     layer_sequence_s,
     mlp_s,
+    routed_experts_s,
     small_kernels_s,
     window_layers,
 )
@@ -29,7 +30,7 @@ from simulator.perf.reads import ACTIVATION_BYTES
 from simulator.perf.speculative import Drafting
 from simulator.perf.state import state_block_s, state_sequence_s
 from simulator.perf.steptime import StepTime
-from simulator.perf.transport import hand_over_s, layer_collectives_s
+from simulator.perf.transport import exchange_s, hand_over_s, layer_collectives_s
 
 LAG_SEQUENCES = 16
 """Batch of the decode step that stands for the one more that a request waits for where plans are not simulated."""
@@ -84,6 +85,7 @@ def kernel_step_time(
         origin=origin(arch, hardware, layout, overheads),
         request_overhead_s=overheads.request_s + lag_s,
         stages=stages,
+        shared_time_s=_shared_s(tokens, arch, hardware, layout, overheads, graphs),
     )
     if drafting is None or drafting.draft is None:
         return step
@@ -156,6 +158,18 @@ def model_s(
     time = time - fused_norms_s(padded, arch, hardware, layout, overheads)
     time = np.where(tokens > graphs, np.maximum(time, arch.layers * overheads.eager_layer_s), time)
     return np.asarray(time + hand_over_s(padded, arch, hardware, layout, overheads))
+
+
+def _shared_s(
+    tokens: Floats, arch: Architecture, hardware: Hardware, layout: Layout, overheads: EngineOverheads, graphs: int
+) -> Floats:
+    """What ranks that share experts spend on the tokens of all of them: the routed experts and the exchange."""
+    if layout.dp == 1 or not arch.moe_layers:
+        return np.zeros(1)
+    padded = padded_tokens(np.maximum(tokens, 1.0), graphs)
+    share = overheads.experts_share(layout.weights.experts_kernel)
+    routed = routed_experts_s(padded, arch, hardware, layout, share)
+    return np.asarray(arch.moe_layers * (routed + exchange_s(padded, arch, hardware, layout, overheads)))
 
 
 def fused_norms_s(

@@ -5,7 +5,7 @@ A roofline from published peaks and a profile measured on a GPU both become a `S
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,8 @@ class StepTime:
     launches : the least that launching its kernels takes
     stages : pipeline stages that compute as many plans at once, where these are in flight: a plan takes its duration
         through all of them, and that over `stages` of the replica's time
+    shared_time_s : shape (max_num_batched_tokens + 1,); the part of `token_time_s` that ranks which share experts spend
+        on the tokens of all of them, by each one's tokens where all have as many. One entry, 0: no such part
     """
 
     token_time_s: NDArray[np.float64]
@@ -98,6 +100,7 @@ class StepTime:
     plan_s: float = 0.0
     stages: int = 1
     launches: Launches = Launches()
+    shared_time_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
     def round_s(self, batch: NDArray[np.int64], drafts: int, context_tokens: float) -> NDArray[np.float64]:
         """Time in which each of `batch` decoding requests gets its tokens: as many plans as stages, in turn."""
@@ -149,6 +152,7 @@ class StepTime:
             seq_time_s=self.seq_time_s * factor,
             prefill_attn_s=self.prefill_attn_s * factor,
             decode_attn_s=self.decode_attn_s * factor,
+            shared_time_s=self.shared_time_s * factor,
             launches=replace(
                 self.launches, pieces_s=self.launches.pieces_s * factor, eager_s=self.launches.eager_s * factor
             ),

@@ -80,15 +80,21 @@ def layer_collectives_s(
         squares = squares + arch.attention_layers * hardware.kernels.stream.launch_s
     if layout.dp == 1 or not arch.moe_layers:
         return squares + (arch.mixers + arch.dense_layers + arch.moe_layers) * reduce
-    group = layout.expert_gpus
-    if layout.all_to_all and hardware.kernels.all_to_all and layout.expert_parallel:
-        own = tokens / layout.tp
-        exchange = 2 * (all_to_all_s(own, width, arch.experts_per_token, group, hardware) + wait)
-    else:
-        exchange = all_reduce_s(tokens * layout.dp, width, group, hardware) + 2 * wait
+    exchange = exchange_s(tokens, arch, hardware, layout, overheads)
     if layout.expert_parallel:
         exchange = exchange + reduce / 2
     return squares + (arch.mixers + arch.dense_layers) * reduce + arch.moe_layers * exchange
+
+
+def exchange_s(
+    tokens: Floats, arch: Architecture, hardware: Hardware, layout: Layout, overheads: EngineOverheads
+) -> Floats:
+    """Exchange of one layer between ranks that share experts, `tokens` of them at each: `layer_collectives_s`."""
+    group, wait = layout.expert_gpus, overheads.collective_wait_s
+    if layout.all_to_all and hardware.kernels.all_to_all and layout.expert_parallel:
+        own = tokens / layout.tp
+        return 2 * (all_to_all_s(own, arch.hidden_size, arch.experts_per_token, group, hardware) + wait)
+    return all_reduce_s(tokens * layout.dp, arch.hidden_size, group, hardware) + 2 * wait
 
 
 def hand_over_s(

@@ -24,12 +24,15 @@ MS = 1.0 / 1024
 """A step takes one a token: times are exact."""
 
 
-def steps() -> StepTime:
-    times = np.arange(BUDGET + 1)[None] * MS
-    return replace(constant_step_time(0.0, BUDGET, SEQS), token_time_s=times)
+def steps(shared: float) -> StepTime:
+    """A share of the time is for the tokens of all ranks."""
+    times = np.arange(BUDGET + 1) * MS
+    return replace(constant_step_time(0.0, BUDGET, SEQS), token_time_s=times[None], shared_time_s=times * shared)
 
 
-def served(requests: list[tuple[float, int, int]], ranks: int, modes: Modes, groups: int = 1) -> NDArray[Any]:
+def served(
+    requests: list[tuple[float, int, int]], ranks: int, modes: Modes, groups: int = 1, shared: float = 0.0
+) -> NDArray[Any]:
     """Records by request; request k goes to replica k mod n."""
     config = EngineConfig(
         num_blocks=100_000,
@@ -42,7 +45,7 @@ def served(requests: list[tuple[float, int, int]], ranks: int, modes: Modes, gro
     )
     n = ranks * groups
     power = np.concatenate([[0.0], np.ones(SEQS)])
-    pool = PoolSpec("ranks", "", 1, n, config, steps(), power, routing=ReplicaRouting.ROUND_ROBIN)
+    pool = PoolSpec("ranks", "", 1, n, config, steps(shared), power, routing=ReplicaRouting.ROUND_ROBIN)
     spec = FleetSpec("ranks", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), (ClassSpec("all", (True,)),))
     arrival, isl, osl = (np.array(column) for column in zip(*requests, strict=True))
     run = run_replicas(spec, make_requests(arrival.astype(np.float64), isl, osl))
@@ -68,6 +71,16 @@ def test_a_rank_that_was_idle_joins_the_next_common_step() -> None:
     found = served([(0.0, 1000, 3), (10 * MS, 50, 1), (990 * MS, 8, 9), (20 * MS, 60, 2)], 2, together())
     assert found["first_token_s"].tolist()[:2] == [1000 * MS, 1110 * MS], "50 + 60 tokens beside a decode and a prompt"
     assert found["first_token_s"][3] == 1110 * MS
+
+
+def test_what_all_ranks_share_goes_by_the_tokens_of_all() -> None:
+    """500 for the longer prompt itself, and half of the mean of 100 and 1,000; then each step is one token long."""
+    for depth in (1, 2):
+        found = served([(0.0, 100, 4), (0.0, 1000, 3)], 2, together(depth), shared=0.5)
+        assert found["first_token_s"].tolist() == [775 * MS, 775 * MS]
+        assert found["finish_s"].tolist() == [778 * MS, 777 * MS]
+    alone = served([(0.0, 100, 4)], 2, together(), shared=0.5)
+    assert alone["first_token_s"].tolist() == [75 * MS], "50 of its own and half of 50, the mean"
 
 
 def test_groups_of_ranks_do_not_wait_for_each_other() -> None:

@@ -183,6 +183,8 @@ def _nothing_closes(engines: Engines, r: int, rep: Any, preempted: bool, now: fl
 def _rooms_close(engines: Engines, r: int, rep: Any, preempted: bool, now: float) -> None:
     close_copies(engines, r, rep, now)
     close_wave(engines, r, rep, preempted)
+    head = engines.flight.replicas[r]
+    engines.rooms.common[r, (head.first + rep.in_step) % head.depth].tokens = rep.step_tokens
 
 
 close_rooms = room_door(_nothing_closes, _rooms_close)

@@ -48,7 +48,8 @@ POOL = np.dtype(
 COMMON = np.dtype(
     [
         ("number", np.int64),  # of the step that ranks make together; 0: none
-        ("alone_s", np.float64),  # what the plan would take by itself
+        ("alone_s", np.float64),  # what the plan would take if all ranks had its tokens
+        ("tokens", np.int64),
     ],
     align=True,
 )
@@ -134,6 +135,7 @@ class Rooms(NamedTuple):
     cached: NDArray[np.void]  # (replica, picture)
     adapters: NDArray[np.int32]  # (replica, adapter): in this plan
     common: NDArray[np.void]  # (replica, depth): plans in flight
+    shared_s: NDArray[np.float64]  # (pool, tokens): `StepTime.shared_time_s`
     wave: NDArray[np.float64]  # steps of the wave of all ranks, and when the last one was made; -1: it has ended
 
 
@@ -154,12 +156,17 @@ def asks(modes: Modes) -> bool:
 
 
 def allocate_rooms(
-    configs: Sequence[EngineConfig], pool_of: Sequence[int], n_slots: int, anyhow: bool
+    configs: Sequence[EngineConfig],
+    shared_s: Sequence[NDArray[np.float64]],
+    pool_of: Sequence[int],
+    n_slots: int,
+    anyhow: bool,
 ) -> NoRooms | Rooms:
     """Arrays for pools of these configurations; none if nobody is asked.
 
     Parameters
     ----------
+    shared_s : of pools: `StepTime.shared_time_s`
     pool_of : by replica
     anyhow : what happens from outside is replayed
     """
@@ -179,8 +186,12 @@ def allocate_rooms(
         cached=np.zeros((len(pool_of), cache), CACHED),
         adapters=np.zeros((len(pool_of), adapters), np.int32),
         common=np.zeros((len(pool_of), max(c.modes.flight.depth if c.modes.flight else 1 for c in configs)), COMMON),
+        shared_s=np.zeros((len(configs), max(len(times) for times in shared_s))),
         wave=np.array([0.0, -1.0]),
     )
+    for row, times in zip(rooms.shared_s, shared_s, strict=True):
+        row[: len(times)] = times
+        row[len(times) :] = times[-1]
     for r, k in enumerate(pool_of):
         reset_rooms(rooms, r, k)
     return rooms
