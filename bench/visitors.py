@@ -176,8 +176,10 @@ def main() -> None:
             visits = Visits(address, time.monotonic() + 60 * given.minutes)
             asyncio.run(visit(visits, out, text.replace("seed: 7", "seed: 9"), given.hostile))
             memory_bytes = pss_bytes(pid)
-            for job in jobs.going(out):
-                jobs.cancel(out, job)
+            while going := jobs.going(out):
+                for job in going:
+                    jobs.cancel(out, job)
+                time.sleep(0.5)
     print(json.dumps(told(visits) | {"memory_mib": round(memory_bytes / 2**20)}, indent=1))
 
 
