@@ -7,6 +7,8 @@ import math
 from simulator.study.contract import AS_LISTED, Volume, VolumeStep
 from simulator.study.terms import Terms
 
+_ROUNDING = 1e-9
+
 
 def has_volume(terms: Terms) -> bool:
     """Whether prices change with the volume in any month, so that twice the use may cost other than twice as much."""
@@ -47,6 +49,6 @@ def _steps(volume: Volume) -> tuple[list[float], list[float]]:
 
 
 def _reached(volume: Volume, tokens: float) -> float:
-    """Factor of the last step that is exceeded."""
+    """Factor of the last step that is exceeded; what is not a thousand millionth above a step is on it."""
     begins, factors = _steps(volume)
-    return factors[max(sum(tokens > begin for begin in begins) - 1, 0)]
+    return factors[max(sum(tokens > begin * (1.0 + _ROUNDING) for begin in begins) - 1, 0)]

@@ -21,7 +21,7 @@ from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
 from simulator.decide.price_flips import price_flips
 from simulator.run.simulate import simulate
-from simulator.study.bill import Bill, MonthUse
+from simulator.study.bill import Bill, MonthUse, PeriodUse
 from simulator.study.contract import AS_LISTED, Volume, VolumeStep
 from simulator.study.decision import Walked
 from simulator.study.terms import Commitment, RentedTerms, Span, Terms
@@ -60,6 +60,15 @@ def test_what_a_month_of_rent_lacks_of_the_spend_is_paid_and_unused(least: float
     parts = {line.part: float(line.usd) for line in found.lines if line.category == "minimum spend"}
     assert parts == ({"unused": pytest.approx(lacks)} if lacks else {})
     assert float(found.paid_usd.sum()) == pytest.approx(1_460.0 + lacks)
+
+
+def test_a_month_on_a_step_is_on_it_however_its_periods_are_rounded() -> None:
+    """Two GPUs have 1,460 hours a month, and the step holds above them: their periods add up to one rounding more."""
+    both = Volume((VolumeStep(1_000.0, 0.8), VolumeStep(1_460.0, 0.5)), True)
+    hours = (250.2895704221766, 250.2895704221766, 114.7104295778234, 114.7104295778234)
+    rounded = MonthUse(tuple(PeriodUse(used(2).periods[0].usage, part) for part in hours))
+    assert sum(hours) > 730.0
+    assert usd(offer(volume=both), rounded) == pytest.approx(1_460 * 2.0 * 0.8)
 
 
 def test_commitments_count_towards_it_and_an_event_changes_it() -> None:

@@ -62,7 +62,7 @@ def volume_factor(api: Row, tokens: float) -> float:
     if not tokens or not volume:
         return 1.0
     paid, at, factor = 0.0, min(volume["free"], tokens), 1.0
-    reached = [step for step in volume["steps"] if tokens > step["above"]]
+    reached = [step for step in volume["steps"] if tokens - step["above"] > 1e-9 * step["above"]]
     if volume["for_all"]:
         return (tokens - at) / tokens * (reached[-1]["factor"] if reached else 1.0)
     for step in reached:
