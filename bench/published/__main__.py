@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections import Counter
 from pathlib import Path
 
 from bench.published import gpustack, llmservingsim, mlenergy
+from simulator.errors import InputError
 
-SOURCES = {"gpustack": gpustack.rows, "mlenergy": mlenergy.rows, "llmservingsim": llmservingsim.rows}
+SOURCES = {"gpustack": gpustack, "mlenergy": mlenergy, "llmservingsim": llmservingsim}
 
 
 def main() -> None:
+    """Write the table; nothing is written of a checkout that is broken, or is another source's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", choices=SOURCES)
     parser.add_argument("checkout", type=Path, help="work tree of the source's repository")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
     asked = parser.parse_args()
     left_out: Counter[str] = Counter()
-    found = list(SOURCES[asked.source](asked.checkout, left_out))
+    source = SOURCES[asked.source]
+    try:
+        found = list(source.rows(asked.checkout, left_out))
+        if not found:
+            raise InputError(f"{asked.checkout}: no row is found; is it a work tree of {source.URL}?")
+    except InputError as error:
+        print(f"bench.published: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     names = list(dict.fromkeys(name for row in found for name in row))
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / f"{asked.source}_points.csv"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.published.rows import Row
+from bench.published.rows import Row, reading
 
 URL = "https://github.com/gpustack/gpustack"
 _FENCE = re.compile(r"\s*```")
@@ -81,7 +81,8 @@ def rows(checkout: Path, left_out: Counter[str]) -> Iterator[Row]:
     """
     seen: set[tuple[str, ...]] = set()
     for path in sorted((checkout / "docs/performance-lab").rglob("*.md")):
-        text = path.read_text(encoding="utf-8")
+        with reading(path):
+            text = path.read_text(encoding="utf-8")
         version, card = _VERSION.search(text), re.search(r"(?:^|-|/)([ahlb]\d{2,3}s?)\b", path.stem)
         if version is None or card is None:
             continue
@@ -152,9 +153,11 @@ def _remark(text: str) -> str:
 
 
 def _row(page: Page, command: str, remark: str, text: str, place: str) -> Row:
-    words = shlex.split(command)
+    words = _words(command)
     if "vllm" in words and "serve" in words:
         at = words.index("serve")
+        if at + 1 == len(words):
+            raise NotRead("a command that breaks off")
         if at > 1:
             raise NotRead(f"set by {words[0].split('=')[0]}")
         model, flags = words[at + 1], words[at + 2 :]
@@ -163,11 +166,13 @@ def _row(page: Page, command: str, remark: str, text: str, place: str) -> Row:
     else:
         raise NotRead("another engine")
     if remark.startswith("-"):
-        flags += shlex.split(remark)
+        flags += _words(remark)
     figures = {
         name: value for said, name in _FIGURES.items() if (value := _said(text, said)) and float(value.replace(",", ""))
     }
-    done = int(figures["num_requests"])
+    if "num_requests" not in figures:
+        raise NotRead("no request succeeded")
+    done = int(figures["num_requests"].replace(",", ""))
     isl, osl = (float(_said(text, f"Total {kind} tokens") or "nan") / done for kind in ("input", "generated"))
     if _said(text, "Median ITL (ms)") == "0.00":
         figures = {name: value for name, value in figures.items() if not name.startswith(("tpot", "itl"))}
@@ -193,6 +198,13 @@ def _row(page: Page, command: str, remark: str, text: str, place: str) -> Row:
     }
 
 
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise NotRead("a command that breaks off") from error
+
+
 def _said(text: str, name: str) -> str:
     found = re.search(rf"^\s*{re.escape(name)}:\s+([\d.,]+)\s*$", text, re.MULTILINE)
     return found[1] if found else ""
@@ -216,6 +228,8 @@ def _flags(words: list[str]) -> Row:
     left = [part for word in words for part in word.split("=", 1)]
     while left:
         word = left.pop(0)
+        if not left and (word in _VALUED or word in _NO_MATTER):
+            raise NotRead("a command that breaks off")
         if word in _VALUED:
             row[_VALUED[word]] = left.pop(0)
         elif word in _SWITCHES:

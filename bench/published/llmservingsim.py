@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.published.rows import Row
+from bench.published.rows import Row, reading
 
 URL = "https://github.com/casys-kaist/LLMServingSim"
 
@@ -19,12 +19,15 @@ URL = "https://github.com/casys-kaist/LLMServingSim"
 def rows(checkout: Path, left_out: Counter[str]) -> Iterator[Row]:
     """One row a run: means, medians and tails of what its requests had."""
     for path in sorted((checkout / "bench/examples").rglob("vllm/meta.json")):
-        lines = path.with_name("requests.jsonl").read_text(encoding="utf-8").splitlines()
-        requests = pd.DataFrame([json.loads(line) for line in lines])
+        with reading(path.with_name("requests.jsonl")) as answers:
+            lines = answers.read_text(encoding="utf-8").splitlines()
+            requests = pd.DataFrame([json.loads(line) for line in lines])
         if len(requests) < 2:
             left_out["no requests"] += 1
             continue
-        yield _row(path.relative_to(checkout), json.loads(path.read_text(encoding="utf-8")), requests)
+        with reading(path):
+            row = _row(path.relative_to(checkout), json.loads(path.read_text(encoding="utf-8")), requests)
+        yield row
 
 
 def _row(path: Path, meta: dict[str, Any], requests: pd.DataFrame) -> Row:

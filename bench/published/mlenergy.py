@@ -6,8 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from bench.published.rows import Row
+from bench.published.rows import Row, reading
 
 URL = "https://github.com/ml-energy/leaderboard"
 PROMPT_TOKENS = {"lm-arena-chat": 250, "gpqa": 250, "sourcegraph-fim": 600}
@@ -24,32 +25,40 @@ def rows(checkout: Path, left_out: Counter[str]) -> Iterator[Row]:
     Attention is split over the GPUs of a rank, also where the experts are not (`tensor_parallel` 1 beside
     `expert_parallel` 8 on eight GPUs, with one rank).
     """
-    for task, prompt_tokens in PROMPT_TOKENS.items():
-        table = json.loads((checkout / "public/data/tasks" / f"{task}.json").read_text(encoding="utf-8"))
-        for number, one in enumerate(table["configurations"]):
-            if one["avg_batch_size"] / one["avg_output_len"] > MOST_PREFILL:
+    for task in PROMPT_TOKENS:
+        with reading(checkout / "public/data/tasks" / f"{task}.json") as path:
+            configurations = json.loads(path.read_text(encoding="utf-8"))["configurations"]
+            found = [_row(task, number, one) for number, one in enumerate(configurations)]
+        for row in found:
+            if row is None:
                 left_out["prompts in more than a quarter of the steps"] += 1
-                continue
-            yield {
-                "row_id": f"{task}:{number}",
-                "source": "ML.ENERGY Leaderboard",
-                "url": URL,
-                "source_path": f"public/data/tasks/{task}.json",
-                "dataset": "mlenergy",
-                "workload": task,
-                "model": one["model_id"],
-                "dtype": {"bfloat16": "bf16"}.get(one["weight_precision"], one["weight_precision"]),
-                "gpu": one["gpu_model"],
-                "n_gpu": str(one["num_gpus"]),
-                "tp": str(one["num_gpus"] // one["data_parallel"]),
-                "dp": str(one["data_parallel"]),
-                "ep": str(one["expert_parallel"]),
-                "engine": "vllm",
-                "engine_version": ENGINE_VERSION,
-                "isl": str(prompt_tokens),
-                "osl": f"{one['avg_output_len']:.2f}",
-                "concurrency_or_rate": str(one["max_num_seqs"]),
-                "arrival": "closed loop",
-                "max_num_seqs": str(one["max_num_seqs"]),
-                "tpot_p50_ms": f"{one['median_itl_ms']:.4f}",
-            }
+            else:
+                yield row
+
+
+def _row(task: str, number: int, one: dict[str, Any]) -> Row | None:
+    if one["avg_batch_size"] / one["avg_output_len"] > MOST_PREFILL:
+        return None
+    return {
+        "row_id": f"{task}:{number}",
+        "source": "ML.ENERGY Leaderboard",
+        "url": URL,
+        "source_path": f"public/data/tasks/{task}.json",
+        "dataset": "mlenergy",
+        "workload": task,
+        "model": one["model_id"],
+        "dtype": {"bfloat16": "bf16"}.get(one["weight_precision"], one["weight_precision"]),
+        "gpu": one["gpu_model"],
+        "n_gpu": str(one["num_gpus"]),
+        "tp": str(one["num_gpus"] // one["data_parallel"]),
+        "dp": str(one["data_parallel"]),
+        "ep": str(one["expert_parallel"]),
+        "engine": "vllm",
+        "engine_version": ENGINE_VERSION,
+        "isl": str(PROMPT_TOKENS[task]),
+        "osl": f"{one['avg_output_len']:.2f}",
+        "concurrency_or_rate": str(one["max_num_seqs"]),
+        "arrival": "closed loop",
+        "max_num_seqs": str(one["max_num_seqs"]),
+        "tpot_p50_ms": f"{one['median_itl_ms']:.4f}",
+    }

@@ -189,6 +189,103 @@ def test_every_request_of_a_run_makes_one_row_of_it(tmp_path: Path, monkeypatch:
     assert row.figures["throughput", "total"] == pytest.approx((600 + 33) / 3.2, rel=1e-4)
 
 
+def refused(source: str, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said of a checkout of which no table is made; an older table stays as it was."""
+    out = checkout / "tables"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{source}_points.csv").write_text("older")
+    monkeypatch.setattr(sys, "argv", ["published", source, str(checkout), "--out", str(out)])
+    with pytest.raises(SystemExit) as end:
+        published.main()
+    assert end.value.code == 2
+    assert (out / f"{source}_points.csv").read_text() == "older"
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", list(published.SOURCES))
+def test_a_folder_that_is_no_checkout_of_the_source_is_refused(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(source, tmp_path, monkeypatch, capsys)
+    assert str(tmp_path) in said
+    assert "work tree" in said
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "not in the checkout"),
+        (POINTER, "is its large file fetched"),
+        ('{"configurations": [{"model_id": "a"}]}', "has no 'avg_batch_size'"),
+        ('{"rows": []}', "has no 'configurations'"),
+        ("[]", "is not as the source writes it"),
+    ],
+)
+def test_a_broken_file_of_the_leaderboard_is_named(
+    text: str | None,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "public/data/tasks"
+    folder.mkdir(parents=True)
+    (folder / "lm-arena-chat.json").write_text('{"configurations": []}')
+    if text is not None:
+        (folder / "gpqa.json").write_text(text)
+    said = refused("mlenergy", tmp_path, monkeypatch, capsys)
+    assert str(folder / "gpqa.json") in said
+    assert problem in said
+
+
+@pytest.mark.parametrize(
+    ("answers", "meta", "named"),
+    [
+        (None, "{}", "requests.jsonl"),
+        (POINTER, "{}", "requests.jsonl"),
+        ('{"input_toks": 1}\n{"input_toks": 2}', "{}", "meta.json"),
+    ],
+)
+def test_a_broken_run_of_the_bench_is_named(
+    answers: str | None,
+    meta: str,
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "bench/examples/RTX4090/Llama-3.1-8B/vllm"
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(meta)
+    if answers is not None:
+        (folder / "requests.jsonl").write_text(answers)
+    assert str(folder / named) in refused("llmservingsim", tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    "command", ["vllm serve Qwen/Qwen3-14B --seed", "vllm serve ", "vllm serve 'Qwen/Qwen3-14B", "vllm serve a -tp"]
+)
+def test_a_command_that_breaks_off_leaves_its_result_out_alone(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "docs/performance-lab/qwen3-14b"
+    folder.mkdir(parents=True)
+    head = "- vLLM: v0.11.0\n\nvLLM\n"
+    block = "```bash\n{}\n```\n\n```\n{}\n```\n"
+    failed = block.format("vllm serve Qwen/Qwen3-14B", result(0, 1, 1, "30.0"))
+    whole = block.format("vllm serve Qwen/Qwen3-14B", result(9, 2000, 100, "20.0"))
+    broken = block.format(command, result(5, 1000, 100, "10.0"))
+    (folder / "h100.md").write_text(head + broken + failed + whole)
+    (row,) = made("gpustack", tmp_path, monkeypatch).values()
+    assert row.num_requests == 9
+    said = capsys.readouterr().out
+    assert "1 left out: a command that breaks off" in said
+    assert "1 left out: no request succeeded" in said
+
+
 def test_prose_of_a_generated_section_is_wrapped_and_its_tables_are_not(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
     row = "| " + "wide " * 40 + "|"
