@@ -117,19 +117,23 @@ class Replica:
         return sum(len(server.tenants) - 1 for server in self.servers)
 
     def withdraw(self) -> None:
-        if self.control.serves(self):
-            self.control.plane.drain(self.number)
+        for rank in self.control.group(self):
+            if self.control.serves(rank):
+                self.control.plane.drain(rank.number)
 
     def fail(self) -> None:
-        self.control.failed(self)
+        for rank in self.control.group(self):
+            self.control.failed(rank)
 
     def restore(self, first_stage: int) -> None:
         if self.state != DOWN:
             return
-        if any(server.failed for server in self.servers):
+        group = [rank for rank in self.control.group(self) if rank.state == DOWN]
+        if any(server.failed for rank in group for server in rank.servers):
             self.enter(DOWN)
-        else:
-            self.control.start(self, first_stage, self.control.spec.cold_start.provision_s)
+            return
+        for rank in group:
+            self.control.start(rank, first_stage, self.control.spec.cold_start.provision_s)
 
     def reclaim(self) -> None:
         self.control.reclaimed(self)
@@ -207,6 +211,12 @@ class PoolControl:
     def serves(self, replica: Replica, *also: State) -> bool:
         """Whether the data plane knows of it."""
         return self._has_begun and replica.state in (SERVING, *also)
+
+    def group(self, replica: Replica) -> list[Replica]:
+        """Those that share experts with it, and itself."""
+        ranks = self.spec.shared_by
+        first = (replica.number - self.replicas[0].number) // ranks * ranks
+        return self.replicas[first : first + ranks]
 
     def launch(self) -> None:
         """Ask for one more replica; without a free place, as soon as there is one."""

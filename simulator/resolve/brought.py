@@ -93,10 +93,18 @@ def _waves(settings: EngineSettings, interval: int) -> Waves | None:
     return Waves(1, interval) if interval > 1 else None
 
 
-def notes_of_brought(brought: Brings, ranks: int) -> tuple[str, ...]:
-    """What the figures do not have of it, and of replicas that share their experts, `ranks` of them."""
+def notes_of_brought(brought: Brings, settings: EngineSettings, stages: int) -> tuple[str, ...]:
+    """What the figures do not have of it, and of replicas of so many pipeline stages that share their experts."""
     notes: tuple[str, ...] = ()
-    if ranks > 1:
+    ranks, waves = settings.data_parallel_size, _waves(settings, 1)
+    if ranks > 1 and (waves is None or stages > 1):
+        of_them = "whose throughput is given" if settings.throughput is not None else "whose batches are not vLLM's"
+        which = "with pipeline stages" if stages > 1 else of_them
+        notes += (
+            f"data parallelism: {ranks} replicas share experts and step each for itself: that they wait for the slowest"
+            f" is not simulated of replicas {which}",
+        )
+    elif ranks > 1:
         notes += (
             f"data parallelism: {ranks} replicas step together and wait for the slowest; the empty batches of idle ones"
             " are not in their energy",

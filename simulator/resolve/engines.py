@@ -172,7 +172,7 @@ def plan_engine(
     limits = _of_steps(settings, memory.limits, drafts)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
-    notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought, settings.data_parallel_size)
+    notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought, settings, pp)
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval)

@@ -222,6 +222,7 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         swap_s=stand_in.swap_s,
         cache_resets=cache_resets(settings),
         prefix_score=prefix_score(),
+        shared_by=settings.data_parallel_size,
     )
 
 

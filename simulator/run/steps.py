@@ -28,7 +28,7 @@ MAX_SHARING = 1_000_000
 """Requests of all replicas up to then that are drawn again, where they share or bring what their rows do not tell."""
 LEAST_DEVIATION_S = 1e-6
 """Distance of ends from the run's own that is told."""
-NOT_SERVED_AGAIN = "the gateway's queue, cold starts, faults and restarts"
+NOT_SERVED_AGAIN = "the gateway's queue, cold starts, faults, restarts and the ranks that share its experts"
 """What a run may have that its steps are shown without."""
 _TABLE = "requests.parquet"
 

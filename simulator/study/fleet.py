@@ -137,6 +137,7 @@ class PoolSpec:
     spares : servers that stand in for failed ones, `swap_s` after the failure; of pools that share, the most count
     cache_resets : of its replicas' prefix caches; None: never
     prefix_score : by which LONGEST_PREFIX chooses a replica
+    shared_by : so many replicas in a row share one set of experts, so they fail and start together
     """
 
     name: str
@@ -166,6 +167,7 @@ class PoolSpec:
     swap_s: float = 0.0
     cache_resets: CacheResets | None = None
     prefix_score: PrefixScore = field(default_factory=PrefixScore)
+    shared_by: int = 1
 
     @property
     def most_replicas(self) -> int:

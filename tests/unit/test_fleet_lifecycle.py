@@ -104,6 +104,36 @@ def test_a_replica_under_repair_counts_as_one_that_is_wanted() -> None:
     assert found.ledger.marks == [("failure", 5.0, 1)]
 
 
+def test_ranks_that_share_experts_fail_and_start_together() -> None:
+    """Two groups of four over servers of two: experts that are gone stop all four, and the other four go on."""
+    found, plane = control(8, places=8, gpus_per_server=2, shared_by=4)
+    at(found, 5.0)
+    plane.told.clear()
+    found.servers.fail(found.replicas[2].servers[0], 100.0)
+    assert states(found) == [DOWN] * 4 + [SERVING] * 4
+    assert plane.told.index(("lose", 0, 5.0)) > max(plane.told.index(("drain", k)) for k in range(4)), "none takes it"
+    found.servers.fail(found.replicas[0].servers[0], 200.0)
+    at(found, 204.9)
+    assert states(found) == [DOWN] * 4 + [SERVING] * 4, "the second server is under repair"
+    at(found, 205.1)
+    assert states(found)[:4] == [STARTING] * 4
+    at(found, 210.0)
+    assert states(found) == [SERVING] * 8
+    assert [told for told in plane.told if told[0] == "activate"] == [("activate", k, 206.0) for k in range(4)]
+    assert found.ledger.marks == [("failure", 5.0, k) for k in range(4)]
+
+
+def test_a_server_that_fails_while_its_group_starts_stops_the_start_of_all() -> None:
+    found, _ = control(4, places=4, gpus_per_server=2, shared_by=4)
+    found.servers.fail(found.replicas[0].servers[0], 100.0)
+    at(found, 100.5)
+    assert states(found) == [STARTING] * 4
+    found.servers.fail(found.replicas[3].servers[0], 10.0)
+    assert states(found) == [DOWN] * 4
+    at(found, 112.0)
+    assert states(found) == [SERVING] * 4
+
+
 @pytest.mark.parametrize(("load", "leaves"), [((5, 2, 9), 1), ((9, 5, 2), 2), ((2, 5, 9), 0), ((4, 4, 4), 0)])
 def test_the_least_loaded_replica_leaves_when_the_pool_scales_in(load: tuple[int, ...], leaves: int) -> None:
     found, plane = control(3, load=load)
