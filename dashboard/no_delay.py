@@ -17,7 +17,7 @@ def send_at_once(port: int) -> int:
     """
     found = 0
     for one in gc.get_objects():
-        if isinstance(one, socket.socket) and _listens_on(one, port):
+        if issubclass(type(one), socket.socket) and _listens_on(one, port):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             found += 1
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from simulator.study.choices import ReplicaRouting, TargetRouting
 from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 from simulator.workload.requests import make_requests
 
+pytestmark = pytest.mark.rare_kernels
 BUDGET, SEQS = 1024, 16
 MS = 1.0 / 1024
 """A step takes one a token: times are exact."""

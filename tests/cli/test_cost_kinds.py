@@ -127,11 +127,12 @@ def test_kind_2_a_server_has_its_own_number_of_gpus(
     [
         pytest.param("gpt-oss-120b", "tensor_parallel_size: 8", "", None, marks=pytest.mark.exhaustive),
         ("deepseek-v3", "tensor_parallel_size: 8", "", "no model with latent attention was measured serving"),
-        (
+        pytest.param(
             "deepseek-v3",
             "replicas: 32",
             ", data_parallel_size: 32, enable_expert_parallel: true, max_num_seqs: 64",
             "expert parallelism over 32 GPUs of several nodes is extrapolated",
+            marks=pytest.mark.exhaustive,
         ),
     ],
 )
@@ -228,6 +229,7 @@ def test_kind_9_flat_fees_and_units_of_throughput_are_paid_whatever_is_used(tmp_
     assert found["flat"]["cost"]["unused_share"] == pytest.approx(units_usd / (15 * HOURS + 100), rel=0.02)
 
 
+@pytest.mark.exhaustive
 def test_kind_10_redundant_experts_fill_the_slots_of_the_gpus(tmp_path: Path, capsys: Capture) -> None:
     """288 slots on 144 GPUs for 256 experts, 32 of them twice."""
     wide = ", data_parallel_size: 144, enable_expert_parallel: true, max_num_seqs: 64"

@@ -8,14 +8,16 @@ from typing import Any
 from simulator.run.topology_summary import Compared, TopologySummary
 
 ALONE: dict[str, Any] = {
-    one.name: () for one in fields(TopologySummary) if one.name not in ("fleet", "search", "at_speeds", "compared")
+    one.name: ()
+    for one in fields(TopologySummary)
+    if one.name not in ("edge", "fleet", "search", "at_speeds", "compared")
 }
 
 
 def test_a_row_has_every_part_and_what_was_compared_only_where_it_was() -> None:
     alone = TopologySummary(**ALONE)
     assert set(alone.row()) == set(ALONE)
-    whole = replace(alone, fleet="key", search={}, at_speeds=({},), compared=Compared())
+    whole = replace(alone, edge="said", fleet="key", search={}, at_speeds=({},), compared=Compared())
     parts = {one.name for one in (*fields(TopologySummary), *fields(Compared))} - {"compared"}
     assert set(whole.row()) == parts
 
