@@ -10,12 +10,12 @@ UNUSED = frozenset({"idle", "spare", "unused", "starting", "down", "after the st
 
 
 def unused_share(lines: Iterable[tuple[str, float]]) -> float | None:
-    """USD of the parts in `UNUSED` / USD of all; None for a bill of 0.
+    """USD of the parts in `UNUSED` / USD of all that is paid, credits apart; None where nothing is paid.
 
     Parameters
     ----------
     lines : part and USD of each line
     """
-    rows = list(lines)
-    whole = math.fsum(usd for _, usd in rows)
-    return math.fsum(usd for part, usd in rows if part in UNUSED) / whole if whole else None
+    paid = [(part, usd) for part, usd in lines if usd > 0]
+    whole = math.fsum(usd for _, usd in paid)
+    return math.fsum(usd for part, usd in paid if part in UNUSED) / whole if whole else None

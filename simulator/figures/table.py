@@ -208,7 +208,7 @@ _ALL = (
         "share paid but unused",
         "",
         ".0%",
-        "lines that pay for what is idle, spare, unused, starting or down / all lines",
+        "lines that pay for what is idle, spare, unused, starting or down / all lines, credits apart",
         "bill/unused.py",
         "the bill is 0",
     ),

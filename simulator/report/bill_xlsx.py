@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from simulator.bill.unused import UNUSED
+from simulator.bill.unused import UNUSED, unused_share
 from simulator.errors import InputError
 from simulator.figures.table import figure
 from simulator.money import converted, in_sign, rate_words, shown_in
@@ -84,20 +84,22 @@ def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> dict[str, float | st
     costs, values = bundle.table("costs"), dict[str, float | str]()
     for row, (name, found) in enumerate(ordered(bundle.summary).items(), start=2):
         lines = f"{BILL}!A$2:A${last},A{row},{BILL}!H$2:H${last}"
+        paid = f'SUMIFS({BILL}!H$2:H${last},{BILL}!A$2:A${last},A{row},{BILL}!H$2:H${last},">0")'
         unused = f"SUMIFS({BILL}!H$2:H${last},{BILL}!A$2:A${last},A{row},{BILL}!I$2:I${last},0)"
         tokens = found["cost"]["tokens_per_month"]
         mine = costs[costs["topology"] == name]
-        bill, idle = (converted(float(part["usd_per_month"].sum())) for part in (mine, mine[mine["part"].isin(UNUSED)]))
+        bill = converted(float(mine["usd_per_month"].sum()))
+        share = unused_share(zip(mine["part"], mine["usd_per_month"], strict=True))
         values[f"B{row}"] = bill
         values[f"D{row}"] = bill / tokens * TOKENS_PER_MILLION if tokens > 0 else ""
-        values[f"E{row}"] = idle / bill if bill > 0 else ""
+        values[f"E{row}"] = "" if share is None else share
         sheet.append(
             [
                 as_cell(name),
                 f"=SUMIF({lines})",
                 tokens,
                 f'=IF(C{row}>0,B{row}/C{row}*{TOKENS_PER_MILLION:.0f},"")',
-                f'=IF(B{row}>0,{unused}/B{row},"")',
+                f'=IF({paid}>0,{unused}/{paid},"")',
             ]
         )
         sheet[f"E{row}"].number_format = "0%"

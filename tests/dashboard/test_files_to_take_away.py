@@ -40,13 +40,16 @@ def value(book: Any, formula: Any) -> float:
     if found := re.fullmatch(r'=IF\(C(\d+)>0,B\1/C\1\*1000000,""\)', formula):
         sheet = book["Summary"]
         return value(book, sheet[f"B{found[1]}"].value) / value(book, sheet[f"C{found[1]}"].value) * 1e6
-    unused = r'=IF\(B(\d+)>0,SUMIFS\(Bill!H\$2:H\$(\d+),Bill!A\$2:A\$\2,A\1,Bill!I\$2:I\$\2,0\)/B\1,""\)'
-    found = re.fullmatch(unused, formula)
+    rows_of = r"SUMIFS\(Bill!H\$2:H\$(\d+),Bill!A\$2:A\$\d+,A(\d+),Bill!%s\)"
+    paid, unused = rows_of % r'H\$2:H\$\d+,">0"', rows_of % r"I\$2:I\$\d+,0"
+    found = re.fullmatch(rf'=IF\({paid}>0,{unused}/{paid},""\)', formula)
     assert found, formula
-    bill, sheet = book["Bill"], book["Summary"]
-    name = sheet[f"A{found[1]}"].value
-    rows = [row for row in range(2, int(found[2]) + 1) if bill[f"A{row}"].value == name and bill[f"I{row}"].value == 0]
-    return sum(value(book, bill[f"H{row}"].value) for row in rows) / value(book, sheet[f"B{found[1]}"].value)
+    assert len(set(found.groups())) == 2, formula
+    bill, name = book["Bill"], book["Summary"][f"A{found[2]}"].value
+    rows = [row for row in range(2, int(found[1]) + 1) if bill[f"A{row}"].value == name]
+    usd = {row: value(book, bill[f"H{row}"].value) for row in rows}
+    unused_usd = sum(usd[row] for row in rows if bill[f"I{row}"].value == 0)
+    return unused_usd / sum(one for one in usd.values() if one > 0)
 
 
 def test_the_workbook_s_formulas_give_the_run_s_figures_and_follow_a_price(bundle: Bundle) -> None:

@@ -17,6 +17,7 @@ from simulator.bill.credits import credited_share, most_credited
 from simulator.bill.focus import Resource, focus_frame
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
+from simulator.bill.unused import unused_share
 from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
 from simulator.run.simulate import simulate
@@ -106,6 +107,14 @@ def test_it_is_a_credit_in_the_export() -> None:
     assert (told["ChargeCategory"], told["BilledCost"]) == ("Credit", -10.95)
     assert math.isnan(told["ConsumedQuantity"]), "it is empty"
     assert frame["BilledCost"].sum() == pytest.approx(98.55)
+
+
+def test_what_is_paid_for_nothing_is_a_share_of_what_is_paid_before_credits() -> None:
+    """$60 idle and $40 busy of which $30 are given back, with $20 that a spend lacks: 80 of 120, not 80 of 90."""
+    lines = [("busy", 40.0), ("idle", 60.0), ("unused", 20.0), ("availability", -30.0)]
+    assert unused_share(lines) == pytest.approx(80 / 120)
+    assert unused_share([("idle", 60.0), ("availability", -60.0)]) == 1.0
+    assert unused_share([("busy", 0.0)]) is None
 
 
 def test_the_least_bill_has_the_most_credited() -> None:
