@@ -63,6 +63,7 @@ class Replica:
     state : None: nobody is there
     asked : a launch has been asked for and not begun
     visit : counts states and requests for launches, so that who waits knows whether things are as they were
+    is_up : it has started, and waits for those that share experts with it
     """
 
     def __init__(self, control: PoolControl, number: int, luck: Luck) -> None:
@@ -70,6 +71,7 @@ class Replica:
         self.state: State | None = None
         self.asked = False
         self.visit = 0
+        self.is_up = False
         self.since_s = 0.0
         self.stages: Stages = ()
         self.servers: tuple[Server, ...] = ()
@@ -102,6 +104,7 @@ class Replica:
         rented = state is not None and not self.control.spec.owned
         self.lost = tuple(server.number for server in self.servers if server.failed) if rented else ()
         self.visit += 1
+        self.is_up = False
 
     def go_on(self) -> None:
         """Time 0: what it is at began before, and only the rest of a start is left."""
@@ -139,9 +142,12 @@ class Replica:
         self.control.reclaimed(self)
 
     def take(self) -> None:
-        if self.state == LEAVING:
-            self.control.plane.lose(self.number, self.control.env.now)
-            self.control.end(self)
+        if self.state != LEAVING:
+            return
+        for rank in self.control.group(self):
+            if rank.state == LEAVING:
+                self.control.plane.lose(rank.number, self.control.env.now)
+                self.control.end(rank)
 
 
 class PoolControl:
@@ -219,8 +225,9 @@ class PoolControl:
         return self.replicas[first : first + ranks]
 
     def launch(self) -> None:
-        """Ask for one more replica; without a free place, as soon as there is one."""
-        replica = next((place for place in self.replicas if place.state is None and not place.asked), None)
+        """Ask for one more replica; without a free place, where nobody shares experts who was there before, later."""
+        free = (place for place in self.replicas if place.state is None and not place.asked)
+        replica = next((place for place in free if all(rank.state is None for rank in self.group(place))), None)
         if replica is None:
             self._deferred += 1
             return
@@ -259,8 +266,13 @@ class PoolControl:
 
     def _come_up(self, replica: Replica, visit: int) -> Generator[Any, Any, None]:
         yield self.env.timeout(sum(replica.stages))
-        if replica.visit == visit:
-            self._serve(replica)
+        if replica.visit != visit:
+            return
+        replica.is_up = True
+        group = self.group(replica)
+        if all(rank.is_up for rank in group):
+            for rank in group:
+                self._serve(rank)
 
     def zone_down(self) -> None:
         """The zone is down: every replica is lost and asked for again, launches wait for `zone_up`."""
@@ -328,8 +340,8 @@ class PoolControl:
         """Nobody is there any more; whoever waited for a place is launched."""
         replica.enter(None)
         self.servers.leave(replica)
-        if self._deferred > 0:
-            self._deferred -= 1
+        deferred, self._deferred = self._deferred, 0
+        for _ in range(deferred):
             self.launch()
 
     def fail_one(self, start_s: float, end_s: float) -> Generator[Any, Any, None]:
@@ -355,12 +367,18 @@ class PoolControl:
             replica.enter(DOWN)
 
     def reclaimed(self, replica: Replica) -> None:
-        """The provider takes the machine back after a notice, and a new replica is asked for."""
+        """The provider takes the machine back after a notice, and a new replica is asked for, or a group of them."""
         self.ledger.mark(RECLAIM, self.env.now, replica.number)
-        if replica.state == SERVING:
-            self.drain(replica)
-        elif replica.state in (STARTING, DOWN):
-            self.end(replica)
-        else:
+        if replica.state not in (SERVING, STARTING, DOWN):
             return
-        self.launch()
+        group = self.group(replica)
+        for rank in group:
+            if rank.asked:
+                rank.asked = False
+                rank.visit += 1
+            elif rank.state == SERVING:
+                self.drain(rank)
+            elif rank.state in (STARTING, DOWN):
+                self.end(rank)
+        for _ in group:
+            self.launch()

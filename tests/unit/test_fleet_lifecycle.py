@@ -134,6 +134,51 @@ def test_a_server_that_fails_while_its_group_starts_stops_the_start_of_all() -> 
     assert states(found) == [SERVING] * 4
 
 
+def test_ranks_that_share_experts_are_reclaimed_and_replaced_together() -> None:
+    """One instance of two is taken back: its group drains, is gone after the notice, and another starts in whole."""
+    found, plane = control(4, places=8, gpus_per_server=2, shared_by=4)
+    at(found, 5.0)
+    found.replicas[3].reclaim()
+    found.replicas[2].reclaim()
+    at(found, 5.1)
+    assert states(found) == [LEAVING] * 4 + [STARTING] * 4
+    assert found.wanted == 4
+    at(found, 15.1)
+    assert states(found) == [LEAVING] * 4 + [SERVING] * 4
+    found.replicas[3].take()
+    assert states(found) == [None] * 4 + [SERVING] * 4
+    assert [told for told in plane.told if told[0] == "lose"] == [("lose", k, 15.1) for k in range(4)]
+    assert [mark[2] for mark in found.ledger.marks] == [3, 2]
+
+
+def test_a_group_is_launched_where_nobody_of_another_is_left() -> None:
+    """Two of the first group have drained as the second is reclaimed: its four start once the other two are gone."""
+    found, _ = control(4, places=8, gpus_per_server=2, shared_by=4)
+    found.replicas[0].reclaim()
+    at(found, 20.0)
+    for k in (0, 1):
+        found.emptied(k)
+    found.replicas[4].reclaim()
+    at(found, 40.0)
+    assert states(found) == [None] * 2 + [LEAVING] * 6
+    assert found.wanted == 4
+    for k in (4, 5, 2, 3):
+        found.emptied(k)
+    at(found, 60.0)
+    assert states(found) == [SERVING] * 4 + [None] * 2 + [LEAVING] * 2
+
+
+def test_a_rank_whose_launch_finds_no_capacity_keeps_its_group_waiting() -> None:
+    lacking = Reliability(unavailable_probability=0.9, retry_s=50.0)
+    found, plane = control(0, places=4, shared_by=4, reliability=lacking)
+    found.scale_to(4)
+    at(found, 5000.0)
+    assert states(found) == [SERVING] * 4
+    begun = [span.start_s for span in found.spans(5000.0) if span.state == STARTING]
+    assert len(set(begun)) > 1, "they found capacity one after another"
+    assert plane.told == [("activate", k, max(begun) + 10.0) for k in range(4)]
+
+
 @pytest.mark.parametrize(("load", "leaves"), [((5, 2, 9), 1), ((9, 5, 2), 2), ((2, 5, 9), 0), ((4, 4, 4), 0)])
 def test_the_least_loaded_replica_leaves_when_the_pool_scales_in(load: tuple[int, ...], leaves: int) -> None:
     found, plane = control(3, load=load)
