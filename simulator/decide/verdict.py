@@ -71,7 +71,7 @@ def present_value_words(found: Sequence[Costed], ranking: Ranking) -> str:
         return ""
     first = min((name for name in ranking.order if name in ranking.winners), key=npv_usd.__getitem__)
     least = min(ranking.order, key=npv_usd.__getitem__)
-    if npv_usd[first] - npv_usd[least] <= _NOISE * npv_usd[first]:
+    if npv_usd[first] - npv_usd[least] <= _NOISE * abs(npv_usd[first]):
         return ""
     months = next(one.terms.months for one in found if one.name == least)
     return (

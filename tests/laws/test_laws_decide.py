@@ -370,3 +370,15 @@ def test_where_present_value_and_lines_put_another_first_the_verdict_says_so(usd
     words = f"own costs less than rent: $100,000 against ${730 * usd_per_hour * monthly:,.0f} over 60 months."
     assert (words in found.text) == said
     assert ("present value" in found.text) == said
+
+
+def test_a_topology_that_is_paid_more_than_it_pays_costs_no_less_than_itself() -> None:
+    """As where credits give back more than is paid: $-365 a month."""
+    terms = {
+        name: Terms(name, rented=(rented(usd=usd),), apis=(_api(0.0),), months=12)
+        for name, usd in (("paid", -0.5), ("pays", 0.5))
+    }
+    paid, pays = (_costed(name, one, 0.0, False, months=12) for name, one in terms.items())
+    found = decide([paid, pays])
+    assert (found.ranking.order[0], paid.usd_per_month) == ("paid", -365.0)
+    assert "present value" not in found.text
