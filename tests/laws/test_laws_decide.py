@@ -22,7 +22,7 @@ from simulator.money import money
 from simulator.report.decision import pair_rows
 from simulator.study.decision import Served, Sizes
 from simulator.study.demand import Growth, Horizon, Level, Load
-from simulator.study.terms import ApiTerms, Terms, TokenPrices
+from simulator.study.terms import ApiTerms, Fee, Terms, TokenPrices
 from simulator.study.usage import Usage
 
 HOUR_S = 3600.0
@@ -373,10 +373,12 @@ def test_where_present_value_and_lines_put_another_first_the_verdict_says_so(usd
 
 
 def test_a_topology_that_is_paid_more_than_it_pays_costs_no_less_than_itself() -> None:
-    """As where credits give back more than is paid: $-365 a month."""
+    """As where a tax is on credits alone: $-365 a month."""
     terms = {
-        name: Terms(name, rented=(rented(usd=usd),), apis=(_api(0.0),), months=12)
-        for name, usd in (("paid", -0.5), ("pays", 0.5))
+        name: Terms(
+            name, rented=(rented(usd=1.0),), apis=(_api(0.0),), fees=(Fee("back", usd_per_month=usd),), months=12
+        )
+        for name, usd in (("paid", -1095.0), ("pays", -365.0))
     }
     paid, pays = (_costed(name, one, 0.0, False, months=12) for name, one in terms.items())
     found = decide([paid, pays])
