@@ -33,14 +33,14 @@ LAYOUTS = {
     "chunks, windows and full": ("c", "w", "f"),
     "two lengths": ("w", "w", "h"),
     "two lengths of windows": ("x", "v", "f"),
-    "three lengths": ("h", "w", "q", "x"),
+    "three lengths": ("h", "w", "u", "x"),
 }
 
 
 def with_groups(config: EngineConfig, layout: str, flight: str, version: str) -> EngineConfig:
     """The engine with groups; `w` and `v` are windows, `c` and `d` chunks, `s` states, `f` full attention.
 
-    Blocks of `h` and `x`, full attention and a window, hold twice as many tokens (Gemma 4), those of `q` four times.
+    Blocks of `h` and `x`, full attention and a window, hold twice as many tokens (Gemma 4), those of `u` four times.
     """
     plain = replace(without_drafts(config), batching=Batching.CONTINUOUS, drop_last_hit_block=False)
     size, kinds = config.block_size, LAYOUTS[layout]
@@ -48,7 +48,7 @@ def with_groups(config: EngineConfig, layout: str, flight: str, version: str) ->
     made = {
         "f": KvGroup(GroupKind.FULL, size),
         "h": KvGroup(GroupKind.FULL, 2 * size),
-        "q": KvGroup(GroupKind.FULL, 4 * size),
+        "u": KvGroup(GroupKind.WINDOW, 4 * size, 5 * size),
         "x": KvGroup(GroupKind.WINDOW, 2 * size, 3 * size),
         "w": KvGroup(GroupKind.WINDOW, size, 2 * size),
         "v": KvGroup(GroupKind.WINDOW, size, 21),

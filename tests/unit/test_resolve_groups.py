@@ -96,6 +96,10 @@ def test_what_does_not_combine_is_not_simulated_and_says_so() -> None:
     told = "prefix caching over blocks of several lengths, beside states or local chunks: not simulated"
     assert not_simulated(groups, True, None).startswith(told)
     assert not_simulated(groups, False, None) == ""
+    everything = (KvGroup(GroupKind.FULL, 16), KvGroup(GroupKind.FULL, 64))
+    told = "prefix caching over full attention with blocks of several lengths: not simulated"
+    assert not_simulated(everything, True, None).startswith(told)
+    assert not_simulated(everything, False, None) == ""
 
 
 @pytest.mark.parametrize("role", ["prefill", "decode"])

@@ -125,6 +125,9 @@ def refuses(config: EngineConfig) -> str:
     others = linear or any(group.kind == GroupKind.CHUNK for group in groups)
     if config.enable_prefix_caching and len(sizes) > 1 and others:
         return "prefix caching over blocks of several lengths, beside states or local chunks"
+    full = {group.block_size for group in groups if group.kind == GroupKind.FULL}
+    if config.enable_prefix_caching and len(full) > 1:
+        return "prefix caching over full attention with blocks of several lengths"
     if any(group.aligned for group in linear) and not config.enable_prefix_caching:
         return "states for the prefix cache without it"
     if any(size % min(sizes) for size in sizes):
