@@ -17,8 +17,7 @@ def waits_for_ranks(engines: Engines, r: int, now: float) -> bool:
     Meanwhile it computes dummy batches with the others, which cost nothing here.
     """
     rep = engines.replicas[r]
-    ranks = engines.rooms.pools[rep.pool].lock_step
-    if ranks <= 1 or rep.in_step != 0 or rep.n_waiting == 0 or engines.flight.replicas[r].stages > 1:
+    if engines.rooms.pools[rep.pool].lock_step <= 1 or rep.in_step != 0 or rep.n_waiting == 0:
         return False
     first, end = _group(engines, r)
     for q in range(first, end):
@@ -40,8 +39,7 @@ def align_ranks(fleet: Fleet, engines: Engines, r: int, now: float) -> None:
     `StepTime.shared_time_s`.
     """
     rep, head = engines.replicas[r], engines.flight.replicas[r]
-    ranks = engines.rooms.pools[rep.pool].lock_step
-    if ranks <= 1 or head.stages > 1:
+    if engines.rooms.pools[rep.pool].lock_step <= 1:
         return
     first, end = _group(engines, r)
     mine = engines.rooms.replicas[r]

@@ -11,6 +11,7 @@ from simulator.decide.why import flip_words
 from simulator.figures.table import NONE, figure, lasts_words
 from simulator.money import amount, in_sign, money
 from simulator.report.month_table import month_table
+from simulator.report.prose import wrapped
 from simulator.study.decision import Flip
 from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION
 
@@ -204,7 +205,7 @@ def decision_screen(decision: Decision, names: Sequence[str], every_month: bool 
     if pairs := pair_rows(decision, names):
         parts.append("break-even: costs less than a rival that meets the SLO (months as paid, resale not counted):")
         parts.append(_table(pairs, PAIR_HEADERS))
-    parts += [f"- {note}" for note in capacity_notes(decision, names)]
+    parts += [wrapped(note, "- ") for note in capacity_notes(decision, names)]
     return "\n" + "\n".join(parts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,9 @@ from tabulate import tabulate
 
 from simulator.figures.table import figure
 from simulator.money import rate_words, shown_in
+from simulator.report.prose import wrapped
 from simulator.report.table import comparison, ordered, period_words, warnings
 
-WIDTH = 100
-"""Of text; a table is as wide as its topologies need."""
 _HEADINGS = {
     "load": "The load is not the one that is asked for, or is not kept up with",
     "size": "How the sizes were found",
@@ -39,15 +37,15 @@ def _screen(summary: Mapping[str, Any], verdict: str) -> str:
     rows, headers = comparison(topologies, short=True)
     align = ["left"] + ["right"] * (len(headers) - 1)
     parts = [
-        _wrapped(f"{summary['scenario']}: {summary['description']}"),
-        "\n\n".join(_wrapped(part) for part in verdict.split("\n\n")),
+        wrapped(f"{summary['scenario']}: {summary['description']}"),
+        "\n\n".join(wrapped(part) for part in verdict.split("\n\n")),
         tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align),
         "\n".join(_units(topologies)),
     ]
     for kind, heading in _HEADINGS.items():
         found = warnings(topologies, {kind})
         if found:
-            parts.append("\n".join([f"{heading}:", *(_wrapped(text, "! ") for text in found)]))
+            parts.append("\n".join([f"{heading}:", *(wrapped(text, "! ") for text in found)]))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -63,8 +61,4 @@ def _units(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     count = len(next(iter(topologies.values()))["replications"]) if topologies else 0
     if count == 1:
         lines.append("One replication: intervals know of chance among requests, not of chance among days.")
-    return [_wrapped(line) for line in lines]
-
-
-def _wrapped(text: str, mark: str = "") -> str:
-    return "\n".join(textwrap.wrap(text, WIDTH, initial_indent=mark, subsequent_indent=" " * len(mark)))
+    return [wrapped(line) for line in lines]

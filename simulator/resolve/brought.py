@@ -45,7 +45,7 @@ def brings(classes: tuple[RequestClass, ...], folder: Path) -> Brings:
     )
 
 
-def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits, interval: int) -> Modes:
+def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits, interval: int, stages: int) -> Modes:
     """Modes that requests and settings ask for, beside those of blocks, drafts and plans in flight.
 
     vLLM's encoder computes as many embeddings in a step, and keeps as many, as a step has tokens, or as the largest
@@ -55,6 +55,7 @@ def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits
     ----------
     limits : those that memory is kept for
     interval : plans from one with prompts to the next
+    stages : of the pipeline
 
     Raises
     ------
@@ -77,7 +78,7 @@ def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits
         encoder=Encoder(budget, budget, settings.disable_chunked_mm_input) if largest else None,
         max_loras=settings.max_loras if brought.adapters else 0,
         grammars=brought.grammars,
-        waves=_waves(settings, interval),
+        waves=_waves(settings, interval, stages),
     )
     if settings.batching != "continuous" and found != Modes():
         problem = "adapters, pictures, grammars and prompts that are held back are of vLLM's own batching: continuous"
@@ -85,21 +86,27 @@ def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits
     return found
 
 
-def _waves(settings: EngineSettings, interval: int) -> Waves | None:
-    """Ranks that share experts step together, unless their throughput is given or their batches are not vLLM's."""
-    ranks = settings.data_parallel_size
-    if ranks > 1 and settings.throughput is None and settings.batching == "continuous":
-        return Waves(ranks, lock_step=True)
+def _waves(settings: EngineSettings, interval: int, stages: int) -> Waves | None:
+    """Ranks that share experts step together, where `_steps_apart` has nothing against it."""
+    if settings.data_parallel_size > 1 and not _steps_apart(settings, stages):
+        return Waves(settings.data_parallel_size, lock_step=True)
     return Waves(1, interval) if interval > 1 else None
+
+
+def _steps_apart(settings: EngineSettings, stages: int) -> str:
+    """Of which replicas it is not simulated that they step together; empty for those of which it is."""
+    if stages > 1:
+        return "with pipeline stages"
+    if settings.throughput is not None:
+        return "whose throughput is given"
+    return "" if settings.batching == "continuous" else "whose batches are not vLLM's"
 
 
 def notes_of_brought(brought: Brings, settings: EngineSettings, stages: int) -> tuple[str, ...]:
     """What the figures do not have of it, and of replicas of so many pipeline stages that share their experts."""
     notes: tuple[str, ...] = ()
-    ranks, waves = settings.data_parallel_size, _waves(settings, 1)
-    if ranks > 1 and (waves is None or stages > 1):
-        of_them = "whose throughput is given" if settings.throughput is not None else "whose batches are not vLLM's"
-        which = "with pipeline stages" if stages > 1 else of_them
+    ranks, which = settings.data_parallel_size, _steps_apart(settings, stages)
+    if ranks > 1 and which:
         notes += (
             f"data parallelism: {ranks} replicas share experts and step each for itself: that they wait for the slowest"
             f" is not simulated of replicas {which}",

@@ -175,7 +175,7 @@ def plan_engine(
     notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought, settings, pp)
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
-    modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval)
+    modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval, pp)
     config = _config(settings, limits, memory, plans.flight, connected, modes, drafts, brought.classes)
     if beside is not None:
         config = replace(config, modes=with_offload(config.modes, beside))

@@ -116,7 +116,8 @@ class Waves:
     ranks : data-parallel size
     prefill_interval : prefills are planned in every so-manieth step while others decode; 1 is always
     sync_interval : steps between common looks at whether anyone has requests
-    lock_step : so many replicas in a row begin and end their steps together; in a recording each rank is a pool
+    lock_step : so many replicas in a row, without pipeline stages, begin and end their steps together; in a recording
+        each rank is a pool
     """
 
     ranks: int

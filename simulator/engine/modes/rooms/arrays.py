@@ -173,9 +173,9 @@ def allocate_rooms(
     if not anyhow and not any(asks(config.modes) for config in configs):
         return NoRooms()
     pools = np.zeros(len(configs), POOL)
-    for k, (row, config) in enumerate(zip(pools, configs, strict=True)):
+    pools["n_replicas"] = np.bincount(pool_of, minlength=len(configs))
+    for row, config in zip(pools, configs, strict=True):
         _fill(row, config)
-        row["n_replicas"] = list(pool_of).count(k)
     cache = max(int(pools["encoder_cache"].max(initial=0)), 1)
     adapters = int(pools["max_loras"].max(initial=0)) + max(config.max_num_seqs for config in configs)
     rooms = Rooms(
