@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
 from simulator.bill.minimum import owner_of
 from simulator.bill.parts import at_site, one_line
-from simulator.bill.sums import total
+from simulator.bill.sums import mean, total
+from simulator.bill.taxes import rate
 from simulator.study.bill import Line, PeriodUse
 from simulator.study.contract import Credit
 from simulator.study.terms import ApiTerms, RentedTerms, Terms
@@ -57,6 +58,25 @@ def most_credited(credits: Sequence[Credit]) -> tuple[Credit, ...]:
     """Credits under which no month gets more back than under these, whatever was up."""
     most = max((credit.share_of_bill for credit in credits), default=0.0)
     return (Credit(math.inf, most),) if most else ()
+
+
+def spend_and_credits_usd(terms: Terms) -> float:
+    """USD a month by which a bill falls at most while prices rise to where the spends that are agreed are reached.
+
+    Until then what is used takes the place of what a month lacks, and only of it a share is given back: with a share s
+    of the spend m, fees of a share f of the bill and taxes t it is m * s * (1 + f) * (1 + t), and m times the taxes
+    that name what is lacking.
+    """
+    fees = math.fsum(mean(fee.share_of_bill) for fee in terms.fees)
+    taxes = math.fsum(tax.share for tax in terms.taxes)
+    lacking = math.fsum(rate([tax], MINIMUM_SPEND, tax.span.first) for tax in terms.taxes if tax.categories)
+
+    def of_one(offer: ApiTerms | RentedTerms) -> float:
+        share = max((credit.share_of_bill for credit in offer.credits), default=0.0)
+        return mean(offer.minimum_usd_per_month) * (share * (1.0 + fees) * (1.0 + taxes) + lacking)
+
+    rented = (max(map(of_one, (offer, *offer.later))) for offer in terms.rented)
+    return math.fsum((*rented, *map(of_one, terms.apis)))
 
 
 def _of_one(credits: Sequence[Credit], availability: float) -> float:

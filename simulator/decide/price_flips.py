@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from simulator.bill.credits import spend_and_credits_usd
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.beyond_chance import AtPrice, Way, beyond_chance
@@ -33,7 +34,9 @@ class _AtPrice:
     What a way to serve costs is a straight line in the price that nowhere falls or is below 0, so the best of all ways
     is concave: between two prices at which sizes were searched it costs no less than the chord, at higher prices no
     less than at the highest, at lower ones no less in proportion; and never more than the cheapest way that is known.
-    With a spend that is agreed it is bent where that is reached: there is no chord, and each bill is asked for.
+    With a spend m that is agreed it is bent where that is reached: there is no chord, and each bill is asked for. Where
+    a share s is given back, a bill m - s x falls as the price, and x with it, rises from a multiple a to b, up to
+    x = m: as x(a) >= x(b) * a / b, by s m (1 - a / b) at most. In proportion to the price no bill rises then either.
 
     Parameters
     ----------
@@ -63,13 +66,13 @@ class _AtPrice:
             return most
         at = sorted(self.searched[name])
         k = bisect_left(at, factor)
-        if k == len(at):
-            return self.most_usd(name, at[-1])
-        if k == 0:
-            return self.most_usd(name, at[0]) * factor / at[0]
+        bent = [one.terms for one in self.ways[name] if one.is_bent]
+        if bent or k in (0, len(at)):
+            falls = max(map(spend_and_credits_usd, bent), default=0.0)
+            below = self.most_usd(name, at[k - 1]) - falls * (1 - at[k - 1] / factor) if k else 0.0
+            above = self.most_usd(name, at[k]) * factor / at[k] if k < len(at) else 0.0
+            return min(most, max(below, above))
         (low, high), way = at[k - 1 : k + 1], (factor - at[k - 1]) / (at[k] - at[k - 1])
-        if any(one.is_bent for one in self.ways[name]):
-            return min(most, max(self.most_usd(name, low), self.most_usd(name, high) * factor / high))
         return min(most, (1 - way) * self.most_usd(name, low) + way * self.most_usd(name, high))
 
     def look(self, names: Iterable[str], factor: float) -> bool:
