@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simulator.bill.sums import mean
 from simulator.study.terms import ApiTerms, Fee, Money, OwnedSite, RentedTerms, Terms, TokenPrices
 
 Change = Callable[[Terms, float], Terms]
 Assumption = tuple[Change, Callable[[Terms], bool]]
 """How terms change, and whether it changes any of these."""
-_COMMITTED = "under commitment"
 _KINDS = {"spot": "spot", "capacity_block": "in capacity blocks"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    """What one topology pays for.
+
+    Attributes
+    ----------
+    what : of which several may be one contract
+    part : of the topology: the pool it is for; empty where the topology has one alone
+    price : (what of it, as a term in months, USD); those of one contract have one price of each
+    """
+
+    what: str
+    topology: str
+    part: str
+    price: tuple[tuple[object, object], ...]
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.topology, self.part
 
 
 def contracts(terms: Sequence[Terms]) -> dict[str, Assumption]:
@@ -21,7 +42,8 @@ def contracts(terms: Sequence[Terms]) -> dict[str, Assumption]:
     one that costs nothing does not move.
 
     Instances of one GPU at one site that are sold in the same way are one contract, a commitment is another; so are the
-    tokens of a provider (of one name at two prices one in each topology), servers of one GPU on a site, and each fee.
+    tokens of a provider, servers of one GPU on a site, and each fee. What has several prices, as pools with prices of
+    their own, or providers of one name, is a contract for each of them.
     """
     found: dict[str, Assumption] = {}
     for kind in (_servers(terms), _rent(terms), _tokens(terms), _fees(terms)):
@@ -30,58 +52,125 @@ def contracts(terms: Sequence[Terms]) -> dict[str, Assumption]:
     return found
 
 
+def _apart(sold: Iterable[_Sold]) -> dict[str, tuple[str, frozenset[tuple[str, str]]]]:
+    """By what each contract is called: what it is, and at which places."""
+    kinds: dict[str, dict[tuple[str, str], _Sold]] = {}
+    for one in sold:
+        kinds.setdefault(one.what, {}).setdefault(one.place, one)
+    found: dict[str, tuple[str, frozenset[tuple[str, str]]]] = {}
+    for what, by_place in kinds.items():
+        offers = list(by_place.values())
+        groups = [offers] if _is_one_list(offers) else _by_price(offers)
+        for group in groups:
+            name = what if len(groups) == 1 else f"{what} {_places(group, offers)}"
+            found[name] = what, frozenset(one.place for one in group)
+    return found
+
+
+def _is_one_list(offers: Sequence[_Sold]) -> bool:
+    """Whether nothing has two prices."""
+    prices = [price for one in offers for price in one.price]
+    return all(usd == other for what, usd in prices for same, other in prices if what == same)
+
+
+def _by_price(offers: Sequence[_Sold]) -> list[list[_Sold]]:
+    groups: list[list[_Sold]] = []
+    for one in offers:
+        mine = next((group for group in groups if group[0].price == one.price), None)
+        if mine is None:
+            groups.append([one])
+        else:
+            mine.append(one)
+    return groups
+
+
+def _places(group: Sequence[_Sold], offers: Sequence[_Sold]) -> str:
+    """Those of one price: topologies, or pools, with the topology where another prices one of that name otherwise."""
+
+    def label(one: _Sold) -> str:
+        is_one = all(other.price == one.price for other in offers if other.part == one.part)
+        return one.part if is_one else f"{one.part} in {one.topology}"
+
+    if not group[0].part:
+        return f"in {' and '.join(one.topology for one in group)}"
+    return f"of {' and '.join(dict.fromkeys(map(label, group)))}"
+
+
 def _servers(terms: Sequence[Terms]) -> dict[str, Assumption]:
-    def assumption(key: tuple[str, str]) -> Assumption:
-        def is_meant(site: OwnedSite) -> bool:
-            return (site.server.gpu, site.site) == key
+    def what(site: OwnedSite) -> str:
+        return f"price of {site.server.gpu} servers at {site.site}"
+
+    def assumption(kind: str, places: Collection[tuple[str, str]]) -> Assumption:
+        def is_meant(one: Terms, site: OwnedSite) -> bool:
+            return what(site) == kind and (one.topology, "") in places
 
         def change(one: Terms, factor: float) -> Terms:
-            owned = (dearer_servers(site, factor) if is_meant(site) else site for site in one.owned)
+            owned = (dearer_servers(site, factor) if is_meant(one, site) else site for site in one.owned)
             return replace(one, owned=tuple(owned))
 
-        return change, lambda one: any(map(is_meant, one.owned))
+        return change, lambda one: any(is_meant(one, site) for site in one.owned)
 
-    sites = (site for one in terms for site in one.owned if np.any(site.server.capex_usd))
-    keys = dict.fromkeys((site.server.gpu, site.site) for site in sites)
-    return {f"price of {gpu} servers at {site}": assumption((gpu, site)) for gpu, site in keys}
+    sold = (
+        _Sold(what(site), one.topology, "", (("a GPU", _rounded(site.server.capex_usd / site.server.gpus)),))
+        for one in terms
+        for site in one.owned
+        if np.any(site.server.capex_usd)
+    )
+    return {name: assumption(*found) for name, found in _apart(sold).items()}
 
 
 def _rent(terms: Sequence[Terms]) -> dict[str, Assumption]:
-    def assumption(key: tuple[str, str, str]) -> Assumption:
+    def assumption(kind: str, places: Collection[tuple[str, str]]) -> Assumption:
         def change(one: Terms, factor: float) -> Terms:
             def dearer(offer: RentedTerms) -> RentedTerms:
-                hourly, committed = (factor if found == key else 1.0 for found in (_hourly(offer), _committed(offer)))
+                if (one.topology, offer.pool) not in places:
+                    return offer
+                hourly, committed = (factor if found == kind else 1.0 for found in (_hourly(offer), _committed(offer)))
                 return dearer_rent(offer, hourly, committed)
 
             return replace(one, rented=tuple(map(dearer, one.rented)))
 
-        return change, lambda one: key in _sold(one)
+        return change, lambda one: any(found.what == kind and found.place in places for found in _sold(one))
 
-    keys = dict.fromkeys(key for one in terms for key in _sold(one))
-    return {f"price of {gpu or 'GPUs'} {kind} at {site}": assumption((gpu, site, kind)) for gpu, site, kind in keys}
+    return {name: assumption(*found) for name, found in _apart(found for one in terms for found in _sold(one)).items()}
 
 
-def _sold(terms: Terms) -> list[tuple[str, str, str]]:
+def _sold(terms: Terms) -> list[_Sold]:
     """How its GPUs are rented; not on demand what would be above a commitment alone."""
-    by_hour = (offer for offer in terms.rented if not offer.tier.startswith("reserved"))
-    hourly = [_hourly(offer) for offer in by_hour if any(map(np.any, offer.usd_per_instance_hour))]
-    return hourly + [_committed(offer) for offer in terms.rented if offer.commitments]
+    found: list[_Sold] = []
+    for offer in terms.rented:
+        hourly = tuple(_rounded(usd / offer.gpus_per_instance) for usd in offer.usd_per_instance_hour)
+        if any(map(np.any, hourly)) and not offer.tier.startswith("reserved"):
+            found.append(_Sold(_hourly(offer), terms.topology, offer.pool, (("an hour", hourly),)))
+    for offer in terms.rented:
+        committed = tuple(
+            (one.term_months, _rounded(one.usd_per_instance_hour / offer.gpus_per_instance))
+            for one in offer.commitments
+        )
+        if committed:
+            found.append(_Sold(_committed(offer), terms.topology, offer.pool, committed))
+    return found
 
 
-def _hourly(offer: RentedTerms) -> tuple[str, str, str]:
-    return offer.gpu, offer.site, _KINDS.get(offer.tier, "on demand")
+def _rounded(usd: Money) -> float:
+    return round(mean(usd), 9)
 
 
-def _committed(offer: RentedTerms) -> tuple[str, str, str]:
-    return offer.gpu, offer.site, _COMMITTED
+def _hourly(offer: RentedTerms) -> str:
+    return f"price of {offer.gpu or 'GPUs'} {_KINDS.get(offer.tier, 'on demand')} at {offer.site}"
+
+
+def _committed(offer: RentedTerms) -> str:
+    return f"price of {offer.gpu or 'GPUs'} under commitment at {offer.site}"
 
 
 def _tokens(terms: Sequence[Terms]) -> dict[str, Assumption]:
-    def assumption(key: tuple[str, str]) -> Assumption:
-        provider, topology = key
+    def what(api: ApiTerms) -> str:
+        return f"price of tokens of {api.provider}"
 
+    def assumption(kind: str, places: Collection[tuple[str, str]]) -> Assumption:
         def is_meant(one: Terms, api: ApiTerms) -> bool:
-            return api.provider == provider and topology in ("", one.topology)
+            return what(api) == kind and (one.topology, "") in places
 
         def change(one: Terms, factor: float) -> Terms:
             apis = (dearer_tokens(api, factor) if is_meant(one, api) else api for api in one.apis)
@@ -89,31 +178,34 @@ def _tokens(terms: Sequence[Terms]) -> dict[str, Assumption]:
 
         return change, lambda one: any(is_meant(one, api) for api in one.apis)
 
-    first: dict[str, dict[str, tuple[TokenPrices, ...]]] = {}
-    for one in terms:
-        for api in one.apis:
-            if not any(np.any(price) for band in api.prices for price in band.by_kind):
-                continue
-            first.setdefault(api.provider, {}).setdefault(one.topology, api.prices)
-    keys: list[tuple[str, str]] = []
-    for provider, prices in first.items():
-        is_one = all(one == next(iter(prices.values())) for one in prices.values())
-        keys += [(provider, "")] if is_one else [(provider, topology) for topology in prices]
-    return {
-        f"price of tokens of {provider}{f' in {topology}' if topology else ''}": assumption((provider, topology))
-        for provider, topology in keys
-    }
+    sold = (
+        _Sold(what(api), one.topology, "", (("a million", api.prices),))
+        for one in terms
+        for api in one.apis
+        if any(np.any(price) for band in api.prices for price in band.by_kind)
+    )
+    return {name: assumption(*found) for name, found in _apart(sold).items()}
 
 
 def _fees(terms: Sequence[Terms]) -> dict[str, Assumption]:
-    def assumption(name: str) -> Assumption:
+    def what(fee: Fee) -> str:
+        return f"fee {fee.name}"
+
+    def assumption(kind: str, places: Collection[tuple[str, str]]) -> Assumption:
         def change(one: Terms, factor: float) -> Terms:
-            return replace(one, fees=tuple(dearer_fee(fee, factor) if fee.name == name else fee for fee in one.fees))
+            if (one.topology, "") not in places:
+                return one
+            return replace(one, fees=tuple(dearer_fee(fee, factor) if what(fee) == kind else fee for fee in one.fees))
 
-        return change, lambda one: any(fee.name == name for fee in one.fees)
+        return change, lambda one: (one.topology, "") in places and any(what(fee) == kind for fee in one.fees)
 
-    names = dict.fromkeys(fee.name for one in terms for fee in one.fees if dearer_fee(fee, 2.0) != fee)
-    return {f"fee {name}": assumption(name) for name in names}
+    sold = (
+        _Sold(what(fee), one.topology, "", (("a month", fee),))
+        for one in terms
+        for fee in one.fees
+        if dearer_fee(fee, 2.0) != fee
+    )
+    return {name: assumption(*found) for name, found in _apart(sold).items()}
 
 
 def dearer_servers(site: OwnedSite, factor: float) -> OwnedSite:

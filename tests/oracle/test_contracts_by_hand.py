@@ -10,6 +10,7 @@ from bill_cases import PLAIN_SERVER, fixed, owned, pool, provider, rented, serve
 from priced_cases import costed
 
 from simulator.decide.break_even import break_evens, hours_flip
+from simulator.decide.contracts import contracts
 from simulator.decide.costed import Costed
 from simulator.decide.months import walk
 from simulator.decide.verdict import decide
@@ -70,6 +71,61 @@ def test_sites_are_contracts_of_their_own_and_one_contract_moves_with_all() -> N
     assert found["price of h100-sxm on demand at there"].factor == pytest.approx(0.8, rel=0.002)
     one = flips(here, topology("tokens", apis=(tokens(30.0),)))
     assert [flip for flip in one.values() if flip.alone] == []
+
+
+def named(pool: str, usd_per_hour: float) -> dict[str, Any]:
+    (offer,) = instance(usd_per_hour)["rented"]
+    return {"rented": (replace(offer, pool=pool),)}
+
+
+def test_pools_with_prices_of_their_own_at_one_site_are_contracts_of_their_own() -> None:
+    """$20 and $25 an hour on demand at one site: the first may cost 1.25 times as much; the copy moves with it."""
+    two = replace(USAGE, pools=(pool("one", gpus=8, stays=fixed(1, HOUR_S), end_s=HOUR_S),))
+    other = replace(USAGE, pools=(pool("other", gpus=8, stays=fixed(1, HOUR_S), end_s=HOUR_S),))
+    cheap, copy = (topology(name, (two,), **named("one", 20.0)) for name in ("a", "copy"))
+    dear = topology("b", (other,), **named("other", 25.0))
+    name = "price of h100-sxm on demand at here"
+    found = flips(cheap, dear)
+    assert {one for one in found if name in one} == {f"{name} of one", f"{name} of other"}
+    assert found[f"{name} of one"].factor == pytest.approx(1.25, rel=0.002)
+    assert found[f"{name} of other"].factor == pytest.approx(0.8, rel=0.002)
+    assert flips(cheap, copy, dear)[f"{name} of one"].winner == "b"
+    same = topology("b", (two,), **named("one", 25.0))
+    found = flips(cheap, copy, same)
+    assert {one for one in found if name in one} == {f"{name} of one in a and one in copy", f"{name} of one in b"}
+    assert found[f"{name} of one in b"].factor == pytest.approx(0.8, rel=0.002)
+
+
+def test_servers_and_fees_with_two_prices_are_contracts_of_their_own() -> None:
+    """As pools and providers are: annuities of $5,000 and $6,000 a month, licences of $1,000 and $1,500 beside."""
+    cheap, dear = (
+        topology(name, fees=(Fee("licence", usd_per_month=usd),), **site(capex_usd, "h100-sxm"))
+        for name, usd, capex_usd in (("a", 1_000.0, 240_000.0), ("b", 1_500.0, 288_000.0))
+    )
+    found = flips(cheap, dear)
+    for name, at in (
+        ("price of h100-sxm servers at here in a", 6_500 / 5_000),
+        ("price of h100-sxm servers at here in b", 4_500 / 6_000),
+        ("fee licence in a", 2.5),
+    ):
+        assert found[name].factor == pytest.approx(at, rel=0.002)
+    assert found["fee licence in b"].factor is None, "$6,000 without it are more than $6,000 with the other's"
+
+
+def test_terms_of_two_lengths_at_one_price_each_are_one_contract() -> None:
+    """A price list has a price for each term; two prices of one term are two contracts."""
+    (hourly,) = instance(20.0)["rented"]
+
+    def under(term_months: int, usd: float, name: str) -> Terms:
+        return Terms(name, rented=(replace(hourly, tier="reserved", commitments=(Commitment(usd, term_months, 1),)),))
+
+    name = "price of h100-sxm under commitment at here"
+    spot = Terms("spot", **instance(20.0, "spot"))
+    assert [one for one in contracts([under(1, 18.0, "a"), under(3, 15.0, "b"), spot]) if name in one] == [name]
+    assert [one for one in contracts([under(1, 18.0, "a"), under(1, 15.0, "b"), spot]) if name in one] == [
+        f"{name} of pool in a",
+        f"{name} of pool in b",
+    ]
 
 
 def test_a_commitment_is_another_contract_than_the_hour() -> None:
