@@ -27,6 +27,7 @@ _FIGURES = [
     )
 ]
 _FLEET = ("topology", "GPU", "TP", "PP", "replicas", "GPUs", "SLO met in")
+_SPLIT = ("gpu", "tp", "pp")
 _WIDTH = 110
 
 
@@ -85,7 +86,7 @@ def notes(plan: Plan) -> list[str]:
             lines += _wrapped(f"! {row['topology']}{hardware}: {row['reason']}")
     best = [row for row in plan.fleets if row["cheapest"]]
     lines += [line for row in best for line in _wrapped(_trail(row))]
-    lines += [line for row in best for line in _wrapped(_sure(row, plan.sure[row["topology"]]))]
+    lines += [line for row in best for line in _wrapped(_sure(row, plan.fleets, plan.sure[row["topology"]]))]
     lines += warning_lines({row["topology"]: row for row in best}, _WIDTH)
     commands = [f"--set {shlex.quote(text)}" for row in best for text in row["set"]]
     return [*lines, "", "to run the cheapest fleets:", *(f"  {text}" for text in commands)] if commands else lines
@@ -107,7 +108,7 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent="  ")
 
 
-def _sure(row: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
+def _sure(row: Mapping[str, Any], fleets: Sequence[Mapping[str, Any]], sure: Mapping[str, Any]) -> str:
     """How sure the number of replicas is."""
     name, error = row["topology"], sure["step_time_error"]
     if not any(pool["sized"] for pool in row["pools"]):
@@ -115,14 +116,38 @@ def _sure(row: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
     if error is None:
         basis = sure["basis"]
         return f"{name}: step times are {basis}, so their error is not known; --error 0.2 shows what 20% would mean"
-    low, high = (_needed(sure[key]) for key in ("replicas_low", "replicas_high"))
-    needed = " + ".join(str(pool["replicas"]) for pool in row["pools"] if pool["sized"])
-    replicas = "replica" if needed == "1" else "replicas"
+    low, high = (_count(sure[key]) for key in ("replicas_low", "replicas_high"))
     return (
-        f"{name}: {needed} {replicas} needed; {low} with step times {error:.0%} shorter, {high} with {error:.0%} "
-        f"longer ({sure['basis']})"
+        f"{name}: {_enough(row, fleets)}; the cheapest fleet has {low} with step times {error:.0%} shorter, {high} "
+        f"with {error:.0%} longer ({sure['basis']})"
     )
 
 
-def _needed(point: Sequence[int] | None) -> str:
-    return "no fleet" if point is None else " + ".join(map(str, point))
+def _enough(row: Mapping[str, Any], fleets: Sequence[Mapping[str, Any]]) -> str:
+    """Whether fewer replicas than those of the cheapest fleet meet the SLO, too."""
+    mine, hardware = _sized(row), [row[key] for key in ("topology", "hours", *_SPLIT)]
+    if row["claim"].startswith("best of"):
+        return f"{_replica_words(mine)} in the cheapest fleet tried"
+    others = [
+        _sized(other)
+        for other in fleets
+        if other["feasible"] and [other[key] for key in ("topology", "hours", *_SPLIT)] == hardware
+    ]
+    fewer = [other for other in others if other != mine and all(a <= b for a, b in zip(other, mine, strict=True))]
+    if not fewer:
+        return f"{_replica_words(mine)} needed"
+    are = "is" if mine == [1] else "are"
+    least = " or ".join(map(_replica_words, fewer))
+    return f"{least} {'suffices' if fewer == [[1]] else 'suffice'}, {_count(mine)} {are} cheaper"
+
+
+def _sized(row: Mapping[str, Any]) -> list[int]:
+    return [pool["replicas"] for pool in row["pools"] if pool["sized"]]
+
+
+def _replica_words(counts: Sequence[int]) -> str:
+    return f"{_count(counts)} {'replica' if list(counts) == [1] else 'replicas'}"
+
+
+def _count(point: Sequence[int] | None) -> str:
+    return "none" if point is None else " + ".join(map(str, point))

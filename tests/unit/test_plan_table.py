@@ -113,21 +113,27 @@ def unwrapped(lines: list[str]) -> str:
 @pytest.mark.parametrize(
     ("given", "sure", "said"),
     [
-        ({}, {}, "own: 3 replicas needed; 2 with step times 20% shorter, 4 with 20% longer (given)"),
+        (
+            {},
+            {},
+            "own: 3 replicas needed; the cheapest fleet has 2 with step times 20% shorter, 4 with 20% longer (given)",
+        ),
         (
             {},
             {"replicas_high": None},
-            "own: 3 replicas needed; 2 with step times 20% shorter, no fleet with 20% longer (given)",
+            "own: 3 replicas needed; the cheapest fleet has 2 with step times 20% shorter, none with 20% longer "
+            "(given)",
         ),
         (
             {"pools": [pool(), pool("kept", 7, sized=False), pool("more", 1)]},
             {"replicas_low": [2, 1], "replicas_high": [5, 2]},
-            "own: 3 + 1 replicas needed; 2 + 1 with step times 20% shorter, 5 + 2 with 20% longer (given)",
+            "own: 3 + 1 replicas needed; the cheapest fleet has 2 + 1 with step times 20% shorter, 5 + 2 with 20% "
+            "longer (given)",
         ),
         (
             {"pools": [pool("base", 1)]},
             {"replicas_low": [1], "replicas_high": [2]},
-            "own: 1 replica needed; 1 with step times 20% shorter, 2 with 20% longer (given)",
+            "own: 1 replica needed; the cheapest fleet has 1 with step times 20% shorter, 2 with 20% longer (given)",
         ),
         ({"pools": [pool(sized=False)]}, {}, "own: nothing to size"),
         (
@@ -139,6 +145,32 @@ def unwrapped(lines: list[str]) -> str:
 )
 def test_what_the_error_of_step_times_means_is_said(given: dict[str, Any], sure: dict[str, Any], said: str) -> None:
     assert unwrapped(notes(plan(fleet(**given), **sure))[1:]) == said
+
+
+@pytest.mark.parametrize(
+    ("counts", "others", "said"),
+    [
+        ([2], [[1]], "1 replica suffices, 2 are cheaper"),
+        ([3], [[2]], "2 replicas suffice, 3 are cheaper"),
+        ([1], [[0]], "0 replicas suffice, 1 is cheaper"),
+        ([2, 2], [[1, 2], [2, 1]], "1 + 2 replicas or 2 + 1 replicas suffice, 2 + 2 are cheaper"),
+        ([1, 2], [[2, 1]], "1 + 2 replicas needed"),
+    ],
+)
+def test_what_is_cheaper_is_not_called_needed(counts: list[int], others: list[list[int]], said: str) -> None:
+    """On the same hardware: that fewer of another GPU suffice says nothing of this one."""
+
+    def with_counts(counts: list[int], **given: Any) -> dict[str, Any]:
+        return fleet(pools=[pool(f"pool {k}", count) for k, count in enumerate(counts)], **given)
+
+    dearer = [with_counts(other, cheapest=False) for other in others]
+    another = with_counts([0] * len(counts), cheapest=False, gpu=["l4"])
+    assert f"own: {said}; the cheapest" in unwrapped(notes(plan(with_counts(counts), *dearer, another)))
+
+
+def test_the_best_of_a_few_settings_is_not_called_needed() -> None:
+    scaled = fleet(pools=[pool(size="2 to 5", replicas=5)], claim="best of 7 tried")
+    assert "own: 5 replicas in the cheapest fleet tried; the cheapest" in unwrapped(notes(plan(scaled)))
 
 
 def test_what_is_infeasible_has_its_reason_first_and_commands_come_last() -> None:
