@@ -22,7 +22,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.week import first_calendar_month, period_window
 from simulator.schema.money import FeeSettings, StaffSettings
 from simulator.schema.pool import Pool
-from simulator.schema.scenario import CostSettings, Scenario
+from simulator.schema.scenario import Scenario
 from simulator.study.figure import Figure
 from simulator.study.fleet import PoolSpec
 from simulator.study.terms import Fee, Following, Launches, Money, Staff, Tax, Terms
@@ -212,12 +212,3 @@ def _taxes(scenario: Scenario, name: str, figures: Figures) -> tuple[Tax, ...]:
         Tax(one.name, figures.given(f"{path}[{k}].share", one.share, "of what it is on"), one.categories or ())
         for k, one in enumerate(said)
     )
-
-
-def unused_overrides(settings: CostSettings, found: Sequence[ResolvedTerms]) -> list[str]:
-    """A warning when figures that the scenario sets had no say in any topology."""
-    used = frozenset().union(*(terms.used_overrides for terms in found))
-    if settings.draws:
-        used |= {"price.monthly_log_vol", "price.token_monthly_log_vol"}
-    unused = [name for name in settings.overrides if name not in used]
-    return [f"overrides without effect on costs: {', '.join(unused)}"] if unused else []

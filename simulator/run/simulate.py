@@ -20,8 +20,9 @@ from simulator.decide.standing import edge_of
 from simulator.errors import collect
 from simulator.figures.display import topologies_html
 from simulator.money import shown_in
+from simulator.resolve.idle_terms import idle_terms
 from simulator.resolve.sizes import at_start, has_open_sizes, left_out, open_pools
-from simulator.resolve.terms import resolve_terms, unused_overrides
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite, read_bundle
 from simulator.results.scratch import scratch
@@ -199,7 +200,7 @@ def _simulate(
             name = topology.name
             cases[name], said[name], since[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
         apart = turns_apart(one.metrics["arrived"] for one in said.values())
-        unused = unused_overrides(scenario.cost, [case.prices for case in cases.values()])
+        unused = idle_terms(scenario, {name: case.prices for name, case in cases.items()})
         asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
         speeds = _speeds(asked, planned, periods, work.sizer, explore_s)
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
@@ -269,8 +270,7 @@ class _Study:
         what is said of it, and what it has of its own from a month on
         """
         work, name, searched = self.work, topology.name, self.searched
-        shown, sizer, answer = work.loads.shown, work.sizer, self.answers.get(name)
-        demand = shown.demand
+        demand, sizer, answer = work.loads.shown.demand, work.sizer, self.answers.get(name)
 
         def tick(number: int, now: float) -> None:
             if self.progress:
@@ -284,7 +284,7 @@ class _Study:
         found, journey = course.priced, course.journey
         bundle.append("latency.parquet", latency_frame(name, merged_metrics(found.replications)))
         bundle.append("costs.parquet", cost_frame(name, found))
-        told = summarise(self.sized, topology, found, course.prices, shown.period.name, demand.absent)
+        told = summarise(self.sized, topology, found, course.prices, work.loads.shown.period.name, demand.absent)
         offered = offered_warnings(topology, demand, told.metrics, merged_metrics(found.replications))
         told = replace(told, warnings=(*offered, *told.warnings))
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))

@@ -16,6 +16,7 @@ from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
+from simulator.resolve.idle_terms import idle_terms
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
@@ -196,3 +197,63 @@ def test_the_name_of_a_fee_is_that_of_its_lines(tmp_path: Path, category: str) -
     file.write_text(TEXT + cost + f"topologies:\n  one: {{{POOL}{fee}}}\n" + RUN)
     (planned,) = plan_topologies(load_scenario(file))
     assert resolve_terms(planned).terms.taxes[0].categories == (category,)
+
+
+OFFER = "providers: [{name: calls, offer: openai/gpt-4o-mini}]"
+OWN = "pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]"
+
+
+@pytest.mark.parametrize(
+    ("cost", "topologies", "told"),
+    [
+        ("[{name: vat, share: 0.1, categories: [tokens]}]", {"one": POOL, "two": OFFER}, []),
+        (
+            "[{name: vat, share: 0.1, categories: [on demand, hardware]}]",
+            {"one": POOL, "two": OFFER},
+            ["cost.taxes[0].categories[1]: vat is on hardware; one and two have no such line"],
+        ),
+        ("[{name: vat, share: 0.1}]", {"one": OFFER}, []),
+        (
+            "[]",
+            {"one": f"{OFFER}, taxes: [{{name: vat, share: 0.1, categories: [staff, flat fee]}}]"},
+            ["topologies.one.taxes[0].categories[0]: vat is on staff; one has no such line"],
+        ),
+        (
+            "[{name: vat, share: 0.1}]",
+            {"one": f"{OFFER}, taxes: []"},
+            ["cost.taxes is without effect: each topology has taxes of its own"],
+        ),
+        ("[{name: vat, share: 0.1, categories: [hardware, space, electricity, staff]}]", {"one": OWN}, []),
+        (
+            "[]",
+            {"one": f"{OFFER}, fees: [{{name: licence, usd_per_month: 5, usd_per_gpu_month: 7}}]"},
+            ["topologies.one.fees[0].usd_per_gpu_month is without effect: one has no pool of GPUs"],
+        ),
+        (
+            "[]",
+            {"one": f"{POOL}, staff: {{base_fte: 1, fte_per_server: 0.1, fte_per_replica: 0.1}}"},
+            ["topologies.one.staff.fte_per_server is without effect: one owns no servers"],
+        ),
+    ],
+)
+def test_what_is_on_nothing_is_said_at_its_place(
+    tmp_path: Path, cost: str, topologies: dict[str, str], told: list[str]
+) -> None:
+    file = tmp_path / "taxed.yaml"
+    lines = "".join(f"  {name}: {{{text}}}\n" for name, text in topologies.items())
+    file.write_text(TEXT.replace("internal", "public") + f"cost: {{taxes: {cost}}}\ntopologies:\n{lines}" + RUN)
+    loaded = load_scenario(file)
+    found = {one.name: resolve_terms(one) for one in plan_topologies(loaded)}
+    assert idle_terms(loaded.scenario, found) == told
+
+
+def test_tokens_of_a_tier_have_a_name_of_their_own(tmp_path: Path) -> None:
+    """Of a class that is served in batches alone: a tax on tokens is not on these."""
+    api = f"{OFFER}, taxes: [{{name: vat, share: 0.1, categories: [tokens]}}]"
+    file = tmp_path / "taxed.yaml"
+    only_batch = TEXT[: TEXT.index("    - name: chat")] + TEXT[TEXT.index("    - name: night") :]
+    file.write_text(only_batch + "      data_class: public\n" + f"topologies:\n  one: {{{api}}}\n" + RUN)
+    loaded = load_scenario(file)
+    found = {one.name: resolve_terms(one) for one in plan_topologies(loaded)}
+    (said,) = idle_terms(loaded.scenario, found)
+    assert said == ("topologies.one.taxes[0].categories[0]: vat is on tokens; one has no such line, but batch tokens")

@@ -30,8 +30,9 @@ from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.report.cost_charts import paid_usd
 from simulator.report.table import comparison
+from simulator.resolve.idle_terms import unused_overrides
 from simulator.resolve.offers import unknown_prices
-from simulator.resolve.terms import resolve_terms, unused_overrides
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.run.cost_summary import Comparison, compare_costs, cost_summary
 from simulator.run.loads import loads_of

@@ -1,0 +1,67 @@
+"""What the scenario says of costs that no topology can have: taxes, fees, staff and overrides without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from simulator.bill.possible import possible_categories
+from simulator.resolve.terms import ResolvedTerms
+from simulator.schema.money import TaxSettings
+from simulator.schema.scenario import CostSettings, Scenario
+from simulator.schema.topology import Topology
+from simulator.study.terms import Terms
+
+_BY_POOL = ("usd_per_replica_month", "usd_per_gpu_month")
+
+
+def idle_terms(scenario: Scenario, found: Mapping[str, ResolvedTerms]) -> list[str]:
+    """A warning for each that is on nothing, at its place.
+
+    Parameters
+    ----------
+    found : of each topology, over all months of the study
+    """
+    terms = {name: one.terms for name, one in found.items()}
+    said = unused_overrides(scenario.cost, list(found.values()))
+    shared = [terms[name] for name, topology in scenario.topologies.items() if topology.taxes is None]
+    if shared:
+        said += _taxes("cost.taxes", scenario.cost.taxes, shared)
+    elif scenario.cost.taxes:
+        said.append("cost.taxes is without effect: each topology has taxes of its own")
+    for name, topology in scenario.topologies.items():
+        path = f"topologies.{name}"
+        said += _taxes(f"{path}.taxes", topology.taxes or (), [terms[name]])
+        said += [f"{path}.{key} is without effect: {name} {why}" for key, why in _counted(topology, terms[name])]
+    return said
+
+
+def _counted(topology: Topology, terms: Terms) -> Iterator[tuple[str, str]]:
+    """Keys of what is paid for each of something that is not there, and why."""
+    if not (terms.owned or terms.rented):
+        why = "has no pool of GPUs"
+        for k, fee in enumerate(topology.fees):
+            yield from ((f"fees[{k}].{key}", why) for key in _BY_POOL if getattr(fee, key))
+        if topology.staff is not None and topology.staff.fte_per_replica:
+            yield "staff.fte_per_replica", why
+    if topology.staff is not None and topology.staff.fte_per_server and not terms.owned:
+        yield "staff.fte_per_server", "owns no servers"
+
+
+def _taxes(path: str, taxes: Sequence[TaxSettings], terms: Sequence[Terms]) -> Iterator[str]:
+    there = frozenset[str]().union(*map(possible_categories, terms))
+    who = f"{' and '.join(one.topology for one in terms)} {'has' if len(terms) == 1 else 'have'}"
+    for k, tax in enumerate(taxes):
+        for i, category in enumerate(tax.categories or ()):
+            if category not in there:
+                alike = sorted(one for one in there if one.endswith(f" {category}"))
+                hint = f", but {' and '.join(alike)}" if alike else ""
+                yield f"{path}[{k}].categories[{i}]: {tax.name} is on {category}; {who} no such line{hint}"
+
+
+def unused_overrides(settings: CostSettings, found: Sequence[ResolvedTerms]) -> list[str]:
+    """A warning when figures that the scenario sets had no say in any topology."""
+    used = frozenset().union(*(terms.used_overrides for terms in found))
+    if settings.draws:
+        used |= {"price.monthly_log_vol", "price.token_monthly_log_vol"}
+    unused = [name for name in settings.overrides if name not in used]
+    return [f"overrides without effect on costs: {', '.join(unused)}"] if unused else []
