@@ -268,6 +268,8 @@ def provider(random: Random, name: str = "calls") -> Row:
         if random.random() < 0.5:
             found["tokens_per_minute_per_unit"] = 500_000
         if random.random() < 0.5:
+            found["limit_weights"] = {"cached_input": random.choice([0, 0.1]), "output": random.choice([1, 8])}
+        if random.random() < 0.5:
             found |= {"term_months": random.choice([1, 5, 12]), "upfront_share": random.choice([0, 0.4])}
     if random.random() < 0.3:
         found["minimum_usd_per_month"] = random.choice([300, 20_000])

@@ -158,8 +158,8 @@ def _shares(
     for api in terms.apis:
         if month in api.span and api.provider in use.providers:
             its = use.providers[api.provider]
-            usd = _token_usd(api, its.priced)
-            found[api.provider] = _normed(usd if usd.sum() > 0 else _by_kind(its.tokens.sum(axis=1)))
+            usd, taken = _token_usd(api, its.priced), its.tokens * np.array(api.unit_token_weights)
+            found[api.provider] = _normed(usd if usd.sum() > 0 else _by_kind(taken.sum(axis=1)))
     return {owner: shares for owner, shares in found.items() if shares is not None}
 
 

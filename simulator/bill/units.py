@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from simulator.bill.commitments import PaidTerm, price_index
 from simulator.bill.parts import at_site, one_line
 from simulator.bill.sums import mean, total
@@ -85,7 +87,7 @@ def _lines(api: ApiTerms, use: ProviderUse, running: Sequence[UnitTerm], index: 
     taken = 1.0
     if committed + by_hour and api.unit_tokens_per_minute:
         minutes = (committed + by_hour) * HOURS_PER_MONTH * _MINUTES_PER_HOUR
-        tokens = float(use.tokens.sum() + use.failed_tokens.sum())
+        tokens = float(((use.tokens + use.failed_tokens) * np.array(api.unit_token_weights)).sum())
         taken = min(tokens / (minutes * api.unit_tokens_per_minute), 1.0)
     hours, lines = by_hour * HOURS_PER_MONTH, _committed_lines(running, taken)
     for part, share in _parts(taken):

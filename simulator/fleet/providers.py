@@ -39,12 +39,15 @@ def _tier(fleet: Fleet, provider: Any, slot: Any) -> Any:
 
 @kernel
 def provider_wait(fleet: Fleet, provider: Any, slot: Any, now: float) -> float:
-    """Seconds until the rate limits let a request through (two token buckets of one minute); none hold for batches."""
+    """Seconds until the rate limits let a request through (two token buckets of one minute); none hold for batches.
+
+    It waits for as much as it takes if nothing of its prompt is cached, which nobody knows before.
+    """
     _refill(provider, now)
     wait = 0.0
     if _tier(fleet, provider, slot).batch_window_s > 0.0:
         return wait
-    tokens = slot.isl + slot.full_osl
+    tokens = slot.isl + provider.output_weight * slot.full_osl
     if provider.request_rate > 0.0:
         wait = max(wait, (1.0 - provider.request_level) / provider.request_rate)
     if provider.token_rate > 0.0:
@@ -81,9 +84,11 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
     batch = tier.batch_window_s > 0.0
     if not batch:
         provider.request_level -= 1.0
-        provider.token_level -= slot.isl + slot.osl
     fails = not batch and draw(fleet, slot, provider.luck, _ERROR) < provider.error_probability
     slot.cached_tokens = 0 if fails else remembered_tokens(fleet, engines, index, k, slot.scheduled_s)
+    if not batch:
+        free = (1.0 - provider.cached_weight) * slot.cached_tokens
+        provider.token_level -= slot.isl - free + provider.output_weight * slot.osl
     ttft = _lognormal(fleet, slot, provider.luck, provider.ttft_median_s, provider.ttft_sigma, _TTFT)
     ttft += (slot.isl - slot.cached_tokens) * provider.ttft_s_per_input_token
     tpot = _lognormal(fleet, slot, provider.luck, provider.tpot_median_s, provider.tpot_sigma, _TPOT)

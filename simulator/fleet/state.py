@@ -88,6 +88,8 @@ PROVIDER = np.dtype(
         ("request_level", np.float64),  # of the buckets; negative while requests are held back
         ("token_level", np.float64),
         ("level_s", np.float64),  # time of the levels
+        ("cached_weight", np.float64),  # of a token in the bucket of tokens
+        ("output_weight", np.float64),
         ("max_wait_s", np.float64),
         ("max_context_tokens", np.int64),
         ("error_probability", np.float64),

@@ -31,7 +31,7 @@ def provider_table(spec: FleetSpec) -> NDArray[np.void]:
     for k, (row, provider) in enumerate(zip(table, spec.providers, strict=True)):
         for name in ("ttft_median_s", "ttft_sigma", "tpot_median_s", "tpot_sigma", "ttft_s_per_input_token"):
             row[name] = getattr(provider, name)
-        for name in ("max_wait_s", "max_context_tokens", "error_probability"):
+        for name in ("max_wait_s", "max_context_tokens", "error_probability", "cached_weight", "output_weight"):
             row[name] = getattr(provider, name)
         row["request_rate"] = provider.requests_per_minute / 60.0
         row["token_rate"] = provider.tokens_per_minute / 60.0

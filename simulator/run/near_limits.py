@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
+import numpy as np
+
 from simulator.metrics.accumulate import Tally
+from simulator.study.choices import TargetRouting
 from simulator.study.fleet import FleetSpec, ProviderSpec
 from simulator.study.usage import ProviderUsage, Usage
 
@@ -17,7 +20,8 @@ _SECONDS_PER_MINUTE = 60.0
 def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally, dispersion: float) -> list[str]:
     """Limits above the mean rate and within its 95 % interval, in words.
 
-    Batches are not counted, as no limit by the minute holds for them.
+    Batches are not counted, as no limit by the minute holds for them. Nothing is told of a target that others take over
+    from: what its limit keeps away is theirs, and it is used up to it as often as it is full.
 
     Parameters
     ----------
@@ -31,6 +35,7 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally, dispers
     return [
         text
         for k, provider in enumerate(fleet.providers)
+        if not _is_relieved(fleet, len(fleet.pools) + k)
         for text in _of_provider(provider, [usage.providers[k] for usage in usages], minutes, dispersion, varies)
     ]
 
@@ -39,11 +44,12 @@ def _of_provider(
     provider: ProviderSpec, usages: Sequence[ProviderUsage], minutes: float, dispersion: float, varies: float
 ) -> Iterator[str]:
     tiers = provider.tier_by_class
+    weights = np.array((1.0, provider.cached_weight, 1.0, provider.output_weight))
     calls = tokens = 0.0
     for used in usages:
         limited = [c for c in range(len(used.calls)) if not tiers or tiers[c].batch_window_s == 0.0]
         calls += float(used.calls[limited].sum() + used.failed_calls[limited].sum())
-        tokens += float(used.tokens[limited].sum() + used.failed_tokens[limited].sum())
+        tokens += float(((used.tokens[limited] + used.failed_tokens[limited]) * weights).sum())
     if not calls:
         return
     for what, limit, total, spread in (
@@ -54,7 +60,19 @@ def _of_provider(
         half_width = _NORMAL * mean * math.sqrt(spread / calls)
         if mean < limit < mean + half_width:
             yield (
-                f"{provider.name}: on average {mean:,.4g} of the {limit:,.6g} {what} a minute that it lets through are "
-                f"used, and as many as {mean + half_width:,.4g} might be: whether that holds the load back is left "
-                "to chance (more run.replications, or a longer run.horizon_s, show it)"
+                f"{provider.name}: on average {_told(mean)} of the {_told(limit)} {what} a minute that it lets through "
+                f"are used, and as many as {_told(mean + half_width)} might be: whether that holds the load back is "
+                "left to chance (more run.replications, or a longer run.horizon_s, show it)"
             )
+
+
+def _is_relieved(fleet: FleetSpec, target: int) -> bool:
+    """Whether each class that it may serve has another target behind it in an overflow."""
+    if fleet.routing.kind != TargetRouting.OVERFLOW:
+        return False
+    behind = fleet.routing.order[fleet.routing.order.index(target) + 1 :] if target in fleet.routing.order else ()
+    return all(any(cls.allowed[k] for k in behind) for cls in fleet.classes if cls.allowed[target])
+
+
+def _told(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1_000 else f"{number:.4g}"

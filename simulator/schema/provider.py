@@ -38,6 +38,15 @@ class LatencySettings(Settings):
     """Standard deviation of the logarithm."""
 
 
+class LimitWeights(Settings):
+    """What tokens count for in a limit of tokens a minute; an uncached prompt token is one."""
+
+    cached_input: NotNegative = 1.0
+    """Prompt tokens that the provider's cache holds; often 0."""
+    output: NotNegative = 1.0
+    """Output tokens; often as much as they cost more than prompt tokens."""
+
+
 class Provider(Settings):
     """A managed token API."""
 
@@ -81,7 +90,8 @@ class Provider(Settings):
     upfront_share: Share | None = None
     """Share of a term's price that is paid at its start; nothing unless given."""
     tokens_per_minute_per_unit: Positive | None = None
-    """Prompt and output tokens that a unit lets through; the limit unless `tokens_per_minute` is given."""
+    """Prompt and output tokens that a unit lets through, by `limit_weights`; the limit unless `tokens_per_minute` is
+    given."""
     max_context_tokens: AtLeastOne | None = None
     """Longest prompt + output, instead of the catalog's."""
     error_probability: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] | None = None
@@ -95,7 +105,9 @@ class Provider(Settings):
     requests_per_minute: NotNegative | None = None
     """0 is no limit."""
     tokens_per_minute: NotNegative | None = None
-    """Prompt and output tokens per minute; 0 is no limit."""
+    """Prompt and output tokens per minute, by `limit_weights`; 0 is no limit."""
+    limit_weights: LimitWeights = LimitWeights()
+    """What a token counts for in limits of tokens a minute, an uncached prompt token being 1."""
     max_wait_s: NotNegative = 10.0
     """A request that the rate limits would hold back longer is rejected."""
     residency: Switch = False

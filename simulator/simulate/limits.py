@@ -27,7 +27,7 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
 
     Nothing has been taken by batches, for which no limit holds, by jobs, of which none came before, by users who wait
     for their answers, nor at targets that take over from others or are open by the hour: how much they get is known
-    only when it is simulated.
+    only when it is simulated. So is how much is cached: it counts as if nothing were, which hits make up for soon.
     """
     if not any(one.requests_per_minute or one.tokens_per_minute for one in fleet.providers):
         return fleet
@@ -41,17 +41,17 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
 
 def _calls(fleet: FleetSpec, demand: Demand, chunk: Requests) -> NDArray[np.float64]:
     """Calls, their tokens and squares of these, by token API: shape (providers, 3)."""
-    tokens = chunk.isl.astype(np.float64) + chunk.osl
-    moments = np.stack([np.ones_like(tokens), tokens, tokens**2])
     found = np.zeros((len(fleet.providers), 3))
     for k, workload in enumerate(demand.workload.classes):
         if isinstance(workload, JobWorkload):
             continue
-        mine = moments[:, chunk.class_id == k].sum(axis=1)
+        mine = chunk.class_id == k
+        isl, osl = chunk.isl[mine].astype(np.float64), chunk.osl[mine]
         for j, share in enumerate(_shares(fleet, k)[len(fleet.pools) :]):
-            tiers = fleet.providers[j].tier_by_class
-            if not tiers or tiers[k].batch_window_s == 0.0:
-                found[j] += share * mine
+            provider = fleet.providers[j]
+            tokens = isl + provider.output_weight * osl
+            if not provider.tier_by_class or provider.tier_by_class[k].batch_window_s == 0.0:
+                found[j] += share * np.array([len(tokens), tokens.sum(), (tokens**2).sum()])
     return found
 
 

@@ -256,6 +256,7 @@ class ProviderSpec:
     luck : name of its random draws; equal ones meet the same luck, whatever the provider is called; empty: its place
     by_hour : whether its calls are counted by the hour of day, UTC, in which they were made
     taken_requests, taken_tokens : out of the buckets of its rate limits by calls before the run
+    cached_weight, output_weight : what a cached prompt token and one of an answer take out of the bucket of tokens
     """
 
     name: str
@@ -278,6 +279,8 @@ class ProviderSpec:
     by_hour: bool = False
     taken_requests: float = 0.0
     taken_tokens: float = 0.0
+    cached_weight: float = 1.0
+    output_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

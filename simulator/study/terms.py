@@ -277,6 +277,7 @@ class ApiTerms:
     minimum_usd_per_month : that a month costs at least, all else of the provider's bill taken together
     provisioned_units, usd_per_unit_hour : throughput that is bought by the hour, or for a term, whatever is used
     unit_tokens_per_minute : that each unit lets through; 0 where it is not known
+    unit_token_weights : what a token of each kind counts for in that: uncached and cached input, cache writes, output
     unit_term_months, unit_upfront_share : for which units are bought at a time, 0 for by the hour, and the share of a
         term's price that is paid at its start
     volume : what the number of a month's tokens makes of their prices
@@ -299,6 +300,7 @@ class ApiTerms:
     time_zone: str = ""
     ahead_h: float = 0.0
     unit_tokens_per_minute: float = 0.0
+    unit_token_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     unit_term_months: int = 0
     unit_upfront_share: float = 0.0
     volume: Volume = AS_LISTED

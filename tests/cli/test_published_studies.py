@@ -194,3 +194,20 @@ def test_hardware_that_is_there_already_is_paid_at_its_book_value(tmp_path: Path
     assert cost["usd_per_month"] == pytest.approx((36 * 500 + 30 * 500) / 36)
     paid = {at: -usd for at, usd in zip(cost["at_months"], cost["cash_flow_usd"], strict=True) if abs(usd) > 1}
     assert paid == pytest.approx({0.0: 12_000, 6.0: 30_000, 24.0: 30_000})
+
+
+def test_units_of_throughput_count_answers_and_cached_prompts_by_their_weights(tmp_path: Path) -> None:
+    """360,000 and, half of each prompt cached, 260,000 weighted tokens a minute: 105.88 and 76.47 units of 3,400."""
+    topologies, _ = ran("ptu-weights", tmp_path)
+    for name, needed, bought in (("uncached", 105.88, 110), ("cached", 76.47, 80)):
+        assert topologies[name]["metrics"]["slo_met"], name
+        assert topologies[name]["cost"]["usd_per_month"] == pytest.approx(bought * HOURS)
+        assert topologies[name]["cost"]["unused_share"] == pytest.approx(1 - needed / bought, abs=1e-3)
+    fewer = [
+        f"topologies.{name}.providers[api].provisioned_units={units}"
+        for name, units in (("uncached", 102), ("cached", 73))
+    ]
+    sets = [option for one in fewer for option in ("--set", one)]
+    topologies, _ = ran("ptu-weights", tmp_path / "fewer", *sets)
+    assert not any(topology["metrics"]["slo_met"] for topology in topologies.values())
+    assert [topology["cost"]["unused_share"] for topology in topologies.values()] == pytest.approx([0, 0], abs=0.02)

@@ -10,7 +10,8 @@ import pytest
 from fleet_cases import fleet, provider
 
 from simulator.run.near_limits import near_limits
-from simulator.study.fleet import ServiceTier
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import RoutingSpec, ServiceTier
 from simulator.study.usage import Usage
 
 
@@ -68,6 +69,28 @@ def test_tokens_vary_by_their_lengths_too() -> None:
     assert not told(0.0, 1_180, **tokens)
     (found,) = told(0.0, 1_180, varied=True, **tokens)
     assert "12,600 tokens a minute" in found
+
+
+def test_answers_and_cached_prompts_count_by_their_weights() -> None:
+    """80 + 8 · 20 = 240 for each call: 28,320 a minute ± 1,616."""
+    weighed = {"requests_per_minute": 0.0, "output_weight": 8.0, "cached_weight": 0.0}
+    (found,) = told(0.0, 1_180, tokens_per_minute=28_500.0, **weighed)
+    assert "on average 28,320 of the 28,500 tokens a minute" in found
+    assert "as many as 29,936 might be" in found
+    assert not told(0.0, 1_180, tokens_per_minute=28_300.0, **weighed)
+
+
+def test_nothing_is_told_of_a_target_that_another_takes_over_from() -> None:
+    calls = 1_180
+    tally: Any = SimpleNamespace(
+        input_tokens=80 * calls, output_tokens=20 * calls, completed=calls, squared_tokens=100**2 * calls
+    )
+    (used,) = usage(calls).providers
+    both = Usage(600.0, (), (used, used), ())
+    limited = tuple(provider(name=name, requests_per_minute=120.0) for name in ("first", "second"))
+    for kind, names in ((TargetRouting.OVERFLOW, ["second"]), (TargetRouting.WEIGHTED, ["first", "second"])):
+        one = fleet(providers=limited, routing=RoutingSpec(kind, (0, 1)))
+        assert [text.split(":")[0] for text in near_limits(one, [both], tally, 1.0)] == names
 
 
 def test_no_limit_by_the_minute_holds_for_batches() -> None:

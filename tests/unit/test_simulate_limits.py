@@ -55,6 +55,13 @@ def test_below_the_limit_what_is_taken_is_what_waits_in_the_mean(tmp_path: Path)
     assert 0 < found.taken_tokens < 0.01 * found.tokens_per_minute
 
 
+def test_tokens_of_answers_take_by_their_weight(tmp_path: Path) -> None:
+    """500 + 4 · 200 of 20 calls a second at a limit of 52,000: 26,000 · 1,300 / (2 · 26,000)."""
+    api = f"providers: [{{{API}, tokens_per_minute: {60 * 52_000}, limit_weights: {{output: 4}}}}]"
+    found = begins(tmp_path, api, "workload.classes[chat].lengths={isl: 500, osl: 200}", horizon_s=1800)
+    assert found.taken_tokens == pytest.approx(650, rel=0.05)
+
+
 def test_nothing_is_taken_by_what_did_not_come_before(tmp_path: Path) -> None:
     limited = f"providers: [{{{API}, requests_per_minute: 600}}]"
     full = begins(tmp_path, limited)

@@ -292,11 +292,16 @@ def api(scenario: Row, said: Row) -> Row:
         "provisioned_units": said.get("provisioned_units", 0.0),
         "usd_per_unit_hour": said.get("usd_per_unit_hour", 0.0),
         "unit_tokens_per_minute": said.get("tokens_per_minute_per_unit", 0.0),
+        "unit_token_weights": weights_said(said.get("limit_weights") or {}),
         "unit_term_months": said.get("term_months", 0),
         "unit_upfront_share": said.get("upfront_share", 0.0),
         "volume": volume(said),
         "credits": credits_said(said),
     }
+
+
+def weights_said(said: Row) -> list[float]:
+    return [1.0, said.get("cached_input", 1.0), 1.0, said.get("output", 1.0)]
 
 
 def credits_said(said: Row) -> list[Row]:

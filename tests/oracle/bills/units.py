@@ -75,12 +75,14 @@ class Units:
                 paid[end] = paid.get(end, 0.0) + usd
 
     def _through(self, month: int) -> float:
+        """Tokens by what one of each kind counts for: uncached and cached input, cache writes, output."""
+        weights = (self._now(month) or {}).get("unit_token_weights") or (1.0,) * 4
         return math.fsum(
-            scale(period, usage) * count
+            scale(period, usage) * count * weight
             for period, usage in self.months.periods(month)
             for provider in usage["providers"]
             if provider["name"] == self.name
             for one in provider["tokens"] + provider["failed_tokens"]
             for band in one
-            for count in band
+            for count, weight in zip(band, weights, strict=True)
         )
