@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.annuity import discount_factors
 from simulator.bill.clock import at_prices
 from simulator.bill.sums import mean
 from simulator.bill.use import Use
@@ -71,7 +72,11 @@ def terms_of(offer: RentedTerms, index: NDArray[np.float64]) -> tuple[Term, ...]
 
 
 def settled(
-    offer: RentedTerms, uses: Sequence[Use], lengths: Sequence[float], index: NDArray[np.float64]
+    offer: RentedTerms,
+    uses: Sequence[Use],
+    lengths: Sequence[float],
+    index: NDArray[np.float64],
+    discount_rate_per_year: Money = 0.0,
 ) -> RentedTerms:
     """The offer with the terms of all its commitments: those given are renewed as long as study and offer last.
 
@@ -80,7 +85,8 @@ def settled(
 
         V(m) = min(on demand(m) + V(m + 1), min over terms i of price(i, m) + V(m + months(i))),  V(end) = 0
 
-    on demand(m) is what the hours cost in which it is used beside those already committed. Draws decide by their mean,
+    on demand(m) is what the hours cost in which it is used beside those already committed. Of equal sums it is the one
+    whose payments have the lower present value: a term comes before the months on demand. Draws decide by their mean,
     since one commits before one knows the prices.
 
     Parameters
@@ -105,12 +111,14 @@ def settled(
         )
         for k in months
     ]
+    longest = max((found.term_months for found in offer.commitments), default=0)
+    worth = discount_factors(float(np.mean(discount_rate_per_year)), np.arange(months.stop + longest + 1.0))
     level = 0
     while open_:
         on_demand_usd = _on_demand_usd(
             offer, uses, lengths, index, {k: n + level for k, n in zip(months, held, strict=True)}
         )
-        chosen = _cheapest(on_demand_usd, months, offer, open_, index)
+        chosen = _cheapest(on_demand_usd, months, offer, open_, index, worth)
         if not chosen:
             break
         for i, start in chosen:
@@ -156,25 +164,50 @@ def _cheapest(
     offer: RentedTerms,
     open_: Sequence[int],
     index: NDArray[np.float64],
+    worth: NDArray[np.float64],
 ) -> list[tuple[int, int]]:
-    """(commitment, start) of the terms by which one instance costs least; on demand where it costs no more."""
+    """(commitment, start) of the terms by which one instance costs least; on demand where it costs no more.
+
+    Parameters
+    ----------
+    worth : present value of one USD that is paid after so many months
+    """
     commitments = offer.commitments
-    least = {months.stop: 0.0}
+    least = {months.stop: (0.0, 0.0)}
+    """USD from a month on, and their present value."""
     choice: dict[int, int] = {}
     for m in reversed(months):
-        least[m] = on_demand_usd[m] + least[m + 1]
+        usd, present = least[m + 1]
+        paid = on_demand_usd[m]
+        least[m] = usd + paid, present + paid * float(worth[m + 1])
         for i in (i for i in open_ if offer.at(m + 1).commitments[i].sold):
-            until = min(m + commitments[i].term_months, months.stop)
-            usd = mean(_term_usd(offer, i, m) * price_index(index, m)) + least[until]
-            if usd < least[m] * (1.0 - _ROUNDING):
-                least[m], choice[m] = usd, i
-    found: list[tuple[int, int]] = []
+            usd, present = least[min(m + commitments[i].term_months, months.stop)]
+            paid = mean(_term_usd(offer, i, m) * price_index(index, m))
+            agreed = offer.at(m + 1).commitments[i]
+            found = usd + paid, present + paid * _term_worth(worth, m, agreed.term_months, agreed.upfront_share)
+            if _costs_less(found, least[m]):
+                least[m], choice[m] = found, i
+    begun: list[tuple[int, int]] = []
     m = months.start
     while m < months.stop:
         if m in choice:
-            found.append((choice[m], m))
+            begun.append((choice[m], m))
         m += commitments[choice[m]].term_months if m in choice else 1
-    return found
+    return begun
+
+
+def _costs_less(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether a sum is lower, or equal and worth less at present."""
+    if abs(one[0] - other[0]) > _ROUNDING * abs(other[0]):
+        return one[0] < other[0]
+    return one[1] < other[1] - _ROUNDING * abs(other[1])
+
+
+def _term_worth(factors: NDArray[np.float64], start: int, term_months: int, upfront_share: Money) -> float:
+    """Present value of one USD of a term: its upfront part at the start, the rest at the end of each month."""
+    upfront = float(np.mean(upfront_share))
+    by_month = float(factors[start + 1 : start + term_months + 1].mean())
+    return upfront * float(factors[start]) + (1.0 - upfront) * by_month
 
 
 def most_committed(offer: RentedTerms) -> int:

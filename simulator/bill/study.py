@@ -119,7 +119,7 @@ def with_commitments_of(terms: Terms, other: Terms) -> Terms:
 
 def _settled(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> Terms:
     offers = tuple(
-        settled(offer, uses, lengths, terms.rental_index)
+        settled(offer, uses, lengths, terms.rental_index, terms.discount_rate_per_year)
         if any(found.begins is None for found in offer.commitments)
         else offer
         for offer in terms.rented

@@ -14,7 +14,7 @@ from terms_cases import refused, resolve
 
 from simulator.bill.focus import Resource, focus_frame
 from simulator.bill.minimum import saved_usd
-from simulator.bill.study import bill_study
+from simulator.bill.study import bill_study, settled_terms
 from simulator.bill.sums import total_usd
 from simulator.bill.volume import at_least, mean_factor
 from simulator.decide.break_even import against
@@ -195,3 +195,26 @@ def test_work_that_would_take_a_tenth_more_costs_nothing_more_up_to_the_spend(le
     assert saved_usd(terms, bill(terms, used()).lines, 146.0) == pytest.approx(saved)
     owed = replace(terms, commitments=(Commitment(2.0, 12, 1),))
     assert saved_usd(owed, bill(owed, used()).lines, 146.0) == pytest.approx(saved), "what is owed later apart"
+
+
+@pytest.mark.parametrize(
+    ("rate", "upfront", "starts"),
+    # of 36 months at $1,460, 24 at $876: the first or the last are the same $38,544; where money costs something the
+    # first, also paid upfront: a year of $21,024 is less than two years of 12 · $1,460
+    [(0.0, 0.0, 12), (0.08, 0.0, 0), (0.08, 1.0, 0)],
+)
+def test_of_terms_that_cost_the_same_those_of_the_lower_present_value_begin(
+    rate: float, upfront: float, starts: int
+) -> None:
+    term = Commitment(1.2, 24, None, upfront)
+    whole = Terms("cloud", rented=(offer(commitments=(term,)),), months=36.0, discount_rate_per_year=rate)
+    uses = [used()] * 36
+    agree(whole, uses)
+    found = bill_study(whole, uses)
+    assert float(total_usd(found.lines)) == pytest.approx((24 * 876 + 12 * 1_460) / 36)
+    (entered,) = settled_terms(whole, uses).rented[0].commitments
+    assert entered.begins == ((starts, 1),)
+    on_demand = sum(1_460 * (1 + rate) ** (-(k + 1) / 12) for k in range(36) if not starts <= k < starts + 24)
+    at_once = 21_024 * (1 + rate) ** (-starts / 12)
+    by_month = sum(876 * (1 + rate) ** (-(starts + k + 1) / 12) for k in range(24))
+    assert float(found.npv_usd) == pytest.approx(on_demand + (at_once if upfront else by_month))

@@ -100,26 +100,36 @@ class Rented:
         begin, end = self._span()
         if begin >= end:
             return []
-        known: dict[int, tuple[float, list[tuple[int, int]]]] = {end: (0.0, [])}
+        known: dict[int, tuple[float, float, list[tuple[int, int]]]] = {end: (0.0, 0.0, [])}
+        rate = float(self.months.terms["discount_rate_per_year"])
 
-        def best(month: int) -> tuple[float, list[tuple[int, int]]]:
+        def now(months: float) -> float:
+            return float((1 + rate) ** (-months / 12))
+
+        def best(month: int) -> tuple[float, float, list[tuple[int, int]]]:
             if month not in known:
                 nth = self._held(given, month) + level
-                rent = self._on_demand_usd(month, nth, nth + 1) * at(self.index, month + 1)
-                usd, terms = best(month + 1)
-                found = rent * self.months.lengths[month] + usd, terms
+                length = self.months.lengths[month]
+                rent = self._on_demand_usd(month, nth, nth + 1) * at(self.index, month + 1) * length
+                usd, present, terms = best(month + 1)
+                found = rent + usd, rent * now(month + 1) + present, terms
                 for number in open_:
                     agreed = self.now(month)["commitments"][number]
                     if not agreed.get("sold", True):
                         continue
-                    usd, terms = best(min(month + agreed["term_months"], end))
-                    usd += self._term_usd(number, month)
-                    if usd < found[0] * (1 - 1e-9):
-                        found = usd, [(number, month), *terms]
+                    long, share = agreed["term_months"], agreed["upfront_share"]
+                    usd, present, terms = best(min(month + long, end))
+                    whole = self._term_usd(number, month)
+                    present += share * whole * now(month)
+                    present += math.fsum((1 - share) * whole / long * now(month + k) for k in range(1, long + 1))
+                    usd += whole
+                    equal = math.isclose(usd, found[0], rel_tol=1e-9)
+                    if present < found[1] * (1 - 1e-9) if equal else usd < found[0]:
+                        found = usd, present, [(number, month), *terms]
                 known[month] = found
             return known[month]
 
-        return best(begin)[1]
+        return best(begin)[2]
 
     def terms_paid(self) -> list[tuple[int, int, int, float]]:
         """(number of the commitment, first month, months, USD) of each of its terms."""
