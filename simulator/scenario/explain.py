@@ -121,6 +121,10 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         return path, unknown_key(str(loc[-1]), models), None
     if kind == "missing":
         return path, f"{loc[-1]!r} is missing", None
+    if value is None and error["input"] is None:
+        return path, _null(data, loc, root), None
+    if path == "topologies" and value == {}:
+        return path, "must have at least one topology, none is left", None
     if loc[-1] == KEY_MARK and kind != "literal_error":
         return path, "must be a name of letters, digits, '_', '.' and '-'", None
     if kind in MAPPING_TYPES:
@@ -133,6 +137,8 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         expected = error["ctx"].get("expected") or error["ctx"].get("expected_tags")
         choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
         name = str(error["ctx"].get("tag", error["input"]))
+        if kind == "union_tag_invalid" and value.get("kind", name) is None:
+            return join(path, "kind"), f"is null, and must be given: known are {', '.join(sorted(choices))}", None
         return (
             (join(path, "kind") if kind == "union_tag_invalid" else path),
             unknown_value(name, str(loc[-1]), choices),
@@ -153,6 +159,32 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         unit = UNITS.get(str(loc[-1]).rpartition("_")[2])
         message += f"{_UNQUOTED if _is_quoted(value) else ''}{f', in {unit}' if unit is not None else ''}"
     return path, message, value if not isinstance(value, dict | list) else None
+
+
+def _null(data: Any, loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    """What to write instead of nothing at the last place of `loc` that the data has."""
+    last, node = 0, data
+    for k, part in enumerate(loc):
+        if has(node, part):
+            last, node = k, node[part]
+    _, _, models = _walk(data, loc[:last], root)
+    fields = [model.model_fields[str(loc[last])] for model in models if loc[last] in model.model_fields]
+    if not fields:
+        return "is null: give it a value, or remove it"
+    if fields[0].is_required():
+        return "is null, and must be given"
+    default = fields[0].get_default(call_default_factory=True)
+    return f"is null: write {_as_written(default)}, or leave the key out"
+
+
+def _as_written(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, BaseModel | dict):
+        return "{}"
+    if isinstance(default, tuple | list):
+        return "[]"
+    return str(default)
 
 
 def _is_quoted(value: Any) -> bool:

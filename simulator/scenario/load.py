@@ -16,7 +16,7 @@ from simulator.scenario.checks import cross_problems
 from simulator.scenario.document import Document, Origin, read_document
 from simulator.scenario.explain import explain, own_errors
 from simulator.scenario.mapping import MAPPING, mapping_document
-from simulator.scenario.merge import Claims, apply_sets, merge_overlays
+from simulator.scenario.merge import Claims, apply_sets, merge_overlays, without_topology
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import Topology
 
@@ -76,10 +76,9 @@ class LoadedScenario:
         if wrong := [name for name in topologies if name not in known]:
             raise InputError(*(Problem(unknown_name("topology", name, known)) for name in wrong))
         document = self._copy()
-        data = document.data
-        data["topologies"] = {name: one for name, one in data["topologies"].items() if name in topologies}
-        if events := (data.get("study") or {}).get("events"):
-            data["study"]["events"] = [event for event in events if event["topology"] in topologies]
+        for name in known:
+            if name not in topologies:
+                without_topology(document, name)
         return _checked(document, self.path)
 
     def _copy(self) -> Document:

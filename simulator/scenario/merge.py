@@ -12,6 +12,7 @@ from simulator.scenario.document import Document, Origin, join, parse_document
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]+)\]")
 _PATH = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[[^\[\]]+\])*")
+_TOPOLOGIES, _EVENTS = "topologies", "study.events"
 
 
 class Claims:
@@ -63,7 +64,8 @@ def _leaves(value: Any, path: str) -> Iterator[str]:
 def merge_overlays(base: Document, overlays: Sequence[Document]) -> Claims:
     """Lay overlays over `base`, in order; returns what they gave.
 
-    Maps merge, lists of named things merge by name, other lists are replaced, and so is a map of another `kind`.
+    Maps merge, lists of named things merge by name, other lists are replaced, and so is a map of another `kind`. A
+    topology that is null is taken away, with its events.
 
     Raises
     ------
@@ -86,7 +88,11 @@ def _merge(
 ) -> Any:
     if isinstance(old, dict) and isinstance(new, dict) and not _other_kind(old, new):
         for key, value in new.items():
-            old[key] = _merge(base, overlay, old.get(key), value, join(path, key), join(source, key), given)
+            if path == _TOPOLOGIES and value is None and key in old:
+                given[join(path, key)] = overlay.origins[join(source, key)]
+                without_topology(base, key)
+            else:
+                old[key] = _merge(base, overlay, old.get(key), value, join(path, key), join(source, key), given)
         return old
     if _named(old) and _named(new):
         places = {item["name"]: k for k, item in enumerate(old)}
@@ -128,15 +134,38 @@ def _forget(base: Document, path: str) -> None:
         del base.origins[known]
 
 
+def without_topology(base: Document, name: str) -> None:
+    """Take a topology away, and the events that would change it."""
+    del base.data[_TOPOLOGIES][name]
+    _forget(base, join(_TOPOLOGIES, name))
+    study = base.data.get("study")
+    events = study.get("events") if isinstance(study, dict) else None
+    if not isinstance(events, list):
+        return
+    for k in reversed(range(len(events))):
+        if isinstance(events[k], dict) and events[k].get("topology") == name:
+            _without_event(base, events, k)
+
+
+def _without_event(base: Document, events: list[Any], k: int) -> None:
+    """What comes after it in the list keeps its place in the file."""
+    for at in range(k, len(events)):
+        path, behind = join(_EVENTS, at), join(_EVENTS, at + 1)
+        _forget(base, path)
+        moved = {path + known[len(behind) :]: base.origins[known] for known in base.origins if _inside(known, behind)}
+        base.origins.update(moved)
+    del events[k]
+
+
 def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
     """Apply `path=value` assignments; `claims` is what overlays gave.
 
     A list item is named by index or by its name, as `pools[base].replicas`; a key with dots in it goes in brackets, as
-    `cost.overrides[power.pue]`.
+    `cost.overrides[power.pue]`. A topology that is null is taken away, with its events.
 
     Raises
     ------
-    InputError : not an assignment, a list item that does not exist, or a value given twice
+    InputError : not an assignment, a list item or a topology to take away that does not exist, or a value given twice
     """
     problems: list[Problem] = []
     for text in sets:
@@ -162,6 +191,11 @@ def _assign(base: Document, where: str, value: Any, origin: Origin) -> dict[str,
         key = _bracket_key(node, step[1:-1], path, origin) if step.startswith("[") else step
         if not isinstance(node, dict) and not isinstance(key, int):
             raise InputError(Problem("is a list: choose an item, as [0] or [name]", origin.file, path=path))
+        if value is None and path == _TOPOLOGIES and k == len(steps) - 1:
+            if key not in node:
+                raise InputError(Problem(unknown_name("topology", str(key), node), origin.file, path=path))
+            without_topology(base, str(key))
+            return {join(path, key): origin}
         path = join(path, key)
         if k == len(steps) - 1:
             node[key] = value

@@ -121,6 +121,47 @@ def test_assignments_reach_named_items_keys_with_dots_and_whole_sections() -> No
     assert "replications: 1  # default" in text
 
 
+WITH_EVENTS = """\
+topologies: {spare: {pools: [{name: base, site: lambda, gpu: h200}]}}
+study:
+  months: 3
+  events:
+    - {name: a, from_month: 2, topology: own, change: {staff: {base_fte: 1}}}
+    - {name: b, from_month: 2, topology: mixed, change: {staff: {base_fte: 1}}}
+    - {name: c, from_month: 3, topology: own, change: {staff: {base_fte: 2}}}
+    - {name: d, from_month: 3, topology: spare, change: {staff: {base_fte: -1}}}
+"""
+
+
+def test_a_topology_that_is_null_is_taken_away_with_its_events(tmp_path: Path) -> None:
+    """By an assignment or an overlay; what comes after its events keeps its place in the file."""
+    events = overlay(tmp_path, "events.yaml", WITH_EVENTS)
+    assert f"{events}:8:76: study.events[3].change.staff.base_fte: must be" in clash([events], [])
+    assert f"{events}:8:76: study.events[1].change.staff.base_fte: must be" in clash([events], ["topologies.own=null"])
+    whole = load_scenario(SMALL, [overlay(tmp_path, "good.yaml", WITH_EVENTS.replace("-1}", "1}"))])
+    left = whole.with_("topologies.own=null")
+    assert "own" not in left.scenario.topologies
+    assert [event.name for event in left.scenario.study.events] == ["b", "d"]
+    assert [left.place(f"study.events[{k}]")[1] for k in range(2)] == [6, 8]
+    alone = whole.only("spare")
+    assert [event.name for event in alone.scenario.study.events] == ["d"]
+    assert alone.place("study.events[0].change")[1] == 8
+    by_overlay = load_scenario(SMALL, [overlay(tmp_path, "without.yaml", "topologies: {mixed: null}")])
+    assert "mixed" not in by_overlay.scenario.topologies
+
+
+def test_what_cannot_be_taken_away_is_said(tmp_path: Path) -> None:
+    names = list(load_scenario(SMALL).scenario.topologies)
+    assert "topologies: must have at least one topology, none is left" in clash(
+        [], [f"topologies.{n}=null" for n in names]
+    )
+    assert "unknown topology 'owm': did you mean 'own'?" in clash([], ["topologies.owm=null"])
+    both = clash([], ["topologies.own=null", "topologies.own.pools[base].replicas=2"])
+    assert "is also given by --set topologies.own=null: keep one" in both
+    other = overlay(tmp_path, "other.yaml", "topologies: {own: {staff: {base_fte: 1}}}")
+    assert "topologies.own: is also given by" in clash([other], ["topologies.own=null"])
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_resolved_views_are_equal_every_time_and_load_to_the_same(path: Path) -> None:
     loaded = load_scenario(path)
