@@ -35,7 +35,7 @@ def rank(contenders: Sequence[Contender]) -> Ranking:
     closest = None if meeting or not contenders else _closest(contenders)
     return Ranking(
         order=tuple(one.name for one in meeting),
-        winners=tuple(one.name for one in contenders if one.name in names),
+        winners=tuple(one.name for one in winners),
         same=tuple((name, first) for name, first in same.items() if name in {one.name for one in meeting}),
         missing=tuple(one.name for one in contenders if not one.meets),
         withheld_by=tuple(withheld),

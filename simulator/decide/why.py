@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
+_AS_GOOD_AS_EQUAL = 1.05
+"""Bills within chance of each other are called the same up to this ratio of them."""
 _AS_MUCH_WORK = 1.05
 """Multiple of the requests from which bills are told to be for other work, however far apart they are."""
 _TOLD, _TOLD_ALONE = 3, 2
@@ -128,12 +130,25 @@ def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     copies = dict(ranking.same)
     others = [name for name in ranking.winners if name != best.name and name not in copies]
     text = f"{best.name}: the cheapest topology that meets the SLO, {usd(best)}"
-    if others:
-        bills = listed([f"{name} ({usd(by_name[name])})" for name in others])
-        noise = " within the noise of the replications" if len(best.usd_by_replication) > 1 else ""
-        noise = " within the noise of one replication" if best.chance is not None else noise
-        text += f"; {bills} {'costs' if len(others) == 1 else 'cost'} the same{noise}"
+    return text + _as_cheap([by_name[name] for name in others], best)
+
+
+def _as_cheap(others: Sequence[Contender], best: Contender) -> str:
+    """Other winners: those whose bills are as good as equal, and those that few replications do not tell apart."""
+    one_alone, replications = best.chance is not None, len(best.usd_by_replication)
+    noise = " within the noise of the replications" if replications > 1 else ""
+    noise = " within the noise of one replication" if one_alone else noise
+    near = [one for one in others if one.usd_per_month <= _AS_GOOD_AS_EQUAL * best.usd_per_month]
+    far = [one for one in others if one not in near]
+    text = f"; {_bills(near)} {'costs' if len(near) == 1 else 'cost'} the same{noise}" if near else ""
+    if far:
+        few = "one replication does" if one_alone else f"{replications} replications do"
+        text += f"; {_bills(far)} may cost as little: {few} not tell (more run.replications, or a longer run.horizon_s)"
     return text
+
+
+def _bills(among: Sequence[Contender]) -> str:
+    return listed([f"{one.name} ({usd(one)})" for one in among])
 
 
 def _edges(ranking: Ranking, by_name: dict[str, Contender]) -> list[str]:

@@ -209,6 +209,9 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
     for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit", "term_months"):
         if getattr(provider, key) is not None and not provider.provisioned_units:
             yield f"{path}.{key}", "'provisioned_units' is missing: say how many are bought", getattr(provider, key)
+    limits = (provider.offer, provider.tokens_per_minute, provider.tokens_per_minute_per_unit)
+    if "limit_weights" in provider.model_fields_set and not any(limits):
+        yield f"{path}.limit_weights", "weighs nothing: no limit of tokens a minute is given", None
     if provider.upfront_share is not None and provider.term_months is None:
         yield f"{path}.upfront_share", "'term_months' is missing: say of how long a term", provider.upfront_share
     for key in ("price_source", "price_date"):

@@ -182,3 +182,17 @@ def test_where_nobody_meets_to_the_end_the_one_that_lasts_longest_comes_closest(
 def test_equal_bills_but_for_rounding_share_the_place(names: tuple[str, str]) -> None:
     found = [Contender(names[0], True, 0.1 + 0.2), Contender(names[1], True, 0.3)]
     assert set(rank(found).winners) == {"a", "b"}
+
+
+def test_bills_that_few_replications_do_not_tell_apart_are_not_called_the_same() -> None:
+    """8,000 against 22,000 ± 12.7 · 2,000: nobody knows which is lower; the one between them is known to be dearer."""
+    cheap = Contender("cheap", True, 8_000.0, (7_900.0, 8_100.0))
+    unsure = Contender("unsure", True, 22_000.0, (20_000.0, 24_000.0))
+    dear = Contender("dear", True, 20_000.0, (19_900.0, 20_100.0))
+    near = Contender("near", True, 8_010.0, (7_800.0, 8_220.0))
+    for listed in ([unsure, dear, cheap, near], [near, cheap, dear, unsure]):
+        assert rank(listed).winners == ("cheap", "near", "unsure"), "the cheapest first, however they are listed"
+        text = sentence(listed)
+        assert "; near ($8,010 per month) costs the same within the noise of the replications; unsure ($22,000" in text
+        assert "unsure ($22,000 per month) may cost as little: 2 replications do not tell (more run.rep" in text
+        assert "next is dear at $20,000 (+150%)" in text

@@ -70,6 +70,7 @@ def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
         (OWN_API.replace("price_scale", "usd_per_unit_hour"), "'provisioned_units' is missing"),
         (OWN_API.replace("price_scale", "term_months"), "'provisioned_units' is missing"),
         (OWN_API.replace("price_scale: 2", "upfront_share: 0.5"), "'term_months' is missing"),
+        (OWN_API.replace("price_scale: 2", "limit_weights: {output: 8}"), "limit_weights: weighs nothing"),
         (
             OWN_API.replace(
                 "price_scale: 2",
