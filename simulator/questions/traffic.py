@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.catalog.tokens import token_offer
+from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError
 from simulator.questions.answers import AMOUNTS, Answers, Busy
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -30,14 +30,29 @@ def _hours(days: str, hours: str) -> float:
     return _HOURS_PER_WEEK[days] * (end - start if end > start else end - start + 24)
 
 
+def shared_tokens(answers: Answers) -> int:
+    """Tokens that prompts have in common."""
+    return int(answers.cached_share * answers.isl)
+
+
+def cached_tokens(answers: Answers, offer: TokenOffer) -> int:
+    """Of those, what the token API finds in its cache: whole steps, and none below the least length that it keeps."""
+    if offer.cache is None:
+        return 0
+    shared = shared_tokens(answers)
+    whole = shared - shared % int(offer.cache.step.value)
+    return whole if whole >= offer.cache.least.value else 0
+
+
 def usd_per_request(answers: Answers) -> float:
-    r"""What a request costs at the token API: $(I ((1 - s) p_i + s p_c) + O p_o) / 10^6$ for the cached share $s$."""
+    r"""What a request costs at the token API: $((I - c) p_i + c p_c + O p_o) / 10^6$ with $c$ cached tokens."""
     if answers.offer is None:
         raise InputError("offer: what you pay a month says how much you ask only with the API that it is paid to")
-    price = token_offer(answers.offer).price(answers.isl)
-    cached = price.input if price.cached_input is None else price.cached_input
-    per_input = (1 - answers.cached_share) * price.input + answers.cached_share * cached
-    return (answers.isl * per_input + answers.osl * price.output) / TOKENS_PER_PRICE
+    offer = token_offer(answers.offer)
+    price, cached = offer.price(answers.isl), cached_tokens(answers, offer)
+    usd_cached = price.input if price.cached_input is None else price.cached_input
+    usd_input = (answers.isl - cached) * price.input + cached * usd_cached
+    return (usd_input + answers.osl * price.output) / TOKENS_PER_PRICE
 
 
 def busy_rate_rps(answers: Answers) -> float:

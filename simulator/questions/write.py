@@ -11,7 +11,7 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError
 from simulator.questions.answers import AMOUNTS, RATE, Answers, is_asked, questions
-from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps
+from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps, cached_tokens, shared_tokens
 from simulator.resolve.engines import plan_engine
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.schema.base import LARGEST, SMALLEST
@@ -135,7 +135,7 @@ def _question(answers: Answers, folder: Path, tp: int, length: int | None) -> Qu
 
 
 def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
-    shared = int(answers.cached_share * answers.isl)
+    shared = shared_tokens(answers)
     isl = f"{{kind: lognormal, mean: {answers.isl}, cv: 0.8, max: {longest // 4 * 3}}}"
     osl = f"{{kind: lognormal, mean: {answers.osl}, cv: 0.7, max: {longest // 4}}}"
     return [
@@ -144,9 +144,20 @@ def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
         "    - name: requests",
         f"      arrivals: {{kind: poisson, rate_rps: {rate_rps:.6g}}}",
         f"      lengths: {{isl: {isl}, osl: {osl}}}",
-        *([f"      prefixes: {{groups: 1, tokens: {shared}}}"] if shared else []),
+        *([*_never_cached(answers), f"      prefixes: {{groups: 1, tokens: {shared}}}"] if shared else []),
         f"      data_class: {answers.data_class}",
         f"      slo: {{ttft_s: {{p95: {answers.ttft_s:g}}}, tpot_s: {{p95: {answers.tpot_s:g}}}}}",
+    ]
+
+
+def _never_cached(answers: Answers) -> list[str]:
+    """A line where what prompts share is too short for the cache of the token API."""
+    offer = None if answers.offer is None else token_offer(answers.offer)
+    if offer is None or offer.cache is None or cached_tokens(answers, offer):
+        return []
+    least, shared = int(offer.cache.least.value), shared_tokens(answers)
+    return [
+        f"      # {offer.id} caches beginnings of {least:,} tokens and more: these {shared:,} are paid in full there."
     ]
 
 

@@ -28,6 +28,7 @@ from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
 from simulator.run.near_limits import near_limits
 from simulator.run.other_hours import other_hours, part_of_the_day
+from simulator.run.prompt_caches import cache_words
 from simulator.run.rare_failures import rare_failures
 from simulator.run.remarks import (
     beyond_the_clock,
@@ -225,7 +226,7 @@ def _warnings(
         *_unserved(metrics, "rejected", "failed", "timed_out"),
         *unsent_turns(metrics),
         *_other_warnings(loaded, planned, metrics),
-        *_never_cached(planned, prices),
+        *cache_words(planned, prices, workload_spec(loaded.scenario, loaded.path.parent)),
         *driver_words(behind),
         *_cost_warnings(loaded, planned, prices, {row["figure"]: row["share"] for row in behind}),
         *place_estimates(planned),
@@ -243,16 +244,6 @@ def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
         f"{count:,} of {metrics['arrived']:,} requests {name.replace('_', ' ')}{reason_words(why.get(name, {}))}"
         for name in statuses
         if (count := metrics["statuses"][name])
-    ]
-
-
-def _never_cached(planned: PlannedTopology, prices: ResolvedTerms) -> list[str]:
-    """Token APIs with a price of cached prompts that they never find in a cache."""
-    without = {provider.name for provider in planned.fleet.providers if not provider.cache.life_s}
-    return [
-        f"{api.provider} has a price of cached input and no cache: all prompts are paid as new (providers[].cache)"
-        for api in prices.terms.apis
-        if api.provider in without and any(band.cached_input != band.input for band in api.prices)
     ]
 
 

@@ -106,14 +106,28 @@ def test_places_that_may_not_take_the_data_are_said(data_class: str, out: list[s
 
 
 def test_spending_becomes_the_traffic_that_costs_it() -> None:
-    answers = Answers(spend_usd_per_month=180_000, offer="openai/gpt-4o-mini", cached_share=0.4, isl=2000, osl=300)
+    """Of 1,600 shared tokens OpenAI's cache finds twelve steps of 128, 1,536."""
+    answers = Answers(spend_usd_per_month=180_000, offer="openai/gpt-4o-mini", cached_share=0.8, isl=2000, osl=300)
     price = token_offer("openai/gpt-4o-mini").price(2000)
     assert price.cached_input is not None
-    by_hand = (1200 * price.input + 800 * price.cached_input + 300 * price.output) / 1e6
+    by_hand = (464 * price.input + 1536 * price.cached_input + 300 * price.output) / 1e6
     assert usd_per_request(answers) == pytest.approx(by_hand)
     busy, quiet = 50, 118
     requests = busy_rate_rps(answers) * 3600 * 730 * (busy + 0.1 * quiet) / 168
     assert requests * by_hand == pytest.approx(180_000)
+
+
+def test_what_is_too_short_for_the_cache_is_paid_in_full_and_said() -> None:
+    """800 shared tokens of 2,000 are fewer than the 1,024 from which OpenAI caches; Together caches nothing."""
+    given = {"offer": "openai/gpt-4o-mini", "cached_share": 0.4, "isl": 2000, "osl": 300}
+    price = token_offer("openai/gpt-4o-mini").price(2000)
+    assert usd_per_request(Answers(**given)) == pytest.approx((2000 * price.input + 300 * price.output) / 1e6)
+    lines = scenario_text({"rate_rps": 1.0, **given}).splitlines()
+    at = lines.index("      prefixes: {groups: 1, tokens: 800}")
+    said = "      # openai/gpt-4o-mini caches beginnings of 1,024 tokens and more: these 800 are paid in full there."
+    assert lines[at - 1] == said
+    for other in ({"cached_share": 0.8}, {"offer": "together/llama-3.3-70b"}, {"offer": None}):
+        assert "caches beginnings" not in scenario_text({"rate_rps": 1.0, **given, **other})
 
 
 def test_users_ask_in_busy_hours() -> None:

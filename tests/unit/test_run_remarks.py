@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from scenario_cases import chat, written
+
+from simulator.resolve.demand import workload_spec
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import plan_topology
+from simulator.run.prompt_caches import cache_words
 from simulator.run.remarks import beyond_the_clock, part_of_the_week
 from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
@@ -66,3 +73,31 @@ def test_load_by_the_hour_says_what_it_is_scaled_from(
         (text,) = found
         assert f"hourly is scaled from {rates[0]} requests/s" in text
         assert f"week is {rates[1]}:" in text
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cached_input", "said"),
+    [
+        ("512", 0.1, ["have 512 tokens, and z caches those of 1,024 and more: they are paid as new input"]),
+        ("1024", 0.1, []),
+        (
+            "{kind: uniform, low: 101, high: 1500}",
+            0.1,
+            ["have 800 tokens in the mean, and z caches those of 1,024 and more: shorter ones are paid as new input"],
+        ),
+        ("512", 1.0, []),
+    ],
+)
+def test_beginnings_too_short_for_the_cache_of_a_token_api_are_said(
+    tmp_path: Path, tokens: str, cached_input: float, said: list[str]
+) -> None:
+    api = (
+        f"{{name: z, prices: [{{input: 1, cached_input: {cached_input}, output: 1}}], ttft_s: {{median: 0.1}}, "
+        "tpot_s: {median: 0.001}, data_classes: [internal], cache: {life_s: 300, least_tokens: 1024, step_tokens: 128}}"
+    )
+    shared = f"workload.classes[chat].prefixes={{groups: 3, tokens: {tokens}}}"
+    loaded = written(tmp_path, chat(f"t: {{providers: [{api}]}}", study=""), shared)
+    planned = plan_topology(loaded, "t")
+    workload = workload_spec(loaded.scenario, tmp_path)
+    found = cache_words(planned, resolve_terms(planned), workload)
+    assert found == [f"beginnings that prompts of chat share {words}" for words in said]
