@@ -69,6 +69,10 @@ class OutOfTime(Exception):
     """The time for further trials is over."""
 
 
+Serve = Callable[[Asked, float], Answered]
+"""How a topology answers what is asked, in so much wall-clock time at most; `OutOfTime` where that is over before."""
+
+
 @dataclass
 class Explorer:
     """Asks each question once, as long as there is time.
@@ -80,8 +84,8 @@ class Explorer:
     limit_s : wall-clock time for all questions together
     """
 
-    serve: Callable[[Asked], Answered]
-    stays: Callable[[Asked], Answered]
+    serve: Serve
+    stays: Serve
     limit_s: float
     known: dict[tuple[bool, Asked], Answered] = field(default_factory=dict)
     started_s: float = field(default_factory=time.monotonic)
@@ -111,7 +115,7 @@ class Explorer:
     def _ask(self, resized: bool, asked: Asked) -> Answered:
         if (resized, asked) not in self.known:
             self.check()
-            self.known[resized, asked] = (self.serve if resized else self.stays)(asked)
+            self.known[resized, asked] = (self.serve if resized else self.stays)(asked, self.left_s)
         return self.known[resized, asked]
 
 

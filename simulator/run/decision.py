@@ -17,6 +17,7 @@ from simulator.decide.explore import (
     Answered,
     Asked,
     Explorer,
+    Serve,
     capacities,
     trial_flips,
     with_volumes,
@@ -29,7 +30,7 @@ from simulator.decide.verdict import decide
 from simulator.metrics.slo import slo_met
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.months import served
-from simulator.run.resized import Serve, asked_demand
+from simulator.run.resized import asked_demand
 from simulator.run.summary import merged_metrics
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.study import StudySettings
@@ -238,7 +239,7 @@ def _carries(measured: Sequence[Measured], demand: Demand, store: Store) -> Serv
     """Whether each topology meets the SLO at its size under other loads; refused as early as is certain."""
     subjects = {one.costed.name: one.subject for one in measured}
 
-    def stays(asked: Asked) -> Answered:
+    def stays(asked: Asked, left_s: float) -> Answered:
         trial = try_fleet(subjects[asked.topology], asked_demand(demand, asked), store)
         if trial.refutation is not None:
             return Answered(False, None, missed=str(trial.refutation))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from simulator.decide.explore import Serve
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import alone, at_start
 from simulator.resolve.topology import plan_topology
@@ -14,12 +15,11 @@ from simulator.run.at_prices import best_at_prices, terms_of_open
 from simulator.run.binding import binding_month
 from simulator.run.decision import AtMonth, Further
 from simulator.run.loads import Loads
-from simulator.run.resized import Serve, at_best_size
+from simulator.run.resized import at_best_size
 from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month
 from simulator.simulate.one import subject_of
-from simulator.size.found import Limits
 
 Found = TypeVar("Found")
 
@@ -48,14 +48,13 @@ def further_trials(
     written : the scenario with its sizes as open as they are written
     sizer : of the run
     """
-    reach = replace(sizer, limits=replace(sizer.limits or Limits(), seconds=seconds))
     first, month = loads.horizon.from_month, binding_month(loads)
     return Further(
         seconds,
-        _serve(_in_month(written, since, first), loads, reach, since, first),
+        _serve(_in_month(written, since, first), loads, sizer, since, first),
         partial(best_at_prices, written, loads, sizer),
         terms_of_open(written),
-        at_binding_month(written, loads, reach, since, None if month == first else month),
+        at_binding_month(written, loads, sizer, since, None if month == first else month),
     )
 
 

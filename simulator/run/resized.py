@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from simulator.decide.explore import Answered, Asked, OutOfTime
+from simulator.decide.explore import Answered, Asked, OutOfTime, Serve
 from simulator.metrics.slo import ClassSlo
 from simulator.resolve.sizes import alone, open_pools, with_standing
 from simulator.run.loads import demand_at
@@ -19,8 +19,6 @@ from simulator.size.found import Limits
 from simulator.size.search import search
 from simulator.size.trials import Trials
 from simulator.study.demand import Load
-
-Serve = Callable[[Asked], Answered]
 
 
 def asked_demand(demand: Demand, asked: Asked) -> Demand:
@@ -44,21 +42,22 @@ def at_best_size(
 ) -> Serve:
     """Each topology at the cheapest size that meets the SLO in all periods, or at the size that is written.
 
-    It raises `OutOfTime` where the limit of time ends a search.
+    It raises `OutOfTime` where the time that is left ends a search.
 
     Parameters
     ----------
     periods : what a month asks, the busiest first
+    limits : of each search but its time, which is what is left of that for all of them
     standing : pools of each topology that are in place already, see `with_standing`
     """
 
-    def serve(asked: Asked) -> Answered:
+    def serve(asked: Asked, left_s: float) -> Answered:
         name = asked.topology
         there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
         assumed = Assumed(asked.steps, asked.acceptance)
         pools = with_standing(open_pools(loaded, name), (standing or {}).get(name, ()))
         found = Trials(alone(loaded, name), name, pools, there, store, assumed=assumed)
-        searched = search(found, limits)
+        searched = search(found, replace(limits or Limits(), seconds=left_s))
         if not searched.is_finished:
             raise OutOfTime
         best = searched.best

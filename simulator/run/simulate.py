@@ -44,15 +44,15 @@ from simulator.run.priced import first_month_usd
 from simulator.run.remarks import turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.sizer import Sizer
+from simulator.run.speeds import speeds
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
 from simulator.run.topology_summary import TopologySummary
-from simulator.run.trust import expected_errors
 from simulator.run.written_instances import may_change_instances
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
-from simulator.simulate.demand import Demand, PeriodDemand
+from simulator.simulate.demand import Demand
 from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
@@ -61,7 +61,6 @@ from simulator.size.advice import MOST_REQUESTS, advice
 from simulator.size.answer import Answer, edge_as_written, with_found_hours
 from simulator.size.expected import expected_trials
 from simulator.size.found import Limits, bounded
-from simulator.size.speeds import AtSpeed, at_speeds
 from simulator.size.words import size_warnings
 from simulator.study.decision import Trail
 
@@ -71,6 +70,8 @@ if TYPE_CHECKING:
 _SEARCH_SHARE = 0.6
 _AHEAD_SHARE = 0.8
 """Of the progress bar, where sizes are searched; where other processes simulate all that they can."""
+_SPEEDS_SHARE = 0.25
+"""Of the time for further trials, what sizes at other speeds of the engines may take."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -130,7 +131,7 @@ def simulate(
     store : where the search looks up and keeps what was simulated; within this run alone unless given
     advise : look whether a topology whose size is written would meet the SLO for less at another one, and estimate what
         share of its capacity each one uses
-    explore_s : wall-clock time for further trials: capacity, break-even by volume, flips of load and limits
+    explore_s : wall-clock time for further trials: sizes at other speeds, capacity, break-even by volume, flips
     jobs : processes at most, as far as the work is worth their start; their number changes no byte
     budget : what it may need; nothing is estimated unless given
 
@@ -202,11 +203,13 @@ def _simulate(
         apart = turns_apart(one.metrics["arrived"] for one in said.values())
         unused = idle_terms(scenario, {name: case.prices for name, case in cases.items()})
         asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
-        speeds = _speeds(asked, planned, periods, work.sizer, explore_s)
+        explored_s = time.monotonic()
+        sizes = speeds(asked, planned, periods, work.sizer, _SPEEDS_SHARE * explore_s)
+        left_s = explore_s - (time.monotonic() - explored_s)
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
-        costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, speeds)
+        costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, sizes)
         measured = [_measured(case, said[name], loads.shown.demand) for name, case in cases.items()]
-        further = further_trials(loaded, loads, work.sizer, since, explore_s) if explore_s > 0 else None
+        further = further_trials(loaded, loads, work.sizer, since, left_s) if explore_s > 0 else None
         demand, unmeasured = loads.shown.demand, unmeasured_classes(one.metrics for one in said.values())
         decision = decide_run(
             *(sized, demand, measured, costs.cheapest_in, unmeasured, further),
@@ -215,7 +218,7 @@ def _simulate(
         summaries = {
             name: replace(
                 one.warned("basis", [*apart, *unused]),
-                at_speeds=tuple(asdict(at) for at in speeds.get(name, ())),
+                at_speeds=tuple(asdict(at) for at in sizes.get(name, ())),
                 compared=replace(costs.compared[name], capacity=decision.capacities.get(name)),
             ).row()
             for name, one in said.items()
@@ -317,25 +320,6 @@ def _measured(case: Case, summary: TopologySummary, demand: Demand) -> Measured:
     trail = replace(trail, edge=edge_of(search["edge"] if search else summary.edge))
     trail = replace(trail, least_usd=summary.least_usd_per_month)
     return measured_of(case.planned, case.priced, demand, trail, summary.fleet)
-
-
-def _speeds(
-    loaded: LoadedScenario,
-    planned: Sequence[PlannedTopology],
-    periods: Sequence[PeriodDemand],
-    sizer: Sizer,
-    explore_s: float,
-) -> dict[str, tuple[AtSpeed, ...]]:
-    """Sizes at three speeds of the topologies whose expected error is known, while there is time."""
-    started = time.monotonic()
-    found: dict[str, tuple[AtSpeed, ...]] = {}
-    for topology in planned:
-        error = expected_errors(topology.engines)
-        if error is not None and time.monotonic() - started < explore_s:
-            found[topology.name] = at_speeds(
-                loaded, topology.name, periods, sizer.store, error["throughput"], sizer.limits
-            )
-    return found
 
 
 def _between(begin: float, end: float, progress: Progress | None) -> Progress | None:

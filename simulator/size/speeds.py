@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -49,13 +50,17 @@ def at_speeds(
     ----------
     loaded : the scenario with its sizes open, where they are
     periods : what is asked in the first month, the busiest first
+    limits : of the searches; their time is that of all three
     """
+    started_s, limits = time.monotonic(), limits or Limits()
     pools = open_pools(loaded, name)
     once = [replace(one, demand=replace(one.demand, replications=1)) for one in periods]
 
     def at(factor: float) -> AtSpeed | None:
         trials = Trials(alone(loaded, name), name, pools, once, store, assumed=Assumed(factor))
-        found = search(trials, limits) if pools else None
+        spent_s = time.monotonic() - started_s
+        there = limits if limits.seconds is None else replace(limits, seconds=limits.seconds - spent_s)
+        found = search(trials, there) if pools else None
         best = found.best if found else _met(trials(()))
         if best is None:
             return AtSpeed(factor, {}, None) if found is None or found.is_finished else None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.decide.explore import Answered, Asked, Explorer, capacities, trial_flips, with_volumes
+from simulator.decide.explore import Answered, Asked, Explorer, OutOfTime, capacities, trial_flips, with_volumes
 from simulator.decide.why import flip_words
 from simulator.study.decision import BreakEven
 
@@ -24,15 +24,15 @@ class Fleets:
     def __init__(self) -> None:
         self.asked = 0
 
-    def stays(self, asked: Asked) -> Answered:
+    def stays(self, asked: Asked, left_s: float) -> Answered:
         self.asked += 1
         if asked.topology == "api":
             return Answered(True, 60.0 + 40.0 * asked.load + 5.0)
         return Answered(asked.load <= CARRIES[asked.topology] * asked.limits, USD[asked.topology])
 
-    def serve(self, asked: Asked) -> Answered:
+    def serve(self, asked: Asked, left_s: float) -> Answered:
         if asked.topology == "api":
-            return self.stays(asked)
+            return self.stays(asked, left_s)
         self.asked += 1
         servers = math.ceil(asked.load / (CARRIES[asked.topology] * asked.limits) - 1e-9)
         return Answered(True, USD[asked.topology] * servers)
@@ -52,7 +52,7 @@ def test_capacities_are_those_of_the_fleets_as_they_are() -> None:
 
 
 def test_what_ends_a_capacity_is_what_is_missed_at_the_load_that_fails() -> None:
-    def stays(asked: Asked) -> Answered:
+    def stays(asked: Asked, left_s: float) -> Answered:
         return Answered(asked.load < 3, 1.0, missed="" if asked.load < 3 else f"ttft at {asked.load:g}")
 
     found = capacities(Explorer(stays, stays, 60.0), {"a": 2.0, "b": 16.0}, trials=2)
@@ -75,7 +75,7 @@ def test_volume_takes_each_side_at_its_best_size() -> None:
 def test_both_sides_of_a_crossing_say_the_same_tokens() -> None:
     """What each delivers in its own simulation differs a little; one load has one number of tokens."""
 
-    def serve(asked: Asked) -> Answered:
+    def serve(asked: Asked, left_s: float) -> Answered:
         fixed = asked.topology == "fixed"
         return Answered(True, 100.0 if fixed else 60.0 * asked.load, (1000.0 if fixed else 1010.0) * asked.load)
 
@@ -109,8 +109,8 @@ def test_flips_of_a_growing_study_are_of_the_month_that_asks_for_the_most() -> N
     explorer, _ = _explorer()
     names = ["fixed", "large"]
 
-    def then(asked: Asked) -> Answered:
-        return explorer.serve(replace(asked, load=1.5 * asked.load))
+    def then(asked: Asked, left_s: float) -> Answered:
+        return explorer.serve(replace(asked, load=1.5 * asked.load), left_s)
 
     binding = Explorer(then, then, 60.0)
     found = trial_flips(explorer, names, FIXED_WINS, 13, 0.5, binding=binding, month=13)
@@ -133,7 +133,7 @@ def _at_growth(name: str, per_year: float) -> list[float]:
 def test_growth_flips_where_a_fleet_that_cannot_grow_has_no_room_left() -> None:
     """1.1 times the load is 3.2 % a year over 36 months, however coarse the ladder between them."""
 
-    def stays(asked: Asked) -> Answered:
+    def stays(asked: Asked, left_s: float) -> Answered:
         return Answered(asked.topology == "api" or asked.load <= 1.1, 100.0 if asked.topology == "fixed" else 200.0)
 
     flips = trial_flips(Explorer(stays, stays, 60.0), ["fixed", "api"], FIXED_WINS, 37, 0.0)
@@ -178,7 +178,7 @@ def test_one_question_leaves_time_for_the_others(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("simulator.decide.explore.time.monotonic", lambda: clock[0])
     began: dict[str, float] = {}
 
-    def serve(question: Asked) -> Answered:
+    def serve(question: Asked, left_s: float) -> Answered:
         kind = "volume" if question.load != 1.0 else "limits" if question.limits != 1.0 else "now"
         began.setdefault(kind, clock[0])
         clock[0] += 1.0
@@ -192,11 +192,33 @@ def test_one_question_leaves_time_for_the_others(monkeypatch: pytest.MonkeyPatch
     assert explorer.within(0.25).left_s == explorer.left_s < 0
 
 
+def test_a_question_is_told_the_time_that_is_left_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uses up what it is told ends the search then: 60 s are 60 s, not what the last question began with."""
+    clock = [0.0]
+    monkeypatch.setattr("simulator.decide.explore.time.monotonic", lambda: clock[0])
+    told: list[float] = []
+
+    def serve(question: Asked, left_s: float) -> Answered:
+        told.append(left_s)
+        clock[0] += min(left_s, 25.0)
+        if left_s <= 25.0:
+            raise OutOfTime
+        return Answered(True, 100.0)
+
+    explorer = Explorer(serve, serve, 60.0, started_s=0.0)
+    explorer.best(Asked("own"))
+    explorer.within(0.8).best(Asked("own", load=2.0))
+    with pytest.raises(OutOfTime):
+        explorer.best(Asked("own", load=4.0))
+    assert told == pytest.approx([60.0, 28.0, 10.0])
+    assert clock[0] == 60.0
+
+
 def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> None:
     """Drafts carry the cheaper fleet down to 0.8 of their acceptance, and steps up to 1.25 of their time."""
     asked: list[Asked] = []
 
-    def serve(question: Asked) -> Answered:
+    def serve(question: Asked, left_s: float) -> Answered:
         asked.append(question)
         if question.topology == "api":
             return Answered(True, 130.0)
@@ -229,7 +251,7 @@ def test_where_the_study_has_another_winner_than_its_first_month_nothing_is_sear
 def test_how_far_each_assumption_is_looked_at() -> None:
     asked: list[Asked] = []
 
-    def serve(question: Asked) -> Answered:
+    def serve(question: Asked, left_s: float) -> Answered:
         asked.append(question)
         return Answered(True, 100.0 if question.topology == "own" else 1e9)
 
@@ -248,7 +270,7 @@ def test_how_far_each_assumption_is_looked_at() -> None:
         assert (min(found), max(found)) == (pytest.approx(1 / reach), pytest.approx(reach)), name
 
 
-def _lines(asked: Asked) -> Answered:
+def _lines(asked: Asked, left_s: float) -> Answered:
     """A price by use beside one that stays."""
     return Answered(True, {"by_use": 100.0 * asked.load, "flat": 140.0}[asked.topology])
 
@@ -284,7 +306,7 @@ def test_growth_flips_where_the_mean_month_costs_the_same(growth: float, today: 
 def test_a_flip_of_volume_says_from_where_it_is_beyond_chance() -> None:
     """100 ± 12.706 by use, a unit of load, and a flat 140: beyond chance from 140 / (100 - 12.706) on, within 2 %."""
 
-    def serve(asked: Asked) -> Answered:
+    def serve(asked: Asked, left_s: float) -> Answered:
         if asked.topology == "flat":
             return Answered(True, 140.0, usd_by_replication=(140.0, 140.0))
         return Answered(True, 100.0 * asked.load, usd_by_replication=(99.0 * asked.load, 101.0 * asked.load))

@@ -228,7 +228,7 @@ def test_hours_are_searched_again_at_other_prices(tmp_path: Path, monkeypatch: p
     prices = "topologies.t.providers[api].prices=[{above_tokens: 0, input: %g, output: %g}]"
     dear, cheap = (scenario(tmp_path, 9, 14, 20.0, prices % each) for each in ((20.0, 9.0), (0.02, 0.009)))
     right = best_window(dear, "t", whole_month(demand_of(dear)), store).search.best
-    explorer = Explorer(lambda asked: Answered(True, None), lambda asked: Answered(True, None), 100.0)
+    explorer = Explorer(lambda *asked: Answered(True, None), lambda *asked: Answered(True, None), 100.0)
     search = best_at_prices(cheap, loads_of(cheap), Sizer(store), explorer)
     for room in ("refusal", "stored"):
         monkeypatch.delattr(sys.modules[f"simulator.simulate.{room}"], "simulate_one")

@@ -7,6 +7,7 @@ from pathlib import Path
 from simulator.scenario.load import load_scenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
+from simulator.size.found import Limits
 from simulator.size.speeds import at_speeds
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
@@ -22,6 +23,8 @@ def test_an_error_of_the_speed_moves_the_size_and_no_price() -> None:
     replicas = [int(one.sizes["base"]) for one in (slow, middle, fast)]
     assert replicas == sorted(replicas, reverse=True)
     assert replicas[0] > replicas[2]
+    late = Limits(seconds=-1.0)
+    assert at_speeds(scenario, "own", whole_month(demand_of(scenario)), Store(), 0.6, late) == ()
     same = at_speeds(scenario, "own", whole_month(demand_of(scenario)), store, 0.0)
     assert {(one.sizes["base"], one.usd_per_month) for one in same} == {(middle.sizes["base"], middle.usd_per_month)}
 

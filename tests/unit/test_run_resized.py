@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from simulator.run.sizer import Sizer
 from simulator.scenario.load import load_scenario
 from simulator.simulate.store import Store
 from simulator.size.answer import answer
-from simulator.size.found import Limits
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
 
@@ -26,7 +26,7 @@ def test_open_sizes_are_searched_at_the_load_that_is_asked() -> None:
     loads, store = loads_of(loaded), Store()
     periods = loads.periods(loads.horizon.level(1))
     serve = at_best_size(loaded, periods, store)
-    today, much = serve(Asked("own")), serve(Asked("own", load=3.0))
+    today, much = serve(Asked("own"), math.inf), serve(Asked("own", load=3.0), math.inf)
     best = answer(loaded, "own", periods, store).search.best
     assert best is not None
     assert today.usd_per_month == best.usd_per_month
@@ -34,13 +34,13 @@ def test_open_sizes_are_searched_at_the_load_that_is_asked() -> None:
     assert today.usd_per_month < much.usd_per_month
     assert today.tokens_per_month is not None
     assert much.tokens_per_month == pytest.approx(3 * today.tokens_per_month, rel=0.1)
-    assert not serve(Asked("elastic", load=3.0)).meets, "a size that is written stays"
-    slow = serve(Asked("own", steps=1.5, limits=2.0))
+    assert not serve(Asked("elastic", load=3.0), math.inf).meets, "a size that is written stays"
+    slow = serve(Asked("own", steps=1.5, limits=2.0), math.inf)
     assert slow.usd_per_month is not None
     assert slow.usd_per_month > today.usd_per_month, "steps that take longer need more replicas, at the same prices"
-    assert not serve(Asked("own", limits=1e-4)).meets
+    assert not serve(Asked("own", limits=1e-4), math.inf).meets
     with pytest.raises(OutOfTime):
-        at_best_size(loaded, periods, store, Limits(seconds=-1.0))(Asked("own"))
+        serve(Asked("own", load=2.5), -1.0)
 
 
 def test_every_side_is_billed_for_all_hours_of_a_month_as_a_run_is(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_every_side_is_billed_for_all_hours_of_a_month_as_a_run_is(tmp_path: Pat
     run = simulate(loaded, tmp_path, store=store).decision["topologies"]
     serve = at_best_size(loaded, loads_of(loaded).first_month, store)
     for name, found in run.items():
-        assert serve(Asked(name)).usd_per_month == pytest.approx(found["months"][0]["usd"], rel=1e-9)
+        assert serve(Asked(name), math.inf).usd_per_month == pytest.approx(found["months"][0]["usd"], rel=1e-9)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 1e-3])
@@ -70,7 +70,7 @@ def test_a_search_at_other_prices_that_time_ends_is_no_answer(seconds: float) ->
     sets = ["topologies.own.pools[base].replicas=auto", "run.horizon_s=20", "run.replications=1"]
     loaded = load_scenario(SIZED, sets=sets)
     loads = loads_of(loaded)
-    explorer = Explorer(lambda asked: Answered(True, None), lambda asked: Answered(True, None), seconds)
+    explorer = Explorer(lambda *asked: Answered(True, None), lambda *asked: Answered(True, None), seconds)
     search = best_at_prices(loaded, loads, Sizer(Store()), explorer)
     with pytest.raises(OutOfTime):
         search("own", lambda terms: terms)

@@ -1,0 +1,38 @@
+"""Sizes of the topologies of a run where its engines are slower and faster than forecast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from simulator.resolve.topology import PlannedTopology
+from simulator.run.sizer import Sizer
+from simulator.run.trust import expected_errors
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import PeriodDemand
+from simulator.size.found import Limits
+from simulator.size.speeds import AtSpeed, at_speeds
+
+
+def speeds(
+    loaded: LoadedScenario,
+    planned: Sequence[PlannedTopology],
+    periods: Sequence[PeriodDemand],
+    sizer: Sizer,
+    seconds: float,
+) -> dict[str, tuple[AtSpeed, ...]]:
+    """Sizes at three speeds of the topologies whose expected error is known, while there is time.
+
+    Parameters
+    ----------
+    seconds : of the wall clock, for all of them
+    """
+    until_s = time.monotonic() + seconds
+    found: dict[str, tuple[AtSpeed, ...]] = {}
+    for topology in planned:
+        error, left_s = expected_errors(topology.engines), until_s - time.monotonic()
+        if error is not None and left_s > 0:
+            limits = replace(sizer.limits or Limits(), seconds=left_s)
+            found[topology.name] = at_speeds(loaded, topology.name, periods, sizer.store, error["throughput"], limits)
+    return found
