@@ -267,8 +267,7 @@ def provider(random: Random, name: str = "calls") -> Row:
         found |= {"provisioned_units": 2, "usd_per_unit_hour": 1.5}
         if random.random() < 0.5:
             found["tokens_per_minute_per_unit"] = 500_000
-        if random.random() < 0.5:
-            found["limit_weights"] = {"cached_input": random.choice([0, 0.1]), "output": random.choice([1, 8])}
+            found["limit_weights"] = {"cached_input": random.choice([0, 0.1, 1]), "output": random.choice([1, 8])}
         if random.random() < 0.5:
             found |= {"term_months": random.choice([1, 5, 12]), "upfront_share": random.choice([0, 0.4])}
     if random.random() < 0.3:
@@ -375,8 +374,8 @@ def courses(text: Row) -> dict[str, Course]:
 
 
 def at_prices(text: Any, factor: float, key: str = "") -> Any:
-    """The scenario with every price times a factor; shares, powers and terms stay, and so do factors of a tier."""
-    if key == "price_factor":
+    """The scenario with every price times a factor; shares, powers, terms, factors of a tier and weights stay."""
+    if key in ("price_factor", "limit_weights"):
         return text
     if isinstance(text, dict):
         return {name: at_prices(value, factor, str(name)) for name, value in text.items()}
