@@ -37,7 +37,7 @@ def validate(
     from simulator.errors import collect
     from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
-    from simulator.resolve.topology import plan_topologies
+    from simulator.resolve.topology import changes_placed, plan_topologies
     from simulator.scenario.load import load_scenario
     from simulator.scenario.resolved import resolved_yaml
     from simulator.simulate.capacity import load_warnings, offered_load
@@ -54,6 +54,8 @@ def validate(
         f"{classes} {'request class' if classes == 1 else 'request classes'}, no problems"
     )
     load = offered_load(loaded)
+    for place in dict.fromkeys(change for topology in planned for change in changes_placed(topology)):
+        print(f"! {place}")
     for topology in planned:
         if has_open_sizes(loaded.scenario.topologies[topology.name]):
             print(f"! {topology.name}: sizes or hours are left open: run looks for them")

@@ -32,6 +32,7 @@ from simulator.perf.speculative import Drafting
 from simulator.perf.steptime import StepTime
 from simulator.resolve.brought import NOTHING, Brings, modes_brought, notes_of_brought
 from simulator.resolve.cache_modes import check_cache_modes
+from simulator.resolve.changes import Change, changes_of_cache
 from simulator.resolve.checkpoint import architecture, layout_of, weight_format
 from simulator.resolve.drafting import drafting_of, drafts_of, odds_by_class, odds_of
 from simulator.resolve.flight import PLAIN, Planning, planning
@@ -66,13 +67,15 @@ class PlannedEngine:
     model : name in the catalog, or of the architecture of a config.json, wherever that lies
     power_is_given, speed_is_given : by the scenario, not from the catalog, or as a throughput
     is_latent : the model has latent attention (MLA), and no such model was measured serving
-    notes : warnings of the step time's source, as engine limits beyond what was measured
+    notes : warnings: what vLLM changes, and of the step time's source, as engine limits beyond what was measured
+    changes : of them, what becomes of keys of the scenario
     """
 
     model: str
     config: EngineConfig
     step_time: StepTime
     notes: tuple[str, ...]
+    changes: tuple[Change, ...]
     memory: KvBlocks
     layout: Layout
     machine: Machine
@@ -170,11 +173,13 @@ def plan_engine(
     check_cache_modes(settings, role, bool(memory.groups))
     beside = offloading(settings, memory, parts, arch.is_mla and pp == 1)
     limits = _of_steps(settings, memory.limits, drafts)
-    told = check_refused(of_vllm, memory, rules.version)
+    changes = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
-    notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought, settings, pp)
+    changes += plans.changes + changes_of_cache(settings, memory, settings.version or rules.version)
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
-        notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
+        unproven = f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded"
+        changes += (Change("version", unproven),)
+    notes = machine.notes + memory.notes + tuple(map(str, changes)) + notes_of_brought(brought, settings, pp)
     modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval, pp)
     config = _config(settings, limits, memory, plans.flight, connected, modes, drafts, brought.classes)
     if beside is not None:
@@ -202,6 +207,7 @@ def plan_engine(
         config=config,
         step_time=steps,
         notes=notes,
+        changes=changes,
         memory=memory,
         layout=parts,
         machine=machine,

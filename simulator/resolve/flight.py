@@ -9,6 +9,7 @@ from simulator.engine.modes.refusals import Asked, settle
 from simulator.engine.modes.spec import Flight
 from simulator.engine.rules import V0_32
 from simulator.errors import InputError, Problem
+from simulator.resolve.changes import Change
 from simulator.schema.engine import EngineSettings
 
 _ASYNC = Flight(depth=2, asynchronous=True)
@@ -23,12 +24,12 @@ class Planning:
     flight : plans in flight that are simulated
     asynchronous : whether the host's work hides behind the device and the wait for a plan is simulated; None takes the
         times of the version, where it schedules asynchronously with that wait as a part of a request's overhead
-    notes : what was turned off
+    changes : what was turned off
     """
 
     flight: Flight | None = None
     asynchronous: bool | None = None
-    notes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 PLAIN = Planning()
@@ -64,7 +65,9 @@ def planning(settings: EngineSettings, pp: int, version: str) -> Planning:
     words = refused or missing
     if asked is True:
         raise InputError(Problem(f"{words}: leave it out, or take auto", path="engine.async_scheduling", got="true"))
-    return Planning(synchronous, None if refused is None else False, (f"async_scheduling: auto is off: {words}",))
+    return Planning(
+        synchronous, None if refused is None else False, (Change("async_scheduling", f"auto is off: {words}"),)
+    )
 
 
 def _is_vllm(settings: EngineSettings) -> bool:

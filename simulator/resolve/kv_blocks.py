@@ -144,7 +144,6 @@ def kv_blocks(asked: Question) -> KvBlocks:
             kv=found.request.kv,
             groups=groups,
             prefix_caching=caching,
-            notes=_caching_notes(found, caching),
         )
     told = (f"{found.shape.name}: its layers differ, and are simulated with one block table: {one_table}",)
     blocks, block_bytes = _of_one_table(found)
@@ -184,12 +183,6 @@ def _of_engine(problem: Problem) -> Problem:
     if problem.path is None or problem.file:
         return problem
     return replace(problem, path=f"engine.{_KEYS.get(problem.path, problem.path)}")
-
-
-def _caching_notes(found: Answer, caching: bool) -> tuple[str, ...]:
-    if caching or found.question.enable_prefix_caching is False:
-        return ()
-    return (f"{found.shape.name}: vLLM {found.rules.version} has no prefix caching for models with a state: it is off",)
 
 
 def _refusal(found: Answer) -> Problem:

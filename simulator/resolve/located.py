@@ -34,6 +34,12 @@ def _where_given(loaded: LoadedScenario, path: str) -> str:
     return shared if path not in given and shared in given else path
 
 
+def written_at(loaded: LoadedScenario, path: str, *keys: str) -> str:
+    """Where the first of `keys` that anybody wrote stands, or that whose path `path` is, as `place_of`."""
+    wholes = (_where_given(loaded, f"{path}.{key}") for key in keys)
+    return place_of(loaded, next((whole for whole in wholes if whole in loaded.document.origins), path))
+
+
 def pool_path(loaded: LoadedScenario, topology: str, k: int) -> str:
     """Path of pool `k` of a topology where it is written: pools without a replica were left out before it.
 

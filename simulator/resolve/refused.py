@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from simulator.engine.modes.refusals import Asked, Effect, Finding, settle
 from simulator.engine.rules import V0_32
 from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
+from simulator.resolve.changes import Change
 from simulator.resolve.kv_blocks import KvBlocks
 from simulator.resolve.kv_groups import KINDS
 from simulator.resolve.memory import mtp_of, shape_of
@@ -87,8 +87,8 @@ def as_made(asked: Asked, version: str) -> Asked:
     return settle(asked, version)[0]
 
 
-def check_refused(asked: Asked, memory: KvBlocks, version: str) -> tuple[str, ...]:
-    """What vLLM changes of an engine whose limits are known, as notes.
+def check_refused(asked: Asked, memory: KvBlocks, version: str) -> tuple[Change, ...]:
+    """What vLLM changes of an engine whose limits are known.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def check_refused(asked: Asked, memory: KvBlocks, version: str) -> tuple[str, ..
     refused = [finding for finding in findings if finding.effect is Effect.REFUSED]
     if refused:
         raise InputError(*(_problem(finding, asked) for finding in refused))
-    return _notes(findings)
+    return tuple(Change(_key(finding), finding.message) for finding in findings)
 
 
 def _problem(finding: Finding, asked: Asked) -> Problem:
@@ -119,10 +119,6 @@ def _problem(finding: Finding, asked: Asked) -> Problem:
     return Problem(
         finding.message, path=f"engine.{_key(finding)}", got=got.lower() if got in ("True", "False") else got
     )
-
-
-def _notes(findings: Iterable[Finding]) -> tuple[str, ...]:
-    return tuple(f"{_key(finding)}: {finding.message}" for finding in findings)
 
 
 def _key(finding: Finding) -> str:

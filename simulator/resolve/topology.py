@@ -15,6 +15,7 @@ from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.batches import with_policy
 from simulator.resolve.brought import brings
 from simulator.resolve.cache_modes import cache_resets, store_link
+from simulator.resolve.changes import placed
 from simulator.resolve.clock import Clock, clock_of
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.figures import check_overrides
@@ -131,6 +132,16 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     )
     check_admissible(loaded, fleet)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology, loaded)
+
+
+def changes_placed(planned: PlannedTopology) -> list[str]:
+    """What vLLM makes otherwise of its engines than the scenario asks, each with its place in the scenario."""
+    pools = [pool_path(planned.loaded, planned.name, k) for k in range(len(planned.engines))]
+    return [
+        text
+        for pool, engine in zip(pools, planned.engines, strict=True)
+        for text in placed(planned.loaded, pool, engine.changes)
+    ]
 
 
 def check_sized(pool: Pool) -> None:

@@ -121,6 +121,14 @@ def test_validate_counts_what_it_checked(capsys: Capture) -> None:
     assert ": 1 topology, 1 request class, no problems" in capsys.readouterr().out
 
 
+def test_validate_warns_of_what_vllm_turns_off(capsys: Capture) -> None:
+    drafts = "engine.speculative_config={method: ngram, num_speculative_tokens: 3, acceptance: 0.5}"
+    assert _run(["validate", SMALL, "--set", drafts]) == 0
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("! ")]
+    assert [line for line in warnings if "async_scheduling" in line] == warnings[:1]
+    assert warnings[0].startswith(f"! --set {drafts}: async_scheduling: auto is off: ")
+
+
 def test_validate_resolves(capsys: Capture) -> None:
     assert _run(["validate", SMALL, "--resolved"]) == 0
     assert "# default" in capsys.readouterr().out

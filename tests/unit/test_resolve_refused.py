@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from simulator.errors import InputError
 from simulator.resolve.engines import PlannedEngine, plan_engine
-from simulator.resolve.topology import plan_topologies
+from simulator.resolve.topology import changes_placed, plan_topologies
 from simulator.scenario.load import load_scenario
 from simulator.schema.engine import EngineSettings
 
@@ -108,3 +109,39 @@ def test_the_place_is_where_the_engine_was_written(at: str) -> None:
     problem = caught.value.problems[0]
     assert problem.path == f"{at.replace('[base]', '[0]')}.max_num_batched_tokens"
     assert "max_num_batched_tokens=256" in str(problem.file)
+
+
+NGRAM = "{method: ngram, num_speculative_tokens: 3, acceptance: 0.5}"
+ALONE = (
+    "topologies={own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, tensor_parallel_size: 4, replicas: 1,"
+    " billing: owned}]}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("sets", "at", "words"),
+    [
+        ([f"engine.speculative_config={NGRAM}"], 0, "async_scheduling: auto is off: .* not with ngram-based"),
+        ([f"engine.speculative_config={NGRAM}", "engine.async_scheduling=auto"], 1, "async_scheduling: auto is off"),
+        (["engine.prefill_schedule_interval=4"], 0, "no effect without data parallelism"),
+        (["model=qwen3-next-80b-a3b", "engine.block_size=32"], 1, "blocks of 32 tokens become 288 long"),
+        (["engine.version='0.13'"], 0, "rules are those of vLLM 0.32.0: none of 0.13 was recorded"),
+    ],
+)
+def test_what_vllm_turns_off_is_told_where_it_was_asked_for(sets: list[str], at: int, words: str) -> None:
+    """A key that nobody wrote is told of at the drafts that bring it about."""
+    (planned,) = plan_topologies(load_scenario(SCENARIO, sets=[ALONE, *sets]))
+    (told,) = changes_placed(planned)
+    assert told.startswith(f"--set {sets[at]}: ")
+    assert re.search(words, told)
+
+
+def test_a_change_that_nothing_written_brings_about_stands_at_its_pool() -> None:
+    sets = ["model=qwen3-next-80b-a3b", "engine={version: '0.13'}", ALONE]
+    (planned,) = plan_topologies(load_scenario(SCENARIO, sets=sets))
+    told = [text for text in changes_placed(planned) if "enable_prefix_caching: " in text]
+    assert [text.partition(": enable_prefix")[0] for text in told] == [f"--set {ALONE}"]
+
+
+def test_an_engine_that_vllm_leaves_as_it_is_asked_for_has_no_change() -> None:
+    assert planned(block_size=32, enable_prefix_caching=False, async_scheduling="auto").changes == ()
