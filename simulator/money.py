@@ -89,7 +89,11 @@ def places(value: float) -> int:
 
 def amount(usd: float) -> str:
     """An amount in digits: whole units, to the cent below 100, to three digits below 1, no zeros after the cents."""
-    value = converted(usd)
+    return digits(converted(usd))
+
+
+def digits(value: float) -> str:
+    """An amount of the currency that is shown, as `amount` has it."""
     text = f"{value + 0.0:,.{places(value)}f}"
     whole, _, rest = text.partition(".")
     return f"{whole}.{rest.rstrip('0'):0<2}" if rest else whole
@@ -100,10 +104,25 @@ def money(usd: float) -> str:
     return with_sign(amount(usd))
 
 
-def with_sign(digits: str) -> str:
+def rounded(usd: float) -> float:
+    """An amount in the currency that is shown, rounded as it is shown."""
+    value = converted(usd)
+    return round(value, places(value)) if math.isfinite(value) else value
+
+
+def apart(usd: float, other_usd: float) -> float:
+    """An amount less another, in the currency that is shown, as who subtracts them as they are shown finds it.
+
+    The rule for all differences that stand beside their amounts: $58,018 is $11,415 more than $46,603, though it may be
+    $58,017.60 and $46,603.40.
+    """
+    return round(rounded(usd) - rounded(other_usd), 12)
+
+
+def with_sign(text: str) -> str:
     """Digits of an amount with its currency."""
     found = sign()
-    return f"{found}{digits}" if found == _DOLLAR else f"{found} {digits}"
+    return f"{found}{text}" if found == _DOLLAR else f"{found} {text}"
 
 
 def rate_words() -> str:

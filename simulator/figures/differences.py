@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.bill.unused import UNUSED
-from simulator.money import converted, money, with_sign
+from simulator.money import apart, converted, digits, rounded, with_sign
 
 MOST_TOLD = 4
 """Reasons that are told one by one; the others together."""
@@ -127,14 +127,26 @@ def _cost(one: Side, other: Side) -> Difference:
     mine, theirs = _drivers(one), _drivers(other)
     amounts = [{key: math.fsum(line.usd for line in lines) for key, lines in side.items()} for side in (mine, theirs)]
     more, less = decompose(*amounts)
-    amount = math.fsum(amounts[0].values()) - math.fsum(amounts[1].values())
+    bills = [math.fsum(side.values()) for side in amounts]
     more = tuple(_with_facts(reason, one, mine, theirs) for reason in more)
     less = tuple(_with_facts(reason, other, theirs, mine) for reason in less)
-    begin = f"{one.name} costs {money(abs(amount))} a month {'more' if amount > 0 else 'less'} than {other.name}"
-    if money(abs(amount)) == money(0.0):
+    shown = apart(*bills)
+    begin = f"{one.name} costs {_money(abs(shown))} a month {'more' if shown > 0 else 'less'} than {other.name}"
+    if not shown:
         begin = f"{one.name} costs the same as {other.name}"
-    text = _sentence(begin, more, less, "it pays {} more", "{} less", money)
-    return Difference(one.name, other.name, "usd_per_month", amount, more, less, text)
+    both = _as_shown(_amount(more), _amount(less), shown)
+    text = _sentence(begin, more, less, "it pays {} more", "{} less", _money, both)
+    return Difference(one.name, other.name, "usd_per_month", bills[0] - bills[1], more, less, text)
+
+
+def _as_shown(more_usd: float, less_usd: float, shown: float) -> tuple[float, float]:
+    """What is paid more and less in the currency that is shown, so that they differ by what both bills do as shown."""
+    less = rounded(less_usd) if shown > 0 else rounded(more_usd) - shown
+    return less + shown, less
+
+
+def _money(value: float) -> str:
+    return with_sign(digits(round(value, 9)))
 
 
 def _drivers(side: Side) -> dict[str, list[CostLine]]:
@@ -198,14 +210,25 @@ def _lost(one: Side, other: Side) -> Difference:
 
 
 def _sentence(
-    begin: str, more: Sequence[Reason], less: Sequence[Reason], gain: str, loss: str, digits: Callable[[float], str]
+    begin: str,
+    more: Sequence[Reason],
+    less: Sequence[Reason],
+    gain: str,
+    loss: str,
+    told: Callable[[float], str],
+    amounts: tuple[float, float] | None = None,
 ) -> str:
+    both = amounts or (_amount(more), _amount(less))
     parts = [
-        f"{words.format(digits(math.fsum(reason.amount for reason in side)))} ({_listed(side)})"
-        for words, side in ((gain, more), (loss, less))
+        f"{words.format(told(amount))} ({_listed(side)})"
+        for words, side, amount in zip((gain, loss), (more, less), both, strict=True)
         if any(reason.words != _OTHERS for reason in side)
     ]
     return f"{begin}: {' and '.join(parts)}." if parts else f"{begin}."
+
+
+def _amount(side: Sequence[Reason]) -> float:
+    return math.fsum(reason.amount for reason in side)
 
 
 def _listed(side: Sequence[Reason]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
@@ -13,7 +13,7 @@ import pandas as pd
 
 from simulator.figures.table import AMOUNT, NONE, figure
 from simulator.metrics.intervals import paired_difference
-from simulator.money import converted, places
+from simulator.money import apart, converted, places
 from simulator.report.charts import Summaries, topology_colour
 from simulator.results.bundle import Bundle
 from simulator.scenario.document import read_document
@@ -124,8 +124,19 @@ def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]
     rows = []
     for key in FIGURES:
         words, _, digits = shown_as(key)
-        rows.append([words, *(_cell(cells.get((key, name)), digits) for name in others)])
+        found = [cells.get((key, name)) for name in others]
+        if key == "usd_per_month":
+            found = [one and _as_shown(one, topologies, baseline) for one in found]
+        rows.append([words, *(_cell(one, digits) for one in found)])
     return rows, ["", *(f"{name} - {baseline}" for name in others)]
+
+
+def _as_shown(found: PairedFigure, topologies: Summaries, baseline: str) -> PairedFigure:
+    """A difference of bills, which is that of the bills as they are shown where it is theirs but for the rounding."""
+    mine, base = (topologies[name]["cost"]["usd_per_month"] for name in (found.topology, baseline))
+    shown = apart(mine, base)
+    unit = 10.0 ** -min(places(converted(mine)), places(converted(base)))
+    return replace(found, mean=shown) if abs(shown - found.mean) <= unit else found
 
 
 def _cell(found: PairedFigure | None, digits: str) -> str:

@@ -75,7 +75,11 @@ T_OF_TWO = 12.7062
 
 def test_differences_have_their_mean_and_half_width_in_the_unit_of_the_words() -> None:
     nothing = dict.fromkeys(paired.FIGURES)
-    topologies = {name: {"replications": [nothing | one for one in each]} for name, each in REPLICATIONS.items()}
+    usd = {"own": 100.4, "rent": 106.4}
+    topologies = {
+        name: {"replications": [nothing | one for one in each], "cost": {"usd_per_month": usd[name]}}
+        for name, each in REPLICATIONS.items()
+    }
     found = {one.figure: one for one in paired.paired(topologies, "own")}
     shown = {name: (one.mean, one.half_width, one.base) for name, one in found.items()}
     assert shown == {
@@ -89,6 +93,10 @@ def test_differences_have_their_mean_and_half_width_in_the_unit_of_the_words() -
     assert headers == ["", "rent - own"]
     assert [cell for _, cell in rows][:3] == ["+6.00 ± 12.71", "+0.00 ± 12.71", "+0.00 ± 0.00"]
     assert [cell for _, cell in rows if "200" in cell] == ["+200 ± 1,271"]
+    topologies["rent"]["cost"]["usd_per_month"] = 106.5
+    assert differences_to(topologies, "own")[0][0][1] == "+6.00 ± 12.71", "106 and 100 are shown"
+    topologies["rent"]["cost"]["usd_per_month"] = 106.6
+    assert differences_to(topologies, "own")[0][0][1] == "+7.00 ± 12.71", "107 and 100 are shown"
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,12 @@ GROWS = {"levels": ((1.0,), (2.0,), (3.0,))}
             "rent costs $400 a month more than own; its largest excess is on demand, $900 of $1,400",
         ),
         (
+            costed("odd", {"on demand": 900.4, "staff": 500.2}),
+            "cost",
+            "on demand",
+            "odd costs $401 a month more than own; its largest excess is on demand, $900 of $1,401",
+        ),
+        (
             costed("lent", {"hardware": 1100.0, "staff": 700.0}),
             "cost",
             "staff",

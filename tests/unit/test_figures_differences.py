@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.figures.differences import CostLine, Side, decompose, differences_in_words
+from simulator.money import amount, apart, digits
 from simulator.report.why import side_of
 
 AMOUNTS = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1e6), max_size=10)
@@ -115,3 +116,30 @@ def test_lost_requests_are_told_by_status_and_reason() -> None:
         "turns that a broken session no longer sent": 0.1,
     }
     assert found.launches_per_hour == {"p": 2.0}
+
+
+def test_a_difference_is_that_of_the_bills_as_they_are_shown() -> None:
+    """$58,017.60 and $46,603.40 are shown as 58,018 and 46,603, which are 11,415 apart, and so are 12,014 and 599."""
+    dear = side("dear", gpu("busy", 10, 57_617.6), CostLine("s", "staff", "base", 1, "FTE", 400.0))
+    cheap = side("cheap", gpu("busy", 10, 45_604.4), CostLine("s", "staff", "base", 2, "FTE", 999.0))
+    (found,) = differences_in_words(dear, cheap)
+    assert found.amount == pytest.approx(11_414.2)
+    assert found.text.startswith("dear costs $11,415 a month more than cheap: it pays $12,014 more (all of it")
+    assert "and $599 less (all of it staff" in found.text
+    (found,) = differences_in_words(cheap, dear)
+    assert found.text.startswith("cheap costs $11,415 a month less than dear: it pays $599 more (all of it")
+    assert "and $12,014 less (all of it" in found.text
+
+
+AMOUNT = st.floats(0, 1e6)
+
+
+@given(AMOUNT, AMOUNT)
+def test_who_subtracts_what_is_shown_finds_what_is_shown(one: float, other: float) -> None:
+    def read(text: str) -> float:
+        return float(text.replace(",", ""))
+
+    found = read(digits(abs(apart(one, other))))
+    assert found == pytest.approx(abs(read(amount(one)) - read(amount(other))), abs=0.5, rel=0.01)
+    if min(one, other) >= 100:
+        assert found == abs(read(amount(one)) - read(amount(other)))
