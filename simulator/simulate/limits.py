@@ -27,7 +27,8 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
 
     Nothing has been taken by batches, for which no limit holds, by jobs, of which none came before, by users who wait
     for their answers, nor at targets that take over from others or are open by the hour: how much they get is known
-    only when it is simulated. So is how much is cached: it counts as if nothing were, which hits make up for soon.
+    only when it is simulated. Cached are, where that counts, the parts of prompts that an earlier request had, however
+    long ago.
     """
     if not any(one.requests_per_minute or one.tokens_per_minute for one in fleet.providers):
         return fleet
@@ -42,17 +43,31 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
 def _calls(fleet: FleetSpec, demand: Demand, chunk: Requests) -> NDArray[np.float64]:
     """Calls, their tokens and squares of these, by token API: shape (providers, 3)."""
     found = np.zeros((len(fleet.providers), 3))
+    repeated = _repeated(chunk) if any(map(_weighs_hits, fleet.providers)) else np.zeros(len(chunk.isl))
     for k, workload in enumerate(demand.workload.classes):
         if isinstance(workload, JobWorkload):
             continue
         mine = chunk.class_id == k
-        isl, osl = chunk.isl[mine].astype(np.float64), chunk.osl[mine]
+        isl, osl, hits = chunk.isl[mine].astype(np.float64), chunk.osl[mine], repeated[mine]
         for j, share in enumerate(_shares(fleet, k)[len(fleet.pools) :]):
             provider = fleet.providers[j]
-            tokens = isl + provider.output_weight * osl
+            cached = hits * (hits >= provider.cache.least_tokens) if _weighs_hits(provider) else 0.0 * hits
+            tokens = isl - (1.0 - provider.cached_weight) * cached + provider.output_weight * osl
             if not provider.tier_by_class or provider.tier_by_class[k].batch_window_s == 0.0:
                 found[j] += share * np.array([len(tokens), tokens.sum(), (tokens**2).sum()])
     return found
+
+
+def _weighs_hits(provider: ProviderSpec) -> bool:
+    return provider.cached_weight != 1.0 and provider.cache.life_s > 0.0
+
+
+def _repeated(chunk: Requests) -> NDArray[np.float64]:
+    """Prompt tokens of each request in segments that an earlier one of the chunk had, too."""
+    tokens = chunk.segment_tokens.astype(np.float64)
+    tokens[np.unique(chunk.segment_id, return_index=True)[1]] = 0.0
+    before = np.concatenate(([0.0], np.cumsum(tokens)))
+    return np.asarray(np.diff(before[chunk.segment_start]))
 
 
 def _shares(fleet: FleetSpec, k: int) -> list[float]:

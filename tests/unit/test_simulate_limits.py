@@ -62,6 +62,24 @@ def test_tokens_of_answers_take_by_their_weight(tmp_path: Path) -> None:
     assert found.taken_tokens == pytest.approx(650, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("weight", "least", "taken"),
+    # 500 + 200 tokens of 20 calls a second at a limit of 12,000, of which 400 are those of an earlier call
+    [
+        ("0", 0, 20 * 300**2 / (2 * (12_000 - 6_000))),
+        ("0.25", 0, 20 * 400**2 / (2 * (12_000 - 8_000))),
+        ("1", 0, 720_000),
+        ("0", 401, 720_000),
+    ],
+)
+def test_cached_tokens_take_by_their_weight(tmp_path: Path, weight: str, least: int, taken: float) -> None:
+    cache = f"cache: {{life_s: 300, least_tokens: {least}}}, limit_weights: {{cached_input: {weight}}}"
+    api = f"providers: [{{{API}, tokens_per_minute: 720000, {cache}}}]"
+    sets = ["lengths={isl: 500, osl: 200}", "prefixes={groups: 1, tokens: 400}"]
+    found = begins(tmp_path, api, *(f"workload.classes[chat].{one}" for one in sets), horizon_s=1800)
+    assert found.taken_tokens == pytest.approx(taken, rel=0.05)
+
+
 def test_nothing_is_taken_by_what_did_not_come_before(tmp_path: Path) -> None:
     limited = f"providers: [{{{API}, requests_per_minute: 600}}]"
     full = begins(tmp_path, limited)
