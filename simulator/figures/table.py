@@ -10,6 +10,8 @@ from simulator.units import SECONDS_PER_HOUR
 
 AMOUNT = "amount"
 """Digits of money, as `simulator.money.amount` writes them."""
+THREE = "three"
+"""Digits of what is told per million tokens: three decimals, and of less than a tenth the first three above 0."""
 NONE = "-"
 """Shown where a figure has no value."""
 
@@ -64,12 +66,18 @@ class Figure:
             return NONE
         if self.digits == AMOUNT:
             return amount(value)
-        return format((converted(value) if self.is_money else value) * self.factor, self.digits)
+        shown = (converted(value) if self.is_money else value) * self.factor
+        return format(shown, f",.{_three(shown)}f" if self.digits == THREE else self.digits)
 
     def span(self, low: float | None, high: float | None) -> str:
         """An interval in digits."""
         ends = self.text(low), self.text(high)
         return NONE if NONE in ends else " to ".join(ends)
+
+
+def _three(value: float) -> int:
+    """Decimal places of `THREE`."""
+    return 3 if value == 0.0 else max(3, 2 - math.floor(math.log10(abs(value))))
 
 
 _MS = 1e3
@@ -292,7 +300,7 @@ _ALL = (
         "usd_per_million_processed_tokens",
         "$ per 1M tokens, all",
         "",
-        ",.3f",
+        THREE,
         "the month's bill / prompt and output tokens that targets processed, with thrown-away answers and failed calls",
         "bill/unit.py",
         "no token was processed",
@@ -301,7 +309,7 @@ _ALL = (
         "usd_per_million_output_tokens",
         "$ per 1M tokens, output",
         "",
-        ",.3f",
+        THREE,
         "the month's bill / output tokens delivered",
         "bill/unit.py",
         "no output token was delivered",
@@ -310,7 +318,7 @@ _ALL = (
         "usd_per_million_tokens",
         "$ per 1M tokens, delivered",
         "",
-        ",.3f",
+        THREE,
         "the month's bill / prompt and output tokens of what was delivered",
         "bill/unit.py",
         "nothing was delivered",
@@ -319,7 +327,7 @@ _ALL = (
         "kwh_per_million_tokens",
         "energy",
         "kWh per 1M tokens",
-        ",.3f",
+        THREE,
         "energy at the meter of GPUs, and of hosts where they are owned / prompt and output tokens delivered",
         "bill/energy.py",
         "nothing was delivered, or token APIs alone serve",
@@ -328,7 +336,7 @@ _ALL = (
         "co2_kg_per_million_tokens",
         "carbon",
         "kg CO2 per 1M tokens",
-        ",.3f",
+        THREE,
         "energy of each hour times the grid's carbon intensity in it / prompt and output tokens delivered",
         "bill/energy.py",
         "a grid's carbon intensity is not known, or there is no energy",

@@ -116,6 +116,22 @@ def test_a_figure_without_a_value_is_a_dash() -> None:
             assert shown.text(value) == "-"
             assert shown.span(0.5, value) == "-"
     assert figure("ttft_p99_s").text(0.4456) == "446"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (30_000.0, "30,000.000"),
+        (4.0912, "4.091"),
+        (0.1, "0.100"),
+        (0.0999, "0.0999"),
+        (0.000614, "0.000614"),
+        (0.0, "0.000"),
+    ],
+)
+def test_what_is_told_per_million_tokens_has_three_digits(value: float, said: str) -> None:
+    for key in ("usd_per_million_tokens", "usd_per_million_output_tokens", "kwh_per_million_tokens"):
+        assert figure(key).text(value) == said
     assert figure("usd_per_month").span(1000.2, 2000.7) == "1,000 to 2,001"
 
 
