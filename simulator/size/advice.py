@@ -64,7 +64,12 @@ def advice(
         open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))
         for k, pool in enumerate(topology.pools)
     )
-    pools = tuple(replace(pool, stays=pool.owned and not pool.low) for pool in opened)
+    pools = tuple(
+        replace(pool, low=max(pool.low, 1), stays=False)
+        if _fails_as_written(topology.pools[pool.index])
+        else replace(pool, stays=pool.owned and not pool.low)
+        for pool in opened
+    )
     trials = Trials(alone(loaded, name), name, pools, periods, store)
     written = tuple(_written(pool) for pool in topology.pools)
     known = Tried(written, "met", usd) if meets else None
@@ -98,6 +103,11 @@ def _on_what(name: str, size: Size, pool: Pool | None) -> str:
         own = pool.price_usd_per_gpu_hour, pool.price_by_hour_usd_per_gpu_hour
         offer = catalog_offer(pool, catalog_tier(pool)) if own == (None, None) else None
     return f"{name} {size} on {offer.instance}" if offer is not None else f"{name} {size}"
+
+
+def _fails_as_written(pool: Pool) -> bool:
+    """Whether failures or outages of it are what is asked about: without the pool they would not be there."""
+    return bool(pool.server_failures) or pool.outages is not None
 
 
 def _written(pool: object) -> Size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,9 @@ def test_an_event_that_adds_owned_servers_leaves_those_in_place(
     assert {min(month["replicas"]) > 0 for month in months[2:]} == {kept}
     loads, sizer = loads_of(loaded), Sizer(Store())
     stands, free = (
-        at_binding_month(loaded, loads, sizer, {"several": Since(standing={3: names})}, 3).serve(Asked("several"))
+        at_binding_month(loaded, loads, sizer, {"several": Since(standing={3: names})}, 3).serve(
+            Asked("several"), math.inf
+        )
         for names in (("a",), ())
     )
     assert stands.usd_per_month > free.usd_per_month
@@ -195,6 +198,21 @@ def test_advice_on_three_pools(tmp_path: Path) -> None:
     said = advice(scenario, "several", (2 * 730.0 * sum(prices.values()),), whole_month(demand_of(scenario)), Store())
     assert "b 0, c 0 meets the SLO for" in said
     assert "less than as written" in said
+
+
+@pytest.mark.parametrize(
+    "fails", ["server_failures: [{start_s: 0.5, duration_s: 0.2}]", "outages: {windows: [{start_s: 0.5, duration_s: 0.2}]}"]
+)
+def test_advice_keeps_a_pool_whose_failures_are_written(fails: str, tmp_path: Path) -> None:
+    """Without it the fleet would do for less: so would any that is not asked what a failure does to it."""
+    pools = [RENTED.format(name, 1, usd).replace("auto", "2") for name, usd in (("a", 3), ("b", 4))]
+    usd = (2 * 730.0 * 7,)
+    without = of(tmp_path, *pools)
+    assert "b 0 meets the SLO for" in advice(without, "several", usd, whole_month(demand_of(without)), Store())
+    scenario = of(tmp_path, pools[0], pools[1].replace("replicas: 2", f"replicas: 2, {fails}"))
+    said = advice(scenario, "several", usd, whole_month(demand_of(scenario)), Store())
+    assert "b 0" not in said
+    assert "b 1 meets the SLO for" in said
 
 
 def test_larger_settings_of_an_autoscaler_are_proposed_from_fewer_replicas_on(tmp_path: Path) -> None:
