@@ -10,6 +10,7 @@ from simulator.memory.cache import Group
 from simulator.resolve.advice import ways_out
 from simulator.resolve.memory import Answer, Question
 from simulator.resolve.memory_table import Row
+from simulator.resolve.refused_weights import not_in_step_time
 from simulator.units import BYTES_PER_GIB
 
 _KINDS = {
@@ -57,7 +58,7 @@ def print_answer(answer: Answer, form: str) -> int:
     print(f"max_num_batched_tokens {limits.max_num_batched_tokens}, max_num_seqs {limits.max_num_seqs}")
     for way in ways_out(answer):
         print(f"would start: {way}")
-    for words in answer.shape.unmodelled:
+    for words in not_in_step_time(answer):
         print(f"not in the step-time model: {words}")
     return 0
 
@@ -114,7 +115,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "fits": plan.fits,
         "refusals": list(plan.refusals),
         "ways_out": ways_out(answer),
-        "not_in_step_time": list(answer.shape.unmodelled),
+        "not_in_step_time": not_in_step_time(answer),
     }
 
 

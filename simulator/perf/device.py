@@ -269,13 +269,15 @@ def check_layout(arch: Architecture, device: Device, layout: Layout) -> None:
     InputError : naming the values that would work
     """
     check_split(arch, layout.split)
-    if layout.weights.compute not in device.peak_flops:
-        raise InputError(
-            Problem(
-                f"{device.name} does not compute in {_computed(layout.weights)}; use {', '.join(device.precisions)}",
-                got=layout.weights.words,
-            )
-        )
+    if words := not_computed(device, layout.weights):
+        raise InputError(Problem(words, got=layout.weights.words))
+
+
+def not_computed(device: Device, weights: Precision) -> str:
+    """That the GPU does not compute in a format of weights, with those that it does; empty where it does."""
+    if weights.compute in device.peak_flops:
+        return ""
+    return f"{device.name} does not compute in {_computed(weights)}; use {', '.join(device.precisions)}"
 
 
 def _computed(weights: Precision) -> str:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from simulator.errors import InputError
 from simulator.resolve.memory import Answer, Question, answer
+from simulator.resolve.refused_weights import refused_weights
 
 DEGREES = (1, 2, 4, 8, 16)
-FORMATS = ("fp8", "int4")
+FORMATS = ("fp8", "int8", "int4")
 
 
 def ways_out(found: Answer) -> list[str]:
@@ -46,7 +47,9 @@ def _tries(found: Answer) -> Iterator[tuple[Question, str]]:
         yield replace(question, kv_dtype="fp8"), "kv_dtype=fp8"
     if question.dtype == "auto" and found.shape.quantization is None:
         for dtype in FORMATS:
-            yield replace(question, dtype=dtype), f"dtype={dtype}"
+            other = replace(question, dtype=dtype)
+            if not refused_weights(other):
+                yield other, f"dtype={dtype}"
 
 
 def _starts(question: Question) -> bool:

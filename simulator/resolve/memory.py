@@ -306,9 +306,7 @@ def _weights(
     if section is not None and asked in PLAIN_DTYPES:
         weights = of_checkpoint(section, checkpoint.file, card, found.hopper_expert_kernel)
         return weights, shape
-    name = asked if asked in BY_NAME else None
-    if asked == "auto":
-        name = checkpoint.suffix or (checkpoint.native if checkpoint.native in BY_NAME else None)
+    name = _quantized(asked, checkpoint)
     if name is None:
         size = PLAIN_DTYPES[asked] or 2
         return Weights(lambda matrix: None), replace(shape, dtype_bytes=size)
@@ -319,6 +317,26 @@ def _weights(
         shape = shape_from_config(shape.name, config)
         return of_checkpoint(config["quantization_config"], None, card, found.hopper_expert_kernel), shape
     return named(name, shape, card, found.hopper_expert_kernel), shape
+
+
+def _quantized(asked: str, checkpoint: _Checkpoint) -> str | None:
+    """Format of quantised weights: as asked for, or of what the name of the model says; None for 16 bit."""
+    if asked != "auto":
+        return asked if asked in BY_NAME else None
+    return checkpoint.suffix or (checkpoint.native if checkpoint.native in BY_NAME else None)
+
+
+def weights_of(question: Question) -> str:
+    """Format of the weights of a question that has an answer, as the step-time model knows it.
+
+    Raises
+    ------
+    InputError : a format that it does not know
+    """
+    checkpoint, asked = _checkpoint(question.model, question.folder), question.dtype.lower()
+    if checkpoint.shape.quantization is not None and asked in PLAIN_DTYPES:
+        return precision_of(checkpoint.shape, checkpoint.file)
+    return _quantized(asked, checkpoint) or "bf16"
 
 
 def _check_precision(name: str, gpu_name: str, card: Card) -> None:

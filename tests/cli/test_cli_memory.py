@@ -39,6 +39,35 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (("llama-3.1-8b", "--gpu", "a100-80", "--dtype", "fp8"), "a100-80 does not compute in fp8; use bf16"),
+        (("llama-3.1-8b-fp8", "--gpu", "a100-80"), "a100-80 does not compute in fp8; use bf16"),
+        (("llama-3.1-8b", "--gpu", "h100-sxm", "--dtype", "nvfp4"), "h100-sxm does not compute in nvfp4; use bf16"),
+        (("llama-3.1-8b", "--gpu", "h100-sxm", "--dtype", "fp8"), ""),
+        (("llama-3.1-8b", "--gpu", "a100-80", "--dtype", "gptq"), ""),
+    ],
+)
+def test_weights_that_vllm_starts_with_and_a_run_refuses_are_said(
+    words: tuple[str, ...], refused: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the words of the run's own refusal."""
+    found = printed(capsys, *words)
+    assert found["fits"]
+    said = [text for text in found["not_in_step_time"] if refused and refused in text]
+    assert len(found["not_in_step_time"]) == len(said) == bool(refused)
+    assert all("vLLM decodes these weights to 16 bit, servecast run refuses them: " in text for text in said)
+
+
+@pytest.mark.parametrize(("gpu", "dtype"), [("a100-40", "int8"), ("l40s", "fp8")])
+def test_a_way_out_is_one_that_a_run_takes(gpu: str, dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """32B in 16 bit are 61 GiB: too much for 40 or 48 GB, in 8 bit they fit."""
+    found = printed(capsys, "qwen3-32b", "--gpu", gpu, "--max-model-len", "4096")
+    assert not found["fits"]
+    assert f"dtype={dtype}" in found["ways_out"]
+
+
 def test_the_terms_are_printed_as_vllm_logs_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(["memory", "llama-3.1-8b", "--gpu", "h100-sxm", "--version", "0.11.0"]) == 0
     out = capsys.readouterr().out

@@ -201,7 +201,8 @@ def test_advice_on_three_pools(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "fails", ["server_failures: [{start_s: 0.5, duration_s: 0.2}]", "outages: {windows: [{start_s: 0.5, duration_s: 0.2}]}"]
+    "fails",
+    ["server_failures: [{start_s: 0.5, duration_s: 0.2}]", "outages: {windows: [{start_s: 0.5, duration_s: 0.2}]}"],
 )
 def test_advice_keeps_a_pool_whose_failures_are_written(fails: str, tmp_path: Path) -> None:
     """Without it the fleet would do for less: so would any that is not asked what a failure does to it."""
