@@ -13,7 +13,7 @@ from simulator.bill.use import PoolUse
 from simulator.bill.volume import mean_factor
 from simulator.study.bill import Line
 from simulator.study.terms import Money, RentedTerms
-from simulator.units import HOURS_PER_MONTH
+from simulator.units import HOURS_PER_MONTH, month_words
 
 BYTES_PER_GB = 1e9
 """Clouds bill traffic and volumes by decimal gigabytes."""
@@ -82,7 +82,7 @@ def _upfront_share(terms: Sequence[Term]) -> float:
 def committed_category(terms: RentedTerms, commitment: int) -> str:
     """What the lines of a commitment are called: by its term where there are several."""
     months = terms.commitments[commitment].term_months
-    return "committed" if len(terms.commitments) == 1 else f"committed {months} months"
+    return "committed" if len(terms.commitments) == 1 else f"committed {month_words(months)}"
 
 
 def _data_lines(terms: RentedTerms, use: PoolUse) -> list[Line]:

@@ -64,4 +64,4 @@ def _is_on(tax: Tax, category: str) -> bool:
 
 def _months(category: str) -> str:
     """`committed` for commitments of several terms, as `committed 12 months`."""
-    return "committed" if category.endswith(" months") else category
+    return "committed" if category.endswith((" month", " months")) else category

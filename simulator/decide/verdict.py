@@ -15,6 +15,7 @@ from simulator.decide.rivals import rank, share_together
 from simulator.decide.why import bindings, flips_sentence, not_known, sentence, sure_words
 from simulator.money import money
 from simulator.study.decision import Flip, Ranking, Verdict
+from simulator.units import month_words
 
 _NOISE = 5e-4
 """Share of a present value within which two are taken as one."""
@@ -76,5 +77,5 @@ def present_value_words(found: Sequence[Costed], ranking: Ranking) -> str:
     months = next(one.terms.months for one in found if one.name == least)
     return (
         f"In present value of all payments, what is sold at the end taken off, {least} costs less than {first}: "
-        f"{money(npv_usd[least])} against {money(npv_usd[first])} over {months:g} months."
+        f"{money(npv_usd[least])} against {money(npv_usd[first])} over {month_words(months)}."
     )

@@ -13,7 +13,7 @@ from simulator.money import amount, in_sign, money
 from simulator.report.month_table import month_table
 from simulator.report.prose import wrapped
 from simulator.study.decision import Flip
-from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION
+from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION, month_words
 
 Decision = Mapping[str, Any]
 PAIR_HEADERS = ("", "against", "from month", "discounted", "hours of use a day", "load")
@@ -56,7 +56,7 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
 
 def months_met_words(months: Sequence[Mapping[str, Any]]) -> str:
     """In how many months the SLO is met."""
-    return f"{sum(month['meets'] for month in months)} of {len(months)} months"
+    return f"{sum(month['meets'] for month in months)} of {month_words(len(months))}"
 
 
 def months_notes(decision: Decision, names: Collection[str]) -> list[str]:

@@ -28,6 +28,7 @@ from simulator.report.table import (
 )
 from simulator.report.why import sides, why_notes
 from simulator.results.bundle import Bundle
+from simulator.units import month_words
 
 _SWINGS = 3
 
@@ -138,7 +139,7 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
         )
         lines.append(
             f"{name}: {money(cost['usd_per_month'])} per month{unused}; per 1M tokens {prices} ones; "
-            f"over {horizon_months(found):g} months {money(paid_usd(found))}, {money(cost['upfront_usd'])} of it "
+            f"over {month_words(horizon_months(found))} {money(paid_usd(found))}, {money(cost['upfront_usd'])} of it "
             f"at the start, present value of all payments {money(-cost['npv_usd'])}; {_shares(cost['split'])}."
         )
         lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost), *_speeds(found))]

@@ -7,7 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.report.decision import months_met_words
 from simulator.report.month_table import changing, month_table
+from simulator.units import month_words
 
 
 def _month(number: int, usd: float, **more: Any) -> dict[str, Any]:
@@ -62,3 +64,8 @@ def test_between_two_months_that_are_shown_nothing_changes(states: list[tuple[bo
         if k not in shown:
             last = months[max(n for n in shown if n < k) - 1]
             assert {**month, "month": 0} == {**last, "month": 0}
+
+
+def test_a_month_alone_is_told_as_one() -> None:
+    assert [month_words(months) for months in (1, 1.0, 2.5, 36)] == ["1 month", "1 month", "2.5 months", "36 months"]
+    assert months_met_words([{"meets": True}]) == "1 of 1 month"

@@ -140,7 +140,9 @@ class Rented:
 
     def _name(self, agreed: Row) -> str:
         one = len(self.offer["commitments"]) == 1
-        return "committed" if one else f"committed {agreed['term_months']} months"
+        return (
+            "committed" if one else f"committed {agreed['term_months']} month{'s' if agreed['term_months'] > 1 else ''}"
+        )
 
     def lines(self, month: int) -> list[Row]:
         offer, name = self.now(month), self.offer["pool"]

@@ -24,7 +24,7 @@ def is_taxed(tax: Row, category: str) -> bool:
     named = tax["categories"]
     if category in ("network and storage", "installation"):
         category = "hardware"
-    if category.startswith("committed") and category.endswith("months"):
+    if category.startswith("committed") and category.endswith(("month", "months")):
         category = "committed"
     return not named or category in named
 
