@@ -174,6 +174,24 @@ def extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> None
         held.end = end
 
 
+@inline_kernel
+def count_changes(engines: Engines, rep: Any, row: int, processed: int, reach: int) -> None:
+    """As `remove_skipped` and `extend` of a request that decodes, where blocks have no identity."""
+    groups = engines.groups
+    groups.rows[row].processed = processed
+    taken = 0
+    for k in range(groups.pools[rep.pool].n_kinds):
+        kind = groups.kinds[rep.pool, k]
+        held = groups.held[row, k]
+        begin, end = held.begin, held.end
+        first = max(begin, min(skipped_blocks(kind, processed), end))
+        last = max(end, blocks_for(reach, kind) + kind.more)
+        taken += (last - end - (first - begin)) * kind.n_groups
+        held.begin = first
+        held.end = last
+    rep.free_blocks -= taken
+
+
 @kernel
 def _idle_hits(engines: Engines, rep: Any, k: int, first: int, n_hits: int) -> int:
     """Hit blocks of a kind from place `first` on that nobody holds: taking them over uses up free blocks."""

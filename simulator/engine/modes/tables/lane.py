@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.modes.tables.holding import extend, remove_skipped
+from simulator.engine.modes.tables.holding import count_changes, extend, remove_skipped
 from simulator.engine.modes.tables.retention import register
 from simulator.engine.state import NONE, Engines
 from simulator.engine.timing import count_scheduled
@@ -84,8 +84,10 @@ def change_members(engines: Engines, r: int, rep: Any, pool: Any, step: int) -> 
         for p in range(head.n_phases):
             index = engines.phase_head[r, (head.phases[p] - step) % pool.block_size]
             while index != NONE:
-                change(engines, rep, pool, engines.slots[index], step)
-                index = engines.slots[index].lane_next
+                slot = engines.slots[index]
+                computed = slot.computed + step - slot.join_step
+                count_changes(engines, rep, slot.row, computed - head.lag, computed + 1)
+                index = slot.lane_next
         return
     for n in range(gather_changes(engines, r, rep, pool, step)):
         change(engines, rep, pool, engines.slots[engines.scratch[n]], step)
