@@ -183,7 +183,8 @@ def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
         return f"unknown key {name!r}: did you mean {meant!r}{unit}?"
     in_scenario = bool(models) and models[0] in _models_of_scenario()
     is_elsewhere = in_scenario and bool(_places().get(name))
-    near = difflib.get_close_matches(name.lower(), keys, n=1, cutoff=NEAR)
+    turned = [key for key in keys if sorted(key.split("_")) == sorted(name.lower().split("_"))]
+    near = turned or difflib.get_close_matches(name.lower(), keys, n=1, cutoff=NEAR)
     if near and not is_elsewhere:
         return f"unknown key {name!r}: did you mean {near[0]!r}?"
     right = meant or name

@@ -148,7 +148,7 @@ def test_a_run_has_the_blocks_that_servecast_memory_prints(model: str, gpu: str,
     found = answer(Question(model, gpu, tp=tp, max_model_len=8192, version="0.31.0")).plan
     assert (planned.config.num_blocks, planned.memory.block_bytes) == (found.num_blocks, found.terms.block_bytes)
     assert planned.weight_bytes_total == tp * found.terms.weight_bytes
-    assert planned.notes == ("the scheduler's rules are those of vLLM 0.32.0: none of 0.31.0 was recorded",)
+    assert planned.notes == ("version: the scheduler's rules are those of vLLM 0.32.0: none of 0.31.0 was recorded",)
 
 
 def test_the_share_of_memory_that_is_left_out_is_the_versions() -> None:

@@ -34,6 +34,10 @@ def message(*sets: str) -> str:
         ("engine.kv_dtype=fp8", "unknown key 'kv_dtype': did you mean 'kv_cache_dtype'?"),
         ("engine.policy=fcfs", "unknown key 'policy': did you mean 'scheduling_policy'?"),
         ("engine.speculative={num_tokens: 2}", "unknown key 'speculative': did you mean 'speculative_config'?"),
+        (
+            "topologies.own.providers=[{name: a, offer: openai/gpt-4o-mini, unit_usd_per_hour: null}]",
+            "unknown key 'unit_usd_per_hour': did you mean 'usd_per_unit_hour'?",
+        ),
         ("topologies.own.vendors=[]", "unknown key 'vendors': did you mean 'providers'?"),
         ("engine.tp=2", "it is called 'tensor_parallel_size' and belongs to topologies.pools"),
         (f"{BASE}.pue=1.2", "unknown key 'pue': it belongs to servers or cost"),
