@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from simulator.fleet.records import Reason
 from simulator.metrics.accumulate import Tally
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import FleetSpec, ProviderSpec
@@ -21,7 +22,8 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally, dispers
     """Limits above the mean rate and within its 95 % interval, in words.
 
     Batches are not counted, as no limit by the minute holds for them. Nothing is told of a target that others take over
-    from: what its limit keeps away is theirs, and it is used up to it as often as it is full.
+    from: what its limit keeps away is theirs, and it is used up to it as often as it is full. Nor where calls were
+    refused for a limit: it holds the load back for certain, and what is used is what it lets through.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], tally: Tally, dispers
     tally : of all requests, for how far their tokens vary
     dispersion : index of it of the numbers that arrive: 1 at random times, more in bursts
     """
+    if tally.reasons[:, Reason.RATE_LIMIT].any():
+        return []
     minutes = math.fsum(usage.span_s for usage in usages) / _SECONDS_PER_MINUTE
     tokens = tally.input_tokens + tally.output_tokens
     varies = max(tally.completed * tally.squared_tokens / tokens**2 - 1.0, 0.0) if tokens else 0.0

@@ -40,9 +40,9 @@ class Refutation:
     words: str = ""
 
     def __str__(self) -> str:
+        misses = f"{'at least ' if self.ended < 1.0 else ''}{self.misses:,}"
         return (
-            self.words
-            or f"{self.class_name}: {self.term} is missed by {self.misses:,} requests, {self.allowed:,} are allowed"
+            self.words or f"{self.class_name}: {self.term} is missed by {misses} requests, {self.allowed:,} are allowed"
         )
 
 

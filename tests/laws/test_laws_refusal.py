@@ -14,7 +14,7 @@ from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.perf.bounds import TokenBound
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject, simulate_one
-from simulator.simulate.refusal import try_fleet
+from simulator.simulate.refusal import Refutation, try_fleet
 from simulator.study.fleet import FleetSpec
 from simulator.workload.spec import (
     ClassWorkload,
@@ -125,3 +125,9 @@ def test_turns_that_can_come_are_counted_as_if_nothing_took_time() -> None:
     runs = whole(subject(spec), asked)
     assert open_ == runs.by_class[2].arrived
     assert 0.8 * sessions < runs.by_class[0].arrived <= sessions
+
+
+def test_a_trial_that_ended_early_has_at_least_so_many_misses() -> None:
+    refused = Refutation("chat", "e2e p99 ≤ 60 s", 80, 67, 0.4, 0, 900.0)
+    assert str(refused) == "chat: e2e p99 ≤ 60 s is missed by at least 80 requests, 67 are allowed"
+    assert str(replace(refused, ended=1.0)) == "chat: e2e p99 ≤ 60 s is missed by 80 requests, 67 are allowed"

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fleet_cases import fleet, provider
+from numpy.typing import NDArray
 
+from simulator.fleet.records import Reason, Status
 from simulator.run.near_limits import near_limits
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import RoutingSpec, ServiceTier
@@ -23,10 +25,21 @@ def usage(calls: int, span_s: float = 600.0) -> Usage:
     return Usage(span_s, (), (used,), ())
 
 
+def reasons(refused: int = 0) -> NDArray[np.int64]:
+    """Why requests were not completed: so many of them for a rate limit."""
+    found = np.zeros((len(Status), len(Reason)), np.int64)
+    found[Status.REJECTED, Reason.RATE_LIMIT] = refused
+    return found
+
+
 def told(per_minute: float, calls: int, runs: int = 1, dispersion: float = 1.0, **limits: Any) -> list[str]:
     squares = 2 * 100**2 * calls if limits.pop("varied", False) else 100**2 * calls
     tally: Any = SimpleNamespace(
-        input_tokens=80 * calls, output_tokens=20 * calls, completed=calls, squared_tokens=squares
+        input_tokens=80 * calls,
+        output_tokens=20 * calls,
+        completed=calls,
+        squared_tokens=squares,
+        reasons=reasons(limits.pop("refused", 0)),
     )
     one = fleet(providers=(provider(**({"requests_per_minute": per_minute} | limits)),))
     return near_limits(one, [usage(calls // runs)] * runs, tally, dispersion)
@@ -83,7 +96,11 @@ def test_answers_and_cached_prompts_count_by_their_weights() -> None:
 def test_nothing_is_told_of_a_target_that_another_takes_over_from() -> None:
     calls = 1_180
     tally: Any = SimpleNamespace(
-        input_tokens=80 * calls, output_tokens=20 * calls, completed=calls, squared_tokens=100**2 * calls
+        input_tokens=80 * calls,
+        output_tokens=20 * calls,
+        completed=calls,
+        squared_tokens=100**2 * calls,
+        reasons=reasons(),
     )
     (used,) = usage(calls).providers
     both = Usage(600.0, (), (used, used), ())
@@ -91,6 +108,12 @@ def test_nothing_is_told_of_a_target_that_another_takes_over_from() -> None:
     for kind, names in ((TargetRouting.OVERFLOW, ["second"]), (TargetRouting.WEIGHTED, ["first", "second"])):
         one = fleet(providers=limited, routing=RoutingSpec(kind, (0, 1)))
         assert [text.split(":")[0] for text in near_limits(one, [both], tally, 1.0)] == names
+
+
+def test_a_limit_that_refused_calls_is_not_left_to_chance() -> None:
+    """What is used is what it let through, so always below it."""
+    assert told(120.0, 1_180)
+    assert not told(120.0, 1_180, refused=1)
 
 
 def test_no_limit_by_the_minute_holds_for_batches() -> None:
