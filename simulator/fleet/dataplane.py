@@ -298,7 +298,7 @@ class DataPlane:
         loss.lose_replica(self.fleet, self.engines, r, float(now), False)
         self.switch_off(r)
 
-    def reset_cache(self, r: int, now: float, running: bool) -> None:
+    def reset_cache(self, r: int, now: float, running: bool, elsewhere: bool = False) -> None:
         """Replica `r` forgets its prefix cache once its present step has ended; only planes that ask know how.
 
         Whoever runs then waits, and those whose blocks a plan in flight uses keep their row of the block table, so that
@@ -307,6 +307,7 @@ class DataPlane:
         Parameters
         ----------
         running : those who run are preempted first; else it is refused where any block is held
+        elsewhere : the memory of the CPU is emptied as well
         """
         self._ensure_timers()
         rep = self.engines.replicas[r]
@@ -315,7 +316,7 @@ class DataPlane:
         while running and pool["tracks_blocks"] and int(self.engines.replicas[r]["n_free_rows"]) < most:
             self.engines = grow_rows(self.engines, r)
         kind = state.TIMER_RESET_RUNNING if running else state.TIMER_RESET
-        set_timer(self.fleet, float(now), kind, r, NONE)
+        set_timer(self.fleet, float(now), kind, r, state.RESET_ELSEWHERE if elsewhere else NONE)
 
     def provider_down(self, k: int, now: float) -> None:
         """Provider `k` goes down with all it was doing."""

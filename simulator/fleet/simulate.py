@@ -143,7 +143,7 @@ class _Simulation:
             yield self.env.timeout(resets.every_s)
             for replica in control.replicas:
                 if replica.state == SERVING:
-                    self.plane.reset_cache(replica.number, self.env.now, resets.running)
+                    self.plane.reset_cache(replica.number, self.env.now, resets.running, resets.elsewhere)
 
     def _provider_down(self, k: int) -> None:
         self.plane.provider_down(k, self.env.now)

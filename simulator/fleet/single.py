@@ -103,7 +103,7 @@ def run_again(
     while resets and number * resets.every_s <= until_s:
         plane.advance(number * resets.every_s)
         preemptions.append((number * resets.every_s, int(plane.engines.replicas[0]["preemptions"])))
-        plane.reset_cache(0, number * resets.every_s, resets.running)
+        plane.reset_cache(0, number * resets.every_s, resets.running, resets.elsewhere)
         number += 1
     plane.advance(np.inf)
     preemptions.append((np.inf, int(plane.engines.replicas[0]["preemptions"])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulator.engine.modes.offload.spec import NO_LIMIT
 from simulator.engine.modes.spec import Encoder, Modes, Waves
 from simulator.errors import InputError, Problem
 from simulator.perf.device import BatchLimits
@@ -24,12 +25,14 @@ class Brings:
     largest_image_tokens : 0 without pictures
     grammars : whether answers may follow one
     classes : their names, in order
+    most_copied : of each class, most tokens of a request that the memory of the CPU gives and takes, or `NO_LIMIT`
     """
 
     adapters: int = 0
     largest_image_tokens: int = 0
     grammars: bool = False
     classes: tuple[str, ...] = ()
+    most_copied: tuple[tuple[int, int], ...] = ()
 
 
 NOTHING = Brings()
@@ -42,7 +45,15 @@ def brings(classes: tuple[RequestClass, ...], folder: Path) -> Brings:
         max((length_bounds(length_of(cls.images.tokens, folder))[1] for cls in classes if cls.images), default=0),
         any(cls.structured_outputs for cls in classes),
         tuple(cls.name for cls in classes),
+        tuple(_most_copied(cls) for cls in classes) if any(cls.kv_transfer_params for cls in classes) else (),
     )
+
+
+def _most_copied(cls: RequestClass) -> tuple[int, int]:
+    own = cls.kv_transfer_params
+    limits = (own.max_load_tokens, own.max_offload_tokens) if own else (None, None)
+    load, store = (NO_LIMIT if limit is None else limit for limit in limits)
+    return load, store
 
 
 def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits, interval: int, stages: int) -> Modes:
@@ -116,6 +127,8 @@ def notes_of_brought(brought: Brings, settings: EngineSettings, stages: int) -> 
             f"data parallelism: {ranks} replicas step together and wait for the slowest; the empty batches of idle ones"
             " are not in their energy",
         )
+    if brought.most_copied and settings.kv_offloading_size is None:
+        notes += ("kv_transfer_params: without engine.kv_offloading_size there is no memory of the CPU to limit",)
     if brought.adapters:
         notes += ("adapters: who is scheduled with whom is simulated, not their memory and the time they take",)
     if brought.largest_image_tokens:

@@ -19,7 +19,8 @@ def check_cache_modes(settings: EngineSettings, role: str, several_groups: bool)
 
     Raises
     ------
-    InputError : a pool of one role, no prefix cache, batching that is not vLLM's, or a store beside several groups
+    InputError : a pool of one role, no prefix cache, batching that is not vLLM's, a store beside several groups, or a
+        memory to reset that there is not
     """
     asked = {
         "prefix_cache_resets": settings.prefix_cache_resets is not None,
@@ -35,12 +36,16 @@ def check_cache_modes(settings: EngineSettings, role: str, several_groups: bool)
         for of, hinders, told in hindrances:
             if given and hinders and of in ("both", key):
                 raise InputError(Problem(f"is not simulated {told}", path=f"engine.{key}"))
+    resets = settings.prefix_cache_resets
+    if resets and resets.reset_connector and settings.kv_offloading_size is None:
+        told = "there is no memory of the CPU to forget: it is of 'kv_offloading_size', which is not given"
+        raise InputError(Problem(told, path="engine.prefix_cache_resets.reset_connector", got="true"))
 
 
 def cache_resets(settings: EngineSettings) -> CacheResets | None:
     """When the replicas of a pool forget their prefix caches; None: never."""
     own = settings.prefix_cache_resets
-    return CacheResets(own.every_s, own.reset_running_requests) if own else None
+    return CacheResets(own.every_s, own.reset_running_requests, own.reset_connector) if own else None
 
 
 def store_link(settings: EngineSettings, block_bytes: float, gpus: int) -> KvTransfer:

@@ -171,7 +171,7 @@ def plan_engine(
     parts = replace(parts, kv_value_bytes=memory.kv.value_bytes(shape))
     _check_groups(memory, role, pp, drafts)
     check_cache_modes(settings, role, bool(memory.groups))
-    beside = offloading(settings, memory, parts, arch.is_mla and pp == 1)
+    beside = offloading(settings, memory, parts, arch.is_mla and pp == 1, brought.most_copied)
     limits = _of_steps(settings, memory.limits, drafts)
     changes = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)

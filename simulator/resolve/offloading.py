@@ -19,12 +19,15 @@ _EXTRA = "engine.kv_connector_extra_config"
 _BYTES_PER_GB = 1e9
 
 
-def offloading(settings: EngineSettings, memory: KvBlocks, layout: Layout, one_copy: bool) -> Offload | None:
+def offloading(
+    settings: EngineSettings, memory: KvBlocks, layout: Layout, one_copy: bool, most_copied: tuple[tuple[int, int], ...]
+) -> Offload | None:
     """The memory beside an engine, of all its GPUs together; None unless it is asked for.
 
     Parameters
     ----------
     one_copy : all GPUs hold the same blocks (latent attention), so that the memory keeps one copy of them
+    most_copied : by class of requests, tokens that are loaded and stored
 
     Raises
     ------
@@ -44,7 +47,7 @@ def offloading(settings: EngineSettings, memory: KvBlocks, layout: Layout, one_c
         told = f"holds no chunk, which is {chunk_bytes / BYTES_PER_GIB:.3g} GiB"
         raise InputError(Problem(told, path=_KEY, got=f"{settings.kv_offloading_size:g}"))
     if own is None:
-        return Offload(chunks)
+        return Offload(chunks, most_by_class=most_copied)
     return Offload(
         chunks,
         blocks,
@@ -52,6 +55,7 @@ def offloading(settings: EngineSettings, memory: KvBlocks, layout: Layout, one_c
         own.store_threshold,
         own.max_tracker_size,
         own.offload_prompt_only,
+        most_copied,
     )
 
 

@@ -125,6 +125,8 @@ class PrefixCacheResets(Settings):
     reset_running_requests: Switch = False
     """Preempt those who run first: their prompts and answers so far are computed again. Else a replica at which any
     request holds KV blocks keeps its cache, as vLLM does."""
+    reset_connector: Switch = False
+    """Forget what the memory of the CPU has (`kv_offloading_size`) as well."""
 
 
 class KvConnector(Settings):

@@ -303,6 +303,15 @@ class Slo(Settings):
     """Least share of the requests that is answered, turns that a broken conversation no longer sends among them."""
 
 
+class KvTransferParams(Settings):
+    """What requests ask of the memory of the CPU (`engine.kv_offloading_size`), as vLLM's `kv_transfer_params`."""
+
+    max_load_tokens: Count | None = None
+    """Most tokens of a request that are loaded from it, in whole chunks; no limit unless given."""
+    max_offload_tokens: Count | None = None
+    """Most tokens of a request, from its beginning, that are stored there; no limit unless given."""
+
+
 class RequestClass(Settings):
     """Requests of one kind."""
 
@@ -345,6 +354,8 @@ class RequestClass(Settings):
     """Answers that follow a grammar; none unless given."""
     images: Images | None = None
     """Pictures in prompts; none unless given."""
+    kv_transfer_params: KvTransferParams | None = None
+    """What they ask of the memory of the CPU; nothing unless given."""
     slo: Slo = Slo()
     """Service levels that the class is held to."""
     timeout_s: NotNegative = 0.0

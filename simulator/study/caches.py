@@ -12,10 +12,12 @@ class CacheResets:
     Attributes
     ----------
     running : those who run are preempted first; else it is refused while a replica holds a block
+    elsewhere : the memory of the CPU is emptied as well
     """
 
     every_s: float
     running: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

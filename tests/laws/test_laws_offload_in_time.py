@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from test_laws_offload_vs_reference import BUDGET, SIZE, engines, requests
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.modes.offload.spec import Offload, OffloadModes
+from simulator.engine.modes.offload.spec import NO_LIMIT, Offload, OffloadModes, offload_of, with_offload
 from simulator.engine.modes.spec import Flight
 from simulator.engine.reference.replay import replay_reference
 from simulator.engine.rules import V0_33
@@ -48,10 +48,13 @@ def plane_of(config: EngineConfig, asked: Requests, block_s: float, replicas: in
     step_time = constant_step_time(1.0, config.max_num_batched_tokens, config.max_num_seqs)
     powers = np.zeros(config.max_num_seqs + 1)
     pool = PoolSpec("p", "", 1, replicas, config, step_time, powers, kv_transfer=KvTransfer(block_s, 1.0))
-    spec = FleetSpec("p", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), (ClassSpec("0", (True,)),))
+    classes = tuple(ClassSpec(f"{k}", (True,)) for k in range(int(asked.class_id.max()) + 1))
+    spec = FleetSpec("p", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), classes)
     records: list[NDArray[Any]] = [np.zeros(0, RECORD)]
     rows: list[NDArray[np.int64]] = [np.zeros((0, 4), np.int64)]
-    plane = DataPlane(spec, RequestList(asked), (replicas,), 0, records.append, rows.append)
+    plane = DataPlane(
+        spec, RequestList(asked, tuple(cls.name for cls in classes)), (replicas,), 0, records.append, rows.append
+    )
     for r in range(replicas):
         plane.activate(r, 0.0)
     return plane, records, rows
@@ -101,6 +104,30 @@ def test_an_idle_engine_is_woken_by_the_end_of_a_load(block_s: float) -> None:
     nothing_is_left(plane)
 
 
+@pytest.mark.parametrize(("elsewhere", "cached"), [(False, 32), (True, 0)])
+def test_a_reset_forgets_the_memory_of_the_cpu_where_it_is_told_to(elsewhere: bool, cached: int) -> None:
+    """All of the first prompt was stored; the GPU has forgotten it, and loads it again unless that memory has, too."""
+    plane, records, _ = plane_of(small(14), workload([0, 100, 200], TWICE, [2, 2, 2]), 0.25)
+    plane.advance(150.0)
+    plane.reset_cache(0, 150.0, False, elsewhere)
+    plane.advance(np.inf)
+    plane.drain_records()
+    ended = np.sort(np.concatenate(records), order="request")
+    assert ended["cached_tokens"].tolist() == [0, 0, cached]
+    assert plane.engines.offload.replicas[0]["loaded_tokens"] == cached
+    nothing_is_left(plane)
+
+
+@pytest.mark.parametrize(("most", "cached"), [((NO_LIMIT, NO_LIMIT), 32), ((10, NO_LIMIT), 12), ((NO_LIMIT, 23), 20)])
+def test_what_is_loaded_and_stored_is_limited_by_class(most: tuple[int, int], cached: int) -> None:
+    """Of 32 tokens in blocks of 4 one block is still on the GPU; limits count whole blocks."""
+    config = small(14)
+    config = replace(config, modes=with_offload(config.modes, Offload(40, most_by_class=(most,))))
+    ended, _, plane = serve(config, workload([0, 100, 200], TWICE, [2, 2, 2]), 0.25)
+    assert ended["cached_tokens"].tolist() == [0, 0, cached]
+    nothing_is_left(plane)
+
+
 def test_loads_are_one_after_the_other() -> None:
     """Two prompts of 5 blocks that came at once: the second one's begins when the first one's ends."""
     prompts = [[(0, 20), (9, 1)], [(1, 20), (8, 1)], [(2, 44), (7, 1)], [(0, 20), (6, 1)], [(1, 20), (5, 1)]]
@@ -130,8 +157,21 @@ def cases(draw: st.DrawFn) -> tuple[EngineConfig, tuple[TraceRequest, ...]]:
     drafts = replace(config.modes, drafts=None)
     config = replace(config, modes=drafts, num_speculative_tokens=0, num_lookahead_tokens=0, draft_slots=0)
     asked = draw(requests())
-    free = [replace(row, max_load_tokens=None, max_offload_tokens=None, accept="", stop_after=0) for row in asked]
-    return replace(config, drop_last_hit_block=False), tuple(free)
+    free = tuple(replace(row, accept="", stop_after=0) for row in asked)
+    return replace(config, drop_last_hit_block=False), free
+
+
+def limits_of(row: TraceRequest) -> tuple[int, int]:
+    load, store = (NO_LIMIT if most is None else most for most in (row.max_load_tokens, row.max_offload_tokens))
+    return load, store
+
+
+def by_class(config: EngineConfig, asked: tuple[TraceRequest, ...]) -> EngineConfig:
+    """With a class of requests for each pair of limits."""
+    memory = offload_of(config.modes)
+    assert memory is not None
+    limits = tuple(sorted({limits_of(row) for row in asked}))
+    return replace(config, modes=with_offload(config.modes, replace(memory, most_by_class=limits)))
 
 
 def as_workload(asked: tuple[TraceRequest, ...], gap_s: float, leaves_s: dict[int, float]) -> Requests:
@@ -141,8 +181,11 @@ def as_workload(asked: tuple[TraceRequest, ...], gap_s: float, leaves_s: dict[in
         [row.osl for row in asked],
     )
     made = replace(made, priority=np.array([row.priority for row in asked], made.priority.dtype))
+    kinds = sorted({limits_of(row) for row in asked})
     return replace(
-        made, extras=make_extras(len(asked), leaves_s=np.array([leaves_s.get(row.id, 0.0) for row in asked]))
+        made,
+        class_id=np.array([kinds.index(limits_of(row)) for row in asked], made.class_id.dtype),
+        extras=make_extras(len(asked), leaves_s=np.array([leaves_s.get(row.id, 0.0) for row in asked])),
     )
 
 
@@ -158,7 +201,7 @@ def test_whatever_copies_take_everybody_is_served_and_nothing_is_left(
 ) -> None:
     """But for those who leave, waiting, while their blocks are loaded, or served."""
     config, asked = case
-    ended, steps, plane = serve(config, as_workload(asked, gap_s, leaves_s), block_s)
+    ended, steps, plane = serve(by_class(config, asked), as_workload(asked, gap_s, leaves_s), block_s)
     assert len(ended) == len(asked)
     stayed = ended[~np.isin(ended["request"], list(leaves_s))]
     assert (stayed["status"] == Status.COMPLETED).all()
@@ -178,7 +221,7 @@ def test_with_copies_that_take_no_time_plans_are_those_of_the_reference(
     config = replace(config, modes=replace(config.modes, flight=None))
     now = tuple(replace(row, arrival_step=0, load_steps=0, store_steps=0) for row in asked)
     reference = replay_reference(ScheduleTrace("burst", config.rules.version, config, now, ()))
-    _, steps, _ = serve(config, as_workload(now, 0.0, {}), 0.0)
+    _, steps, _ = serve(by_class(config, now), as_workload(now, 0.0, {}), 0.0)
     made = [(step.scheduled, step.preempted, step.free_blocks) for step in steps if step.scheduled or step.preempted]
     asked_for = [
         (step.scheduled, step.preempted, step.free_blocks)

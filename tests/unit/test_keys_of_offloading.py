@@ -14,6 +14,7 @@ from simulator.errors import InputError
 from simulator.fleet.records import Status
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.trust import sources
+from simulator.study.caches import CacheResets
 
 SIZE = "engine.kv_offloading_size=40"
 TWO = ONE.replace("gpu: h100-sxm", "gpu: h100-sxm, tensor_parallel_size: 2")
@@ -57,6 +58,21 @@ def test_what_chunks_are_and_how_they_make_room_reaches_the_engine(tmp_path: Pat
     said = "{blocks_per_chunk: 3, eviction_policy: arc, store_threshold: 2, max_tracker_size: 9, offload_prompt_only: "
     found = planned(tmp_path, ONE, SIZE, f"engine.kv_connector_extra_config={said}false}}")
     assert memory_of(found) == Offload(6_826, 3, True, 2, 9, False)
+
+
+def test_limits_of_classes_reach_the_engine_and_are_told_where_they_limit_nothing(tmp_path: Path) -> None:
+    limits = "workload.classes[0].kv_transfer_params={max_load_tokens: 640}"
+    assert memory_of(planned(tmp_path, ONE, SIZE, limits)) == Offload(20_480, most_by_class=((640, -1),))
+    told = "kv_transfer_params: without engine.kv_offloading_size there is no memory of the CPU to limit"
+    assert told in planned(tmp_path, ONE, limits).engines[0].notes
+
+
+def test_resets_of_the_memory_reach_the_fleet(tmp_path: Path) -> None:
+    both = "engine.prefix_cache_resets={every_s: 7, reset_connector: true}"
+    (pool,) = planned(tmp_path, ONE, SIZE, CACHING, both).fleet.pools
+    assert pool.cache_resets == CacheResets(7.0, elsewhere=True)
+    with pytest.raises(InputError, match=r"reset_connector: there is no memory of the CPU to forget"):
+        planned(tmp_path, ONE, CACHING, both)
 
 
 def test_tokens_of_a_chunk_are_as_many_blocks(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.modes.offload.spec import Offload, offload_of
+from simulator.engine.modes.offload.spec import NO_LIMIT, Offload, offload_of
 from simulator.engine.modes.spec import GroupKind, KvGroup
 from simulator.engine.modes.tables.arrays import block_tokens, reads_ahead_tokens
 
@@ -137,6 +137,8 @@ ROW = np.dtype(
         ("request", np.int64),
         ("generation", np.int64),  # of the memory, when `met` was begun
         ("use", np.int64),
+        ("most_loaded", np.int64),  # tokens, NONE without a limit
+        ("most_stored", np.int64),
         ("due", np.float64),  # of its load
         ("slot", np.int32),  # NONE once it has left
         ("kept", np.int32),  # slot that keeps blocks which a load fills although its request has left
@@ -215,6 +217,7 @@ class OffloadArrays(NamedTuple):
     ends: NDArray[np.int32]  # by group
     kept: NDArray[np.void]  # (replica, state) since the last plan
     asked: NDArray[np.int64]  # (request, `ASKED`)
+    most: NDArray[np.int64]  # (pool, class, 2): most tokens of a request that are loaded, stored; -1: no limit
 
 
 def refuses_offload(config: EngineConfig) -> str:
@@ -247,6 +250,9 @@ def allocate_offload(
         pools[k]["capacity"] = NONE
         if memory is not None:
             _fill(pools[k], groups[k], config, memory)
+    n_classes = max(len(memory.most_by_class) for memory in asked)
+    free = ((NO_LIMIT, NO_LIMIT),) * n_classes
+    limits = [memory.most_by_class or free if memory else free for memory in memories]
     most = max(memory.chunks for memory in asked)
     most_seqs = max(config.max_num_seqs for config in configs)
     entries = max((3 if memory.adaptive else 1) * memory.chunks for memory in asked) + 1
@@ -274,6 +280,7 @@ def allocate_offload(
         ends=np.zeros(n_groups, np.int32),
         kept=np.zeros((n_replicas, 16 * most_seqs + 16), KEPT),
         asked=np.zeros((0, ASKED), np.int64),
+        most=np.array(limits, np.int64).reshape(len(configs), n_classes, 2),
     )
     offload.replicas["plan"] = 1
     offload.replicas["offer_head"] = offload.replicas["offer_tail"] = NONE

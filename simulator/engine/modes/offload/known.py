@@ -28,7 +28,10 @@ def known_row(engines: Engines, r: int, index: int) -> int:
     offload.scalars[0] -= 1
     row = offload.free_rows[offload.scalars[0]]
     known = offload.rows[row]
-    known.request = engines.slots[index].request
+    slot = engines.slots[index]
+    known.request = slot.request
+    known.most_loaded = _limit(engines, r, slot, MOST_LOADED)
+    known.most_stored = _limit(engines, r, slot, MOST_STORED)
     known.generation = 0
     known.slot = index
     known.kept = NONE
@@ -74,6 +77,15 @@ def asked_of(engines: Engines, request: int, what: int) -> int:
 
 
 @kernel
+def _limit(engines: Engines, r: int, slot: Any, what: int) -> int:
+    """Most tokens of a request that may be copied, as a replay or its class has it, NONE without."""
+    most, pool = engines.offload.most, engines.replicas[r].pool
+    if slot.class_id < most.shape[1]:
+        return int(most[pool, slot.class_id, what - MOST_LOADED])
+    return asked_of(engines, slot.request, what)
+
+
+@kernel
 def known_tokens_of(engines: Engines, index: int) -> int:
     """Tokens of a request whose values are known."""
     slot = engines.slots[index]
@@ -85,7 +97,7 @@ def storable_tokens(engines: Engines, rep: Any, row: int, computed: int) -> int:
     """Tokens that may be stored: those generated last have no KV, those beyond what is known may be wrong."""
     known = engines.offload.rows[row]
     tokens = min(computed, known.known)
-    limit = asked_of(engines, known.request, MOST_STORED)
+    limit = known.most_stored
     if limit >= 0:
         tokens = min(tokens, limit)
     if engines.offload.pools[rep.pool].prompt_only != 0:
@@ -264,7 +276,7 @@ def found_elsewhere(engines: Engines, r: int, rep: Any, pool: Any, index: int, l
     known.isl = engines.slots[index].isl
     tokens = known_tokens_of(engines, index)
     n_contents = chain_contents(engines, pool, index, row, tokens)
-    limit = asked_of(engines, known.request, MOST_LOADED)
+    limit = known.most_loaded
     found = _agree(engines, r, rep, row, tokens, local, n_contents, limit if limit >= 0 else _ALL)
     if found > 0 and _is_loading(engines, r, rep, row, local, local + found, n_contents):
         return _UNKNOWN

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 
 from simulator.engine.modes.spec import Modes
 
+NO_LIMIT = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Offload:
@@ -19,6 +21,7 @@ class Offload:
     store_threshold : times that a chunk must have been offered before it is stored; below 2 it always is
     tracked : most chunks whose offers are counted
     prompt_only : blocks of generated tokens are not stored
+    most_by_class : most tokens of a request of each class that are loaded, and that are stored; or `NO_LIMIT`
     """
 
     chunks: int
@@ -27,6 +30,7 @@ class Offload:
     store_threshold: int = 0
     tracked: int = 64_000
     prompt_only: bool = True
+    most_by_class: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
