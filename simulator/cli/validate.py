@@ -34,7 +34,8 @@ def validate(
     resolved
         Print the merged scenario with the origin of each value.
     """
-    from simulator.errors import collect
+    from simulator.errors import Problem, collect
+    from simulator.resolve.idle_terms import idle_terms
     from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
     from simulator.resolve.topology import changes_placed, plan_topologies
@@ -44,7 +45,7 @@ def validate(
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     planned = plan_topologies(at_start(loaded))
-    collect(resolve_terms, planned)
+    priced = collect(resolve_terms, planned)
     if resolved:
         print(resolved_yaml(loaded), end="")
         return 0
@@ -56,6 +57,10 @@ def validate(
     load = offered_load(loaded)
     for place in dict.fromkeys(change for topology in planned for change in changes_placed(topology)):
         print(f"! {place}")
+    if not loaded.scenario.study.events:
+        terms = {topology.name: found.terms for topology, found in zip(planned, priced, strict=True)}
+        for path, words in idle_terms(loaded.scenario, terms):
+            print(f"! {Problem(words, *loaded.place(path), path=path)}")
     for topology in planned:
         if has_open_sizes(loaded.scenario.topologies[topology.name]):
             print(f"! {topology.name}: sizes or hours are left open: run looks for them")

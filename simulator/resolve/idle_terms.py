@@ -14,28 +14,35 @@ from simulator.study.terms import Terms
 _BY_POOL = ("usd_per_replica_month", "usd_per_gpu_month")
 
 
-def idle_terms(scenario: Scenario, found: Mapping[str, ResolvedTerms]) -> list[str]:
-    """A warning for each that is on nothing, at its place.
+Found = tuple[str, str]
+"""Path, and why what stands there is on nothing."""
+
+
+def idle_warnings(scenario: Scenario, found: Mapping[str, ResolvedTerms]) -> list[str]:
+    """A warning for each that is on nothing; arguments are those of `idle_terms`."""
+    idle = idle_terms(scenario, {name: one.terms for name, one in found.items()})
+    return [*unused_overrides(scenario.cost, list(found.values())), *(f"{path}: {words}" for path, words in idle)]
+
+
+def idle_terms(scenario: Scenario, terms: Mapping[str, Terms]) -> list[Found]:
+    """Taxes, fees and staff that are on nothing.
 
     Parameters
     ----------
-    found : of each topology, over all months of the study
+    terms : of each topology, over all months of the study
     """
-    terms = {name: one.terms for name, one in found.items()}
-    said = unused_overrides(scenario.cost, list(found.values()))
     shared = [terms[name] for name, topology in scenario.topologies.items() if topology.taxes is None]
-    if shared:
-        said += _taxes("cost.taxes", scenario.cost.taxes, shared)
-    elif scenario.cost.taxes:
-        said.append("cost.taxes is without effect: each topology has taxes of its own")
+    said = list(_taxes("cost.taxes", scenario.cost.taxes, shared)) if shared else []
+    if not shared and scenario.cost.taxes:
+        said.append(("cost.taxes", "without effect, as each topology has taxes of its own"))
     for name, topology in scenario.topologies.items():
         path = f"topologies.{name}"
         said += _taxes(f"{path}.taxes", topology.taxes or (), [terms[name]])
-        said += [f"{path}.{key} is without effect: {name} {why}" for key, why in _counted(topology, terms[name])]
+        said += [(f"{path}.{key}", f"without effect, as {name} {why}") for key, why in _counted(topology, terms[name])]
     return said
 
 
-def _counted(topology: Topology, terms: Terms) -> Iterator[tuple[str, str]]:
+def _counted(topology: Topology, terms: Terms) -> Iterator[Found]:
     """Keys of what is paid for each of something that is not there, and why."""
     if not (terms.owned or terms.rented):
         why = "has no pool of GPUs"
@@ -47,7 +54,7 @@ def _counted(topology: Topology, terms: Terms) -> Iterator[tuple[str, str]]:
         yield "staff.fte_per_server", "owns no servers"
 
 
-def _taxes(path: str, taxes: Sequence[TaxSettings], terms: Sequence[Terms]) -> Iterator[str]:
+def _taxes(path: str, taxes: Sequence[TaxSettings], terms: Sequence[Terms]) -> Iterator[Found]:
     there = frozenset[str]().union(*map(possible_categories, terms))
     who = f"{' and '.join(one.topology for one in terms)} {'has' if len(terms) == 1 else 'have'}"
     for k, tax in enumerate(taxes):
@@ -55,7 +62,7 @@ def _taxes(path: str, taxes: Sequence[TaxSettings], terms: Sequence[Terms]) -> I
             if category not in there:
                 alike = sorted(one for one in there if one.endswith(f" {category}"))
                 hint = f", but {' and '.join(alike)}" if alike else ""
-                yield f"{path}[{k}].categories[{i}]: {tax.name} is on {category}; {who} no such line{hint}"
+                yield f"{path}[{k}].categories[{i}]", f"{tax.name} is on {category}; {who} no such line{hint}"
 
 
 def unused_overrides(settings: CostSettings, found: Sequence[ResolvedTerms]) -> list[str]:

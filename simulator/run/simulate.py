@@ -20,7 +20,7 @@ from simulator.decide.standing import edge_of
 from simulator.errors import collect
 from simulator.figures.display import topologies_html
 from simulator.money import shown_in
-from simulator.resolve.idle_terms import idle_terms
+from simulator.resolve.idle_terms import idle_warnings
 from simulator.resolve.sizes import at_start, has_open_sizes, left_out, open_pools
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
@@ -201,7 +201,7 @@ def _simulate(
             name = topology.name
             cases[name], said[name], since[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
         apart = turns_apart(one.metrics["arrived"] for one in said.values())
-        unused = idle_terms(scenario, {name: case.prices for name, case in cases.items()})
+        unused = idle_warnings(scenario, {name: case.prices for name, case in cases.items()})
         asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
         explored_s = time.monotonic()
         sizes = speeds(asked, planned, periods, work.sizer, _SPEEDS_SHARE * explore_s)

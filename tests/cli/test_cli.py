@@ -129,6 +129,19 @@ def test_validate_warns_of_what_vllm_turns_off(capsys: Capture) -> None:
     assert warnings[0].startswith(f"! --set {drafts}: async_scheduling: auto is off: ")
 
 
+def test_validate_warns_of_taxes_and_fees_that_are_on_nothing(capsys: Capture) -> None:
+    """At their place; where an event may yet bring what they are on, a run says it."""
+    api = "{providers: [{name: a, offer: openai/gpt-4o-mini}], fees: [{name: f, usd_per_gpu_month: 7}]}"
+    cls = "{name: chat, arrivals: {kind: poisson, rate_rps: 1}, lengths: {isl: 100, osl: 10}, data_class: public}"
+    sets = ["--set", f"topologies.api={api}", "--set", f"workload.classes=[{cls}]"]
+    said = f"! --set topologies.api={api}: topologies.api.fees[0].usd_per_gpu_month: without effect, as api has no pool"
+    assert _run(["validate", SMALL, *sets]) == 0
+    assert said in capsys.readouterr().out
+    event = "study={months: 2, events: [{name: e, from_month: 2, topology: api, change: {staff: {}}}]}"
+    assert _run(["validate", SMALL, *sets, "--set", event]) == 0
+    assert said not in capsys.readouterr().out
+
+
 def test_validate_resolves(capsys: Capture) -> None:
     assert _run(["validate", SMALL, "--resolved"]) == 0
     assert "# default" in capsys.readouterr().out

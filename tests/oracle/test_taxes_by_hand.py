@@ -16,7 +16,7 @@ from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
-from simulator.resolve.idle_terms import idle_terms
+from simulator.resolve.idle_terms import idle_warnings
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
@@ -221,18 +221,18 @@ OWN = "pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]"
         (
             "[{name: vat, share: 0.1}]",
             {"one": f"{OFFER}, taxes: []"},
-            ["cost.taxes is without effect: each topology has taxes of its own"],
+            ["cost.taxes: without effect, as each topology has taxes of its own"],
         ),
         ("[{name: vat, share: 0.1, categories: [hardware, space, electricity, staff]}]", {"one": OWN}, []),
         (
             "[]",
             {"one": f"{OFFER}, fees: [{{name: licence, usd_per_month: 5, usd_per_gpu_month: 7}}]"},
-            ["topologies.one.fees[0].usd_per_gpu_month is without effect: one has no pool of GPUs"],
+            ["topologies.one.fees[0].usd_per_gpu_month: without effect, as one has no pool of GPUs"],
         ),
         (
             "[]",
             {"one": f"{POOL}, staff: {{base_fte: 1, fte_per_server: 0.1, fte_per_replica: 0.1}}"},
-            ["topologies.one.staff.fte_per_server is without effect: one owns no servers"],
+            ["topologies.one.staff.fte_per_server: without effect, as one owns no servers"],
         ),
     ],
 )
@@ -244,7 +244,7 @@ def test_what_is_on_nothing_is_said_at_its_place(
     file.write_text(TEXT.replace("internal", "public") + f"cost: {{taxes: {cost}}}\ntopologies:\n{lines}" + RUN)
     loaded = load_scenario(file)
     found = {one.name: resolve_terms(one) for one in plan_topologies(loaded)}
-    assert idle_terms(loaded.scenario, found) == told
+    assert idle_warnings(loaded.scenario, found) == told
 
 
 def test_tokens_of_a_tier_have_a_name_of_their_own(tmp_path: Path) -> None:
@@ -255,5 +255,5 @@ def test_tokens_of_a_tier_have_a_name_of_their_own(tmp_path: Path) -> None:
     file.write_text(only_batch + "      data_class: public\n" + f"topologies:\n  one: {{{api}}}\n" + RUN)
     loaded = load_scenario(file)
     found = {one.name: resolve_terms(one) for one in plan_topologies(loaded)}
-    (said,) = idle_terms(loaded.scenario, found)
+    (said,) = idle_warnings(loaded.scenario, found)
     assert said == ("topologies.one.taxes[0].categories[0]: vat is on tokens; one has no such line, but batch tokens")
