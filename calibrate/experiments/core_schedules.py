@@ -99,6 +99,7 @@ def asked_of(engine: dict[str, Any]) -> Asked:
         mtp_modules=drafts.get("mtp_modules", 1),
         drafts_by_batch_size="per_batch_size" in drafts,
         layers=frozenset(layers),
+        offloads="offload" in engine,
         connector_takes_groups=True if "connector" in engine else None,
         enable_lora="max_loras" in engine,
     )

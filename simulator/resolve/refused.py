@@ -61,6 +61,7 @@ def asked_for(
         drafts_by_batch_size=bool(spec and spec.num_speculative_tokens_per_batch_size),
         layers=frozenset(KINDS[cache.kind] for cache in shape.caches),
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
+        offloads=settings.kv_offloading_size is not None,
         connector_takes_groups=None if role == "both" and settings.kv_offloading_size is None else True,
         enable_prefix_caching=settings.enable_prefix_caching,
         enable_chunked_prefill=settings.enable_chunked_prefill,

@@ -55,6 +55,12 @@ def test_a_plain_engine_is_taken_as_it_is_and_runs_asynchronously(version: str, 
             "required for the prefix caching of linear attention",
         ),
         (
+            {"layers": {FULL, LINEAR}, "offloads": True, "enable_prefix_caching": False},
+            (V32, V33),
+            "enable_prefix_caching",
+            "need prefix caching to keep blocks in the memory of the CPU",
+        ),
+        (
             {"layers": {FULL, LINEAR}, "disable_chunked_mm_input": True},
             (V32, V33),
             "disable_chunked_mm_input",

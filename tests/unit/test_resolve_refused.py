@@ -51,6 +51,12 @@ def planned(model: str = "llama-3.1-8b", tp: int = 1, **settings: object) -> Pla
             "required for the prefix caching of linear attention",
         ),
         (
+            "qwen3-next-80b-a3b",
+            {"enable_prefix_caching": False, "kv_offloading_size": 100},
+            "enable_prefix_caching",
+            "a state beside attention need prefix caching to keep blocks in the memory of the CPU",
+        ),
+        (
             "llama-4-scout",
             {"speculative_config": EAGLE, "disable_hybrid_kv_cache_manager": False},
             "disable_hybrid_kv_cache_manager",

@@ -1,7 +1,8 @@
 """What vLLM refuses, and what it turns off by itself, when modes are asked for together: one row a rule.
 
 Sources: vLLM 0.32.0 and 0.33.0, `config/vllm.py` (`__post_init__`, `_validate_v1_model_runner`), `config/scheduler.py`,
-`engine/arg_utils.py`, `model_executor/models/config.py`, `v1/core/kv_cache_coordinator.py`, `platforms/cpu.py`.
+`engine/arg_utils.py`, `model_executor/models/config.py`, `v1/core/kv_cache_coordinator.py`, `platforms/cpu.py`,
+`distributed/kv_transfer/kv_connector/v1/offloading/config.py`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Asked:
     mtp_modules : layers of `mtp` that draft one token each in turn
     mtp_layers : layers of `mtp` that are loaded; 0: as many
     layers : kinds of the model's layers
+    offloads : KV blocks are kept in the memory of the CPU as well
     connector_takes_groups : the KV connector can carry hybrid groups (vLLM `SupportsHMA`); None without a connector
     mamba_cache_mode : `none` or `align`
     dtype, kv_cache_dtype : of activations, empty where it is not known, and of the KV cache
@@ -62,6 +64,7 @@ class Asked:
     drafts_by_batch_size: bool = False
     layers: frozenset[GroupKind] = frozenset({GroupKind.FULL})
     disable_hybrid_kv_cache_manager: bool | None = None
+    offloads: bool = False
     connector_takes_groups: bool | None = None
     mamba_cache_mode: str = "none"
     enable_prefix_caching: bool = True
@@ -141,6 +144,10 @@ class _Rule:
     versions: tuple[str, ...] = _BOTH
 
 
+def _refused(key: str, applies: Callable[[Asked], bool], message: str, versions: tuple[str, ...] = _BOTH) -> _Rule:
+    return _Rule(key, Effect.REFUSED, applies, message, versions=versions)
+
+
 def _v1_only(version: str) -> _Rule:
     return _Rule(
         "speculative.method",
@@ -188,9 +195,8 @@ _CONNECTOR_OFF = "the KV connector does not support hybrid groups, so the hybrid
 _DRAFTS_CHUNKS = "the hybrid KV cache manager does not support chunked local attention with EAGLE or MTP"
 _RULES: tuple[_Rule, ...] = (
     *(_v1_only(version) for version in _BOTH),
-    _Rule(
+    _refused(
         "speculative.method",
-        Effect.REFUSED,
         lambda a: not a.use_v2_model_runner and a.method == "dspark",
         "Model Runner V1 does not support dspark speculative decoding",
     ),
@@ -216,9 +222,8 @@ _RULES: tuple[_Rule, ...] = (
         lambda a: a.pipeline_parallel_size > 1 and not a.use_v2_model_runner,
         "asynchronous scheduling is not supported by the V1 model runner with pipeline parallelism",
     ),
-    _Rule(
+    _refused(
         "async_scheduling",
-        Effect.REFUSED,
         lambda a: a.async_scheduling is False and a.pipeline_parallel_size > 1 and bool(a.method),
         "vLLM starts, but in a synchronous pipeline the drafts of the newest plan are set before the oldest output is"
         " applied, and it stands still; speculative decoding with pipeline stages needs asynchronous scheduling",
@@ -231,16 +236,14 @@ _RULES: tuple[_Rule, ...] = (
         " num_speculative_tokens={num_speculative_tokens} is used throughout",
         lambda _: {"drafts_by_batch_size": False},
     ),
-    _Rule(
+    _refused(
         "speculative.num_speculative_tokens",
-        Effect.REFUSED,
         lambda a: a.mtp_modules > 1 and a.enable_prefix_caching and a.block_size < a.num_speculative_tokens,
         "several MTP modules with prefix caching need a block_size ({block_size}) of at least num_speculative_tokens"
         " ({num_speculative_tokens})",
     ),
-    _Rule(
+    _refused(
         "speculative.num_speculative_tokens",
-        Effect.REFUSED,
         lambda a: (
             a.method == "mtp"
             and a.num_speculative_tokens > a.drafting_layers
@@ -260,9 +263,8 @@ _RULES: tuple[_Rule, ...] = (
         lambda a: {"max_num_active_seqs": a.draft_seqs},
         (V0_33.version,),
     ),
-    _Rule(
+    _refused(
         "enable_lora",
-        Effect.REFUSED,
         lambda a: (
             a.enable_lora
             and bool(a.method)
@@ -271,11 +273,16 @@ _RULES: tuple[_Rule, ...] = (
         "with adapters max_num_batched_tokens ({max_num_batched_tokens}) must hold max_num_seqs ({max_num_seqs}) times"
         " 1 + num_speculative_tokens ({num_speculative_tokens}): increase the one or decrease the other",
     ),
-    _Rule(
+    _refused(
         "enable_chunked_prefill",
-        Effect.REFUSED,
         lambda a: a.has_linear and a.enable_prefix_caching and not a.enable_chunked_prefill,
         "chunked prefill is required for the prefix caching of linear attention",
+    ),
+    _refused(
+        "enable_prefix_caching",
+        lambda a: a.offloads and a.has_linear and len(a.layers) > 1 and not a.enable_prefix_caching,
+        "models with a state beside attention need prefix caching to keep blocks in the memory of the CPU: it aligns"
+        " their blocks",
     ),
     _Rule(
         "mamba_cache_mode",
@@ -291,15 +298,13 @@ _RULES: tuple[_Rule, ...] = (
         "mamba_cache_mode is set to 'align' by default when prefix caching is on",
         lambda _: {"mamba_cache_mode": "align"},
     ),
-    _Rule(
+    _refused(
         "disable_chunked_mm_input",
-        Effect.REFUSED,
         lambda a: a.mamba_cache_mode == "align" and a.disable_chunked_mm_input,
         "linear attention with prefix caching needs chunked multimodal input, to end chunks at blocks within a picture",
     ),
-    _Rule(
+    _refused(
         "disable_hybrid_kv_cache_manager",
-        Effect.REFUSED,
         lambda a: a.disable_hybrid_kv_cache_manager is False and a.has_chunks and a.reads_hidden_states,
         _DRAFTS_CHUNKS,
     ),
@@ -317,9 +322,8 @@ _RULES: tuple[_Rule, ...] = (
         _CONNECTOR_OFF,
         lambda _: {"disable_hybrid_kv_cache_manager": True},
     ),
-    _Rule(
+    _refused(
         "kv_cache_dtype",
-        Effect.REFUSED,
         lambda a: a.kv_cache_dtype in ("float16", "bfloat16") and a.dtype not in ("", a.kv_cache_dtype),
         "a KV cache in {kv_cache_dtype} is incompatible with a model in {dtype}: take auto or {dtype}",
         versions=(V0_33.version,),
@@ -333,28 +337,24 @@ _RULES: tuple[_Rule, ...] = (
         lambda a: {"max_model_len": a.draft_max_model_len},
         (V0_33.version,),
     ),
-    _Rule(
+    _refused(
         "max_num_batched_tokens",
-        Effect.REFUSED,
         lambda a: not a.enable_chunked_prefill and a.max_num_batched_tokens < a.max_model_len,
         "max_num_batched_tokens ({max_num_batched_tokens}) is smaller than max_model_len ({max_model_len}), and without"
         " chunked prefill longer prompts would be rejected: increase the one or decrease the other",
     ),
-    _Rule(
+    _refused(
         "max_num_batched_tokens",
-        Effect.REFUSED,
         lambda a: a.max_num_batched_tokens < a.max_num_seqs,
         "max_num_batched_tokens ({max_num_batched_tokens}) must be at least max_num_seqs ({max_num_seqs})",
     ),
-    _Rule(
+    _refused(
         "max_num_active_seqs",
-        Effect.REFUSED,
         lambda a: (a.max_num_active_seqs or 0) > a.max_num_seqs,
         "max_num_active_seqs ({max_num_active_seqs}) cannot be greater than max_num_seqs ({max_num_seqs})",
     ),
-    _Rule(
+    _refused(
         "long_prefill_token_threshold",
-        Effect.REFUSED,
         lambda a: a.long_prefill_token_threshold > a.max_model_len,
         "long_prefill_token_threshold ({long_prefill_token_threshold}) cannot be greater than max_model_len"
         " ({max_model_len})",
