@@ -50,10 +50,11 @@ def npv_usd(paid_usd: NDArray[np.float64], at_months: NDArray[np.float64], rate_
 
 
 def payback_months(mine: Bill, rival: Bill, rate_per_year: float = 0.0) -> float | None:
-    """Month, and fraction of it, from which `mine` has cost no more than `rival` ever after; None if never.
+    """Month, and fraction of it, from which `mine` has cost less than `rival`, and never more after; None if never.
 
     What is paid for a month accrues evenly over it; purchases, sales and upfront parts count when they are paid. With a
-    rate, payments are discounted to month 0 first.
+    rate, payments are discounted to month 0 first. As long as both have cost the same, to half a cent, neither has cost
+    less.
 
     Parameters
     ----------
@@ -66,13 +67,25 @@ def payback_months(mine: Bill, rival: Bill, rate_per_year: float = 0.0) -> float
     before = running + np.concatenate(([0.0], once[:-1]))
     if after[-1] < -_CENT_USD:
         return None
+    first = 0
     for k in range(len(times) - 1, 0, -1):
         if before[k] < -_CENT_USD:
-            return float(times[k])
+            first = k
+            break
         if after[k - 1] < -_CENT_USD:
-            share = -after[k - 1] / (before[k] - after[k - 1])
-            return float(times[k - 1] + share * (times[k] - times[k - 1]))
-    return 0.0
+            if before[k] > _CENT_USD:
+                share = -after[k - 1] / (before[k] - after[k - 1])
+                return float(times[k - 1] + share * (times[k] - times[k - 1]))
+            first = k
+            break
+    if after[first] > _CENT_USD:
+        return float(times[first])
+    for k in range(first + 1, len(times)):
+        if before[k] > _CENT_USD:
+            return float(times[k - 1])
+        if after[k] > _CENT_USD:
+            return float(times[k])
+    return None
 
 
 def _accrued(bill: Bill, times: NDArray[np.float64], rate: float) -> NDArray[np.float64]:

@@ -50,7 +50,6 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     """Month and hours of use from which `mine` costs less than `rival`; volume is searched elsewhere."""
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
-    never = _pay_the_same(ours, theirs)
     straight = not any(bends(one.terms) for one in (mine, rival) for bends in (has_minimum, has_volume, has_credits))
     straight = straight and are_constant(mine.terms.taxes) and are_constant(rival.terms.taxes)
     by_hours = straight and not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
@@ -58,8 +57,8 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     return BreakEven(
         mine.name,
         rival.name,
-        None if never else payback_months(ours, theirs),
-        None if never else payback_months(ours, theirs, rate),
+        payback_months(ours, theirs),
+        payback_months(ours, theirs, rate),
         hours_per_day(our_lines, their_lines) if by_hours else None,
         hours_below(our_lines, their_lines) if by_hours else None,
     )
@@ -82,12 +81,6 @@ def _stands(pool: PoolUsage, usage: Usage) -> bool:
         until_s = max(until_s, stay.end_s)
     missing_s += max(usage.end_s - until_s, 0.0)
     return missing_s <= pool.zone_down_s + _EQUAL_SHARE * usage.span_s
-
-
-def _pay_the_same(ours: Bill, theirs: Bill) -> bool:
-    """Whether two bills are equal at every time, so that neither ever costs less."""
-    paid, rival = ours.once_usd + ours.running_usd, theirs.once_usd + theirs.running_usd
-    return paid.shape == rival.shape and np.allclose(paid, rival, rtol=1e-9, atol=1e-6)
 
 
 def without_resale(bill: Bill, months: float) -> Bill:

@@ -187,6 +187,20 @@ def test_payback_is_a_fraction_of_a_month() -> None:
     assert payback_months(paying(1_000.0, 10.0, 36, -700.0), paying(0.0, 20.0, 36)) == 36.0
 
 
+def test_nothing_is_paid_back_while_both_have_paid_the_same() -> None:
+    """A fleet that is the same until the rival buys a server in month 9 has cost less from then on, not before."""
+    mine, rival = paying(1_000.0, 10.0, 36), paying(1_000.0, 10.0, 36)
+    assert payback_months(mine, rival) is None
+    rival.once_usd[9] = 500.0
+    assert payback_months(mine, rival) == 9.0
+    assert payback_months(rival, mine) is None
+    rival.once_usd[9] = 0.0
+    rival.running_usd[13:] = 20.0
+    assert payback_months(mine, rival) == 12.0
+    mine.once_usd[0], rival.once_usd[12] = 1_100.0, 100.0
+    assert payback_months(mine, rival) == 12.0
+
+
 def test_payback_with_interest_comes_later() -> None:
     mine, rival = paying(1_000.0, 0.0, 36), paying(0.0, 100.0, 36)
     rate = 0.1
