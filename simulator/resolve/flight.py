@@ -47,7 +47,8 @@ def planning(settings: EngineSettings, pp: int, version: str) -> Planning:
 
     Raises
     ------
-    InputError : asynchronous scheduling that vLLM refuses, or that is not simulated
+    InputError : asynchronous scheduling that vLLM refuses, or that is not simulated; drafts in a pipeline that a
+        recorded version schedules synchronously
     """
     asked = settings.async_scheduling
     missing = _not_simulated(settings, pp)
@@ -62,6 +63,10 @@ def planning(settings: EngineSettings, pp: int, version: str) -> Planning:
     refused = _refused(settings, pp, version)
     if refused is None and missing is None:
         return Planning(_ASYNC if pp == 1 else Flight(pp + 1, True, eligible_after=pp, stages=pp), True)
+    if pp > 1 and settings.speculative_config and refused and asked is not True and _is_v2(settings, version):
+        stands = _refused(settings.model_copy(update={"async_scheduling": False}), pp, version)
+        method = settings.speculative_config.method
+        raise InputError(Problem(f"{refused}; {stands}", path="engine.speculative_config.method", got=method))
     words = refused or missing
     if asked is True:
         raise InputError(Problem(f"{words}: leave it out, or take auto", path="engine.async_scheduling", got="true"))
@@ -76,6 +81,11 @@ def _is_vllm(settings: EngineSettings) -> bool:
     return rows.async_scheduling and settings.batching == "continuous" and settings.throughput is None
 
 
+def _is_v2(settings: EngineSettings, version: str) -> bool:
+    """Whether the V2 model runner is the default, as in all versions that were recorded."""
+    return version_key(settings.version or version)[:2] >= version_key(V0_32.version)[:2]
+
+
 def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
     """What vLLM refuses, or turns off by itself."""
     drafts = settings.speculative_config
@@ -84,7 +94,7 @@ def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
     asked = Asked(
         async_scheduling=settings.async_scheduling if isinstance(settings.async_scheduling, bool) else None,
         pipeline_parallel_size=pp,
-        use_v2_model_runner=version_key(settings.version or version)[:2] >= version_key(V0_32.version)[:2],
+        use_v2_model_runner=_is_v2(settings, version),
         method=drafts.method if drafts else "",
         num_speculative_tokens=drafts.num_speculative_tokens if drafts else 0,
     )

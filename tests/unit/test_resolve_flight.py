@@ -100,6 +100,23 @@ def test_batches_of_a_pipeline_are_in_flight(settings: dict[str, object], flight
     assert planned(pp=4, **settings).config.modes.flight == flight
 
 
+@pytest.mark.parametrize("version", [None, "0.32.0"])
+@pytest.mark.parametrize("asked", [None, "auto"])
+def test_n_grams_in_a_pipeline_are_refused_where_vllm_makes_it_synchronous(
+    version: str | None, asked: str | None
+) -> None:
+    """It turns asynchronous scheduling off and stands still."""
+    with pytest.raises(InputError, match=r"turned off; .* it stands still") as found:
+        planned(pp=2, async_scheduling=asked, version=version, speculative_config=drafts("ngram"))
+    assert [problem.path for problem in found.value.problems] == ["engine.speculative_config.method"]
+    assert found.value.problems[0].got == "ngram"
+
+
+def test_n_grams_in_a_pipeline_are_asynchronous_in_0_33() -> None:
+    engine = planned(pp=2, version="0.33.0", speculative_config=drafts("ngram"))
+    assert engine.config.modes.flight == Flight(3, True, eligible_after=2, stages=2)
+
+
 def test_the_v1_model_runner_refuses_asynchronous_plans_of_a_pipeline() -> None:
     with pytest.raises(InputError, match="V1 model runner with pipeline parallelism"):
         planned(pp=2, async_scheduling=True, version="0.20")
