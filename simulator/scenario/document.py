@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ MAX_PATH = 2_000
 """Characters of a dotted path; keeps long keys around many values from exhausting memory."""
 MAX_SHOWN = 60
 """Characters of an unreadable value that an error repeats."""
+_CLOSE_COLON = re.compile(r"(?:- )?\w+:[^\s:]+")
+"""A line that was meant as a key with its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ def parse_document(text: str, file: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise InputError(Problem(f"not valid YAML: {error.problem or error.context}", file, *place)) from error
+        told = f"{error.problem or error.context}{_close_colon(text, mark.index) if mark else ''}"
+        raise InputError(Problem(f"not valid YAML: {told}", file, *place)) from error
     except ReaderError as error:
         before = text[: error.position]
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
@@ -84,6 +88,19 @@ def parse_document(text: str, file: str) -> Document:
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def _close_colon(text: str, at: int) -> str:
+    """What else to say of an error at this character, where a value follows a colon without a space."""
+    if text[max(at - 1, 0) : at] == ":" and text[at : at + 1] in ("{", "["):
+        return "; a space must follow a colon"
+    above = text[: text.rfind("\n", 0, at) + 1].rstrip().rpartition("\n")[2].strip()
+    return f"; a space must follow the colon of {_short(above)!r} above" if _CLOSE_COLON.fullmatch(above) else ""
+
+
+def _is_left_out(node: Node) -> bool:
+    """Whether a key has no value, which is not the same as a written null."""
+    return isinstance(node, ScalarNode) and node.style is None and node.value == ""
 
 
 class _Reader:
@@ -128,6 +145,10 @@ class _Reader:
             if not isinstance(key_node, ScalarNode):
                 raise InputError(Problem("a key must be a name", *self._place(key_node), path=path or None))
             key = key_node.value
+            if ":" in key and _is_left_out(value_node):
+                meant = f"write '{_short(key.replace(':', ': ', 1))}'"
+                problem = f"{_short(key)!r} is a key without a value, as no space follows its colon: {meant}"
+                raise InputError(Problem(problem, *self._place(key_node), path=join(path, key)))
             if key in found:
                 raise InputError(Problem("is given twice", *self._place(key_node), path=join(path, key)))
             found[key] = self.read(value_node, join(path, key))

@@ -40,11 +40,23 @@ def test_every_value_has_the_place_where_it_was_written() -> None:
         ("a: &a [*a]\n", "aliases grow without bound"),
         ("a: !!python/name:os.system x\n", "not valid YAML"),
         ("a: 1\n---\nb: 2\n", "file.yaml:2:1: not valid YAML"),
+        ("run: {horizon_s:60}", "file.yaml:1:7: run.horizon_s:60: 'horizon_s:60' is a key without a value"),
+        ("a: [{b:c, d: 1}]", "as no space follows its colon: write 'b: c'"),
+        (
+            "a: {b:{c: 1}}",
+            "file.yaml:1:7: not valid YAML: expected ',' or '}', but got '{'; a space must follow a colon",
+        ),
+        ("a:\n  b:6\n  c: 1\n", "not allowed here; a space must follow the colon of 'b:6' above"),
     ],
     ids=lambda value: value[:12].strip(),
 )
 def test_what_cannot_be_read_is_refused_at_its_place(text: str, words: str) -> None:
     assert words in refused(text)
+
+
+@pytest.mark.parametrize("text", ["a: {b: , c: 1}", "a: {http://x: 1}", "a: {'b:c': ''}", "a: {b:c: null}", "a: [b:c]"])
+def test_a_colon_within_a_key_that_has_a_value_is_part_of_it(text: str) -> None:
+    parse_document(text, "file.yaml")
 
 
 def test_keys_are_the_text_that_was_written() -> None:

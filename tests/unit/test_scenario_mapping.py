@@ -83,7 +83,7 @@ def test_what_no_scenario_holds_is_told_at_its_keys_all_at_once() -> None:
     [
         ({"run": {"horizon_s": -1}}, "run.horizon_s: must be greater than 0 (got -1)"),
         ({"run": {"horizon_s": float("nan")}}, "run.horizon_s: must be a finite number (got nan)"),
-        ({"model": None}, "model: must"),
+        ({"model": None}, "model: is null, and must be given"),
         ({"topologies": []}, "topologies: must"),
     ],
 )
