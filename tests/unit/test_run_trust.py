@@ -30,7 +30,7 @@ def test_plans_one_at_a_time_are_said_and_plans_ahead_are_not() -> None:
 @pytest.mark.parametrize(("version", "rules"), [("0.11", "0.32.0"), ("9.9.9", "0.33.0")])
 def test_a_version_of_which_nothing_was_recorded_is_said(version: str, rules: str) -> None:
     assert (
-        f"the scheduler's rules are those of vLLM {rules}: none of {version} was recorded"
+        f"version: the scheduler's rules are those of vLLM {rules}: none of {version} was recorded"
         in words(f'engine.version="{version}"')[0]
     )
 
