@@ -49,6 +49,10 @@ def _own_card(file: Path) -> Card:
         near = _catalog_card(str(document.data["like"]))
         settings = _hardware(document)
         return seen(settings, near, settings.name or f"{near.name}-own")
+    differing = sorted(document.data.keys() & (HardwareSettings.model_fields.keys() - OwnCard.model_fields.keys()))
+    if differing:
+        told = "says what differs from a GPU of the catalog: name that one, as 'like: rtx-5090'"
+        raise InputError(Problem(told, *place(document, differing[0]), path=differing[0]))
     own = validated(document, OwnCard)
     generations = {str(row["generation"]) for row in read_yaml("gpu_engine.yaml")["gpus"].values()}
     if own.generation not in generations:

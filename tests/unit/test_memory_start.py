@@ -302,6 +302,7 @@ def test_a_gpu_of_ones_own_is_planned_from_its_file(tmp_path: Path) -> None:
     )
     for text, message in [
         ("{name: mine, generation: ada}", "memory_gib"),
+        ("{name: mine, memory_gib: 22, bandwidth_gb_per_s: 1344}", "name that one, as 'like: rtx-5090'"),
         ("{name: mine, memory_gib: x, generation: ada}", "GiB"),
         ("{name: mine, memory_gib: 8, generation: lovelace}", "generation"),
         ("[", "YAML"),
