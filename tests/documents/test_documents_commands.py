@@ -158,3 +158,9 @@ def test_the_table_of_modes_is_what_the_command_prints(checkout: Path) -> None:
     assert len(rows) > 30
     for mode, row in rows.items():
         assert re.findall(pairs, row) == printed[mode], mode
+    some = (ROOT / "README.md").read_text("utf-8")
+    assert f"`{' '.join(command[1].split())}`" in " ".join(some.split())
+    shown = re.findall(rf"^  \| (\w+) \| ((?:{pairs} \| )+{pairs})", some, re.M)
+    assert len(shown) > 10
+    for mode, row in shown:
+        assert re.findall(pairs, row) == printed[mode], mode
