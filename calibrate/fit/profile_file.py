@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from calibrate.fit.fit import Fit
+from calibrate.fit.fit import Fit, RegimeError
 from simulator.catalog.profiles import FORMAT, read_profile
 from simulator.engine.config import EngineConfig
 from simulator.errors import InputError, Problem
@@ -74,15 +74,18 @@ def profile_value(
         "expected_error": None,
         "ranges": {key: list(value) for key, value in fit.ranges.items()},
         "errors": {
-            kind: {
-                regime: {key: _short(value) for key, value in asdict(error).items()} for regime, error in found.items()
-            }
+            kind: {regime: _error(error) for regime, error in found.items()}
             for kind, found in (("in_sample", fit.in_sample), ("held_out", fit.held_out))
         },
         "outlier_share": _short(fit.outlier_share),
         "steps": steps,
         "sources": dict(sources),
     }
+
+
+def _error(error: RegimeError) -> dict[str, float]:
+    shares = {key: _short(value) for key, value in asdict(error).items()}
+    return {**shares, "points": error.points}
 
 
 def _short(value: float) -> float:
