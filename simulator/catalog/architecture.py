@@ -12,7 +12,8 @@ def architecture_of(shape: ModelShape) -> Architecture:
     """Architecture of a shape; what it leaves out, the shape names (`unmodelled`)."""
     latent = shape.latent
     sparse = {layer_of(matrix.name) for matrix in shape.matrices if matrix.cut == "experts"}
-    dense = {layer_of(matrix.name) for matrix in shape.matrices if matrix.name.endswith(".down_proj")} - sparse
+    mlps = {layer_of(matrix.name) for matrix in shape.matrices if matrix.name.endswith(".down_proj")}
+    dense = mlps - sparse - {None}
     states = [(layer, cache) for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True) if cache.scan]
     attention = [cache for cache in shape.caches if cache.kind != "state"]
     windows = _windows(shape)

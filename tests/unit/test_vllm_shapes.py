@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from simulator.errors import InputError
 from simulator.memory.cache import pages
 from simulator.memory.kv_format import IN_16_BIT
 from simulator.memory.shape import ModelShape
+from simulator.memory.weights import Weights, matrix_bytes, weight_bytes_by_stage
 from simulator.perf.device import Split
 
 MODELS: dict[str, dict[str, Any]] = json.loads(
@@ -53,6 +55,16 @@ def test_caches_weights_and_context_are_those_of_vllm(name: str) -> None:
     assert caches(shape) == {(kind, float(size), reach): count for count, kind, size, reach in row["caches"]}
     assert shape.parameters == pytest.approx(row["parameters"], rel=LOOSE.get(name, 0.003))
     assert shape.context == row["max_model_len"]
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_towers_lie_on_the_first_stage_of_a_pipeline_however_many_layers_they_have(name: str) -> None:
+    shape, weights = planned(name), Weights(lambda matrix: None)
+    towers = [matrix for matrix in shape.matrices if "tower" in matrix.name]
+    without = replace(shape, matrices=tuple(matrix for matrix in shape.matrices if matrix not in towers))
+    first_bytes, last_bytes = weight_bytes_by_stage(shape, weights, Split(pp=2))
+    theirs = sum(matrix_bytes(matrix, weights, Split(pp=2), shape.dtype_bytes) for matrix in towers)
+    assert weight_bytes_by_stage(without, weights, Split(pp=2)) == pytest.approx([first_bytes - theirs, last_bytes])
 
 
 @pytest.mark.parametrize(("name", "path"), REFUSED.items())
