@@ -63,29 +63,19 @@ def payback_months(mine: Bill, rival: Bill, rate_per_year: float = 0.0) -> float
     times = np.union1d(mine.at_months, rival.at_months)
     running = _accrued(rival, times, rate_per_year) - _accrued(mine, times, rate_per_year)
     once = _paid_once(rival, times, rate_per_year) - _paid_once(mine, times, rate_per_year)
-    after = running + once
-    before = running + np.concatenate(([0.0], once[:-1]))
-    if after[-1] < -_CENT_USD:
+    # what the rival has paid more, before and after what is paid at each time
+    ahead = np.column_stack((running + np.concatenate(([0.0], once[:-1])), running + once)).ravel()[1:]
+    at = np.repeat(times, 2)[1:]
+    behind = np.flatnonzero(ahead < -_CENT_USD)
+    last = int(behind[-1]) if len(behind) else -1
+    less = np.flatnonzero(ahead[last + 1 :] > _CENT_USD)
+    if not len(less):
         return None
-    first = 0
-    for k in range(len(times) - 1, 0, -1):
-        if before[k] < -_CENT_USD:
-            first = k
-            break
-        if after[k - 1] < -_CENT_USD:
-            if before[k] > _CENT_USD:
-                share = -after[k - 1] / (before[k] - after[k - 1])
-                return float(times[k - 1] + share * (times[k] - times[k - 1]))
-            first = k
-            break
-    if after[first] > _CENT_USD:
-        return float(times[first])
-    for k in range(first + 1, len(times)):
-        if before[k] > _CENT_USD:
-            return float(times[k - 1])
-        if after[k] > _CENT_USD:
-            return float(times[k])
-    return None
+    first = last + 1 + int(less[0])
+    if first == 0 or first - 1 > last:
+        return float(at[max(first - 1, 0)])
+    share = -ahead[last] / (ahead[first] - ahead[last])
+    return float(at[last] + share * (at[first] - at[last]))
 
 
 def _accrued(bill: Bill, times: NDArray[np.float64], rate: float) -> NDArray[np.float64]:

@@ -16,17 +16,13 @@ def possible_categories(terms: Terms) -> frozenset[str]:
     found |= {"staff"} if terms.staff else set()
     found |= {HARDWARE, "maintenance", "space", "electricity"} if terms.owned else set()
     for offer in (one for first in terms.rented for one in (first, *first.later)):
-        found |= {
-            "on demand" if offer.tier.startswith("reserved") else offer.tier.replace("_", " "),
-            "egress",
-            "storage",
-        }
+        by_hour = "on demand" if offer.tier.startswith("reserved") else offer.tier.replace("_", " ")
+        found |= {by_hour, "egress", "storage"}
         found |= {"committed"} if offer.commitments else set()
     for api in terms.apis:
         found |= {f"{tier} tokens" if tier else "tokens" for tier in api.tier_by_class}
         found |= {"failed calls", "residency", "flat fee"}
-        found |= (
-            {COMMITTED_UNITS if api.unit_term_months else "provisioned throughput"} if api.provisioned_units else set()
-        )
+        units = COMMITTED_UNITS if api.unit_term_months else "provisioned throughput"
+        found |= {units} if api.provisioned_units else set()
     found |= {MINIMUM_SPEND} if has_minimum(terms) else set()
     return frozenset(found | ({SERVICE_CREDIT} if has_credits(terms) else set()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simulator.money import amount, converted, in_sign
+from simulator.money import amount, converted, in_sign, places
 from simulator.units import SECONDS_PER_HOUR
 
 AMOUNT = "amount"
@@ -67,17 +67,12 @@ class Figure:
         if self.digits == AMOUNT:
             return amount(value)
         shown = (converted(value) if self.is_money else value) * self.factor
-        return format(shown, f",.{_three(shown)}f" if self.digits == THREE else self.digits)
+        return format(shown, f",.{max(3, places(shown))}f" if self.digits == THREE else self.digits)
 
     def span(self, low: float | None, high: float | None) -> str:
         """An interval in digits."""
         ends = self.text(low), self.text(high)
         return NONE if NONE in ends else " to ".join(ends)
-
-
-def _three(value: float) -> int:
-    """Decimal places of `THREE`."""
-    return 3 if value == 0.0 else max(3, 2 - math.floor(math.log10(abs(value))))
 
 
 _MS = 1e3

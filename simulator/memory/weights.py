@@ -13,6 +13,7 @@ from simulator.perf.device import Split
 VOCAB_PADDING = 64
 """vLLM pads a vocabulary to a multiple of this before it is cut."""
 DECODER_LAYERS = "model.layers."
+"""Beginning of the names of matrices of the decoder's layers; those of towers are numbered apart."""
 DRAFT = "draft."
 """Beginning of the names of matrices that draft."""
 Pad = Callable[[int, int], tuple[int, int]]
@@ -108,9 +109,9 @@ def stage_sizes(layers: int, pp: int) -> list[int]:
 
 def layer_of(name: str) -> int | None:
     """Number of the decoder's layer that a matrix belongs to, as in `model.layers.3.mlp.up_proj`; none of a tower."""
-    inside, _, rest = name.partition(DECODER_LAYERS)
-    number = rest.partition(".")[0]
-    return int(number) if not inside and number.isdigit() else None
+    if not name.startswith(DECODER_LAYERS):
+        return None
+    return int(name.removeprefix(DECODER_LAYERS).partition(".")[0])
 
 
 def weight_bytes_by_stage(shape: ModelShape, weights: Weights, split: Split) -> list[float]:

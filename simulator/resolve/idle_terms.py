@@ -11,15 +11,13 @@ from simulator.schema.scenario import CostSettings, Scenario
 from simulator.schema.topology import Topology
 from simulator.study.terms import Terms
 
+Found = tuple[str, str]
+"""Path, and why what stands there is on nothing."""
 _BY_POOL = ("usd_per_replica_month", "usd_per_gpu_month")
 
 
-Found = tuple[str, str]
-"""Path, and why what stands there is on nothing."""
-
-
 def idle_warnings(scenario: Scenario, found: Mapping[str, ResolvedTerms]) -> list[str]:
-    """A warning for each that is on nothing; arguments are those of `idle_terms`."""
+    """A warning for each that is on nothing, and one for overrides; `found` are the terms of each topology."""
     idle = idle_terms(scenario, {name: one.terms for name, one in found.items()})
     return [*unused_overrides(scenario.cost, list(found.values())), *(f"{path}: {words}" for path, words in idle)]
 
