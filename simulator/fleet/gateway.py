@@ -161,7 +161,7 @@ def _call(fleet: Fleet, engines: Engines, index: int, k: int, now: float) -> Non
     if provider.down > 0:
         refuse_call(fleet, slot, k, now)
         call_again(fleet, engines, index, k, OUTAGE, now)
-    elif provider_wait(fleet, provider, slot, now) > provider.max_wait_s:
+    elif provider_wait(fleet, k, slot, now) > provider.max_wait_s:
         refuse_call(fleet, slot, k, now)
         call_again(fleet, engines, index, k, RATE_LIMIT, now)
     elif start_provider(fleet, engines, index, k, now):

@@ -13,22 +13,25 @@ from simulator.fleet.prompt_cache import remembered_tokens, written_tokens
 from simulator.fleet.state import N_TIMERS, SEED, TIMER_PROVIDER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import entry, kernel
+from simulator.study.fleet import LIMITS
 from simulator.units import SECONDS_PER_HOUR
 
 NO_REQUEST = -2
 """In a timer: whatever request it was set for has no use for it any more."""
 _TTFT, _TPOT, _ERROR, _BATCH, _PAUSE = 101, 103, 107, 109, 113
 _MINUTE_S = 60.0
+_N_LIMITS = len(LIMITS)
+_PER_REQUEST, _, _OF_INPUT, _OF_OUTPUT = range(_N_LIMITS)
 
 
 @kernel
-def _refill(provider: Any, now: float) -> None:
+def _refill(fleet: Fleet, k: int, now: float) -> None:
+    provider = fleet.providers[k]
     elapsed = now - provider.level_s
     provider.level_s = now
-    provider.request_level = min(
-        provider.request_level + elapsed * provider.request_rate, provider.request_rate * _MINUTE_S
-    )
-    provider.token_level = min(provider.token_level + elapsed * provider.token_rate, provider.token_rate * _MINUTE_S)
+    for row in range(k * _N_LIMITS, (k + 1) * _N_LIMITS):
+        limit = fleet.limits[row]
+        limit.level = min(limit.level + elapsed * limit.rate, limit.rate * _MINUTE_S)
 
 
 @kernel
@@ -38,20 +41,33 @@ def _tier(fleet: Fleet, provider: Any, slot: Any) -> Any:
 
 
 @kernel
-def provider_wait(fleet: Fleet, provider: Any, slot: Any, now: float) -> float:
-    """Seconds until the rate limits let a request through (two token buckets of one minute); none hold for batches.
+def _takes(provider: Any, slot: Any, limit: int, cached: int, output: int) -> float:
+    """What a call takes out of the bucket of a limit."""
+    if limit == _PER_REQUEST:
+        return 1.0
+    if limit == _OF_OUTPUT:
+        return float(output)
+    prompt = slot.isl - (1.0 - provider.cached_weight) * cached
+    if limit == _OF_INPUT:
+        return prompt
+    return prompt + provider.output_weight * output
+
+
+@kernel
+def provider_wait(fleet: Fleet, k: int, slot: Any, now: float) -> float:
+    """Seconds until all rate limits let a request through (token buckets of one minute); none hold for batches.
 
     It waits for as much as it takes if nothing of its prompt is cached, which nobody knows before.
     """
-    _refill(provider, now)
+    provider = fleet.providers[k]
+    _refill(fleet, k, now)
     wait = 0.0
     if _tier(fleet, provider, slot).batch_window_s > 0.0:
         return wait
-    tokens = slot.isl + provider.output_weight * slot.full_osl
-    if provider.request_rate > 0.0:
-        wait = max(wait, (1.0 - provider.request_level) / provider.request_rate)
-    if provider.token_rate > 0.0:
-        wait = max(wait, (tokens - provider.token_level) / provider.token_rate)
+    for kind in range(_N_LIMITS):
+        limit = fleet.limits[k * _N_LIMITS + kind]
+        if limit.rate > 0.0:
+            wait = max(wait, (_takes(provider, slot, kind, 0, slot.full_osl) - limit.level) / limit.rate)
     return wait
 
 
@@ -77,18 +93,17 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
     """
     slot = engines.slots[index]
     provider = fleet.providers[k]
-    wait = provider_wait(fleet, provider, slot, now)
+    wait = provider_wait(fleet, k, slot, now)
     tier = _tier(fleet, provider, slot)
     slot.state = PROVIDER
     slot.scheduled_s = now + wait
     batch = tier.batch_window_s > 0.0
-    if not batch:
-        provider.request_level -= 1.0
     fails = not batch and draw(fleet, slot, provider.luck, _ERROR) < provider.error_probability
     slot.cached_tokens = 0 if fails else remembered_tokens(fleet, engines, index, k, slot.scheduled_s)
     if not batch:
-        free = (1.0 - provider.cached_weight) * slot.cached_tokens
-        provider.token_level -= slot.isl - free + provider.output_weight * slot.osl
+        for kind in range(_N_LIMITS):
+            limit = fleet.limits[k * _N_LIMITS + kind]
+            limit.level -= _takes(provider, slot, kind, slot.cached_tokens, slot.osl)
     ttft = _lognormal(fleet, slot, provider.luck, provider.ttft_median_s, provider.ttft_sigma, _TTFT)
     ttft += (slot.isl - slot.cached_tokens) * provider.ttft_s_per_input_token
     tpot = _lognormal(fleet, slot, provider.luck, provider.tpot_median_s, provider.tpot_sigma, _TPOT)

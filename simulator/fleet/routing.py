@@ -87,8 +87,8 @@ def is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
 @kernel
 def provider_is_open(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
     """Whether a token API is up and its rate limits hold the request back no longer than `max_wait_s`."""
-    provider = fleet.providers[target - len(engines.pools)]
-    return not is_down(fleet, engines, target) and (provider_wait(fleet, provider, slot, now) <= provider.max_wait_s)
+    k = target - len(engines.pools)
+    return not is_down(fleet, engines, target) and (provider_wait(fleet, k, slot, now) <= fleet.providers[k].max_wait_s)
 
 
 @kernel

@@ -83,12 +83,8 @@ PROVIDER = np.dtype(
         ("tpot_median_s", np.float64),
         ("tpot_sigma", np.float64),
         ("ttft_s_per_input_token", np.float64),
-        ("request_rate", np.float64),  # per second; 0: no limit
-        ("token_rate", np.float64),
-        ("request_level", np.float64),  # of the buckets; negative while requests are held back
-        ("token_level", np.float64),
-        ("level_s", np.float64),  # time of the levels
-        ("cached_weight", np.float64),  # of a token in the bucket of tokens
+        ("level_s", np.float64),  # time of the levels of its limits
+        ("cached_weight", np.float64),  # of a token in the buckets of tokens
         ("output_weight", np.float64),
         ("max_wait_s", np.float64),
         ("max_context_tokens", np.int64),
@@ -111,6 +107,10 @@ PROVIDER = np.dtype(
     ],
     align=True,
 )
+
+LIMIT = np.dtype([("rate", np.float64), ("level", np.float64)], align=True)
+"""A bucket of one limit, at `provider * len(LIMITS) + limit`: what fills it per second, 0 without such a limit, and
+what it holds, negative while requests are held back."""
 
 CALL_COUNTS = (
     *("input", "cached", "written", "output"),
@@ -232,6 +232,7 @@ class Fleet(NamedTuple):
     classes: NDArray[np.void]
     targets: NDArray[np.void]  # (target x class)
     calls: NDArray[np.void]  # (provider x hour x class x band)
+    limits: NDArray[np.void]  # (provider x limit)
     openings: NDArray[np.void]  # (row x target)
     memory: NDArray[np.void]  # prompt caches of the providers
     ready: NDArray[np.int32]  # replicas that take requests, from the pool's replica_base

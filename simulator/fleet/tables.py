@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from simulator.engine.state import NONE
 from simulator.fleet import state
 from simulator.rng import stream_seed
-from simulator.study.fleet import FleetSpec, Opening, ServiceTier
+from simulator.study.fleet import LIMITS, FleetSpec, Opening, ServiceTier
 from simulator.units import HOURS_PER_DAY
 from simulator.workload.requests import RequestSource
 
@@ -33,10 +33,6 @@ def provider_table(spec: FleetSpec) -> NDArray[np.void]:
             row[name] = getattr(provider, name)
         for name in ("max_wait_s", "max_context_tokens", "error_probability", "cached_weight", "output_weight"):
             row[name] = getattr(provider, name)
-        row["request_rate"] = provider.requests_per_minute / 60.0
-        row["token_rate"] = provider.tokens_per_minute / 60.0
-        row["request_level"] = provider.requests_per_minute - provider.taken_requests
-        row["token_level"] = provider.tokens_per_minute - provider.taken_tokens
         row["luck"] = stream_seed(0, "provider", provider.luck or k) >> 2
         for name in ("initial_s", "max_s", "jitter"):
             row[f"retry_{name}"] = getattr(provider.retry, name)
@@ -47,6 +43,15 @@ def provider_table(spec: FleetSpec) -> NDArray[np.void]:
         row["clock_s"] = spec.clock_s
         row["first_call"] = k * hours(spec) * len(spec.classes) * most_bands(spec)
     return table
+
+
+def limit_table(spec: FleetSpec) -> NDArray[np.void]:
+    """Buckets of the rate limits, of each token API those of `LIMITS`."""
+    table = np.zeros((len(spec.providers), len(LIMITS)), state.LIMIT)
+    for rows, provider in zip(table, spec.providers, strict=True):
+        rows["rate"] = np.array(provider.limits_per_minute) / 60.0
+        rows["level"] = np.subtract(provider.limits_per_minute, provider.taken)
+    return table.ravel()
 
 
 def routing_table(spec: FleetSpec) -> NDArray[np.void]:

@@ -60,12 +60,16 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
         base = replace(base, tpot_median_s=tpot.median, tpot_sigma=tpot.sigma)
     tiers = tuple(_service(settings, offer, cls.service_tier) for cls in classes)
     base = _for_jobs(base, settings, classes)
-    bought = base.tokens_per_minute if per_unit is None else per_unit * settings.provisioned_units
+    prompts, answers = settings.input_tokens_per_minute, settings.output_tokens_per_minute
+    usual = base.tokens_per_minute if prompts is None and answers is None else 0.0
+    bought = usual if per_unit is None else per_unit * settings.provisioned_units
     return replace(
         base,
         outages=outages(settings.outages),
         requests_per_minute=_first(settings.requests_per_minute, base.requests_per_minute),
         tokens_per_minute=_first(settings.tokens_per_minute, bought),
+        input_tokens_per_minute=prompts or 0.0,
+        output_tokens_per_minute=answers or 0.0,
         cached_weight=settings.limit_weights.cached_input,
         output_weight=settings.limit_weights.output,
         max_context_tokens=int(_first(settings.max_context_tokens, base.max_context_tokens)),

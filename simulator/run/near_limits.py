@@ -11,7 +11,7 @@ import numpy as np
 from simulator.fleet.records import Reason
 from simulator.metrics.accumulate import Tally
 from simulator.study.choices import TargetRouting
-from simulator.study.fleet import FleetSpec, ProviderSpec
+from simulator.study.fleet import LIMITS, FleetSpec, ProviderSpec
 from simulator.study.usage import ProviderUsage, Usage
 
 _NORMAL = NormalDist().inv_cdf(0.975)
@@ -48,20 +48,21 @@ def _of_provider(
     provider: ProviderSpec, usages: Sequence[ProviderUsage], minutes: float, dispersion: float, varies: float
 ) -> Iterator[str]:
     tiers = provider.tier_by_class
-    weights = np.array((1.0, provider.cached_weight, 1.0, provider.output_weight))
-    calls = tokens = 0.0
+    prompt = np.array((1.0, provider.cached_weight, 1.0, 0.0))
+    answer = np.array((0.0, 0.0, 0.0, 1.0))
+    calls, asked = 0.0, np.zeros(len(LIMITS))
     for used in usages:
         limited = [c for c in range(len(used.calls)) if not tiers or tiers[c].batch_window_s == 0.0]
         calls += float(used.calls[limited].sum() + used.failed_calls[limited].sum())
-        tokens += float(((used.tokens[limited] + used.failed_tokens[limited]) * weights).sum())
+        tokens = used.tokens[limited] + used.failed_tokens[limited]
+        weights = (prompt + provider.output_weight * answer, prompt, answer)
+        asked[1:] += [float((tokens * weight).sum()) for weight in weights]
     if not calls:
         return
-    for what, limit, total, spread in (
-        ("requests", provider.requests_per_minute, calls, dispersion),
-        ("tokens", provider.tokens_per_minute, tokens, dispersion + varies),
-    ):
+    asked[0] = calls
+    for what, limit, total in zip(LIMITS, provider.limits_per_minute, asked.tolist(), strict=True):
         mean = total / minutes
-        half_width = _NORMAL * mean * math.sqrt(spread / calls)
+        half_width = _NORMAL * mean * math.sqrt((dispersion + (varies if what != "requests" else 0.0)) / calls)
         if mean < limit < mean + half_width:
             yield (
                 f"{provider.name}: on average {_told(mean)} of the {_told(limit)} {what} a minute that it lets through "

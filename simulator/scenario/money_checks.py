@@ -209,14 +209,28 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
     for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit", "term_months"):
         if getattr(provider, key) is not None and not provider.provisioned_units:
             yield f"{path}.{key}", "'provisioned_units' is missing: say how many are bought", getattr(provider, key)
-    limits = (provider.offer, provider.tokens_per_minute, provider.tokens_per_minute_per_unit)
-    if "limit_weights" in provider.model_fields_set and not any(limits):
-        yield f"{path}.limit_weights", "weighs nothing: no limit of tokens a minute is given", None
+    yield from _weight_problems(path, provider)
     if provider.upfront_share is not None and provider.term_months is None:
         yield f"{path}.upfront_share", "'term_months' is missing: say of how long a term", provider.upfront_share
     for key in ("price_source", "price_date"):
         if getattr(provider, key) is not None and provider.prices is None:
             yield f"{path}.{key}", "is of prices of one's own: 'prices' is missing", getattr(provider, key)
+
+
+def _weight_problems(path: str, provider: Provider) -> Iterator[Found]:
+    """Weights of tokens for which there is no limit."""
+    prompts, answers = provider.input_tokens_per_minute, provider.output_tokens_per_minute
+    offered = provider.offer if prompts is None and answers is None else None
+    both = provider.tokens_per_minute or provider.tokens_per_minute_per_unit or offered
+    said = provider.limit_weights.model_fields_set if "limit_weights" in provider.model_fields_set else ()
+    if said and not both and not prompts:
+        yield f"{path}.limit_weights", "weighs nothing: no limit of tokens a minute is given", None
+    elif "output" in said and not both:
+        yield (
+            f"{path}.limit_weights.output",
+            "weighs nothing: a limit of output tokens counts each once, and none holds for both kinds together",
+            provider.limit_weights.output,
+        )
 
 
 def _band_problems(path: str, bands: Sequence[TokenPriceSettings]) -> Iterator[Found]:

@@ -42,9 +42,9 @@ class LimitWeights(Settings):
     """What tokens count for in a limit of tokens a minute; an uncached prompt token is one."""
 
     cached_input: NotNegative = 1.0
-    """Prompt tokens that the provider's cache holds; often 0."""
+    """Prompt tokens that the provider's cache holds, in limits of prompt tokens alone, too; often 0."""
     output: NotNegative = 1.0
-    """Output tokens; often as much as they cost more than prompt tokens."""
+    """Output tokens, in limits of both together; often as much as they cost more than prompt tokens."""
 
 
 class Provider(Settings):
@@ -105,7 +105,12 @@ class Provider(Settings):
     requests_per_minute: NotNegative | None = None
     """0 is no limit."""
     tokens_per_minute: NotNegative | None = None
-    """Prompt and output tokens per minute, by `limit_weights`; 0 is no limit."""
+    """Prompt and output tokens per minute, by `limit_weights`; 0 is no limit. Not the offer's where prompts or answers
+    have a limit of their own."""
+    input_tokens_per_minute: NotNegative | None = None
+    """Prompt tokens per minute, those that the provider's cache holds by `limit_weights`; no limit unless given."""
+    output_tokens_per_minute: NotNegative | None = None
+    """Output tokens per minute, each counted once; no limit unless given."""
     limit_weights: LimitWeights = LimitWeights()
     """What a token counts for in limits of tokens a minute, an uncached prompt token being 1."""
     max_wait_s: NotNegative = 10.0

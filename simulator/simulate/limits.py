@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from simulator.simulate.demand import Demand
 from simulator.study.choices import TargetRouting
-from simulator.study.fleet import FleetSpec, ProviderSpec
+from simulator.study.fleet import LIMITS, FleetSpec, ProviderSpec
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.requests import Requests
 
 _MINUTE_S = 60.0
-_PER_CALL, _TOKENS, _SQUARES = 0, 1, 2
 
 
 def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
@@ -30,9 +29,9 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
     only when it is simulated. Cached are, where that counts, the parts of prompts that an earlier request had, however
     long ago.
     """
-    if not any(one.requests_per_minute or one.tokens_per_minute for one in fleet.providers):
+    if not any(any(one.limits_per_minute) for one in fleet.providers):
         return fleet
-    taken = np.zeros((len(fleet.providers), 3))
+    taken = np.zeros((len(fleet.providers), len(LIMITS), 2))
     for chunk in demand.source(number).chunks():
         taken += _calls(fleet, demand, chunk)
     rates = taken / demand.horizon_s
@@ -41,8 +40,8 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
 
 
 def _calls(fleet: FleetSpec, demand: Demand, chunk: Requests) -> NDArray[np.float64]:
-    """Calls, their tokens and squares of these, by token API: shape (providers, 3)."""
-    found = np.zeros((len(fleet.providers), 3))
+    """What calls take by token API and limit, and squares of it: shape (providers, limits, 2)."""
+    found = np.zeros((len(fleet.providers), len(LIMITS), 2))
     repeated = _repeated(chunk) if any(map(_weighs_hits, fleet.providers)) else np.zeros(len(chunk.isl))
     for k, workload in enumerate(demand.workload.classes):
         if isinstance(workload, JobWorkload):
@@ -52,9 +51,10 @@ def _calls(fleet: FleetSpec, demand: Demand, chunk: Requests) -> NDArray[np.floa
         for j, share in enumerate(_shares(fleet, k)[len(fleet.pools) :]):
             provider = fleet.providers[j]
             cached = hits * (hits >= provider.cache.least_tokens) if _weighs_hits(provider) else 0.0 * hits
-            tokens = isl - (1.0 - provider.cached_weight) * cached + provider.output_weight * osl
+            prompt = isl - (1.0 - provider.cached_weight) * cached
+            each = np.stack([np.ones(len(osl)), prompt + provider.output_weight * osl, prompt, osl])
             if not provider.tier_by_class or provider.tier_by_class[k].batch_window_s == 0.0:
-                found[j] += share * np.array([len(tokens), tokens.sum(), (tokens**2).sum()])
+                found[j] += share * np.stack([each.sum(axis=1), (each**2).sum(axis=1)], axis=1)
     return found
 
 
@@ -88,11 +88,10 @@ def _shares(fleet: FleetSpec, k: int) -> list[float]:
 
 
 def _taken_from(provider: ProviderSpec, rate: NDArray[np.float64]) -> ProviderSpec:
-    return replace(
-        provider,
-        taken_requests=_taken(provider.requests_per_minute, rate[_PER_CALL], rate[_PER_CALL]),
-        taken_tokens=_taken(provider.tokens_per_minute, rate[_TOKENS], rate[_SQUARES]),
+    requests, tokens, prompts, answers = (
+        _taken(limit, *used) for limit, used in zip(provider.limits_per_minute, rate.tolist(), strict=True)
     )
+    return replace(provider, taken=(requests, tokens, prompts, answers))
 
 
 def _taken(per_minute: float, used_per_s: float, squares_per_s: float) -> float:

@@ -241,6 +241,10 @@ class ServiceTier:
     batch_window_s: float = 0.0
 
 
+LIMITS = ("requests", "tokens", "input tokens", "output tokens")
+"""What a token API limits a minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """A managed token API seen from outside.
@@ -255,8 +259,9 @@ class ProviderSpec:
     tier_by_class : one for each class; empty: standard for all
     luck : name of its random draws; equal ones meet the same luck, whatever the provider is called; empty: its place
     by_hour : whether its calls are counted by the hour of day, UTC, in which they were made
-    taken_requests, taken_tokens : out of the buckets of its rate limits by calls before the run
-    cached_weight, output_weight : what a cached prompt token and one of an answer take out of the bucket of tokens
+    taken : out of the buckets of its `LIMITS` by calls before the run
+    cached_weight : what a cached prompt token takes out of the buckets of tokens and of input tokens
+    output_weight : what a token of an answer takes out of that of tokens
     """
 
     name: str
@@ -267,6 +272,8 @@ class ProviderSpec:
     ttft_s_per_input_token: float = 0.0
     requests_per_minute: float = 0.0
     tokens_per_minute: float = 0.0
+    input_tokens_per_minute: float = 0.0
+    output_tokens_per_minute: float = 0.0
     max_wait_s: float = 10.0
     max_context_tokens: int = 0
     error_probability: float = 0.0
@@ -277,10 +284,19 @@ class ProviderSpec:
     tier_by_class: tuple[ServiceTier, ...] = ()
     luck: str = ""
     by_hour: bool = False
-    taken_requests: float = 0.0
-    taken_tokens: float = 0.0
+    taken: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     cached_weight: float = 1.0
     output_weight: float = 1.0
+
+    @property
+    def limits_per_minute(self) -> tuple[float, float, float, float]:
+        """Of what `LIMITS` name."""
+        return (
+            self.requests_per_minute,
+            self.tokens_per_minute,
+            self.input_tokens_per_minute,
+            self.output_tokens_per_minute,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,21 +190,40 @@ def test_requests_per_minute_admit_at_most_rate_times_time_plus_burst() -> None:
     assert (records["status"] == Status.REJECTED).any()
 
 
-def test_tokens_per_minute_admit_at_most_rate_times_time_plus_burst() -> None:
-    limit = 2000.0
-    spec = fleet((), (provider(tokens_per_minute=limit, max_wait_s=0.0),))
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"tokens_per_minute": 2000.0},
+        {"input_tokens_per_minute": 1500.0},
+        {"output_tokens_per_minute": 700.0},
+        {"input_tokens_per_minute": 1500.0, "output_tokens_per_minute": 700.0},
+        {"tokens_per_minute": 1000.0, "input_tokens_per_minute": 590.0, "output_tokens_per_minute": 415.0},
+    ],
+)
+def test_tokens_per_minute_admit_at_most_rate_times_time_plus_burst(limits: dict[str, float]) -> None:
+    """Beside a second arithmetic of the buckets, call by call; each limit that is given turns calls away."""
+    spec = fleet((), (provider(**limits, max_wait_s=0.0),))
     records = serve(spec, poisson(stream(9, "routing"), 2000, 4.0)).by_arrival
     sent = records[records["status"] == Status.COMPLETED]
-    level, last_s = limit, 0.0
+    levels, last_s, full = dict(limits), 0.0, set()
     for record in records:
-        level = min(level + (record["arrival_s"] - last_s) * limit / 60.0, limit)
+        isl, osl = int(record["isl"]), int(record["osl"])
+        takes = {
+            "tokens_per_minute": isl + osl,
+            "input_tokens_per_minute": isl,
+            "output_tokens_per_minute": osl,
+        }
+        for name, limit in limits.items():
+            levels[name] = min(levels[name] + (record["arrival_s"] - last_s) * limit / 60.0, limit)
         last_s = record["arrival_s"]
-        tokens = record["isl"] + record["osl"]
-        fits = tokens <= level + 1e-6
-        if abs(tokens - level) > 1e-6:
-            assert (record["status"] == Status.COMPLETED) == fits
-        level -= tokens if record["status"] == Status.COMPLETED else 0
+        over = {name for name in limits if takes[name] > levels[name]}
+        if all(abs(takes[name] - levels[name]) > 1e-6 for name in limits):
+            assert (record["status"] == Status.COMPLETED) == (not over)
+        full |= over
+        for name in limits if record["status"] == Status.COMPLETED else ():
+            levels[name] -= takes[name]
     assert 0 < len(sent) < len(records)
+    assert full == set(limits)
 
 
 def test_provider_times_are_lognormal_about_their_medians_and_grow_with_the_prompt() -> None:

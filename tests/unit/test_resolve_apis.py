@@ -48,6 +48,27 @@ def test_prices_by_volume_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert (told["free_tokens_per_month"], told["volume_prices.steps[1].price_factor"]) == (1e6, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("limits", "right"),
+    [
+        ("", (5000.0, 4e6, 0.0, 0.0)),
+        ("input_tokens_per_minute: 500000", (5000.0, 0.0, 5e5, 0.0)),
+        ("output_tokens_per_minute: 80000, limit_weights: {}", (5000.0, 0.0, 0.0, 8e4)),
+        ("input_tokens_per_minute: 0, output_tokens_per_minute: 0", (5000.0, 0.0, 0.0, 0.0)),
+        ("input_tokens_per_minute: 500000, limit_weights: {cached_input: 0}", (5000.0, 0.0, 5e5, 0.0)),
+        ("input_tokens_per_minute: 5e5, tokens_per_minute: 6e5, limit_weights: {output: 2}", (5000.0, 6e5, 5e5, 0.0)),
+    ],
+)
+def test_limits_of_prompts_and_answers_stand_for_the_offers_estimate(
+    tmp_path: Path, limits: str, right: tuple[float, ...]
+) -> None:
+    file = tmp_path / "limits.yaml"
+    offer = f"name: api, offer: together/llama-3.3-70b, {limits}"
+    file.write_text(TEXT + f"topologies:\n  one: {{providers: [{{{offer}}}]}}\n" + RUN)
+    (planned,) = plan_topologies(load_scenario(file))
+    assert planned.fleet.providers[0].limits_per_minute == right
+
+
 def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
     units = "provisioned_units: 3, usd_per_unit_hour: 2, tokens_per_minute_per_unit: 1000"
     provider = f"{{name: api, offer: together/llama-3.3-70b, {units}}}"
@@ -71,6 +92,18 @@ def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
         (OWN_API.replace("price_scale", "term_months"), "'provisioned_units' is missing"),
         (OWN_API.replace("price_scale: 2", "upfront_share: 0.5"), "'term_months' is missing"),
         (OWN_API.replace("price_scale: 2", "limit_weights: {output: 8}"), "limit_weights: weighs nothing"),
+        (
+            OWN_API.replace("price_scale: 2", "output_tokens_per_minute: 9, limit_weights: {cached_input: 0}"),
+            "limit_weights: weighs nothing",
+        ),
+        (
+            OWN_API.replace("price_scale: 2", "input_tokens_per_minute: 9, limit_weights: {output: 8}"),
+            "limit_weights.output: weighs nothing: a limit of output tokens counts each once",
+        ),
+        (
+            "{name: api, offer: openai/gpt-4o, input_tokens_per_minute: 9, limit_weights: {output: 8}}",
+            "limit_weights.output: weighs nothing",
+        ),
         (
             OWN_API.replace(
                 "price_scale: 2",

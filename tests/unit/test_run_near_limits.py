@@ -93,6 +93,17 @@ def test_answers_and_cached_prompts_count_by_their_weights() -> None:
     assert not told(0.0, 1_180, tokens_per_minute=28_300.0, **weighed)
 
 
+def test_prompts_and_answers_have_limits_of_their_own() -> None:
+    """9,440 and 2,360 tokens a minute, ± 539 and ± 135."""
+    limits = {"input_tokens_per_minute": 9_900.0, "output_tokens_per_minute": 2_480.0}
+    found = told(0.0, 1_180, **limits)
+    assert [text.split(":")[1].split("that it lets")[0].strip() for text in found] == [
+        "on average 9,440 of the 9,900 input tokens a minute",
+        "on average 2,360 of the 2,480 output tokens a minute",
+    ]
+    assert not told(0.0, 1_180, input_tokens_per_minute=9_990.0, output_tokens_per_minute=2_500.0)
+
+
 def test_nothing_is_told_of_a_target_that_another_takes_over_from() -> None:
     calls = 1_180
     tally: Any = SimpleNamespace(

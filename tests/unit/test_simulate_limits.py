@@ -25,9 +25,18 @@ def begins(folder: Path, topology: str, *sets: str, rate_rps: float = 20, horizo
     return in_steady_use(plan_topology(loaded, "t").fleet, demand_of(loaded), 0).providers[0]
 
 
-@pytest.mark.parametrize(("limit", "served"), [("requests_per_minute: 600", 10.0), ("tokens_per_minute: 420000", 10.0)])
+@pytest.mark.parametrize(
+    ("limit", "served"),
+    [
+        ("requests_per_minute: 600", 10.0),
+        ("tokens_per_minute: 420000", 10.0),
+        ("input_tokens_per_minute: 300000", 10.0),
+        ("output_tokens_per_minute: 120000", 10.0),
+        ("input_tokens_per_minute: 300000, output_tokens_per_minute: 96000", 8.0),
+    ],
+)
 def test_a_short_run_is_served_at_the_rate_of_the_limit(tmp_path: Path, limit: str, served: float) -> None:
-    """20 requests of 700 tokens a second, 10 are let through: a full bucket would serve all of the first minute."""
+    """20 requests of 500 + 200 tokens a second, 10 let through: a full bucket would serve all of the first minute."""
     text = chat(f"t: {{providers: [{{{API}, {limit}}}]}}", study="months: 1", rate_rps=20, warmup_s=0)
     loaded = written(tmp_path, text, *PUBLIC)
     outcome = simulate_one(subject_of(plan_topology(loaded, "t")), demand_of(loaded), 0)
@@ -51,15 +60,15 @@ def test_below_the_limit_what_is_taken_is_what_waits_in_the_mean(tmp_path: Path)
         after = max(lacking - limit_per_s * gap_s, 0.0)
         area += (lacking + after) / 2 * min(gap_s, lacking / limit_per_s)
         lacking = after
-    assert found.taken_tokens == pytest.approx(area / horizon_s, rel=0.1)
-    assert 0 < found.taken_tokens < 0.01 * found.tokens_per_minute
+    assert found.taken[1] == pytest.approx(area / horizon_s, rel=0.1)
+    assert 0 < found.taken[1] < 0.01 * found.tokens_per_minute
 
 
 def test_tokens_of_answers_take_by_their_weight(tmp_path: Path) -> None:
     """500 + 4 · 200 of 20 calls a second at a limit of 52,000: 26,000 · 1,300 / (2 · 26,000)."""
     api = f"providers: [{{{API}, tokens_per_minute: {60 * 52_000}, limit_weights: {{output: 4}}}}]"
     found = begins(tmp_path, api, "workload.classes[chat].lengths={isl: 500, osl: 200}", horizon_s=1800)
-    assert found.taken_tokens == pytest.approx(650, rel=0.05)
+    assert found.taken[1] == pytest.approx(650, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -77,16 +86,27 @@ def test_cached_tokens_take_by_their_weight(tmp_path: Path, weight: str, least: 
     api = f"providers: [{{{API}, tokens_per_minute: 720000, {cache}}}]"
     sets = ["lengths={isl: 500, osl: 200}", "prefixes={groups: 1, tokens: 400}"]
     found = begins(tmp_path, api, *(f"workload.classes[chat].{one}" for one in sets), horizon_s=1800)
-    assert found.taken_tokens == pytest.approx(taken, rel=0.05)
+    assert found.taken[1] == pytest.approx(taken, rel=0.05)
+
+
+def test_prompts_and_answers_take_from_limits_of_their_own(tmp_path: Path) -> None:
+    """Of 20 calls a second 500 - 400 + 100 tokens with what is cached by a quarter, and 200, whatever they weigh."""
+    limits = "input_tokens_per_minute: 720000, output_tokens_per_minute: 480000"
+    cache = "cache: {life_s: 300, least_tokens: 0}, limit_weights: {cached_input: 0.25}"
+    sets = ["lengths={isl: 500, osl: 200}", "prefixes={groups: 1, tokens: 400}"]
+    places = [f"workload.classes[chat].{one}" for one in sets]
+    found = begins(tmp_path, f"providers: [{{{API}, {limits}, {cache}}}]", *places, horizon_s=1800)
+    prompts, answers = 20 * 200**2 / (2 * (12_000 - 4_000)), 20 * 200**2 / (2 * (8_000 - 4_000))
+    assert found.taken[1:] == pytest.approx((0.0, prompts, answers), rel=0.05)
 
 
 def test_nothing_is_taken_by_what_did_not_come_before(tmp_path: Path) -> None:
     limited = f"providers: [{{{API}, requests_per_minute: 600}}]"
     full = begins(tmp_path, limited)
-    assert full.taken_requests == full.requests_per_minute == 600
+    assert full.taken[0] == full.requests_per_minute == 600
     half = begins(tmp_path, f"{OWN}, {limited}, routing: {{kind: weighted, weights: {{base: 3, api: 1}}}}")
-    assert half.taken_requests == pytest.approx(5 / (2 * (10 - 5)), rel=0.3)
+    assert half.taken[0] == pytest.approx(5 / (2 * (10 - 5)), rel=0.3)
     behind = begins(tmp_path, f"{OWN}, {limited}, routing: {{kind: overflow, when: {{outstanding_per_replica: 4}}}}")
     job = begins(tmp_path, limited, "workload.classes[chat].arrivals={kind: job, requests: 900, deadline_s: 50}")
-    assert (behind.taken_requests, job.taken_requests) == (0.0, 0.0)
-    assert begins(tmp_path, f"providers: [{{{API}, requests_per_minute: 0}}]").taken_requests == 0.0
+    assert (behind.taken[0], job.taken[0]) == (0.0, 0.0)
+    assert begins(tmp_path, f"providers: [{{{API}, requests_per_minute: 0}}]").taken[0] == 0.0
