@@ -31,7 +31,7 @@ from simulator.fleet.tables import (
 )
 from simulator.fleet.timers import set_timer
 from simulator.rng import stream_seed
-from simulator.study.fleet import FleetSpec
+from simulator.study.fleet import LIMITS, FleetSpec
 from simulator.workload.requests import Requests, RequestSource
 
 Sink = Callable[[NDArray[Any]], None]
@@ -212,6 +212,12 @@ class DataPlane:
         return counts.reshape(
             len(spec.providers), hours(spec), len(spec.classes), most_bands(spec), len(state.CALL_COUNTS)
         )
+
+    def asked(self) -> NDArray[np.float64]:
+        """What calls asked of the limits so far, and squares of it, shape (providers, LIMITS, 2)."""
+        limits = self.fleet.limits
+        found = np.stack([limits["asked"], limits["asked_squares"]], axis=-1)
+        return found.reshape(len(self.spec.providers), len(LIMITS), 2)
 
     def work(self) -> NDArray[np.int64]:
         """Counters of answers so far, shape (targets, classes, WORK_COUNTS)."""

@@ -22,7 +22,14 @@ from simulator.engine.state import (
     Engines,
 )
 from simulator.fleet.extras import begin_waiting, load_extras
-from simulator.fleet.providers import count_call, provider_wait, refuse_call, retry_delay_s, start_provider
+from simulator.fleet.providers import (
+    count_asked,
+    count_call,
+    provider_wait,
+    refuse_call,
+    retry_delay_s,
+    start_provider,
+)
 from simulator.fleet.records import Reason, Status
 from simulator.fleet.routing import choose_replica, choose_target, is_first_answer, is_held_back, why_no_target
 from simulator.fleet.slots import forget_progress, release_blocks
@@ -183,6 +190,8 @@ def call_again(fleet: Fleet, engines: Engines, index: int, k: int, reason: int, 
     if slot.retries >= cls.max_retries or late:
         if reason == OUTAGE:
             fleet.providers[k].failed += 1
+        elif reason == RATE_LIMIT:
+            count_asked(fleet, slot, k)
         end_request(fleet, engines, index, REJECTED if reason == RATE_LIMIT else FAILED, now)
         return
     slot.retries += 1

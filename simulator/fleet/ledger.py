@@ -49,6 +49,7 @@ class Counts:
     departures, launches, steps : of each pool
     work : of each target and class
     failed : of each provider
+    asked : of each provider's limits
     """
 
     at_s: float
@@ -61,6 +62,7 @@ class Counts:
     loaded: NDArray[np.int64]
     work: NDArray[np.int64]
     failed: NDArray[np.int64]
+    asked: NDArray[np.float64]
 
 
 def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Counts:
@@ -83,6 +85,7 @@ def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Cou
         np.bincount(pool, loaded_tokens(plane.engines.offload, len(pool)), n).astype(np.int64),
         plane.work().copy(),
         plane.fleet.providers["failed"].astype(np.int64),
+        plane.asked(),
     )
 
 
@@ -201,6 +204,7 @@ def provider_usage(
         outages=clock.count(begun.at_s, ended.at_s),
         down_s=clock.down_s(begun.at_s, ended.at_s),
         failed=int(ended.failed[k] - begun.failed[k]),
+        asked=ended.asked[k] - begun.asked[k],
         tokens=tokens,
         failed_tokens=failed_tokens,
         calls=counts[:, :, CALLS],

@@ -72,6 +72,16 @@ def provider_wait(fleet: Fleet, k: int, slot: Any, now: float) -> float:
 
 
 @kernel
+def count_asked(fleet: Fleet, slot: Any, k: int) -> None:
+    """Count what a call asks of the limits, one that they let through or one that is given up for them."""
+    for kind in range(_N_LIMITS):
+        limit = fleet.limits[k * _N_LIMITS + kind]
+        asked = _takes(fleet.providers[k], slot, kind, slot.cached_tokens, slot.osl)
+        limit.asked += asked
+        limit.asked_squares += asked * asked
+
+
+@kernel
 def draw(fleet: Fleet, slot: Any, luck: int, stream: int) -> float:
     """Number in [0, 1) that belongs to the request, this attempt, and what has `luck` to itself."""
     return uniform(mix(slot.luck ^ mix(luck + slot.retries)), fleet.scalars[SEED] + stream)
@@ -104,6 +114,7 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
         for kind in range(_N_LIMITS):
             limit = fleet.limits[k * _N_LIMITS + kind]
             limit.level -= _takes(provider, slot, kind, slot.cached_tokens, slot.osl)
+        count_asked(fleet, slot, k)
     ttft = _lognormal(fleet, slot, provider.luck, provider.ttft_median_s, provider.ttft_sigma, _TTFT)
     ttft += (slot.isl - slot.cached_tokens) * provider.ttft_s_per_input_token
     tpot = _lognormal(fleet, slot, provider.luck, provider.tpot_median_s, provider.tpot_sigma, _TPOT)

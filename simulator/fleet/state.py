@@ -108,9 +108,11 @@ PROVIDER = np.dtype(
     align=True,
 )
 
-LIMIT = np.dtype([("rate", np.float64), ("level", np.float64)], align=True)
-"""A bucket of one limit, at `provider * len(LIMITS) + limit`: what fills it per second, 0 without such a limit, and
-what it holds, negative while requests are held back."""
+LIMIT = np.dtype(
+    [("rate", np.float64), ("level", np.float64), ("asked", np.float64), ("asked_squares", np.float64)], align=True
+)
+"""A bucket of one limit, at `provider * len(LIMITS) + limit`: what fills it per second, 0 without such a limit; what
+it holds, negative while requests are held back; what was asked of it so far, and squares of what each call asked."""
 
 CALL_COUNTS = (
     *("input", "cached", "written", "output"),

@@ -89,7 +89,7 @@ def summarise(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, usages)),
-            *remarks("basis", near_limits(planned.fleet, usages, whole.total, dispersion)),
+            *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,
@@ -100,6 +100,11 @@ def summarise(
         expected_error=expected_errors(planned.engines),
         lasts_until=lasts_until(priced.walked),
     )
+
+
+def _comes_by_chance(loaded: LoadedScenario) -> list[bool]:
+    """By class, whether chance decides how many requests come: not of a job, nor of users who wait for answers."""
+    return [cls.arrivals.kind not in ("job", "closed_loop") for cls in loaded.scenario.workload.classes]
 
 
 def _intervals(found: list[MetricAccumulator]) -> dict[str, Any]:

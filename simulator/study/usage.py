@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.study.demand import MONDAY, When
+from simulator.study.fleet import LIMITS
 
 State = Literal["starting", "serving", "leaving", "down", "spare-free"]
 
@@ -131,6 +132,8 @@ class ProviderUsage:
     ----------
     outages, down_s : outages that began, and seconds down, within the simulated time
     failed : requests that an outage ended: streams that broke, and those that nobody else could take
+    asked : of each of its `LIMITS`, by calls that they let through and by requests given up for them, whenever the call
+        is made, with the sum of squares of what each asked: shape (limits, 2); batches ask for nothing
     tokens : of answered calls, shape (classes, bands, 4): input, cached input, cache write, output; the first three
         make the prompt. Bands are those of the prompt's length by which prices change
     failed_tokens : of calls that ended in an error, same shape
@@ -149,6 +152,7 @@ class ProviderUsage:
     outages: int = 0
     down_s: float = 0.0
     failed: int = 0
+    asked: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(LIMITS), 2)))
     tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1, 4))
     failed_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1, 4))
     calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))

@@ -2,60 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from fleet_cases import fleet, provider
-from numpy.typing import NDArray
+from fleet_cases import Source, classes, evenly, fleet, provider
 
-from simulator.fleet.records import Reason, Status
+from simulator.fleet.simulate import simulate_fleet
 from simulator.run.near_limits import near_limits
 from simulator.study.choices import TargetRouting
-from simulator.study.fleet import RoutingSpec, ServiceTier
-from simulator.study.usage import Usage
+from simulator.study.fleet import Outages, RetryDelay, RoutingSpec, ServiceTier
+from simulator.study.usage import ProviderUsage, Usage
 
 
-def usage(calls: int, span_s: float = 600.0) -> Usage:
-    """So many calls of one class, of 100 tokens each."""
-    counts = np.array([[calls]])
-    tokens = np.array([[[80, 0, 0, 20]]]) * calls
-    used: Any = SimpleNamespace(calls=counts, failed_calls=0 * counts, tokens=tokens, failed_tokens=0 * tokens)
-    return Usage(span_s, (), (used,), ())
-
-
-def reasons(refused: int = 0) -> NDArray[np.int64]:
-    """Why requests were not completed: so many of them for a rate limit."""
-    found = np.zeros((len(Status), len(Reason)), np.int64)
-    found[Status.REJECTED, Reason.RATE_LIMIT] = refused
-    return found
-
-
-def told(per_minute: float, calls: int, runs: int = 1, dispersion: float = 1.0, **limits: Any) -> list[str]:
-    squares = 2 * 100**2 * calls if limits.pop("varied", False) else 100**2 * calls
-    tally: Any = SimpleNamespace(
-        input_tokens=80 * calls,
-        output_tokens=20 * calls,
-        completed=calls,
-        squared_tokens=squares,
-        reasons=reasons(limits.pop("refused", 0)),
+def used(calls: int, answered: int | None = None, varied: bool = False, tokens: int = 100) -> Any:
+    """So many calls of one class, of 80 + 20 of each 100 tokens, that asked for it; of these were answered."""
+    each = np.array([1.0, tokens, 0.8 * tokens, 0.2 * tokens])
+    squares = each**2 * np.array([1.0, 2.0, 2.0, 2.0] if varied else 1.0)
+    counts = np.array([[calls if answered is None else answered]])
+    return SimpleNamespace(
+        calls=counts, failed_calls=np.zeros_like(counts), asked=calls * np.stack([each, squares], axis=1)
     )
+
+
+def told(
+    per_minute: float, calls: int, runs: int = 1, dispersion: float = 1.0, by_chance: bool = True, **limits: Any
+) -> list[str]:
+    made = {key: limits.pop(key) for key in ("answered", "varied", "tokens") if key in limits}
     one = fleet(providers=(provider(**({"requests_per_minute": per_minute} | limits)),))
-    return near_limits(one, [usage(calls // runs)] * runs, tally, dispersion)
+    usages = [Usage(600.0, (), (used(calls // runs, **made),), ())] * runs
+    return near_limits(one, usages, dispersion, [by_chance])
 
 
 @pytest.mark.parametrize(
     ("limit", "is_told"),
     # 1,180 calls in ten minutes are 118 a minute, ± 1.96 √1180 / 10 = 6.7
-    [(118.0, False), (118.1, True), (120.0, True), (124.7, True), (124.8, False), (0.0, False)],
+    [(111.2, False), (111.3, True), (118.0, True), (120.0, True), (124.7, True), (124.8, False), (0.0, False)],
 )
-def test_a_limit_above_the_mean_and_within_its_interval(limit: float, is_told: bool) -> None:
+def test_a_limit_within_the_interval_of_what_is_asked_of_it(limit: float, is_told: bool) -> None:
     found = told(limit, 1_180)
     assert bool(found) is is_told
     if limit == 120.0:
         assert found[0].startswith(
-            "api: on average 118 of the 120 requests a minute that it lets through are used, and as many as 124.7 might"
+            "api: 118 requests a minute are asked for, of a limit of 120, and by chance 111.3 to 124.7 might be:"
         )
 
 
@@ -81,51 +72,78 @@ def test_tokens_vary_by_their_lengths_too() -> None:
     tokens = {"requests_per_minute": 0.0, "tokens_per_minute": 12_600.0}
     assert not told(0.0, 1_180, **tokens)
     (found,) = told(0.0, 1_180, varied=True, **tokens)
-    assert "12,600 tokens a minute" in found
-
-
-def test_answers_and_cached_prompts_count_by_their_weights() -> None:
-    """80 + 8 · 20 = 240 for each call: 28,320 a minute ± 1,616."""
-    weighed = {"requests_per_minute": 0.0, "output_weight": 8.0, "cached_weight": 0.0}
-    (found,) = told(0.0, 1_180, tokens_per_minute=28_500.0, **weighed)
-    assert "on average 28,320 of the 28,500 tokens a minute" in found
-    assert "as many as 29,936 might be" in found
-    assert not told(0.0, 1_180, tokens_per_minute=28_300.0, **weighed)
+    assert "11,800 tokens a minute are asked for, of a limit of 12,600" in found
+    assert told(126.0, 1_180, varied=True, tokens_per_minute=12_600.0) == [found]
 
 
 def test_prompts_and_answers_have_limits_of_their_own() -> None:
     """9,440 and 2,360 tokens a minute, ± 539 and ± 135."""
-    limits = {"input_tokens_per_minute": 9_900.0, "output_tokens_per_minute": 2_480.0}
-    found = told(0.0, 1_180, **limits)
-    assert [text.split(":")[1].split("that it lets")[0].strip() for text in found] == [
-        "on average 9,440 of the 9,900 input tokens a minute",
-        "on average 2,360 of the 2,480 output tokens a minute",
+    found = told(0.0, 1_180, input_tokens_per_minute=9_900.0, output_tokens_per_minute=2_480.0)
+    assert [text.split(":")[1].split(", and")[0].strip() for text in found] == [
+        "9,440 input tokens a minute are asked for, of a limit of 9,900",
+        "2,360 output tokens a minute are asked for, of a limit of 2,480",
     ]
     assert not told(0.0, 1_180, input_tokens_per_minute=9_990.0, output_tokens_per_minute=2_500.0)
 
 
 def test_nothing_is_told_of_a_target_that_another_takes_over_from() -> None:
-    calls = 1_180
-    tally: Any = SimpleNamespace(
-        input_tokens=80 * calls,
-        output_tokens=20 * calls,
-        completed=calls,
-        squared_tokens=100**2 * calls,
-        reasons=reasons(),
-    )
-    (used,) = usage(calls).providers
-    both = Usage(600.0, (), (used, used), ())
+    both = Usage(600.0, (), (used(1_180), used(1_180)), ())
     limited = tuple(provider(name=name, requests_per_minute=120.0) for name in ("first", "second"))
     for kind, names in ((TargetRouting.OVERFLOW, ["second"]), (TargetRouting.WEIGHTED, ["first", "second"])):
         one = fleet(providers=limited, routing=RoutingSpec(kind, (0, 1)))
-        assert [text.split(":")[0] for text in near_limits(one, [both], tally, 1.0)] == names
+        assert [text.split(":")[0] for text in near_limits(one, [both], 1.0, [True])] == names
 
 
-def test_a_limit_that_refused_calls_is_not_left_to_chance() -> None:
-    """What is used is what it let through, so always below it."""
+def test_what_one_api_refuses_is_nothing_to_the_others() -> None:
+    """The first lets 100 of 1,180 calls through; the second is near its limit, whatever the first does."""
+    both = Usage(600.0, (), (used(1_180, answered=100), used(1_180)), ())
+    limited = (provider(name="shut", requests_per_minute=10.0), provider(name="near", requests_per_minute=120.0))
+    (found,) = near_limits(fleet(providers=limited), [both], 1.0, [True])
+    assert found.startswith("near: ")
+
+
+def test_a_few_that_were_refused_are_asked_for_too() -> None:
+    """A limit that refused some by chance may hold back all or none; one far below what is asked holds for certain."""
+    assert told(120.0, 1_180, answered=1_170) == told(120.0, 1_180)
+    assert not told(60.0, 1_180, answered=600)
+
+
+def test_nothing_is_told_where_chance_has_no_part_in_how_many_come() -> None:
     assert told(120.0, 1_180)
-    assert not told(120.0, 1_180, refused=1)
+    assert not told(120.0, 1_180, by_chance=False)
 
 
-def test_no_limit_by_the_minute_holds_for_batches() -> None:
-    assert not told(120.0, 1_180, tier_by_class=(ServiceTier(batch_window_s=3600.0),))
+def asked(n: int, retries: int = 0, **limits: Any) -> ProviderUsage:
+    """Of `n` calls of 7 + 3 tokens, one a second; the first ten are in the warm-up, whose last 5 s nobody calls in."""
+    api = provider(ttft_sigma=0.0, tpot_sigma=0.0, max_wait_s=0.0, retry=RetryDelay(0.5, 0.5), **limits)
+    calls = evenly(n, 1.0, 7, 3)
+    run = simulate_fleet(
+        fleet((), (api,), classes=classes(1, max_retries=retries)),
+        Source((replace(calls, arrival_s=calls.arrival_s + 5.0 * (np.arange(n) >= 10)),)),
+        horizon_s=n + 10.0,
+        drain_s=100.0,
+        warmup_s=14.0,
+        seed=1,
+        sink=lambda records: None,
+    )
+    return run.usage.providers[0]
+
+
+@pytest.mark.parametrize(("limit", "retries"), [(0.0, 0), (6.0, 0), (6.0, 3)])
+def test_each_request_of_the_window_asks_once_whatever_is_refused(limit: float, retries: int) -> None:
+    """50 of 60: a call that is let through at last asks then, one that is given up asks, too."""
+    found = asked(60, retries, requests_per_minute=limit)
+    assert found.asked.tolist() == pytest.approx(np.array([[50, 50], [500, 5000], [350, 2450], [150, 450]]))
+    assert bool(found.calls.sum() < 50) is bool(limit)
+
+
+def test_batches_and_calls_in_outages_ask_for_nothing() -> None:
+    batch = asked(60, requests_per_minute=30.0, tier_by_class=(ServiceTier(batch_window_s=3600.0),))
+    assert not batch.asked.any()
+    away = asked(60, requests_per_minute=30.0, outages=Outages(windows=((24.5, 34.5),)))
+    assert away.asked[0, 0] == 40
+
+
+def test_answers_and_cached_prompts_ask_by_their_weights() -> None:
+    found = asked(60, output_weight=8.0, cached_weight=0.0)
+    assert found.asked[:, 0].tolist() == pytest.approx([50, 50 * (7 + 8 * 3), 350, 150])
