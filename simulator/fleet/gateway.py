@@ -371,7 +371,7 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
 @kernel
 def _call_next(fleet: Fleet, engines: Engines, slot: Any, status: int, now: float) -> None:
     if slot.closed_loop != NONE:
-        pause = fleet.closed[slot.closed_loop].think_s
+        pause = slot.think_s
         if status != COMPLETED:
             pause = max(pause, _REJECTED_PAUSE_S)
         set_timer(fleet, now + pause, TIMER_CLOSED, slot.closed_loop, NONE)

@@ -18,7 +18,6 @@ def closed_table(source: RequestSource) -> NDArray[np.void]:
     table = np.zeros(len(source.closed_loops), state.CLOSED)
     first = 0
     for row, closed in zip(table, source.closed_loops, strict=True):
-        row["think_s"] = closed.think_s
         row["first_row"] = first
         row["n_rows"] = len(closed.rows)
         first += len(closed.rows)

@@ -197,7 +197,7 @@ class ClosedLoop(Settings):
     concurrency: AtLeastOne
     """Users."""
     think_s: NotNegative = 0.0
-    """Mean pause between an answer and the next request."""
+    """Mean pause before the first request, and between an answer and the next one."""
 
 
 class Job(Settings):

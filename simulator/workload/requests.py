@@ -97,7 +97,8 @@ class Requests:
     complexity : float32 (n,), 0 (simple) to 1; for routing by complexity
     session_id : int64 (n,), -1 without a session
     next_turn : int64 (n,), row in this chunk of the session's next turn, -1 for none
-    think_s : float64 (n,), pause before this turn once the previous one is complete; 0 for open rows
+    think_s : float64 (n,), pause before this turn once the previous one is complete; 0 for open rows; of a
+        closed loop after this request
     output_continues : bool (n,), the output extends the last listed segment (a conversation that later turns repeat)
     stops : bool (n,), a stop token ends the output, so that nobody knows its length before; else `max_tokens` does
     segment_start : int64 (n + 1,), row i's segments are `segment_start[i]:segment_start[i + 1]`
@@ -131,13 +132,12 @@ class Requests:
 class ClosedLoop:
     """A class driven by a fixed number of users, each with at most one request in flight.
 
-    User k starts at `start_s[k]`; `think_s` after a request has ended, the user sends the next row of `rows`, taken
-    in order over all users and again from the start after the last (private content stays private). The rows carry the
-    class.
+    User k starts at `start_s[k]`; `think_s` of a row after its request has ended, the user sends the next row of
+    `rows`, taken in order over all users and again from the start after the last (private content stays private). The
+    rows carry the class.
     """
 
     start_s: NDArray[np.float64]
-    think_s: float
     rows: Requests
 
 

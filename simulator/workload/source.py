@@ -149,7 +149,9 @@ def _closed_loop(workload: ClassWorkload, arrivals: ClosedLoopArrivals, class_id
         yield fill(no_clock, draw(CLOSED_LOOP_ROWS, None, None), sharing)
 
     rows = next(_labelled(blocks, workload, class_id, seed))
-    return ClosedLoop(np.zeros(arrivals.concurrency), arrivals.think_s, rows)
+    first_s = stream(seed, "arrivals").standard_exponential(arrivals.concurrency)
+    later_s = stream(seed, "think_s").standard_exponential(len(rows))
+    return ClosedLoop(arrivals.think_s * first_s, replace(rows, think_s=arrivals.think_s * later_s))
 
 
 def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int) -> Iterator[Requests]:

@@ -219,7 +219,12 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class ClosedLoopArrivals:
-    """A fixed number of users, each with one request in flight; all start at second 0."""
+    """A fixed number of users, each with one request in flight; at second 0 all begin to think.
+
+    Attributes
+    ----------
+    think_s : mean pause before the first request and after each answer, exponential
+    """
 
     concurrency: int
     think_s: float = 0.0

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from fleet_cases import ENGINE, STEP_S, Source, fleet, in_flight_at, pool
+from fleet_cases import serve as serve_fleet
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -21,6 +24,8 @@ from simulator.fleet.single import run_single
 from simulator.perf.steptime import constant_step_time
 from simulator.rng import stream
 from simulator.workload.requests import make_requests
+from simulator.workload.source import build_source
+from simulator.workload.spec import ClassWorkload, ClosedLoopArrivals, Constant, WorkloadSpec
 
 REPLICATIONS = 12
 Tokens = Callable[[np.random.Generator, int], NDArray[np.int64]]
@@ -142,3 +147,18 @@ def test_one_slot_serves_in_order_and_keeps_busy() -> None:
     run = serve(3, 0.8, geometric(4.0), step_s, 1, 3000)
     assert (run["scheduled_s"][1:] == np.maximum(run["arrival_s"][1:], run["finish_s"][:-1])).all()
     assert run["finish_s"] - run["scheduled_s"] == pytest.approx(run["osl"] * step_s, abs=1e-9)
+
+
+def test_users_who_think_are_no_herd() -> None:
+    """N users whose answers take S whatever the batch, and who think Z on average: each waits for S/(S + Z) of the time
+    by itself, so binomially many are in flight. A pause that is the same for all would keep all of them together."""
+    users, tokens, think_s, until_s = 60, 50, 10.0 * 50 * STEP_S, 20_000.0
+    loop = ClassWorkload("users", ClosedLoopArrivals(users, think_s), Constant(1), Constant(tokens))
+    closed = build_source(WorkloadSpec((loop,)), until_s, 1).closed_loops
+    roomy = replace(ENGINE, num_blocks=20 * users, max_num_seqs=users)
+    spec = fleet((pool(engine=roomy, power_w_by_seqs=np.zeros(users + 1)),))
+    records = serve_fleet(spec, Source((), closed), until_s=until_s).records
+    waiting = 1.0 / 11.0
+    in_flight = in_flight_at(records, np.arange(100.0, until_s - 100.0, think_s))
+    assert in_flight.mean() == pytest.approx(users * waiting, rel=0.05)
+    assert in_flight.var() == pytest.approx(users * waiting * (1.0 - waiting), rel=0.15)

@@ -187,7 +187,8 @@ def test_a_lost_replica_breaks_streams_and_sends_the_rest_again() -> None:
 
 def test_sessions_and_closed_loops_beside_open_requests() -> None:
     rng = stream(1, "laws", "sessions")
-    loop = ClosedLoop(np.linspace(0.0, 2.0, 6), 0.4, replace(mixed(9, 30), class_id=np.ones(30, np.int32)))
+    rows = replace(mixed(9, 30), class_id=np.ones(30, np.int32), think_s=np.full(30, 0.4))
+    loop = ClosedLoop(np.linspace(0.0, 2.0, 6), rows)
     sessions = random_sessions(rng, 40, 4)
     spec = fleet((pool("p", 2, ReplicaRouting.SESSION_STICKY), pool("q", 2, ReplicaRouting.PREFIX_AFFINITY)))
     run = serve(spec, Source((sessions,), (loop,)), until_s=900.0)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
-from simulator.workload.requests import Requests, RequestSource, make_requests
+from simulator.workload.requests import ClosedLoop, Requests, RequestSource, make_requests
 from simulator.workload.rows import cut, merge
 from simulator.workload.source import CLOSED_LOOP_ROWS, build_source
 from simulator.workload.spec import (
@@ -219,13 +219,25 @@ def test_closed_loop_has_users_and_rows_but_no_clock() -> None:
     source = build_source(WorkloadSpec((CHAT, loop)), 30.0, 1)
     assert {row[2] for _, turns in canonical(source) for row in turns} == {0}
     (users,) = source.closed_loops
-    assert users.think_s == 2.0
-    np.testing.assert_array_equal(users.start_s, np.zeros(8))
+    assert len(users.start_s) == 8
     assert len(users.rows) == CLOSED_LOOP_ROWS
+    assert users.rows.think_s.mean() == pytest.approx(2.0, rel=0.05)
+    assert users.rows.think_s.std() == pytest.approx(2.0, rel=0.05)
     assert users.rows.n_open == 0
     assert set(users.rows.class_id.tolist()) == {1}
     assert users.rows.isl.mean() == pytest.approx(300.0, rel=0.05)
     assert source.class_names == ("chat", "users")
+
+
+def test_users_who_do_not_think_all_start_at_once_and_more_of_them_are_others_beside_the_same() -> None:
+    def users(concurrency: int, think_s: float) -> ClosedLoop:
+        loop = ClassWorkload("users", ClosedLoopArrivals(concurrency, think_s), ISL, OSL)
+        return build_source(WorkloadSpec((loop,)), 30.0, 1).closed_loops[0]
+
+    assert not users(8, 0.0).start_s.any()
+    assert not users(8, 0.0).rows.think_s.any()
+    np.testing.assert_array_equal(users(12, 2.0).start_s[:8], users(8, 2.0).start_s)
+    np.testing.assert_array_equal(users(12, 2.0).rows.think_s, users(8, 2.0).rows.think_s)
 
 
 def test_only_closed_loops_make_no_chunk() -> None:

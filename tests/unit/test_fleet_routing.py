@@ -278,17 +278,19 @@ def test_waiting_requests_time_out_and_started_ones_do_not() -> None:
     assert np.isnan(records["first_token_s"][2])
 
 
-@pytest.mark.parametrize("think_s", [0.0, 0.7])
-def test_a_closed_loop_keeps_each_user_to_one_request(think_s: float) -> None:
+@pytest.mark.parametrize("pauses_s", [(0.0,), (0.7, 0.2, 0.0)])
+def test_a_closed_loop_keeps_each_user_to_one_request(pauses_s: tuple[float, ...]) -> None:
     users = 5
     rows = poisson(stream(12, "routing"), 40, 1.0)
-    loop = ClosedLoop(np.linspace(0.0, 1.0, users), think_s, rows)
+    rows = replace(rows, think_s=np.resize(pauses_s, len(rows)))
+    loop = ClosedLoop(np.linspace(0.0, 1.0, users), rows)
     records = serve(fleet((pool(replicas=2),)), Source((), (loop,)), until_s=60.0).records
     inside = in_flight_at(records, np.sort(records["arrival_s"]))
     assert inside.max() <= users
     assert inside.max() >= users - 1
     finished = records[records["status"] == Status.COMPLETED]
-    calls = np.sort(np.append(loop.start_s, finished["finish_s"] + think_s))[: len(records)]
+    pause_s = rows.think_s[finished["request"] % len(rows)]
+    calls = np.sort(np.append(loop.start_s, finished["finish_s"] + pause_s))[: len(records)]
     assert np.sort(records["arrival_s"]).tolist() == calls.tolist()
     assert records["isl"][np.argsort(records["request"])].tolist() == np.resize(rows.isl, len(records)).tolist()
     assert len(records) > 100

@@ -159,7 +159,7 @@ def test_the_sketch_of_counted_bins_is_that_of_the_values() -> None:
     "source",
     [
         Source((evenly(20, 0.1), evenly(0, 0.1))),
-        Source((), (ClosedLoop(np.zeros(4), 0.1, evenly(30, 0.0, 5, 5)),)),
+        Source((), (ClosedLoop(np.zeros(4), replace(evenly(30, 0.0, 5, 5), think_s=np.full(30, 0.1))),)),
     ],
 )
 def test_every_request_ends_once(source: Source) -> None:

@@ -52,7 +52,7 @@ def measured(
 @pytest.mark.parametrize("warmup_s", [0.0, 3.0])
 def test_tokens_of_long_answers_are_those_of_littles_law_though_none_ends(warmup_s: float) -> None:
     users = 8
-    loop = ClosedLoop(np.zeros(users), 0.0, evenly(users, 0.0, 4, 900))
+    loop = ClosedLoop(np.zeros(users), evenly(users, 0.0, 4, 900))
     found, _, records = measured(fleet((pool(),)), Source((), (loop,)), 10.0, 0.0, warmup_s)
     assert not (records["status"] == Status.COMPLETED).any()
     assert found["throughput_rps"] == 0
@@ -134,7 +134,7 @@ def test_tokens_are_told_in_the_order_in_which_the_targets_were_given() -> None:
 def test_a_call_that_is_made_at_the_very_end_of_the_window_is_in_no_count() -> None:
     """Two users whose answers take 1 s each: calls at 0, 1, … 9 s are billed; the one at 10 s belongs to what comes."""
     steady = provider(ttft_median_s=1.0, ttft_sigma=0.0, tpot_median_s=0.0, tpot_sigma=0.0)
-    loop = ClosedLoop(np.zeros(2), 0.0, evenly(2, 0.0, 7, 3))
+    loop = ClosedLoop(np.zeros(2), evenly(2, 0.0, 7, 3))
     found, run, _ = measured(fleet((), (steady,)), Source((), (loop,)), 10.0, 0.0)
     assert found["arrived"] == 2 * 10
     assert run.usage.providers[0].calls.sum() == 2 * 10
