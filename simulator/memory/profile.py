@@ -42,8 +42,8 @@ class Overheads:
     Attributes
     ----------
     context : CUDA context of a process, outside torch
-    group_first : communicators of a tensor-parallel group
-    group_peers, group_doubling : buffers of two peers that reach each other's memory, and of each doubling
+    group_first, group_doubling : communicators of two GPUs, and of each doubling of the group
+    group_peers : buffers of peers that reach each other's memory
     group_pcie, link_first, link_doubling : the same where NCCL allocates the buffers of every channel (before 0.10.2):
         without peer memory, and per NVLink of two peers and of each doubling
     graph_first, graph_layer : the first captured graph with what its capture leaves behind; one more, per layer
@@ -145,7 +145,7 @@ def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads) 
     if split.tp > 1:
         total += _group_bytes(card, math.log2(split.tp) - 1, rules, overheads)
     elif split.pp > 1:
-        total += overheads.group_first / 2
+        total += overheads.group_first
     return total
 
 
@@ -155,5 +155,5 @@ def _group_bytes(card: Card, doublings: float, rules: Rules, overheads: Overhead
         return overheads.group_pcie
     if not rules.virtual_buffers and card.nvlinks:
         return card.nvlinks * (overheads.link_first + overheads.link_doubling * doublings)
-    peers = overheads.group_peers + overheads.group_doubling * doublings
-    return overheads.group_first + (peers if card.peers else 0.0)
+    peers = overheads.group_peers if card.peers else 0.0
+    return overheads.group_first + overheads.group_doubling * doublings + peers

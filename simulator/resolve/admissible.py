@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simulator.engine.modes.tables.room import longest_request
 from simulator.errors import InputError, Problem
 from simulator.resolve.demand import workload_spec
+from simulator.resolve.memory import shape_of
 from simulator.resolve.trace_units import wrong_unit
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec
@@ -88,6 +89,14 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
             told = f"no target of topology {fleet.name} ({', '.join(names)}) may take requests of this data class"
             yield _at(loaded, f"{path}.data_class", told, cls.data_class)
             continue
+        blind = cls.images and _without_encoder(loaded, fleet, known.allowed)
+        if blind:
+            told = (
+                f"{blind} has no encoder, and vLLM refuses requests with pictures: leave images out, or take a model "
+                "with one, as ministral-3-8b or gemma-3-12b"
+            )
+            yield _at(loaded, f"{path}.images", told, None)
+            continue
         least = _least_tokens(spec, loaded.scenario.run.horizon_s)
         most = max(most_tokens(fleet, target) for target in allowed)
         if least > most:
@@ -96,6 +105,13 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
                 f"holds more than {most:,.0f}"
             )
             yield _at(loaded, f"{path}.lengths" if cls.lengths else f"{path}.arrivals", told, None)
+
+
+def _without_encoder(loaded: LoadedScenario, fleet: FleetSpec, allowed: Sequence[bool]) -> str | None:
+    """The model of the first pool that may take the requests and encodes nothing."""
+    pools = loaded.scenario.topologies[fleet.name].pools
+    models = [pool.model or loaded.scenario.model for pool, may in zip(pools, allowed, strict=False) if may]
+    return next((name for name in models if not shape_of(name, loaded.path.parent).towers), None)
 
 
 def _at(loaded: LoadedScenario, path: str, message: str, got: str | None) -> Problem:

@@ -19,6 +19,7 @@ from simulator.workload.spec import Adapters, Brought, Constant, Images, Leaves,
 from tests.scenario_cases import chat
 
 CLASS = "workload.classes[0]"
+SEES = "model=ministral-3-8b"
 ONE = "a: {pools: [{name: p, site: datacentre, gpu: h100-sxm, replicas: 1, billing: owned}]}"
 TWO = "a: {pools: [{name: p, site: datacentre, gpu: h100-sxm, replicas: 2, billing: owned}]}"
 SEQS = "engine.max_num_seqs=64"
@@ -122,10 +123,12 @@ def test_what_requests_bring_is_what_their_engine_has_modes_for(tmp_path: Path) 
     assert engine(tmp_path, "engine.max_loras=4").modes.max_loras == 0
     assert engine(tmp_path, f"{CLASS}.structured_outputs={{compile_s: 0.2}}").modes.grammars
     images = f"{CLASS}.images={{tokens: {{kind: uniform, low: 100, high: 900}}}}"
-    assert engine(tmp_path, images).modes.encoder == Encoder(8192, 8192)
-    whole = engine(tmp_path, images, "engine.max_num_batched_tokens=900", "engine.disable_chunked_mm_input=true", SEQS)
+    assert engine(tmp_path, SEES, images).modes.encoder == Encoder(8192, 8192)
+    whole = engine(
+        tmp_path, SEES, images, "engine.max_num_batched_tokens=900", "engine.disable_chunked_mm_input=true", SEQS
+    )
     assert whole.modes.encoder == Encoder(900, 900, whole_items=True)
-    assert engine(tmp_path, images, "engine.max_num_batched_tokens=512", SEQS).modes.encoder == Encoder(900, 900)
+    assert engine(tmp_path, SEES, images, "engine.max_num_batched_tokens=512", SEQS).modes.encoder == Encoder(900, 900)
 
 
 def test_how_prompts_share_the_steps(tmp_path: Path) -> None:
@@ -231,9 +234,10 @@ def test_shares_by_position_are_checked(tmp_path: Path, spec: str, told: str) ->
     ("sets", "told"),
     [
         (
-            (f"{CLASS}.images={{tokens: 900}}", "engine.max_num_batched_tokens=512", WHOLE, SEQS),
+            (SEES, f"{CLASS}.images={{tokens: 900}}", "engine.max_num_batched_tokens=512", WHOLE, SEQS),
             "engine.disable_chunked_mm_input: a picture of 900 tokens does not fit a step whole",
         ),
+        ((f"{CLASS}.images={{tokens: 900}}",), f"{CLASS}.images: llama-3.1-8b-instruct has no encoder"),
         ((f"{CLASS}.images={{tokens: 900, number: 63}}",), "images.number: must be less than or equal to 62"),
         (
             (
@@ -268,7 +272,7 @@ def test_a_class_says_who_leaves_and_what_is_asked_for(tmp_path: Path) -> None:
         "structured_outputs": "{share: 0.4, compile_s: 0.2}",
         "images": "{tokens: 50, number: 2, share: 0.8, distinct: 7}",
     }
-    loaded = load_scenario(file, sets=[f"{CLASS}.{key}={value}" for key, value in asked.items()])
+    loaded = load_scenario(file, sets=[SEES, *(f"{CLASS}.{key}={value}" for key, value in asked.items())])
     (cls,) = workload_spec(loaded.scenario, tmp_path).classes
     images = Images(2, Constant(50), 0.8, 7)
     assert cls.brought == Brought(Leaves(0.5, 4.0), Adapters(3, 0.9, 1.0), StructuredOutputs(0.4, 0.2), images)

@@ -161,8 +161,8 @@ def test_the_share_of_memory_that_is_left_out_is_the_versions() -> None:
 
 
 def test_an_engine_that_vllm_would_not_start_is_refused_with_what_would() -> None:
-    with pytest.raises(InputError, match=r"phi-3.5-moe does not start on l40s with tp=2: .*would start.*tp=4"):
-        plan_engine("phi-3.5-moe", "l40s", 2, 1, EngineSettings(), Path())
+    with pytest.raises(InputError, match=r"phi-3.5-moe does not start on a100-40 with tp=2: .*would start.*tp=4"):
+        plan_engine("phi-3.5-moe", "a100-40", 2, 1, EngineSettings(), Path())
 
 
 def test_limits_that_are_left_out_are_those_of_the_engines_version() -> None:
@@ -171,6 +171,13 @@ def test_limits_that_are_left_out_are_those_of_the_engines_version() -> None:
         for version in ("0.11.0", "0.33.0")
     )
     assert (old.max_num_batched_tokens, new.max_num_batched_tokens) == (8192, 16384)
+
+
+@pytest.mark.parametrize("version", ["0.8.5", "0.19.0", "0.33.0"])
+def test_a_gb10_does_not_say_its_memory_and_gets_the_smallest_limits(version: str) -> None:
+    """2,048 tokens and 256 sequences, as logged on one (https://github.com/vllm-project/vllm/pull/57378)."""
+    config = plan_engine("llama-3.1-8b", "gb10", 1, 1, EngineSettings(version=version), Path()).config
+    assert (config.max_num_batched_tokens, config.max_num_seqs) == (2048, 256)
 
 
 def test_without_prefix_caching_a_state_is_kept_once() -> None:
