@@ -39,11 +39,13 @@ def validate(
     from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
     from simulator.resolve.topology import changes_placed, plan_topologies
+    from simulator.run.phases import check_events
     from simulator.scenario.load import load_scenario
     from simulator.scenario.resolved import resolved_yaml
     from simulator.simulate.capacity import load_warnings, offered_load
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
+    later = check_events(loaded)
     planned = plan_topologies(at_start(loaded))
     priced = collect(resolve_terms, planned)
     if resolved:
@@ -57,10 +59,12 @@ def validate(
     load = offered_load(loaded)
     for place in dict.fromkeys(change for topology in planned for change in changes_placed(topology)):
         print(f"! {place}")
-    if not loaded.scenario.study.events:
-        terms = {topology.name: found.terms for topology, found in zip(planned, priced, strict=True)}
-        for path, words in idle_terms(loaded.scenario, terms):
-            print(f"! {Problem(words, *loaded.place(path), path=path)}")
+    terms = {
+        topology.name: [found.terms, *later.get(topology.name, ())]
+        for topology, found in zip(planned, priced, strict=True)
+    }
+    for path, words in idle_terms(loaded.scenario, terms):
+        print(f"! {Problem(words, *loaded.place(path), path=path)}")
     for topology in planned:
         if has_open_sizes(loaded.scenario.topologies[topology.name]):
             print(f"! {topology.name}: sizes or hours are left open: run looks for them")

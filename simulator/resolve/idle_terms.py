@@ -18,43 +18,45 @@ _BY_POOL = ("usd_per_replica_month", "usd_per_gpu_month")
 
 def idle_warnings(scenario: Scenario, found: Mapping[str, ResolvedTerms]) -> list[str]:
     """A warning for each that is on nothing, and one for overrides; `found` are the terms of each topology."""
-    idle = idle_terms(scenario, {name: one.terms for name, one in found.items()})
+    idle = idle_terms(scenario, {name: [one.terms] for name, one in found.items()})
     return [*unused_overrides(scenario.cost, list(found.values())), *(f"{path}: {words}" for path, words in idle)]
 
 
-def idle_terms(scenario: Scenario, terms: Mapping[str, Terms]) -> list[Found]:
-    """Taxes, fees and staff that are on nothing.
+def idle_terms(scenario: Scenario, terms: Mapping[str, Sequence[Terms]]) -> list[Found]:
+    """Taxes, fees and staff that are on nothing in any month.
 
     Parameters
     ----------
-    terms : of each topology, over all months of the study
+    terms : of each topology, over all months of the study together, or as it is and from each event on
     """
-    shared = [terms[name] for name, topology in scenario.topologies.items() if topology.taxes is None]
+    shared = [one for name, topology in scenario.topologies.items() if topology.taxes is None for one in terms[name]]
     said = list(_taxes("cost.taxes", scenario.cost.taxes, shared)) if shared else []
     if not shared and scenario.cost.taxes:
         said.append(("cost.taxes", "without effect, as each topology has taxes of its own"))
     for name, topology in scenario.topologies.items():
         path = f"topologies.{name}"
-        said += _taxes(f"{path}.taxes", topology.taxes or (), [terms[name]])
+        said += _taxes(f"{path}.taxes", topology.taxes or (), terms[name])
         said += [(f"{path}.{key}", f"without effect, as {name} {why}") for key, why in _counted(topology, terms[name])]
     return said
 
 
-def _counted(topology: Topology, terms: Terms) -> Iterator[Found]:
+def _counted(topology: Topology, terms: Sequence[Terms]) -> Iterator[Found]:
     """Keys of what is paid for each of something that is not there, and why."""
-    if not (terms.owned or terms.rented):
+    owns = any(one.owned for one in terms)
+    if not (owns or any(one.rented for one in terms)):
         why = "has no pool of GPUs"
         for k, fee in enumerate(topology.fees):
             yield from ((f"fees[{k}].{key}", why) for key in _BY_POOL if getattr(fee, key))
         if topology.staff is not None and topology.staff.fte_per_replica:
             yield "staff.fte_per_replica", why
-    if topology.staff is not None and topology.staff.fte_per_server and not terms.owned:
+    if topology.staff is not None and topology.staff.fte_per_server and not owns:
         yield "staff.fte_per_server", "owns no servers"
 
 
 def _taxes(path: str, taxes: Sequence[TaxSettings], terms: Sequence[Terms]) -> Iterator[Found]:
     there = frozenset[str]().union(*map(possible_categories, terms))
-    who = f"{' and '.join(one.topology for one in terms)} {'has' if len(terms) == 1 else 'have'}"
+    names = list(dict.fromkeys(one.topology for one in terms))
+    who = f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'}"
     for k, tax in enumerate(taxes):
         for i, category in enumerate(tax.categories or ()):
             if category not in there:

@@ -23,6 +23,7 @@ from simulator.schema.study import Event
 from simulator.size.answer import Answer
 from simulator.study.decision import Served, Walked
 from simulator.study.demand import Level
+from simulator.study.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +45,25 @@ def phases(loaded: LoadedScenario, name: str) -> list[Phase]:
     return sorted(found, key=lambda phase: phase.event.from_month)
 
 
-def check_events(loaded: LoadedScenario) -> None:
-    """Plan and price every topology as each event leaves it, at its smallest size.
+def check_events(loaded: LoadedScenario) -> dict[str, list[Terms]]:
+    """Plan and price every topology as each event leaves it, at its smallest size; what it is then paid by.
 
     Raises
     ------
     InputError : whatever cannot be, at the event
     """
     if not loaded.scenario.study.events:
-        return
+        return {}
     check_names_alone(loaded)
+    found: dict[str, list[Terms]] = {}
     changed = {event.topology for event in loaded.scenario.study.events}
     for name in (name for name in loaded.scenario.topologies if name in changed):
         for phase in phases(loaded, name):
             with _at_its_place(phase):
                 small = at_start(alone(phase.loaded, name))
                 check_names_alone(small)
-                resolve_terms(plan_topology(small, name))
+                found.setdefault(name, []).append(resolve_terms(plan_topology(small, name)).terms)
+    return found
 
 
 def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> list[str]:

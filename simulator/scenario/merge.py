@@ -12,6 +12,8 @@ from simulator.scenario.document import Document, Origin, join, parse_document
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]+)\]")
 _PATH = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[[^\[\]]+\])*")
+_Item = tuple[str, list[Any], int]
+"""Of a list that stands at a path one item."""
 _TOPOLOGIES, _EVENTS = "topologies", "study.events"
 
 
@@ -144,30 +146,32 @@ def without_topology(base: Document, name: str) -> None:
         return
     for k in reversed(range(len(events))):
         if isinstance(events[k], dict) and events[k].get("topology") == name:
-            _without_event(base, events, k)
+            _without_item(base, _EVENTS, events, k)
 
 
-def _without_event(base: Document, events: list[Any], k: int) -> None:
-    """What comes after it in the list keeps its place in the file."""
-    for at in range(k, len(events)):
-        path, behind = join(_EVENTS, at), join(_EVENTS, at + 1)
+def _without_item(base: Document, where: str, items: list[Any], k: int) -> None:
+    """What comes after it in the list at `where` keeps its place in the file."""
+    for at in range(k, len(items)):
+        path, behind = join(where, at), join(where, at + 1)
         _forget(base, path)
         moved = {path + known[len(behind) :]: base.origins[known] for known in base.origins if _inside(known, behind)}
         base.origins.update(moved)
-    del events[k]
+    del items[k]
 
 
 def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
     """Apply `path=value` assignments; `claims` is what overlays gave.
 
     A list item is named by index or by its name, as `pools[base].replicas`; a key with dots in it goes in brackets, as
-    `cost.overrides[power.pue]`. A topology that is null is taken away, with its events.
+    `cost.overrides[power.pue]`. A topology that is null is taken away, with its events, and so is a list item, once
+    all else is assigned: numbers are those of the list as it was.
 
     Raises
     ------
     InputError : not an assignment, a list item or a topology to take away that does not exist, or a value given twice
     """
     problems: list[Problem] = []
+    gone: list[_Item] = []
     for text in sets:
         where, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not _PATH.fullmatch(where):
@@ -177,14 +181,17 @@ def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
             parsed = parse_document(value or '""', origin.file).data
         except InputError as error:
             raise InputError(*(replace(one, line=None, column=None, path=where) for one in error.problems)) from error
-        given = _assign(base, where, parsed, origin)
+        given = _assign(base, where, parsed, origin, gone)
         problems += claims.conflicts(given)
         claims.add(given)
     if problems:
         raise InputError(*problems)
+    for path, items, k in sorted(gone, key=lambda item: item[2], reverse=True):
+        _without_item(base, path, items, k)
 
 
-def _assign(base: Document, where: str, value: Any, origin: Origin) -> dict[str, Origin]:
+def _assign(base: Document, where: str, value: Any, origin: Origin, gone: list[_Item]) -> dict[str, Origin]:
+    """Assign a value; a list item that is null is added to those that are `gone`."""
     steps = [name or f"[{item}]" for name, item in _STEP.findall(where)]
     node, path = base.data, ""
     for k, step in enumerate(steps):
@@ -196,10 +203,15 @@ def _assign(base: Document, where: str, value: Any, origin: Origin) -> dict[str,
                 raise InputError(Problem(unknown_name("topology", str(key), node), origin.file, path=path))
             without_topology(base, str(key))
             return {join(path, key): origin}
+        if value is None and isinstance(node, list) and isinstance(key, int) and k == len(steps) - 1:
+            gone.append((path, node, key))
+            return {join(path, key): origin}
         path = join(path, key)
         if k == len(steps) - 1:
             node[key] = value
         elif isinstance(node, dict):
+            if value is None and key not in node and steps[k + 1].startswith("["):
+                raise InputError(Problem("is not given: there is nothing to take away", origin.file, path=path))
             base.origins.setdefault(path, origin)
             node = node.setdefault(key, {})
         else:

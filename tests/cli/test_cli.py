@@ -130,16 +130,30 @@ def test_validate_warns_of_what_vllm_turns_off(capsys: Capture) -> None:
 
 
 def test_validate_warns_of_taxes_and_fees_that_are_on_nothing(capsys: Capture) -> None:
-    """At their place; where an event may yet bring what they are on, a run says it."""
+    """At their place, in a study with events, too: unless one of these brings what they are on."""
     api = "{providers: [{name: a, offer: openai/gpt-4o-mini}], fees: [{name: f, usd_per_gpu_month: 7}]}"
     cls = "{name: chat, arrivals: {kind: poisson, rate_rps: 1}, lengths: {isl: 100, osl: 10}, data_class: public}"
     sets = ["--set", f"topologies.api={api}", "--set", f"workload.classes=[{cls}]"]
     said = f"! --set topologies.api={api}: topologies.api.fees[0].usd_per_gpu_month: without effect, as api has no pool"
     assert _run(["validate", SMALL, *sets]) == 0
     assert said in capsys.readouterr().out
-    event = "study={months: 2, events: [{name: e, from_month: 2, topology: api, change: {staff: {}}}]}"
-    assert _run(["validate", SMALL, *sets, "--set", event]) == 0
-    assert said not in capsys.readouterr().out
+    event = "study={{months: 2, events: [{{name: e, from_month: 2, topology: {}, change: {}}}]}}"
+    gpus = "{pools: [{name: g, site: lambda, gpu: h100-sxm}]}"
+    for topology, change, on_nothing in (
+        ("api", "{staff: {}}", True),
+        ("own", "{staff: {base_fte: 1}}", True),
+        ("api", gpus, False),
+    ):
+        assert _run(["validate", SMALL, *sets, "--set", event.format(topology, change)]) == 0
+        assert (said in capsys.readouterr().out) is on_nothing
+
+
+def test_validate_plans_what_events_bring(capsys: Capture) -> None:
+    study = (
+        "study={months: 2, events: [{name: e, from_month: 2, topology: own, change: {pools: [{name: base, gpu: x}]}}]}"
+    )
+    assert _run(["validate", SMALL, "--set", study]) == 2
+    assert "study.events[0].change.pools[0].gpu: e: unknown GPU 'x'" in capsys.readouterr().err
 
 
 def test_validate_resolves(capsys: Capture) -> None:

@@ -104,7 +104,7 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
         ("cost.taxes=null", "cost.taxes: is null: write [], or leave the key out"),
         ("engine.batching=null", "engine.batching: is null: write continuous, or leave the key out"),
         ("topologies.own.pools[base].replicas=null", "replicas: is null: write 1, or leave the key out"),
-        ("topologies.own.pools[base]=null", "topologies.own.pools[0]: is null: give it a value, or remove it"),
+        ("topologies.own.fees=[null]", "topologies.own.fees[0]: is null: give it a value, or remove it"),
         ("topologies.mixed.providers[api].residency=null", "residency: is null: write false, or leave the key out"),
         (
             "topologies.mixed.providers[api].minimum_usd_per_month=null",

@@ -150,6 +150,56 @@ def test_a_topology_that_is_null_is_taken_away_with_its_events(tmp_path: Path) -
     assert "mixed" not in by_overlay.scenario.topologies
 
 
+LISTS = """\
+topologies:
+  own:
+    pools:
+      - {name: second, site: lambda, gpu: h200}
+      - {name: third, site: lambda, gpu: h200, replicas: -1}
+    fees:
+      - {name: a, usd_once: 1}
+      - {name: b, usd_once: 2}
+"""
+
+
+def test_a_list_item_that_is_null_is_taken_away(tmp_path: Path) -> None:
+    """By its name or its number in the list as it was; what comes after it keeps its place in the file."""
+    lists = overlay(tmp_path, "lists.yaml", LISTS)
+    assert f"{lists}:5:58: topologies.own.pools[2].replicas: must be" in clash([lists], [])
+    first = ["topologies.own.pools[base]=null"]
+    assert f"{lists}:5:58: topologies.own.pools[1].replicas: must be" in clash([lists], first)
+    both = ["topologies.own.pools[1]=null", "topologies.own.pools[third]=null"]
+    whole = load_scenario(SMALL, [overlay(tmp_path, "good.yaml", LISTS.replace("-1", "2"))])
+    left = whole.with_(*both, "topologies.own.fees[0]=null", "topologies.own.fees[b].usd_once=3")
+    own = left.scenario.topologies["own"]
+    assert [pool.name for pool in own.pools] == ["base"]
+    assert [(fee.name, fee.usd_once) for fee in own.fees] == [("b", 3)]
+    assert left.place("topologies.own.fees[0].name")[1] == 8
+    (fee,) = resolved_data(left)["topologies"]["own"]["fees"]
+    assert (fee["name"], fee["usd_once"]) == ("b", 3)
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (["topologies.own.pools[bose]=null"], "topologies.own.pools: unknown item 'bose': did you mean 'base'?"),
+        (
+            ["topologies.own.providers[api]=null"],
+            "topologies.own.providers: is not given: there is nothing to take away",
+        ),
+        (["topologies.mixed.pools[base]=null"], "routing"),
+        (["topologies.own.pools[base]=null"], "topologies.own"),
+        (["workload.classes[0]=null", "workload.classes[secret]=null"], "workload.classes: must have at least 1"),
+        (
+            ["topologies.own.pools[base]=null", "topologies.own.pools[base].replicas=2"],
+            "is also given by --set topologies.own.pools[base]=null: keep one",
+        ),
+    ],
+)
+def test_what_a_list_cannot_do_without_is_said(sets: list[str], told: str) -> None:
+    assert told in clash([], sets)
+
+
 def test_what_cannot_be_taken_away_is_said(tmp_path: Path) -> None:
     names = list(load_scenario(SMALL).scenario.topologies)
     assert "topologies: must have at least one topology, none is left" in clash(
