@@ -130,6 +130,8 @@ def test_what_is_drawn_over_time_is_what_happened(bundle: Bundle) -> None:
         titles = [row["title"]["text"] for row in chart["vconcat"]]
         assert titles[0].startswith("requests arriving per s")
         assert titles[-1] == "cold starts, faults and outages"
+        marks = [layer["mark"]["type"] for layer in chart["vconcat"][-1]["layer"]]
+        assert marks == ["bar", "tick"], "a beginning is drawn upon the bars, so that each is seen"
 
 
 def test_those_who_come_before_any_replica_wait_for_the_whole_of_its_cold_start(tmp_path: Path) -> None:

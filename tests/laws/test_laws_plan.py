@@ -14,7 +14,7 @@ from scenario_cases import written
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.plan.options import PlanOptions
-from simulator.plan.plan import Plan, plan_fleet
+from simulator.plan.plan import Plan, _without_error, plan_fleet
 from simulator.plan.sizing import planned_at
 from simulator.plan.table import notes
 from simulator.resolve.topology import PlannedTopology
@@ -133,6 +133,14 @@ def test_an_unknown_error_is_said(monkeypatch: pytest.MonkeyPatch, calibrated: b
     sure = expecting(monkeypatch, None, calibrated)
     assert sure["basis"] == basis
     assert sure["step_time_error"] is sure["replicas_low"] is sure["replicas_high"] is None
+
+
+def test_one_uncalibrated_engine_makes_all_of_them_so() -> None:
+    engine = planned_at(load_scenario(SIZED), "own").engines[0]
+    known = replace(engine, step_time=replace(engine.step_time, expected_error=None, calibrated=True))
+    unknown = replace(known, step_time=replace(known.step_time, calibrated=False))
+    assert _without_error([known, known]) == "measured without a validation"
+    assert _without_error([known, unknown]) == _without_error([unknown, known]) == "uncalibrated"
 
 
 def test_a_throughput_that_is_given_is_called_so(tmp_path: Path) -> None:

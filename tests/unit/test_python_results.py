@@ -136,7 +136,11 @@ def test_notebooks_show_what_was_found(run: Run) -> None:
         assert run.summary["verdict"].partition(";")[0] in found._repr_html_()
     assert run._repr_html_().count("<tr>") == 4
     assert "3,132" in run._repr_html_()
-    assert plan._repr_html_().count("<tr") == 1 + len(plan.table())
+    shown = plan._repr_html_()
+    assert shown.count("<tr") == 1 + len(plan.table())
+    assert "<th>usd_per_month</th>" in shown
+    assert "<th>pools</th>" not in shown
+    assert "{" not in shown
 
 
 def named(hint: object) -> set[type]:
