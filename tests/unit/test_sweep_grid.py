@@ -9,7 +9,7 @@ import pytest
 from simulator.errors import InputError
 from simulator.scenario.document import read_document
 from simulator.scenario.short_names import short_names
-from simulator.sweep.grid import Sweep, axis, read_sweep
+from simulator.sweep.grid import Sweep, assignments, axis, read_sweep
 from simulator.sweep.row import column
 from simulator.sweep.tasks import points_and_tasks
 
@@ -87,8 +87,12 @@ def test_a_broken_sweep_file_is_named_at_its_place(tmp_path: Path, text: str, pl
 def test_an_axis_twice_and_no_axis_are_refused() -> None:
     with pytest.raises(InputError, match="varied twice"):
         read_sweep(SIZED, ["run.seed=1", "run.seed=2"])
-    with pytest.raises(InputError, match="nothing to vary"):
+    with pytest.raises(InputError, match=r"\.yaml: nothing to vary"):
         read_sweep(SIZED)
+
+
+def test_an_assignment_is_told_as_it_was_written() -> None:
+    assert assignments({"name": "Zürich", "run.seed": 3}) == ['name="Zürich"', "run.seed=3"]
 
 
 def test_short_names_are_as_short_as_they_can_be_told_apart() -> None:
