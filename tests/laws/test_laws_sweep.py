@@ -99,7 +99,9 @@ def test_the_table_is_on_disk(swept: SweepRun) -> None:
 
 
 def test_processes_change_no_byte(swept: SweepRun, tmp_path: Path) -> None:
-    again = run_sweep(grid(f"{RATE}=10,20", f"{TP}=1,3"), tmp_path, jobs=2)
+    told: list[float] = []
+    again = run_sweep(grid(f"{RATE}=10,20", f"{TP}=1,3"), tmp_path, 2, lambda words, share: told.append(share))
+    assert told == pytest.approx([k / 8 for k in range(1, 9)]), "eight are simulated: two topologies have one tp"
     assert again.bundle.name == swept.bundle.name
     for file in ("sweep.parquet", "manifest.json"):
         assert (again.bundle / file).read_bytes() == (swept.bundle / file).read_bytes()
