@@ -102,7 +102,9 @@ def fixed(replicas: int, end_s: float = 2 * HOUR_S, per_server: int = 1, first: 
 
 def servers(used: int, pools: Sequence[str], end_s: float = 2 * HOUR_S, gpus: int = 8) -> ServerUsage:
     lengths = np.clip(end_s - HOUR_S * np.arange(hours_of(end_s)), 0.0, HOUR_S)
-    return ServerUsage("here", "h100-sxm", gpus, tuple(pools), used, used * lengths)
+    return ServerUsage(
+        *("here", "h100-sxm", gpus, tuple(pools), used, lengths, 0.0 * lengths, used * lengths, used * gpus * lengths)
+    )
 
 
 def provider_by_hour(by_hour: Any, failed_by_hour: Any, name: str = "api") -> ProviderUsage:

@@ -124,6 +124,9 @@ def servers(random: Random) -> Row:
         "lead_weeks": 8,
         "space_usd_per_kw_month": random.choice([0, 140]),
     }
+    found["gpu_idle_w"] = 15.0 * found["gpus_per_server"]
+    if found["install_usd"]:
+        found["off_when_empty"] = found["life_years"] == 3
     if random.random() < 0.6:
         found["spares"] = random.randint(0, 2)
     if random.random() < 0.3:
@@ -340,6 +343,7 @@ def change(random: Random, topology: Row) -> Row:
                 {"servers": [{"name": "ours", "maintenance_share_per_year": 0.07, "capex_usd": 400_000}]},
                 {"servers": [{"name": "ours", "gpus_per_server": 8, "capex_usd": 300_000}]},
                 {"servers": [{"name": "ours", "host_kw": 1.1, "reserved_kw": 7}]},
+                {"servers": [{"name": "ours", "gpu_idle_w": 90, "off_when_empty": True}]},
             ]
         else:
             if "price_usd_per_gpu_hour" in pool:

@@ -17,7 +17,8 @@ import numpy as np
 from simulator.bill.stays import sold_s
 from simulator.bill.unseen import Unseen, by_hour
 from simulator.study.bill import PeriodUse
-from simulator.study.terms import Following, RentedTerms
+from simulator.study.schedule import Following
+from simulator.study.terms import RentedTerms
 from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 _DIGITS = 9

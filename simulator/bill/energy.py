@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from simulator.bill.cash import month_lengths
 from simulator.bill.clock import at_prices
-from simulator.bill.owned import site_owner
+from simulator.bill.owned import servers_by_month, site_owner
+from simulator.bill.power import site_draw
 from simulator.bill.sums import mean
 from simulator.bill.use import Use, study_uses
 from simulator.study.bill import MonthUse
@@ -27,7 +28,7 @@ class Energy:
 
     Attributes
     ----------
-    kwh : of GPUs, and of hosts where they are owned, times PUE
+    kwh : of GPUs, and of hosts and GPUs without a replica where servers are owned, times PUE
     co2_kg : None where the grid's carbon intensity is not known
     """
 
@@ -46,22 +47,26 @@ def per_million(found: Sequence[Energy], tokens: float) -> tuple[float | None, f
     return math.fsum(energy.kwh for energy in found) * scale, co2
 
 
-def month_energy(terms: Terms, use: Use, calendar_month: int, month: int = 1) -> tuple[Energy, ...]:
+def month_energy(
+    terms: Terms, use: Use, bought: Sequence[int], calendar_month: int, month: int = 1
+) -> tuple[Energy, ...]:
     """Energy and carbon of each owned site and rented pool; token APIs tell neither.
 
     Parameters
     ----------
+    bought : servers of each site
     calendar_month : 1 to 12
     month : of the study
     """
     found: list[Energy] = []
-    for site, servers in zip(terms.owned, use.sites, strict=True):
-        if month not in site.span:
+    for k, (known, servers) in enumerate(zip(terms.owned, bought, strict=True)):
+        if month not in known.span:
             continue
-        place = site.at(month).facility
-        zone = place.grid_zone
-        kwh = servers.powered_hours[zone] * mean(site.server.host_kw)
-        kwh = kwh + sum(use.pools[name].gpu_kwh[zone] for name in site.pools if name in use.pools)
+        site = known.at(month)
+        place = site.facility
+        draw = site_draw(site, k, use, servers, place.grid_zone)
+        kwh = draw.gpu_kwh + draw.free_gpu_hours * mean(site.server.gpu_idle_kw)
+        kwh = kwh + draw.server_hours * mean(site.server.host_kw)
         found.append(_energy(site_owner(site), kwh, place.pue, place.co2_kg_per_kwh, calendar_month))
     for offer in (offer.at(month) for offer in terms.rented if month in offer.span):
         if offer.pool in use.pools:
@@ -73,9 +78,11 @@ def month_energy(terms: Terms, use: Use, calendar_month: int, month: int = 1) ->
 def study_energy(terms: Terms, months: Sequence[MonthUse]) -> tuple[Energy, ...]:
     """Energy and carbon of the mean month of a study, by owner."""
     uses = study_uses(terms, months)
+    sites = [servers_by_month(site, [use.sites[k].used for use in uses]) for k, site in enumerate(terms.owned)]
     whole: dict[str, list[tuple[float, Energy]]] = {}
     for k, (use, length) in enumerate(zip(uses, month_lengths(terms.months), strict=True)):
-        for found in month_energy(terms, use, (terms.first_month - 1 + k) % MONTHS + 1, k + 1):
+        bought = [servers[k].bought for servers in sites]
+        for found in month_energy(terms, use, bought, (terms.first_month - 1 + k) % MONTHS + 1, k + 1):
             whole.setdefault(found.owner, []).append((length / terms.months, found))
     return tuple(
         Energy(

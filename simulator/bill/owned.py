@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
 from simulator.bill.clock import at_prices
 from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
+from simulator.bill.power import site_draw
 from simulator.bill.purchases import Servers, of_price, price_usd
-from simulator.bill.sums import total
+from simulator.bill.sums import mean, total
 from simulator.bill.use import STATES, Use
-from simulator.study.bill import Line
+from simulator.study.bill import Kind, Line
 from simulator.study.terms import Money, OwnedSite, ServerKind
 from simulator.units import HOURS_PER_MONTH
 
@@ -75,7 +77,7 @@ def owned_lines(
             lines += shared_out(owner, category, usd, hours, "bought", 1.0)
     lines += shared_out(owner, "maintenance", maintenance * use.share, hours, "by_month")
     lines += shared_out(owner, "space", space * use.share, hours, "by_month")
-    return at_site([*lines, *_electricity(site, owner, use, index)], site.site)
+    return at_site([*lines, *_electricity(site, index, use, servers.bought)], site.site)
 
 
 def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:
@@ -89,15 +91,18 @@ def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:
     return states | {"spare": servers.spare * month, "unused": held_by_nobody(working, states.values())}
 
 
-def _electricity(site: OwnedSite, owner: str, use: Use, index: int) -> list[Line]:
-    """Of the GPUs as simulated and of powered hosts, each hour of day at its price, times PUE."""
-    place, zone = site.facility, site.facility.time_zone
-    powered = use.sites[index].powered_hours[zone]
-    gpu_kwh = sum((use.pools[name].gpu_kwh[zone] for name in site.pools if name in use.pools), np.zeros(powered.shape))
-    gpus_usd = at_prices(gpu_kwh, place.electricity_usd_per_kwh) * place.pue
-    hosts_usd = at_prices(powered, place.electricity_usd_per_kwh) * site.server.host_kw * place.pue
-    pue, host_kw = float(np.mean(place.pue)), float(np.mean(site.server.host_kw))
+def _electricity(site: OwnedSite, index: int, use: Use, bought: int) -> list[Line]:
+    """Of GPUs as simulated, of those in no replica, and of hosts, each hour of day at its price, times PUE."""
+    place, owner = site.facility, site_owner(site)
+    draw = site_draw(site, index, use, bought, place.time_zone)
+
+    def line(part: str, quantity: NDArray[np.float64], kw: Money, kind: Kind) -> list[Line]:
+        usd = at_prices(quantity, place.electricity_usd_per_kwh) * kw * place.pue
+        kwh = math.fsum(quantity) * mean(kw) * mean(place.pue)
+        return one_line(owner, "electricity", part, kwh, "kWh", usd, kind)
+
     return [
-        *one_line(owner, "electricity", "gpus", math.fsum(gpu_kwh) * pue, "kWh", gpus_usd, "by_use"),
-        *one_line(owner, "electricity", "hosts", math.fsum(powered) * host_kw * pue, "kWh", hosts_usd, "by_month"),
+        *line("gpus", draw.gpu_kwh, 1.0, "by_use"),
+        *line("unused", draw.free_gpu_hours, site.server.gpu_idle_kw, "by_month"),
+        *line("hosts", draw.server_hours, site.server.host_kw, "by_month"),
     ]

@@ -19,7 +19,8 @@ from simulator.bill.clock import weight
 from simulator.bill.stays import sold_s
 from simulator.study.bill import PeriodUse
 from simulator.study.placement import servers_needed
-from simulator.study.terms import Launches, RentedTerms
+from simulator.study.schedule import Launches
+from simulator.study.terms import RentedTerms
 from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 _ROUNDING = 1e-9

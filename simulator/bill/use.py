@@ -57,11 +57,29 @@ class PoolUse:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerHours:
+    """Hours of a month by hour of day, (24,), of the owned servers of one site.
+
+    Attributes
+    ----------
+    on : in which those that work are on
+    down : of all machines under repair
+    running : of servers with a replica that is up
+    held_gpus : of GPUs in replicas that are up
+    """
+
+    on: NDArray[np.float64]
+    down: NDArray[np.float64]
+    running: NDArray[np.float64]
+    held_gpus: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteUse:
-    """A month of the owned servers of one site: most in use at once, and server-hours powered, as `PoolUse.gpu_kwh`."""
+    """A month of the owned servers of one site: most in use at once, and their hours, by zone as `PoolUse.gpu_kwh`."""
 
     used: int
-    powered_hours: dict[str, NDArray[np.float64]]
+    hours: dict[str, ServerHours]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +165,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
     return Use(
         dict.fromkeys(rented, unused)
         | {pool.name: _pool(pool.name, rented.get(pool.name), month.periods, zones) for pool in first.pools},
-        tuple(
-            _site(site.at(number), month.periods) if number in site.span else SiteUse(0, none) for site in terms.owned
-        ),
+        tuple(_site(site.at(number), month.periods if number in site.span else ()) for site in terms.owned),
         {provider.name: _provider(provider.name, apis[provider.name], month.periods) for provider in first.providers},
         is_job,
         share,
@@ -234,16 +250,22 @@ def _lost_hours(pool: PoolUsage, gpus_per_instance: int) -> float:
 
 
 def _site(site: OwnedSite, periods: Sequence[PeriodUse]) -> SiteUse:
-    place = site.facility
-    used, powered = 0, {zone: [np.zeros(HOURS_PER_DAY)] for zone in (place.time_zone, place.grid_zone)}
-    for period in periods:
-        for servers in period.usage.servers:
-            if (servers.site, servers.gpu) == (site.site, site.server.gpu):
-                used = max(used, servers.used)
-                hours = servers.powered_s_by_hour / SECONDS_PER_HOUR
-                for zone, by_hour in powered.items():
-                    by_hour.append(weight(period) * by_hour_of_day(hours, period, zone))
-    return SiteUse(used, {zone: _sum(by_hour) for zone, by_hour in powered.items()})
+    found = [
+        (weight(period) / SECONDS_PER_HOUR, servers, period)
+        for period in periods
+        for servers in period.usage.servers
+        if (servers.site, servers.gpu) == (site.site, site.server.gpu)
+    ]
+
+    def hours(zone: str) -> ServerHours:
+        by_kind = (
+            [w * by_hour_of_day(getattr(servers, f"{kind}_by_hour"), period, zone) for w, servers, period in found]
+            for kind in ("on_s", "down_s", "running_s", "held_gpu_s")
+        )
+        return ServerHours(*(_sum([np.zeros(HOURS_PER_DAY), *parts]) for parts in by_kind))
+
+    used = max((servers.used for _, servers, _ in found), default=0)
+    return SiteUse(used, {zone: hours(zone) for zone in _of(site.facility)})
 
 
 def _provider(name: str, api: ApiTerms, periods: Sequence[PeriodUse]) -> ProviderUse:

@@ -14,6 +14,8 @@ from simulator.perf.power import PowerCurve
 
 SERVING_POWER = "power.h100_serving_w"
 """Cost figure of the power in serving that was fitted for all batch sizes."""
+BARE_IDLE_POWER = "power.h100_bare_idle_w"
+"""Cost figure of its power without a model."""
 MEASURED_POWER_GPU = "h100-sxm"
 """GPU of that figure; where nothing was measured on another GPU, it is scaled by board power."""
 
@@ -39,8 +41,8 @@ class Gpu(Entry):
     ----------
     relative : GPUs whose kernels and links stand in; None where this one has a profile of its own
     server_price_entry : cost figure of a server with `gpus_per_node` of them; None where no price is known
-    power : in W, `idle` with a model loaded, `low` at batch size 1 and `high` at large ones; what was not measured on
-        this GPU is an estimate scaled by board power
+    power : in W, `idle` with a model loaded, `low` at batch size 1 and `high` at large ones, and `bare` without a model
+        where it is known; what was not measured on this GPU is an estimate scaled by board power
     """
 
     name: str
@@ -114,9 +116,7 @@ def gpus() -> dict[str, Gpu]:
 
 def _power(name: str, scale: float) -> dict[str, Quantity]:
     """Figures of the measured GPU times `scale`."""
-    serving, bare, context = (
-        cost_entry(entry) for entry in (SERVING_POWER, "power.h100_bare_idle_w", "power.context_w")
-    )
+    serving, bare, context = (cost_entry(entry) for entry in (SERVING_POWER, BARE_IDLE_POWER, "power.context_w"))
     idle = bare.number() + context.number("hbm")
     own = name == MEASURED_POWER_GPU
     values = {"idle": idle, "low": serving.number("batch1"), "high": serving.number("batch128")}

@@ -114,6 +114,10 @@ class Servers:
     swap_s : until a spare stands in
     replaced : whether a failed machine is given up for another at the end of its repair, as rented ones are
     past_s : how long before time 0 they begin to fail, see `past_s`; 0: all are up then
+
+    Attributes
+    ----------
+    repairs : (start, end) in s of each repair of a machine, that of one whose place a spare has taken among them
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class Servers:
         taken_rate = 1.0 / reliability.reclaim_mtbf_s if reliability.reclaim_mtbf_s > 0 else 0.0
         self._reclaim_rate, self._zone_reclaim_rate = alone * taken_rate, (1.0 - alone) * taken_rate
         self._has_begun = False
+        self.repairs: list[tuple[float, float]] = []
 
     def place_first(self, tenants: Sequence[Tenant]) -> None:
         """Place those who are there at time 0, the largest first; before it, faults befall them."""
@@ -265,6 +270,7 @@ class Servers:
         That it works again: after its repair, or once a spare stands in.
         """
         back = server.back = self.env.event()
+        self.repairs.append((self.env.now, self.env.now + repair_s))
         for tenant in list(server.tenants):
             tenant.withdraw()
         for tenant in list(server.tenants):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import simpy
 
 from simulator.fleet.ledger import by_hour, most_at_once, within
@@ -74,16 +75,21 @@ def _shared(each: Sequence[Reliability]) -> Reliability:
 
 
 def server_usage(site: Site, controls: Sequence[PoolControl], start_s: float, end_s: float) -> ServerUsage:
-    """Owned servers in use within the window. A server is powered while a replica that is not down stands on it."""
+    """Owned servers within the window: on and under repair, and with which replicas."""
     held: dict[int, list[tuple[float, float]]] = {}
-    powered: dict[int, list[tuple[float, float]]] = {}
+    running: dict[int, list[tuple[float, float]]] = {}
+    hours = max(math.ceil(end_s / SECONDS_PER_HOUR), 1)
+    held_gpu_s = np.zeros(hours)
     for control in (controls[k] for k in site.pools):
-        for span in within(control, start_s, end_s):
+        spans = within(control, start_s, end_s)
+        up = [(span.start_s, span.end_s) for span in spans if span.state != DOWN]
+        held_gpu_s += control.spec.gpus_per_replica * by_hour(up, hours)
+        for span in spans:
             for number in span.servers:
                 held.setdefault(number, []).append((span.start_s, span.end_s))
                 if span.state != DOWN:
-                    powered.setdefault(number, []).append((span.start_s, span.end_s))
-    hours = max(math.ceil(end_s / SECONDS_PER_HOUR), 1)
+                    running.setdefault(number, []).append((span.start_s, span.end_s))
+    repairs = [(max(begin_s, start_s), min(back_s, end_s)) for begin_s, back_s in site.servers.repairs]
     spec = controls[site.pools[0]].spec
     return ServerUsage(
         spec.site,
@@ -91,7 +97,10 @@ def server_usage(site: Site, controls: Sequence[PoolControl], start_s: float, en
         spec.server_gpus,
         tuple(controls[k].spec.name for k in site.pools),
         most_at_once(span for spans in held.values() for span in _union(spans)),
-        by_hour([span for number in sorted(powered) for span in _union(powered[number])], hours),
+        by_hour([(start_s, end_s)], hours),
+        by_hour([span for span in repairs if span[0] < span[1]], hours),
+        by_hour([span for number in sorted(running) for span in _union(running[number])], hours),
+        held_gpu_s,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from simulator.catalog.sites import Site, site
 from simulator.errors import InputError, Problem
 from simulator.resolve.carbon import carbon_by_hour, grid_zone
 from simulator.resolve.clock import clock_of
+from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located, pool_path
+from simulator.resolve.power import gpu_idle_w
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
 from simulator.schema.money import Servers
@@ -52,6 +54,11 @@ class Given:
             if value is not None and key in servers.model_fields_set:
                 return f"{path}.{key}", value
         return None
+
+    def off_when_empty(self) -> bool:
+        """Whether servers without a replica are switched off."""
+        said = (servers.off_when_empty for _, servers in self.layers if servers.off_when_empty is not None)
+        return next(said, False)
 
     def tariff(self) -> tuple[str, tuple[float, ...]] | None:
         """Path and prices of electricity: one, or 24."""
@@ -179,8 +186,14 @@ def _replicas(pool: Pool) -> int:
     return max((n for n in given if isinstance(n, int)), default=1)
 
 
-def owned_sites(loaded: LoadedScenario, topology: str, figures: Figures) -> tuple[OwnedSite, ...]:
+def owned_sites(
+    loaded: LoadedScenario, topology: str, engines: Sequence[PlannedEngine], figures: Figures
+) -> tuple[OwnedSite, ...]:
     """Servers of each site and GPU that owned pools stand on, in the order of the pools.
+
+    Parameters
+    ----------
+    engines : of the topology's pools
 
     Raises
     ------
@@ -190,29 +203,36 @@ def owned_sites(loaded: LoadedScenario, topology: str, figures: Figures) -> tupl
     groups: dict[tuple[str, str], list[tuple[int, Pool]]] = {}
     for k, pool in owned:
         groups.setdefault((site(pool.site).name, gpu(pool.gpu).name), []).append((k, pool))
-    return tuple(_owned_site(loaded, topology, place, card, pools, figures) for (place, card), pools in groups.items())
+    return tuple(
+        _owned_site(loaded, topology, there, pools, [engines[k] for k, _ in pools], figures)
+        for there, pools in groups.items()
+    )
 
 
 def _owned_site(
     loaded: LoadedScenario,
     topology: str,
-    site_name: str,
-    gpu_name: str,
+    there: tuple[str, str],
     pools: Sequence[tuple[int, Pool]],
+    engines: Sequence[PlannedEngine],
     figures: Figures,
 ) -> OwnedSite:
+    site_name, gpu_name = there
     place, card = site(site_name), gpu(gpu_name)
     given = given_servers(loaded, topology, site_name, gpu_name)
     with located(loaded, pool_path(loaded, topology, pools[0][0])):
         server = _server(place, card, given, figures)
+    idle = given.find("gpu_idle_w")
+    idle_w = gpu_idle_w(engines, figures) if idle is None else figures.given(*idle, "W per GPU")
     spares = given.find("spares")
     return OwnedSite(
         site=site_name,
-        server=server,
+        server=replace(server, gpu_idle_kw=idle_w / _WATTS_PER_KW),
         facility=_facility(loaded, place, given, figures),
         pools=tuple(pool.name for _, pool in pools),
         spares=None if spares is None else int(figures.given(*spares, "servers")),
         spare_share=0.0 if spares else _mean(figures("onprem.spare_fraction")),
+        off_when_empty=given.off_when_empty(),
     )
 
 

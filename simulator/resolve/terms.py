@@ -25,7 +25,8 @@ from simulator.schema.pool import Pool
 from simulator.schema.scenario import Scenario
 from simulator.study.figure import Figure
 from simulator.study.fleet import PoolSpec
-from simulator.study.terms import Fee, Following, Launches, Money, Staff, Tax, Terms
+from simulator.study.schedule import Following, Launches
+from simulator.study.terms import Fee, Money, Staff, Tax, Terms
 
 OLD_DAYS = 365
 """Age from which figures are named."""
@@ -106,7 +107,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
     scenario, topology = loaded.scenario, loaded.scenario.topologies[planned.name]
     root, clock = f"topologies.{name}", clock_of(scenario)
     start_s = clock.at(scenario.run.start)
-    owned = owned_sites(loaded, name, figures)
+    owned = owned_sites(loaded, name, planned.engines, figures)
     by_week = any(period_window(period) for period in scenario.study.periods)
     rented = []
     for k, (pool, engine) in enumerate(zip(topology.pools, planned.engines, strict=True)):

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.study.bill import Tokens
 from simulator.study.decision import Served, Share, Walked
-from simulator.study.usage import PoolUsage, ProviderUsage, Usage
+from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Usage
 from simulator.units import HOURS_PER_MONTH
 
 
@@ -42,8 +42,13 @@ def _idle(usage: Usage) -> Usage:
         usage,
         pools=tuple(map(_idle_pool, usage.pools)),
         providers=tuple(map(_no_calls, usage.providers)),
-        servers=tuple(replace(one, powered_s_by_hour=one.powered_s_by_hour * 0.0) for one in usage.servers),
+        servers=tuple(map(_switched_off, usage.servers)),
     )
+
+
+def _switched_off(servers: ServerUsage) -> ServerUsage:
+    names = ("on_s_by_hour", "down_s_by_hour", "running_s_by_hour", "held_gpu_s_by_hour")
+    return replace(servers, **{name: np.zeros_like(getattr(servers, name)) for name in names})
 
 
 def _idle_pool(pool: PoolUsage) -> PoolUsage:

@@ -16,6 +16,7 @@ from simulator.schema.base import (
     Positive,
     Settings,
     Share,
+    Switch,
 )
 from simulator.schema.clock import Hours, TimeZone
 
@@ -65,7 +66,11 @@ class Servers(Settings):
     network_storage_share: NotNegative | None = None
     """Network and storage, as a share of the servers' price."""
     host_kw: NotNegative | None = None
-    """Mean draw of a powered server without its GPUs."""
+    """Mean draw of a server that is on, without its GPUs."""
+    gpu_idle_w: NotNegative | None = None
+    """Draw of a GPU that no replica holds; the catalog's without a model loaded unless given."""
+    off_when_empty: Switch | None = None
+    """Servers on which no replica is up are switched off, spares among them; they stay on unless given."""
     reserved_kw: NotNegative | None = None
     """Power that space and connection are paid by: that of its GPUs at their limit and of the host, unless given."""
     maintenance_share_per_year: NotNegative | None = None
@@ -76,7 +81,7 @@ class Servers(Settings):
     """What a server brings after its life, as a share of its price; sold earlier it brings as much more or less than
     usual, so 0 means that nothing is ever sold."""
     spares: Count | None = None
-    """Servers that stand by; bought, maintained and racked, not powered."""
+    """Servers that stand by; bought, maintained and racked, and on unless `off_when_empty`."""
     swap_h: NotNegative | None = None
     """Hours until a spare has taken the place of a failed server; half an hour unless given."""
     install_usd: NotNegative = 0.0

@@ -100,7 +100,7 @@ def _least_servers(pools: Sequence[PoolSpec], horizon_s: float) -> tuple[ServerU
             math.ceil(
                 sum(pool.least_replicas * pool.gpus_per_replica for pool in mine) / max(mine[0].gpus_per_server, 1)
             ),
-            np.zeros(hours),
+            *(np.zeros(hours) for _ in range(4)),
         )
         for (site, gpu), mine in sharing.items()
     )

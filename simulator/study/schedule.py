@@ -46,3 +46,33 @@ class Schedule:
     @property
     def least(self) -> int:
         return min([self.outside, *(n for _, _, n in self.windows)])
+
+
+@dataclass(frozen=True, slots=True)
+class Launches:
+    """When a pool is launched and given back by the clock.
+
+    Attributes
+    ----------
+    schedule : its windows come again
+    early_s : launches come so long before a window
+    """
+
+    schedule: Schedule
+    early_s: float
+    gpus_per_replica: int
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How an autoscaled pool gets from the replicas of one period to those of the next.
+
+    Attributes
+    ----------
+    early_s : of a replica that is ready when a period begins, from its launch on
+    late_s : for which one that a period no longer wants is kept
+    """
+
+    early_s: float
+    late_s: float
+    gpus_per_replica: int

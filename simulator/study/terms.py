@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.study.contract import AS_LISTED, Credit, Volume
-from simulator.study.schedule import Schedule
+from simulator.study.schedule import Following, Launches
 
 Money = float | NDArray[np.float64]
 
@@ -73,7 +73,8 @@ class ServerKind:
     capex_usd : one server with its GPUs
     network_storage_share : network and storage, as a share of capex
     reserved_kw : nameplate power, which space and connection are paid by
-    host_kw : mean draw of a powered server without its GPUs
+    host_kw : mean draw of a server that is on, without its GPUs
+    gpu_idle_kw : draw of a GPU of a server that is on, in no replica that is up
     maintenance_share_per_year : of capex
     life_years, residual_share : after so long it is sold for this share of its price
     resale_share_by_age : (age in years, share of the price) when sold earlier, by rising age; 1 at age 0 unless given
@@ -94,6 +95,7 @@ class ServerKind:
     resale_share_by_age: tuple[tuple[float, Money], ...] = ()
     lead_months: float = 0.0
     install_usd: Money = 0.0
+    gpu_idle_kw: Money = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class OwnedSite:
     ----------
     pools : names of the pools on these servers
     spares : servers bought beside those in use; None: `spare_share` of them, rounded up
+    off_when_empty : servers on which no replica is up are switched off, spares among them
     span : bought as they are needed in its first month or later; sold at the end of its last
     sold_share : of its price, that a server brings when its span ends before the study; None: what its age gives
     later : the same servers where an event changes what is paid for them, as electricity, space, spares or the price
@@ -118,6 +121,7 @@ class OwnedSite:
     spare_share: float = 0.0
     span: Span = Span()
     sold_share: Money | None = None
+    off_when_empty: bool = False
     later: tuple[OwnedSite, ...] = ()
 
     def at(self, month: int) -> OwnedSite:
@@ -125,7 +129,8 @@ class OwnedSite:
         found = next((one for one in reversed(self.later) if one.span.first <= month), self)
         if found is self:
             return self
-        now = {name: getattr(found, name) for name in ("server", "facility", "spares", "spare_share")}
+        names = ("server", "facility", "spares", "spare_share", "off_when_empty")
+        now = {name: getattr(found, name) for name in names}
         return replace(self, **now)
 
 
@@ -149,36 +154,6 @@ class Commitment:
     upfront_share: float = 0.0
     begins: tuple[tuple[int, int], ...] | None = None
     sold: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Launches:
-    """When a pool is launched and given back by the clock.
-
-    Attributes
-    ----------
-    schedule : its windows come again
-    early_s : launches come so long before a window
-    """
-
-    schedule: Schedule
-    early_s: float
-    gpus_per_replica: int
-
-
-@dataclass(frozen=True, slots=True)
-class Following:
-    """How an autoscaled pool gets from the replicas of one period to those of the next.
-
-    Attributes
-    ----------
-    early_s : of a replica that is ready when a period begins, from its launch on
-    late_s : for which one that a period no longer wants is kept
-    """
-
-    early_s: float
-    late_s: float
-    gpus_per_replica: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,11 @@ class ServerUsage:
     Attributes
     ----------
     used : most servers that held a replica at once
-    powered_s_by_hour : server-seconds powered in each simulated hour, shape (ceil(end_s / 3600),), of the window alone
+    on_s_by_hour : seconds of each simulated hour, shape (ceil(end_s / 3600),), of the window alone, in which all that
+        work of the site's servers are on, however many are bought; none in hours in which nothing runs
+    down_s_by_hour : server-seconds of machines that had failed and were not repaired, same shape
+    running_s_by_hour : server-seconds in which a replica that was not down stood on a server, same shape
+    held_gpu_s_by_hour : GPU-seconds of replicas that were not down, same shape; their energy is that of the pools
     """
 
     site: str
@@ -121,7 +125,10 @@ class ServerUsage:
     gpus_per_server: int
     pools: tuple[str, ...]
     used: int
-    powered_s_by_hour: NDArray[np.float64]
+    on_s_by_hour: NDArray[np.float64]
+    down_s_by_hour: NDArray[np.float64]
+    running_s_by_hour: NDArray[np.float64]
+    held_gpu_s_by_hour: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def test_sites_cost_what_each_costs_alone() -> None:
 
 RISING = [
     *(f"server.{name}" for name in ("capex_usd", "network_storage_share", "maintenance_share_per_year")),
-    *(f"server.{name}" for name in ("reserved_kw", "host_kw", "install_usd")),
+    *(f"server.{name}" for name in ("reserved_kw", "host_kw", "gpu_idle_kw", "install_usd")),
     *("facility.usd_per_kw_month", "facility.pue", "discount_rate_per_year"),
 ]
 
@@ -196,7 +196,7 @@ def test_the_exported_table_adds_up() -> None:
         "own",
         owned=(owned(("base",), spares=1),),
         rented=(replace(OFFER, commitments=(Commitment(16.0, 36, 2, 0.4),)),),
-        apis=(replace(API, tier_by_class=("batch",), residency_premium=0.1),),
+        apis=(replace(API, tier_by_class=("batch",), residency_premium=0.12),),
         staff=(STAFF,),
         months=24.0,
     )

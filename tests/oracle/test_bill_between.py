@@ -19,8 +19,8 @@ from simulator.bill.use import month_use
 from simulator.run.simulate import simulate
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.demand import When
-from simulator.study.schedule import Schedule
-from simulator.study.terms import Commitment, Following, Launches, RentedTerms, Terms
+from simulator.study.schedule import Following, Launches, Schedule
+from simulator.study.terms import Commitment, RentedTerms, Terms
 from simulator.study.usage import Stay, Usage
 
 WEEKS = 730 / 168

@@ -16,8 +16,8 @@ from simulator.bill.unseen import unseen
 from simulator.run.simulate import simulate
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.demand import When
-from simulator.study.schedule import Schedule
-from simulator.study.terms import Commitment, Launches, RentedTerms, Terms
+from simulator.study.schedule import Launches, Schedule
+from simulator.study.terms import Commitment, RentedTerms, Terms
 from simulator.study.usage import Usage
 
 WEEKS = 730 / 168

@@ -151,7 +151,7 @@ def test_energy_and_carbon_go_by_the_hour_and_the_month_of_the_grid() -> None:
     for grid, factor in ((), None), ((0.3,), 0.3), (by_hour, 5.5), (by_month, 305.5):
         place: Facility = replace(PLACE, co2_kg_per_kwh=grid)
         terms = Terms("own", owned=(owned(facility=place),), months=1)
-        (found,) = month_energy(terms, month_use(terms, month(usage, start_hour=5.0)), calendar_month=4)
+        (found,) = month_energy(terms, month_use(terms, month(usage, start_hour=5.0)), [1], calendar_month=4)
         assert found.kwh == pytest.approx(kwh)
         assert found.co2_kg == (None if factor is None else pytest.approx(kwh * factor))
         assert per_million([found, found], 2e6)[0] == pytest.approx(kwh)

@@ -74,7 +74,7 @@ def test_two_pools_share_a_server_and_its_failure() -> None:
         (stay.server, stay.start_s, stay.end_s) for stay in down(found, 1)
     ]
     up_s = 300.0 - sum(stay.end_s - stay.start_s for stay in down(found))
-    assert servers.powered_s_by_hour.sum() == pytest.approx(up_s)
+    assert servers.running_s_by_hour.sum() == pytest.approx(up_s)
 
 
 def test_a_replica_over_two_servers_fails_with_either() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from bills.clock import price_of_hour
+from bills.clock import hour_weights, price_of_hour
 from bills.months import HOURS, Months, holds, scale
 from bills.rows import Row, row, shared
 
@@ -102,15 +102,17 @@ class Owned:
         for category, usd, paid in sums:
             kind_of = "by_use" if self.months.jobs and paid == "bought" else paid
             rows += shared(self.owner, category, usd * self.months.share(month), hours, kind_of)
-        gpus, hosts = self._electricity(month)
-        rows.append(row(self.owner, "electricity", "gpus", gpus * place["pue"], "by_use"))
-        rows.append(row(self.owner, "electricity", "hosts", hosts * place["pue"], "by_month"))
+        usd_by_part = self._electricity(month)
+        for part, paid in (("gpus", "by_use"), ("unused", "by_month"), ("hosts", "by_month")):
+            rows.append(row(self.owner, "electricity", part, usd_by_part[part] * place["pue"], paid))
         return rows
 
-    def _electricity(self, month: int) -> tuple[float, float]:
-        """USD for what GPUs and hosts draw, without the building's share."""
-        gpus = hosts = 0.0
-        prices, zone = (self._now(month)["facility"][key] for key in ("electricity_usd_per_kwh", "time_zone"))
+    def _electricity(self, month: int) -> dict[str, float]:
+        """USD for what GPUs of replicas, other GPUs and hosts draw, without the building's share."""
+        now = self._now(month)
+        prices, zone = (now["facility"][key] for key in ("electricity_usd_per_kwh", "time_zone"))
+        gpus = 0.0
+        hours = {kind: [0.0] * 24 for kind in ("on", "down", "running", "held_gpu")}
         for period, usage in self.months.periods(month):
             w = scale(period, usage)
             for pool in usage["pools"]:
@@ -118,9 +120,20 @@ class Owned:
                     for hour, joules in enumerate(pool["energy_by_hour_j"]):
                         gpus += w * joules / 3.6e6 * price_of_hour(prices, usage, hour, zone)
             for servers in self._here(usage):
-                for hour, seconds in enumerate(servers["powered_s_by_hour"]):
-                    hosts += w * seconds / 3600.0 * self.kind["host_kw"] * price_of_hour(prices, usage, hour, zone)
-        return gpus, hosts
+                for kind, by_day in hours.items():
+                    for hour, seconds in enumerate(servers[f"{kind}_s_by_hour"]):
+                        for of_day, share in hour_weights(usage["when"], hour, zone):
+                            by_day[of_day] += w * seconds / 3600.0 * share
+        unused = hosts = 0.0
+        for of_day in range(24):
+            on = hours["running"][of_day]
+            if not now["off_when_empty"]:
+                on = max(on, self.bought[month] * hours["on"][of_day] - hours["down"][of_day])
+            usd = prices[of_day % len(prices)]
+            hosts += on * self.kind["host_kw"] * usd
+            free = max(0.0, self.kind["gpus"] * on - hours["held_gpu"][of_day])
+            unused += free * now["server"]["gpu_idle_kw"] * usd
+        return {"gpus": gpus, "unused": unused, "hosts": hosts}
 
     def sold_early(self) -> Row:
         """What servers lose beyond what was written off: a loan that is paid off at once, less what the sale brings."""

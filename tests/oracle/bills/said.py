@@ -135,7 +135,7 @@ def site(scenario: Row, said: Row) -> Row:
     ages = [(years, overrides[f"onprem.residual_fraction.{12 * years}m"]) for years in range(1, 6)]
     tariff = said.get("electricity_by_hour_usd_per_kwh")
     one = said.get("electricity_usd_per_kwh")
-    kind = {
+    kind = {"gpu_idle_kw": said["gpu_idle_w"] / 1000} | {
         key: said[key]
         for key in (
             *("capex_usd", "network_storage_share", "reserved_kw", "host_kw", "maintenance_share_per_year"),
@@ -153,6 +153,7 @@ def site(scenario: Row, said: Row) -> Row:
         "server": kind | {"gpu": "h100-sxm", "gpus": said["gpus_per_server"], "resale_share_by_age": ages},
         "facility": place,
         "spares": said.get("spares"),
+        "off_when_empty": said.get("off_when_empty", False),
         "spare_share": overrides["onprem.spare_fraction"],
     }
 
