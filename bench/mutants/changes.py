@@ -187,12 +187,12 @@ class _Finder:
 
 
 def _looked_into(node: ast.AST) -> Iterator[ast.AST]:
-    """Children, but for annotations, decorators, texts with values in them and what only checkers of types see."""
+    """Children, but for annotations, decorators, texts with values in them and what only checks types or lengths."""
     for name, value in ast.iter_fields(node):
         if name in {"annotation", "returns", "decorator_list", "format_spec", "type_params"}:
             continue
         for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST) and not _is_typing(child):
+            if isinstance(child, ast.AST) and not (_is_typing(child) or _is_strict(child)):
                 yield child
 
 
@@ -207,6 +207,11 @@ def _is_typing(node: ast.AST) -> bool:
         case ast.Subscript(value=ast.Name(id="Literal" | "Annotated" | "Callable")):
             return True
     return False
+
+
+def _is_strict(node: ast.AST) -> bool:
+    """Whether it is the `strict=True` of `zip`, which does nothing where lengths are equal, as they should be."""
+    return isinstance(node, ast.keyword) and node.arg == "strict"
 
 
 def _is_import_guard(test: ast.expr) -> bool:

@@ -26,6 +26,7 @@ CASES = [
     ("a.max()", {"a.min()"}),
     ("a if b else c", {"(c) if b else (a)"}),
     ("isinstance(a, int)", set()),
+    ("zip(a, strict=True)", set()),
     ("é < b", {"é <= b", "é >= b"}),
 ]
 
