@@ -1,5 +1,6 @@
 """Unit conversions and words, used only at the edges; inside, everything is in s, bytes, tokens and USD."""
 
+SECONDS_PER_MINUTE = 60.0
 SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 86400.0
 SECONDS_PER_WEEK = 7 * SECONDS_PER_DAY
@@ -15,3 +16,11 @@ JOULES_PER_KWH = 3.6e6
 def month_words(months: float) -> str:
     """A length in months, as `1 month` and `2.5 months`."""
     return f"{months:g} month{'' if months == 1 else 's'}"
+
+
+def span_words(seconds: float) -> str:
+    """A length of time in the largest of hours, minutes and seconds that it has one of, as `36 h`, `20 min`, `8 s`."""
+    for unit, unit_s in (("h", SECONDS_PER_HOUR), ("min", SECONDS_PER_MINUTE)):
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.4g} {unit}"
+    return f"{seconds:.4g} s"

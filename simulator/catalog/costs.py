@@ -12,9 +12,10 @@ FILES = ("cost_defaults.yaml", "cost_more.yaml")
 
 
 class CostEntry(Entry):
-    """One cost figure; `value` is a number, a list or a mapping of them, in `unit`."""
+    """One cost figure; `value` is a number, a list or a mapping of them, in `unit`; `words` stand for its id."""
 
     id: str
+    words: str = ""
     value: Any
     unit: str
     low: float | None = None
@@ -65,6 +66,16 @@ def cost_entry(identifier: str) -> CostEntry:
     if identifier not in entries:
         raise InputError(unknown_name("cost figure", identifier, entries))
     return entries[identifier]
+
+
+def cost_words(identifier: str) -> str:
+    """A figure in words: those of the cost figure called that, with its part; itself where it is none or has none."""
+    entries = cost_entries()
+    name = next((name for name in (identifier, identifier.rpartition(".")[0]) if name in entries), identifier)
+    if name not in entries or not entries[name].words:
+        return identifier
+    part = identifier[len(name) + 1 :]
+    return entries[name].words + (f" ({part.replace('_', ' ')})" if part else "")
 
 
 def from_cost_entry(entry: str, part: str | None = None, plus: str | None = None) -> Quantity:

@@ -27,6 +27,9 @@ from simulator.study.fleet import ProviderSpec
 from simulator.study.usage import PoolUsage, ProviderUsage, Stay
 from simulator.units import SECONDS_PER_HOUR
 
+_ROUNDING = 1e-12
+"""Share of a sum of times that may be nothing but its rounding."""
+
 
 def by_hour(spans: list[tuple[float, float]], n_hours: int) -> NDArray[np.float64]:
     """Seconds of the spans that fall into each hour; they sum to the spans' total length."""
@@ -36,6 +39,14 @@ def by_hour(spans: list[tuple[float, float]], n_hours: int) -> NDArray[np.float6
             low = max(start_s, hour * SECONDS_PER_HOUR)
             seconds[hour] += max(min(end_s, (hour + 1) * SECONDS_PER_HOUR) - low, 0.0)
     return seconds
+
+
+def left_s(whole_s: float, *parts_s: float) -> float:
+    """Time that is left of the whole; none where it is no more than the rounding of the sums."""
+    rest_s = whole_s
+    for part_s in parts_s:
+        rest_s -= part_s
+    return rest_s if rest_s > _ROUNDING * whole_s else 0.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ def pool_usage(
     }
     billed_s = float(billed.sum())
     busy_s = float(ended.busy_s[k] - begun.busy_s[k])
-    idle_s = max(billed_s - total[STARTING] - total[DOWN] - busy_s, 0.0)
+    idle_s = left_s(billed_s, total[STARTING], total[DOWN], busy_s)
     step_energy = np.zeros(n_hours)
     step_energy[: len(step_energy_by_hour_j)] = step_energy_by_hour_j[:n_hours]
     tokens = (ended.tokens[k] - begun.tokens[k]).tolist()

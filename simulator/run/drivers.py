@@ -7,7 +7,7 @@ from typing import Any
 
 from simulator.bill.study import study_usd_per_month, with_commitments_of
 from simulator.bill.sums import mean
-from simulator.catalog.costs import cost_entries
+from simulator.catalog.costs import cost_entries, cost_words
 from simulator.catalog.sites import site
 from simulator.resolve.figures import Figures
 from simulator.resolve.terms import ResolvedTerms, spelled_terms
@@ -61,12 +61,14 @@ def driver_words(rows: list[dict[str, Any]]) -> list[str]:
     telling = [row for row in rows if abs(row["share"]) >= _LEAST_SHARE]
     if telling:
         parts = ", ".join(
-            f"{row['figure']} = {row['value']:g} {row['unit']}{' (estimate)' if row['kind'] == 'estimate' else ''} "
-            f"{row['share']:.0%}"
+            f"{cost_words(row['figure'])} = {row['value']:,g} {row['unit']}"
+            f"{' (estimate)' if row['kind'] == 'estimate' else ''} {row['share']:.0%}"
             for row in telling
         )
         found.append(f"defaults behind the bill, and the share of it that moves with each: {parts}")
-    rest = [row["figure"] for row in rows if row["kind"] == "estimate" and row["share"] and row not in telling]
+    rest = [
+        cost_words(row["figure"]) for row in rows if row["kind"] == "estimate" and row["share"] and row not in telling
+    ]
     if rest:
         found.append(f"estimates that move less than {_LEAST_SHARE:.0%} of the bill: {', '.join(rest)}")
     return found

@@ -22,7 +22,7 @@ from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
-from simulator.size.reasons import broken_off, held_up, rejected
+from simulator.size.reasons import held_up, lost
 from simulator.size.words import nothing_meets
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load
@@ -263,7 +263,7 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         told = [late] if near["metric"] == "begun" else [f"{near['term']} is {kept}", late]
         apis = [api for one in outcomes for api in one.usage.providers]
         again = any(api.down_s > 0 or bool(api.failed_tokens[k].any()) for api in apis)
-        told += [rejected(whole)[k], broken_off(whole, k, near), held_up(whole, k, near, again)]
+        told += [lost(whole, k, near), held_up(whole, k, near, again)]
         words = f"{near['class']}: {'; '.join(filter(None, told))}"
     arrived = whole.total.arrived
     beyond = beyond_month(outcomes, jobs)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simulator.catalog.costs import cost_words
 from simulator.catalog.sites import site
 from simulator.decide.months import lasts_until
 from simulator.decide.rivals import rank
@@ -47,7 +48,7 @@ from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.one import itl
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.demand import When
-from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK, span_words
 
 
 def summarise(
@@ -278,11 +279,11 @@ def _span_words(loaded: LoadedScenario, priced: Priced, shown: str) -> str:
     if jobs:
         return f"jobs in a month: {jobs:g}; owned servers and their staff are paid for the hours of these alone"
     cut = loaded.scenario.study.cut
-    hours = cut.window_h if cut else loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
+    span_s = cut.window_h * SECONDS_PER_HOUR if cut else loaded.scenario.run.horizon_s
     n = len(periods_of(priced))
     if n < 2:
-        return f"a month is scaled from {hours:g} h simulated"
-    return f"a month is scaled from {n} periods of {hours:g} h simulated; figures are of {shown}, costs of all"
+        return f"a month is scaled from {span_words(span_s)} simulated"
+    return f"a month is scaled from {n} periods of {span_words(span_s)} simulated; figures are of {shown}, costs of all"
 
 
 def _clock_s(when: When) -> float:
@@ -315,7 +316,7 @@ def _cost_warnings(
         found.append(f"prices that are estimates: {', '.join(others)}")
     moving = [figure for figure in prices.stale if shares.get(figure.id) != 0]
     if moving:
-        old = ", ".join(f"{figure.id} ({figure.date})" for figure in moving)
+        old = ", ".join(f"{cost_words(figure.id)} ({figure.date})" for figure in moving)
         found.append(f"figures more than a year old: {old}")
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")

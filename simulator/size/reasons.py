@@ -107,22 +107,19 @@ def turned_away(metrics: MetricAccumulator, fleet: FleetSpec) -> str:
     A request that is rejected counts as missed in each term of its class. Where some are too long, what each target
     takes is told too.
     """
-    found = [f"{slo.name}: {words}" for slo, words in zip(metrics.classes, rejected(metrics), strict=True) if words]
-    whys = {reason for lost in _at_the_gateway(metrics) for reason in lost}
+    at_gateway = _at_the_gateway(metrics)
+    found = [
+        f"{slo.name}: {sum(turned.values()):,} of {tally.arrived:,} requests rejected"
+        f"{reason_words({reason.name.lower(): count for reason, count in turned.items()})}"
+        for slo, tally, turned in zip(metrics.classes, metrics.by_class, at_gateway, strict=True)
+        if turned
+    ]
+    whys = {reason for turned in at_gateway for reason in turned}
     if not found:
         return ""
     head = "routing" if Reason.TOO_LONG not in whys else "length" if len(whys) == 1 else "length and routing"
     takes = [_takes(fleet)] if Reason.TOO_LONG in whys else []
     return f"{head}: {'; '.join([*found, *takes])}"
-
-
-def rejected(metrics: MetricAccumulator) -> list[str]:
-    """By class, what is rejected before it reaches any queue, where some term cannot bear that; else empty."""
-    found = []
-    for tally, lost in zip(metrics.by_class, _at_the_gateway(metrics), strict=True):
-        words = reason_words({reason.name.lower(): count for reason, count in lost.items()})
-        found.append(f"{sum(lost.values()):,} of {tally.arrived:,} requests rejected{words}" if lost else "")
-    return found
 
 
 def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any], again: bool = False) -> str:
@@ -150,8 +147,10 @@ def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any], again
     return f"calls wait up to {wait_s:.3g} s {why}"
 
 
-def broken_off(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> str:
-    """How many requests of a class failed, and why, where too few were served; empty for any other term.
+def lost(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> str:
+    """How the requests of a class that were not served ended, and why, the most first.
+
+    Empty for a term that the lost ones alone would not break, although they count as missed in each.
 
     Parameters
     ----------
@@ -159,19 +158,27 @@ def broken_off(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) ->
     missed : row of its term (`term_rows`)
     """
     tally = metrics.by_class[k]
-    failed = tally.statuses[Status.FAILED]
-    if missed["metric"] != "served" or missed["met"] is not False or not failed:
+    statuses = [status for status in Status if status != Status.COMPLETED and tally.statuses[status]]
+    served = tally.arrived - sum(int(tally.statuses[status]) for status in statuses)
+    if missed["met"] is not False or missed["metric"] == "begun" or served >= rank(missed["required"], tally.arrived):
         return ""
-    return f"{failed} of {tally.arrived} requests failed{reason_words(tally.why_lost().get('failed', {}))}"
+    reasons = tally.why_lost()
+    found: list[str] = []
+    for status in sorted(statuses, key=lambda status: -int(tally.statuses[status])):
+        name = status.name.lower()
+        of = "" if found else f" of {tally.arrived:,} requests"
+        words = reason_words(reasons.get(name, {}))
+        found.append(f"{int(tally.statuses[status]):,}{of} {name.replace('_', ' ')}{words}")
+    return ", ".join(found)
 
 
 def _at_the_gateway(metrics: MetricAccumulator) -> list[dict[Reason, int]]:
     """By class the requests rejected there, by reason, where some term cannot bear that; else none."""
     found = []
     for slo, tally in zip(metrics.classes, metrics.by_class, strict=True):
-        lost = {reason: int(tally.reasons[:, reason].sum()) for reason in _WHATEVER_THE_SIZE}
-        breaks = tally.arrived - sum(lost.values()) < rank(max(slo.shares), tally.arrived)
-        found.append({reason: count for reason, count in lost.items() if count and breaks})
+        turned = {reason: int(tally.reasons[:, reason].sum()) for reason in _WHATEVER_THE_SIZE}
+        breaks = tally.arrived - sum(turned.values()) < rank(max(slo.shares), tally.arrived)
+        found.append({reason: count for reason, count in turned.items() if count and breaks})
     return found
 
 
@@ -199,13 +206,13 @@ def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
     missed = [_miss(row) for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
     total, reasons = metrics.total, metrics.total.why_lost()
-    lost = [
+    ended = [
         f"{int(total.statuses[status]):,} of {int(total.arrived):,} requests {status.name.lower().replace('_', ' ')}"
         f"{reason_words(reasons.get(status.name.lower(), {}))}"
         for status in (Status.REJECTED, Status.FAILED, Status.TIMED_OUT, Status.UNFINISHED)
         if total.statuses[status]
     ]
-    return "; ".join([*missed, *unknown, *lost])
+    return "; ".join([*missed, *unknown, *ended])
 
 
 def _miss(row: Mapping[str, Any]) -> str:

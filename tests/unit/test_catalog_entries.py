@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.catalog.costs import cost_entry
+from simulator.catalog.costs import cost_entries, cost_entry, cost_words
 from simulator.catalog.gpus import gpu, gpus
 from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
 from simulator.catalog.models import models
@@ -140,6 +140,20 @@ def test_parts_of_a_cost_figure() -> None:
     assert cost_entry("power.context_w").number("hbm") == 38
     with pytest.raises(InputError, match="did you mean 'gcp'"):
         cost_entry("power.pue_hyperscale").number("gpc")
+
+
+def test_cost_figures_that_move_a_bill_have_words_of_their_own() -> None:
+    """Those with a range are inputs of draws and stand in charts and memos, where `onprem.wacc` says nothing."""
+    moving = [entry for entry in cost_entries().values() if entry.interval]
+    assert moving
+    assert not [entry.id for entry in moving if not entry.words]
+    told = [entry.words for entry in cost_entries().values() if entry.words]
+    assert len(set(told)) == len(told)
+    assert not [words for words in told if "," in words or "_" in words]
+    assert cost_words("onprem.wacc") == "cost of capital"
+    assert cost_words("onprem.lead_time_weeks.own_site") == "time from order to service (own site)"
+    assert cost_words("price of tokens") == "price of tokens"
+    assert cost_words("8xl40s.host") == "8xl40s.host"
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the reference figures are not here")

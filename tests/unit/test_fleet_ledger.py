@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from simulator.fleet.ledger import launched_before
+import pytest
+
+from simulator.fleet.ledger import launched_before, left_s
 from simulator.fleet.lifecycle import Span
 
 
@@ -24,3 +26,12 @@ def test_servers_held_into_the_window_know_since_when() -> None:
     )
     assert launched_before(spans, 500.0) == ((1, 100.0), (2, 100.0), (3, 300.0), (6, 150.0), (7, 150.0))
     assert launched_before(spans, 0.0) == ()
+
+
+def test_replicas_that_are_busy_throughout_were_never_idle() -> None:
+    """Steps and stays are summed in other orders: what is left by that was billed as $0.0000000000023 of idle time."""
+    assert left_s(2280.0, 0.0, 0.0, 2280.0 - 4.5e-13) == 0.0
+    assert left_s(2280.0, 0.0, 0.0, 2280.0 + 4.5e-13) == 0.0
+    assert left_s(10.0, 1.0, 2.0, 3.0) == 4.0
+    assert left_s(2280.0, 0.0, 0.0, 2279.999) == pytest.approx(0.001)
+    assert left_s(0.0, 0.0) == 0.0

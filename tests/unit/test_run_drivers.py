@@ -37,8 +37,8 @@ def test_a_figure_has_the_share_of_the_lines_that_it_is_a_factor_of(bundle: Bund
     assert found["onprem.economic_life"] < 0
     assert list(map(abs, found.values())) == sorted(map(abs, found.values()), reverse=True)
     told = " ".join(row["text"] for row in own["warnings"])
-    assert f"onprem.fte_per_cluster = 1 FTE {staff:.0%}" in told
-    assert "onprem.maintenance_rate = 0.05" in told
+    assert f"staff of a cluster = 1 FTE {staff:.0%}" in told
+    assert "maintenance of servers = 0.05" in told
     assert "onprem.fte_cost" not in shares(bundle.summary["topologies"]["cloud"])
 
 
@@ -52,7 +52,7 @@ def test_a_server_that_stands_by_has_what_is_paid_for_it(bundle: Bundle, tmp_pat
     usd, usd_without = (found["cost"]["usd_per_month"] for found in (own, without.summary["topologies"]["own"]))
     share = 1 - usd_without / usd
     assert shares(own)["onprem.spare_fraction"] == pytest.approx(share)
-    assert f"onprem.spare_fraction = 0.05 fraction of servers (estimate) {share:.0%}" in " ".join(
+    assert f"servers that stand by as spares = 0.05 fraction of servers (estimate) {share:.0%}" in " ".join(
         row["text"] for row in own["warnings"]
     )
     assert "onprem.spare_fraction" not in shares(without.summary["topologies"]["own"])
