@@ -19,8 +19,8 @@ _MET = {
     False: ":red-badge[:material/close: SLO missed]",
     None: ":orange-badge[:material/question_mark: SLO not known]",
 }
-_LABEL_PX = 250
-"""Of the longest name of a figure."""
+_LABEL_PX, _MOST_LABEL_PX, _LETTER_PX = 250, 300, 7
+"""Width of the names of figures: of the longest that we give, and at most where classes of requests have long names."""
 
 
 def slo_badge(summary: Mapping[str, Any]) -> str:
@@ -33,11 +33,12 @@ def slo_badge(summary: Mapping[str, Any]) -> str:
 def show_comparison(topologies: Summaries, key: str) -> None:
     """All figures, a column for each topology."""
     rows, headers = comparison(topologies)
+    longest_px = _LETTER_PX * max(len(row[0]) for row in rows)
     show_table(
         pd.DataFrame(rows, columns=["figure", *headers[1:]]),
         key=key,
         height="content",
-        column_config={"figure": st.column_config.TextColumn(width=_LABEL_PX)},
+        column_config={"figure": st.column_config.TextColumn(width=min(max(_LABEL_PX, longest_px), _MOST_LABEL_PX))},
     )
     if words := period_words(topologies):
         st.caption(markdown(words))

@@ -10,10 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.comparison import show_comparison
+from dashboard.components.rates import show_rate
 from dashboard.components.table import show_table
 from dashboard.components.why import show_across, show_why
+from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
+from simulator.figures.table import NONE
 from simulator.report.asked import asked, found
 from simulator.report.cells import as_cells
 from simulator.report.charts import Summaries
@@ -46,6 +49,7 @@ def show(context: Context) -> None:
         st.caption("Choose one to see what was changed and what came of it.")
         return
     other = open_bundle(context.others[name])
+    show_rate(context, other)
     st.markdown("In what the scenarios differ:")
     two = [context.bundle, other]
     _differences(dict(zip((bundle.path.name for bundle in two), asked(two), strict=True)), "compare.scenarios")
@@ -78,6 +82,8 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
     else:
         st.caption("One replication says nothing of chance; with `run.replications` above 1 there are intervals.")
     rows, headers = differences_to(topologies, baseline)
+    dashes = "; a dash: not known of every replication" if any(NONE in row for row in rows) else ""
+    st.caption(f"Each figure less that of {plain(baseline)}{dashes}.")
     show_table(pd.DataFrame(rows, columns=["figure", *headers[1:]]), key=key)
 
 

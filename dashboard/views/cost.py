@@ -44,7 +44,7 @@ def show(context: Context) -> None:
     st.header("Line items")
     columns = ["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]
     show_table(
-        in_currency(data[columns], "usd"),
+        in_currency(data[columns].assign(kind=data["kind"].str.replace("_", " ")), "usd"),
         key="cost.table",
         column_config={
             "quantity": st.column_config.NumberColumn("per month", format="localized"),

@@ -14,6 +14,7 @@ from dashboard.context import Context
 from dashboard.loading import stamp, table
 from simulator.figures.table import figure
 from simulator.report.calendar_chart import by_hour, calendar_charts
+from simulator.report.table import has_choice
 from simulator.report.time_charts import LoadTables, load_over_time, load_tables
 from simulator.results.bundle import Bundle
 
@@ -67,13 +68,12 @@ def _drawn(
 def _pools(context: Context, topology: str) -> None:
     """Counts of what happened to the replicas, means over the replications."""
     found = context.topologies[topology]
-    st.metric(
-        "Requests that overflowed from their first choice",
-        figure("overflow_share").text(found["metrics"]["overflow_share"]),
-        border=True,
-    )
-    steps = figure("time_in_steps")
-    st.metric(steps.words.capitalize(), steps.text(found[steps.id]), border=True, help=steps.meaning)
+    if has_choice(found):
+        overflow = figure("overflow_share").text(found["metrics"]["overflow_share"])
+        st.metric("Requests that overflowed from their first choice", overflow, border=True)
+    if found["pools"]:
+        steps = figure("time_in_steps")
+        st.metric(steps.words.capitalize(), steps.text(found[steps.id]), border=True, help=steps.meaning)
     rows = [
         {
             "pool": pool["name"],

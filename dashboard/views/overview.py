@@ -15,7 +15,7 @@ from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import decision
 from simulator.figures.table import figure
-from simulator.report.charts import cost_against_attainment
+from simulator.report.charts import cost_against_attainment, legend_px
 from simulator.report.table import warnings
 
 _METRIC_PX, _CARD_PX = 155, 190
@@ -41,10 +41,9 @@ def show(context: Context) -> None:
     show_why(context)
     above = st.container()
     # the browser loads what draws a chart as one comes: it stands below the tables, and is sent before them
-    st.altair_chart(
-        cost_against_attainment(context.topologies, context.names).properties(width="container", height=_CHART_PX),
-        key="overview.chart",
-    )
+    chart = cost_against_attainment(context.topologies, context.names)
+    height = _CHART_PX + legend_px(context.names)
+    st.altair_chart(chart.properties(width="container", height=height), key="overview.chart")
     with above:
         show_sizes(decided, context.topologies)
         show_months(decided, context.names, list(context.topologies))

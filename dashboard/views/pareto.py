@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.decision import show_winners
+from dashboard.components.rates import show_rate
 from dashboard.components.sweep_map import show_map
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
@@ -78,6 +79,7 @@ def _summaries(context: Context) -> Summaries:
         except InputError as error:
             st.warning(plain(str(error)))
             continue
+        show_rate(context, bundle)
         found |= {(run, name): summary for name, summary in ordered(bundle.summary).items()}
     return found
 

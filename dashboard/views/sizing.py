@@ -52,15 +52,15 @@ def _bound(decided: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """What a topology is nearest to missing, or misses, and what a smaller one of it missed."""
     months, until = decided["months"], decided["lasts_until"]
     failed = next((month for month in months if not month["meets"]), None)
-    lasts = lasts_words(until) if until == 0 else f"lasts until {lasts_words(until)}"
-    said = (
-        f"in month {failed['month']} {failed['binding']}" if failed else f"nearest to failing: {months[-1]['binding']}"
-    )
+    lasts = f"{lasts_words(until)}:" if until == 0 else f"lasts until {lasts_words(until)};"
+    said = f"nearest to failing: {months[-1]['binding']}"
+    if failed:
+        said = failed["binding"] if until == 0 else f"in month {failed['month']} {failed['binding']}"
     trail = (summary.get("search") or {}).get("trail", ())
     smaller = next((step for step in trail if step["word"] in ("refused", "missed")), None)
     why = f". Tried, and not enough: {smaller['sizes']}, as {smaller['reason']}" if smaller else ""
     size = size_words(decided, summary)
-    return f"{f'({size}) ' if size != NONE else ''}{lasts}; {said}{why}."
+    return f"{f'({size}) ' if size != NONE else ''}{lasts} {said}{why}."
 
 
 def _trail(context: Context) -> None:
@@ -75,7 +75,7 @@ def _trail(context: Context) -> None:
     cost = figure("usd_per_month")
     kept[cost.id] = [cost.text(usd) for usd in kept[cost.id]]
     kept = kept.rename(columns={cost.id: cost.label})
-    config = {"size": st.column_config.TextColumn(width=_SIZE_PX)}
+    config = {"size": st.column_config.TextColumn(width=_SIZE_PX), "reason": st.column_config.TextColumn(width="large")}
     show_table(kept, key="sizing.trail", column_config=config)
 
 

@@ -106,7 +106,7 @@ def calendar_charts(table: pd.DataFrame) -> list[Any]:
 def _field(table: pd.DataFrame, column: str, words: str, digits: str, most: float) -> Any:
     base = alt.Chart(table, title=words, width=alt.Step(_CELL_PX), height=alt.Step(_CELL_PX * 2 // 3)).encode(
         x=alt.X("hour:O", title="hour of the day", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("day:N", title=None, sort=list(dict.fromkeys(table["day"]))),
+        y=alt.Y("day:N", title=None, sort=list(dict.fromkeys(table["day"])), axis=alt.Axis(labelOverlap=False)),
         tooltip=["day", "hour", "hours", alt.Tooltip(column, title=words, format=digits)],
     )
     scale = alt.Scale(scheme="viridis", domain=[0, most or 1.0], clamp=True)

@@ -6,6 +6,9 @@ a dark page would swallow.
 
 from __future__ import annotations
 
+import json
+import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +21,13 @@ from simulator.figures.table import figure, met_words
 from simulator.money import column, converted
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9650F0", "#7A4A28")
-LEGEND_COLUMNS = 3
-"""Names in a row below a chart, as many as a phone has room for."""
+_LEGEND_LETTERS, _LEGEND_COLUMNS, _NAME_PX = 40, 3, 330
+"""Letters of the names in a row below a chart and names in it, as a phone has room for them; room for a long one."""
+_LINE_LETTERS, _LINES = 15, 4
+"""Of a name beside bars: letters of a line unless a word is longer, and lines."""
+BAR_PX = 50
+"""Of a bar with such a name beside it."""
+_LEGEND_ROW_PX = 18
 _WIDTH, _HEIGHT = 500, 260
 _ROOM = 0.1
 """Beside the outermost points, of what is between them."""
@@ -35,8 +43,36 @@ def plain_legend(**options: Any) -> alt.Legend:
 def topology_colour(names: Sequence[str]) -> alt.Color:
     """Colour encoding that gives each topology the same colour in every chart."""
     scale = alt.Scale(domain=list(names), range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
-    legend = alt.Legend(symbolOpacity=1, orient="bottom", columns=LEGEND_COLUMNS)
-    return alt.Color("topology:N", scale=scale, title="topology", legend=legend)
+    return alt.Color("topology:N", scale=scale, title="topology", legend=names_legend(names))
+
+
+def names_legend(names: Sequence[str]) -> alt.Legend:
+    """Legend below a chart with as many names in a row as there is room for on a phone, none of them cut."""
+    return alt.Legend(symbolOpacity=1, orient="bottom", columns=_columns(names), labelLimit=_NAME_PX)
+
+
+def legend_px(names: Sequence[str]) -> int:
+    """Height that a legend of these names takes beyond that of one row."""
+    return _LEGEND_ROW_PX * max(math.ceil(len(names) / _columns(names)) - 1, 0)
+
+
+def _columns(names: Sequence[str]) -> int:
+    return min(max(_LEGEND_LETTERS // max(map(len, names), default=1), 1), _LEGEND_COLUMNS)
+
+
+def names_axis(names: Sequence[str]) -> alt.Axis:
+    """Axis of names beside bars of `BAR_PX`: long ones go on in further lines, at the ends of their words."""
+    lines = {name: _in_lines(name) for name in names}
+    return alt.Axis(labelExpr=f"{json.dumps(lines)}[datum.label] || datum.label", labelOverlap=False)
+
+
+def _in_lines(name: str) -> list[str]:
+    lines = [""]
+    for word in re.findall(r"[^_.-]+[_.-]?|[_.-]", name):
+        if lines[-1] and len(lines[-1] + word) > _LINE_LETTERS:
+            lines.append("")
+        lines[-1] += word
+    return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "".join(lines[_LINES - 1 :])]
 
 
 def stacked(rows: Sequence[Any]) -> Any:
@@ -114,7 +150,7 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
             shape=alt.Shape(
                 "SLO met:N",
                 scale=alt.Scale(domain=["yes", "no", "not known"], range=["circle", "cross", "diamond"]),
-                legend=plain_legend(),
+                legend=plain_legend(orient="top"),
             ),
             tooltip=["topology", alt.Tooltip(cost, format=",.0f"), alt.Tooltip("attainment", format=".2%")],
         )

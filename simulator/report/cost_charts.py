@@ -15,11 +15,26 @@ from simulator.bill.unit import usd_per_million
 from simulator.bill.unused import UNUSED
 from simulator.figures.table import figure
 from simulator.money import column, converted, in_sign
-from simulator.report.charts import Summaries, plain_legend, topology_colour
+from simulator.report.charts import BAR_PX, Summaries, legend_px, names_axis, plain_legend, topology_colour
 
 BASES = ("month", "million", "horizon")
 """What line items are counted by."""
 _BELOW = alt.Legend(orient="bottom", columns=2)
+_COLOURS = {
+    "hardware": "#F58518",
+    "network and storage": "#72B7B2",
+    "maintenance": "#E45756",
+    "space": "#EECA3B",
+    "electricity": "#4C78A8",
+    "staff": "#B279A2",
+    "on demand": "#54A24B",
+    "committed": "#2F6B3A",
+    "spot": "#9D755D",
+    "tokens": "#FF9DA6",
+}
+"""Of the lines that most bills have, the same in every run."""
+_MORE = ("#17BECF", "#8C6D31", "#7B4173", "#9C9EDE", "#637939", "#D6616B", "#5254A3", "#BAB0AC", "#CE6DBD", "#B5CF6B")
+"""Of the other lines of a run, in their order."""
 
 
 def basis_words(basis: str) -> str:
@@ -87,8 +102,8 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
         .mark_bar()
         .encode(
             x=alt.X(f"{cost}:Q", title=title),
-            y=alt.Y("topology:N", sort=list(names), title=None),
-            color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item", legend=_BELOW),
+            y=alt.Y("topology:N", sort=list(names), title=None, axis=names_axis(names)),
+            color=alt.Color("category:N", scale=_line_colours(data["category"]), title="line item", legend=_BELOW),
             opacity=alt.Opacity(
                 "use:O",
                 scale=alt.Scale(domain=["used", "not used"], range=[1.0, 0.35]),
@@ -99,8 +114,16 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
             detail="item:N",
             tooltip=["topology:N", "owner:N", "item:N", "use:N", alt.Tooltip(cost, format=",.2f", title=title)],
         )
-        .properties(height=alt.Step(48))
+        .properties(height=alt.Step(BAR_PX))
     )
+
+
+def _line_colours(categories: pd.Series) -> alt.Scale:
+    """A colour of its own for each kind of line item."""
+    found = list(dict.fromkeys(categories))
+    known, others = [name for name in _COLOURS if name in found], [name for name in found if name not in _COLOURS]
+    more = [_MORE[k % len(_MORE)] for k in range(len(others))]
+    return alt.Scale(domain=[*known, *others], range=[*(_COLOURS[name] for name in known), *more])
 
 
 def spending(topologies: Summaries, discounted: bool) -> pd.DataFrame:
@@ -132,5 +155,5 @@ def cumulative_spending(topologies: Summaries, names: Sequence[str], discounted:
             color=topology_colour(names),
             tooltip=["topology", "month", alt.Tooltip(spent, format=",.0f", title=words)],
         )
-        .properties(height=340)
+        .properties(height=340 + legend_px(names))
     )

@@ -19,7 +19,7 @@ _ROW_PX, _AXIS_PX = 44, 80
 
 
 def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any:
-    """What each month costs, as its lines; months that miss the SLO are hollow."""
+    """What each month costs, as the lines of its bill; months that miss the SLO are hollow."""
     cost = column("usd")
     rows = [
         {
@@ -37,7 +37,7 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("month:Q", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
-        y=alt.Y(f"{cost}:Q", title=in_sign("$ in the month, as its lines")),
+        y=alt.Y(f"{cost}:Q", title=in_sign("$ of the bill of the month")),
         color=topology_colour(names),
     )
     marks = base.mark_point(size=50).encode(

@@ -8,9 +8,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.catalog.costs import cost_words
 from simulator.figures.table import figure
 from simulator.money import column, converted
-from simulator.report.charts import Summaries, topology_colour
+from simulator.report.charts import BAR_PX, Summaries, names_axis, topology_colour
 from simulator.report.inputs import input_unit, input_value
 
 _SWINGS = 10
@@ -23,9 +24,9 @@ def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
         for name, found in topologies.items()
         if found["uncertainty"]
     ]
-    base = alt.Chart(pd.DataFrame(rows)).properties(height=alt.Step(35))
+    base = alt.Chart(pd.DataFrame(rows)).properties(height=alt.Step(BAR_PX))
     colour = topology_colour(names).legend(None)
-    row = alt.Y("topology:N", sort=list(topologies), title=None)
+    row = alt.Y("topology:N", sort=list(topologies), title=None, axis=names_axis(list(topologies)))
     tooltip = ["topology", *(alt.Tooltip(part, format=",.0f") for part in ("low", "median", "high"))]
     span = base.mark_rule(strokeWidth=4).encode(
         x=alt.X("low:Q", title=figure("usd_per_month").label), x2="high:Q", y=row, color=colour, tooltip=tooltip
@@ -39,7 +40,7 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
     shown, cost, words = found[:_SWINGS], column("usd"), figure("usd_per_month").label
     rows = [
         {
-            "input": swing["input"],
+            "input": cost_words(swing["input"]),
             "end": end,
             "value": _valued(swing, end),
             cost: converted(swing[f"usd_per_month_{end}"]),
@@ -57,7 +58,12 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
         .encode(
             x=alt.X("base:Q", title=words, scale=alt.Scale(zero=False)),
             x2=f"{cost}:Q",
-            y=alt.Y("input:N", sort=[swing["input"] for swing in shown], title=None, axis=alt.Axis(labelLimit=260)),
+            y=alt.Y(
+                "input:N",
+                sort=[cost_words(swing["input"]) for swing in shown],
+                title=None,
+                axis=alt.Axis(labelLimit=260),
+            ),
             color=alt.Color(
                 "end:N",
                 scale=alt.Scale(domain=["low", "high"], range=["#56B4E9", "#D55E00"]),

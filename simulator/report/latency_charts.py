@@ -8,9 +8,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from simulator.report.charts import Summaries, topology_colour
+from simulator.report.charts import BAR_PX, Summaries, legend_px, names_axis, names_legend, topology_colour
 
 TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "Queue"}
+_CURVES_PX = 300
 _LEAST_S = 1e-3
 """Shorter times are drawn here: the axis is logarithmic."""
 _PARTS = {
@@ -45,15 +46,16 @@ def distribution(
         )
         .interactive(bind_y=False)
     )
+    height = _CURVES_PX + legend_px(names)
     if not limits:
-        return curves.properties(height=300)
+        return curves.properties(height=height)
     terms = pd.DataFrame([{"share": share, "limit_s": limit, "SLO": f"p{100 * share:g}"} for share, limit in limits])
     base = alt.Chart(terms)
     rule = base.mark_rule(color="#D55E00", strokeDash=[4, 3]).encode(x="limit_s:Q")
     cross = base.mark_point(shape="cross", size=160, color="#D55E00", filled=True).encode(
         x="limit_s:Q", y="share:Q", tooltip=["SLO", alt.Tooltip("limit_s", title="limit [s]")]
     )
-    return alt.layer(curves, rule, cross).properties(height=300)
+    return alt.layer(curves, rule, cross).properties(height=height)
 
 
 def breakdown(topologies: Summaries, class_name: str) -> Any:
@@ -71,10 +73,15 @@ def breakdown(topologies: Summaries, class_name: str) -> Any:
         .mark_bar()
         .encode(
             x=alt.X("seconds:Q", title="mean time of a request [s]"),
-            y=alt.Y("topology:N", sort=list(topologies), title=None),
-            color=alt.Color("part:N", scale=alt.Scale(domain=order, range=list(_PARTS.values())), title="part"),
+            y=alt.Y("topology:N", sort=list(topologies), title=None, axis=names_axis(list(topologies))),
+            color=alt.Color(
+                "part:N",
+                scale=alt.Scale(domain=order, range=list(_PARTS.values())),
+                title="part",
+                legend=names_legend(order),
+            ),
             order="order:Q",
             tooltip=["topology", "part", alt.Tooltip("seconds", format=".4f")],
         )
-        .properties(height=60 + 40 * len(topologies))
+        .properties(height=alt.Step(BAR_PX))
     )

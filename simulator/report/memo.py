@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from simulator.catalog.costs import cost_words
 from simulator.figures.table import figure
 from simulator.money import converted, money, rate_words, shown_in, with_sign
 from simulator.report.blocks import Block, Bullets, Heading, Paragraph, Picture, Table, markdown
@@ -233,7 +234,7 @@ def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, found in topologies.items():
         for swing in found["tornado"][:_SWINGS]:
             lines.append(
-                f"{name}: {swing['input']} from {input_value(swing['low'])} to "
+                f"{name}: {cost_words(swing['input'])} from {input_value(swing['low'])} to "
                 f"{input_value(swing['high'])} {input_unit(swing['input'])} moves the month from "
                 f"{money(swing['usd_per_month_low'])} to {money(swing['usd_per_month_high'])}."
             )

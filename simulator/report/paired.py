@@ -128,7 +128,7 @@ def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]
         if key == "usd_per_month":
             found = [one and _as_shown(one, topologies, baseline) for one in found]
         rows.append([words, *(_cell(one, digits) for one in found)])
-    return rows, ["", *(f"{name} - {baseline}" for name in others)]
+    return rows, ["", *others]
 
 
 def _as_shown(found: PairedFigure, topologies: Summaries, baseline: str) -> PairedFigure:
@@ -177,7 +177,7 @@ def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Seque
     ticks = [sign * tick for tick in _TICKS if tick <= max(reach, _TICKS[0]) for sign in (-1, 1)]
     x = alt.X(
         "share:Q",
-        title=f"difference to {baseline} [% of its figure]",
+        title=[f"difference to {baseline}", "[% of its figure]"],
         axis=alt.Axis(format="+%", values=[0.0, *ticks], labelOverlap=True),
         scale=alt.Scale(type="symlog", constant=_LINEAR),
     )

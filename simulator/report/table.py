@@ -215,6 +215,17 @@ def _expected(summary: Summary) -> str:
     return f"{error['ttft']:.0%}, {error['tpot']:.0%}"
 
 
+def _overflow(summary: Summary) -> str:
+    """None of a topology with one target: there is nowhere else to go."""
+    share = figure("overflow_share").text(summary["metrics"]["overflow_share"])
+    return share if has_choice(summary) else NONE
+
+
+def has_choice(summary: Summary) -> bool:
+    """Whether a topology has several pools or token APIs to send requests to."""
+    return len(summary["pools"]) + len(summary["providers"]) > 1
+
+
 def _escalated(summary: Summary) -> str:
     return figure("escalated_share").text(summary["metrics"]["escalated_share"] or None)
 
@@ -249,7 +260,7 @@ def _service() -> tuple[Row, ...]:
         _labelled("capacity_used_share", _capacity_used),
         _labelled("replicas", _replicas),
         _labelled("availability", _providers_up),
-        _of("metrics", "overflow_share"),
+        _labelled("overflow_share", _overflow),
         _labelled("escalated_share", _escalated),
     )
 

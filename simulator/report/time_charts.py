@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from simulator.metrics.demand import LOST
-from simulator.report.charts import PALETTE, stacked
+from simulator.report.charts import PALETTE, names_legend, stacked
 from simulator.report.time_axis import time_axis
 
 Along = Callable[[str], alt.X]
@@ -154,7 +154,7 @@ def load_over_time(tables: LoadTables) -> Any:
         "target:N",
         scale=alt.Scale(domain=names, range=[*PALETTE[: len(tables.targets)], *["gray"] * len(nowhere)]),
         title="pool or token API",
-        legend=alt.Legend(orient="bottom", symbolOpacity=1),
+        legend=names_legend(names),
     )
     times = pd.concat([tables.demand["minutes"], tables.samples["minutes"], tables.events["end_min"]])
     span_min = float(times.max())

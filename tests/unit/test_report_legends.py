@@ -1,0 +1,67 @@
+"""Names and colours of charts: what is named is not cut, and what differs looks different."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from simulator.report.charts import names_axis, names_legend
+from simulator.report.cost_charts import line_items
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (["own", "api", "cloud", "hybrid"], 3),
+        (["follows_load", "by_complexity"], 3),
+        (["spot_follows_load", "own"], 2),
+        (["owned_servers_in_the_basement_of_headquarters", "api"], 1),
+        ([], 3),
+    ],
+)
+def test_names_below_a_chart_are_not_cut_on_a_phone(names: list[str], columns: int) -> None:
+    legend = names_legend(names).to_dict()
+    assert legend["columns"] == columns
+    letters, px = max(map(len, names), default=0), 7
+    assert legend["labelLimit"] >= letters * px
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("own", ["own"]),
+        ("rented_gpus_in_frankfurt", ["rented_gpus_in_", "frankfurt"]),
+        ("a-b.c_d", ["a-b.c_d"]),
+        ("x" * 40, ["x" * 40]),
+        ("one_two_three_four_five_six_seven_eight", ["one_two_three_", "four_five_six_", "seven_eight"]),
+        (
+            "aaaaaaaaa_bbbbbbbbb_ccccccccc_ddddddddd_ee_ff",
+            ["aaaaaaaaa_", "bbbbbbbbb_", "ccccccccc_", "ddddddddd_ee_ff"],
+        ),
+        (
+            "aaaaaaaaaa_bbbbbbbbbb_cccccccccc_dddddddddd_ee_fffff",
+            [*(f"{x * 10}_" for x in "abc"), "dddddddddd_ee_fffff"],
+        ),
+    ],
+)
+def test_long_names_beside_bars_go_on_in_a_second_line(name: str, lines: list[str]) -> None:
+    expression = names_axis([name]).to_dict()["labelExpr"]
+    assert json.loads(expression.partition("[datum.label]")[0]) == {name: lines}
+    assert "".join(lines) == name
+
+
+def test_line_items_have_a_colour_each_that_no_run_changes() -> None:
+    """Committed GPUs and tokens once had the same blue, as the eleventh kind began anew."""
+    kinds = [f"fee {k}" for k in range(6)] + ["tokens", "committed", "hardware", "staff"]
+    many, few = (colours_of_lines(part) for part in (kinds, kinds[-4:]))
+    assert len(set(many.values())) == len(kinds)
+    assert few == {name: many[name] for name in few}
+
+
+def colours_of_lines(kinds: list[str]) -> dict[str, str]:
+    data = pd.DataFrame({"topology": "own", "owner": "own", "category": kinds, "item": kinds, "usd": 1.0})
+    data = data.assign(usd_per_month=1.0, is_unused=False)
+    scale = line_items(data, ["own"], "$").to_dict()["encoding"]["color"]["scale"]
+    return dict(zip(scale["domain"], scale["range"], strict=True))
