@@ -42,9 +42,7 @@ ROW = np.dtype(
 )
 """A request on its way in: one row of `Requests`, with its segments in the arena of the engines."""
 
-CLOSED = np.dtype(
-    [("first_row", np.int64), ("n_rows", np.int64), ("sent", np.int64)], align=True
-)
+CLOSED = np.dtype([("first_row", np.int64), ("n_rows", np.int64), ("sent", np.int64)], align=True)
 
 (
     TIMER_ARRIVE,

@@ -39,6 +39,7 @@ from simulator.simulate.one import Subject, subject_of
 from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
+from simulator.size.patience import too_impatient
 from simulator.size.reasons import missed_at_any_load
 from simulator.study.decision import BreakEven, Capacity, Trail, Verdict
 from simulator.study.terms import Terms
@@ -122,7 +123,9 @@ def measured_of(planned: PlannedTopology, found: Priced, demand: Demand, trail: 
     """A topology as it was run under the demand that is shown; further arguments are those of `costed_of`."""
     metrics = merged_metrics(found.replications)
     missed = slo_met(metrics.terms(absent=demand.absent)) is False
-    why = missed_at_any_load(planned, metrics, demand.absent) if missed and not demand.jobs_per_month else ""
+    why = ""
+    if missed and not demand.jobs_per_month:
+        why = too_impatient(planned.fleet, demand) or missed_at_any_load(planned, metrics, demand.absent)
     return Measured(subject_of(planned), costed_of(planned.name, found, trail, fleet), why)
 
 

@@ -26,7 +26,7 @@ from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.lighter import Lighter
 from simulator.size.limited import is_full
-from simulator.size.reasons import empty_engine_misses, shortfall, turned_away
+from simulator.size.reasons import empty_engine_misses, missed_at_vendors, shortfall, turned_away
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials, Tried
 from simulator.study.decision import HOLDS_ON_FRESH, MISSES_ON_FRESH, NOT_FINISHED
@@ -179,7 +179,8 @@ def _furthest(found: Search) -> Tried | None:
 
 
 def why_infeasible(trials: Trials, found: Search) -> str:
-    """What no size mends: the GPU where requests miss on an empty engine, else what a larger fleet still waits for.
+    """What no size mends: clients who leave sooner than any replica could answer, the GPU where requests miss on an
+    empty engine, else what a larger fleet still waits for.
 
     Else it is what no target takes: requests that are too long, or have none.
 
@@ -190,6 +191,8 @@ def why_infeasible(trials: Trials, found: Search) -> str:
     """
     if not found.is_finished:
         return NOT_FINISHED
+    if trials.impatient:
+        return trials.impatient
     refused = [tried for tried in found.trail if tried.refutation is not None]
     if not refused:
         return next((tried.reason for tried in found.trail), "no size was tried")
@@ -205,6 +208,8 @@ def why_infeasible(trials: Trials, found: Search) -> str:
             return f"{what}: without it {largest} replicas would do; {largest.reason}"
     if away := turned_away(_merged(trials, largest), sized.subject.fleet):
         return away
+    if vendors := missed_at_vendors(_merged(trials, largest), sized.subject.fleet, absent):
+        return vendors
     if not trials.pools:
         return _shortfall(trials, largest)
     plural = "replica" if str(largest) == "1" else "replicas"

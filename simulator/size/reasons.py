@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.fleet.records import Reason, Status
 from simulator.fleet.single import run_single
-from simulator.metrics.accumulate import MetricAccumulator, reason_words
+from simulator.metrics.accumulate import MetricAccumulator, Tally, reason_words
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SHARES, SloTerm, late_words, latencies, share_words
 from simulator.resolve.admissible import most_tokens
@@ -195,6 +195,21 @@ def _takes(fleet: FleetSpec) -> str:
     return f"of prompt and answer together, in tokens, {', '.join(parts)}"
 
 
+def missed_at_vendors(metrics: MetricAccumulator, fleet: FleetSpec, absent: Collection[int] = ()) -> str:
+    """Terms missed by classes that token APIs alone may serve, so whatever the size of pools; empty without any.
+
+    Parameters
+    ----------
+    absent : classes of which nobody comes
+    """
+    found, terms = [], metrics.terms(absent=absent)
+    for slo, tally, cls in zip(metrics.classes, metrics.by_class, fleet.classes, strict=True):
+        missed = [_miss(row) for row in terms if row["met"] is False and row["class"] == slo.name]
+        if missed and not any(cls.allowed[: len(fleet.pools)]):
+            found += [*missed, *_ended(tally)]
+    return f"token API: {'; '.join(found)}" if found else ""
+
+
 def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
     """SLO terms that a fleet misses, and what became of requests that it did not complete.
 
@@ -205,14 +220,18 @@ def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
     terms = metrics.terms(absent=absent)
     missed = [_miss(row) for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
-    total, reasons = metrics.total, metrics.total.why_lost()
-    ended = [
-        f"{int(total.statuses[status]):,} of {int(total.arrived):,} requests {status.name.lower().replace('_', ' ')}"
+    return "; ".join([*missed, *unknown, *_ended(metrics.total)])
+
+
+def _ended(tally: Tally) -> list[str]:
+    """What became of requests that were not completed, and why."""
+    reasons = tally.why_lost()
+    return [
+        f"{int(tally.statuses[status]):,} of {int(tally.arrived):,} requests {status.name.lower().replace('_', ' ')}"
         f"{reason_words(reasons.get(status.name.lower(), {}))}"
         for status in (Status.REJECTED, Status.FAILED, Status.TIMED_OUT, Status.UNFINISHED)
-        if total.statuses[status]
+        if tally.statuses[status]
     ]
-    return "; ".join([*missed, *unknown, *ended])
 
 
 def _miss(row: Mapping[str, Any]) -> str:

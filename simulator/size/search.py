@@ -42,7 +42,7 @@ def search(
 
     One stopping rule for every topology: it ends when each point of its space is refused, met, raced out, excluded or
     skipped. With one open number that is a proof; with more it is a point of which any smaller one fails; settings of
-    an autoscaler are a grid of which the best is shown.
+    an autoscaler are a grid of which the best is shown. Where no size can meet, one alone is looked at.
 
     Parameters
     ----------
@@ -61,6 +61,9 @@ def search(
         searcher.until_s = time.monotonic() + limits.seconds
     finished = True
     try:
+        if trials.impatient:
+            _numbers(searcher)
+            return _result(searcher, finished)
         for point in first:
             searcher.close(point)
         _numbers(searcher)
@@ -109,7 +112,7 @@ def _sized(pool: OpenPool, n: int) -> Size:
 
 
 def _numbers(searcher: Searcher) -> None:
-    """Find the fewest replicas that meet, in all pools."""
+    """Find the fewest replicas that meet, in all pools; where no number can, look at the first guess alone."""
     pools, high = searcher.trials.pools, searcher.limits.max_replicas
 
     def point(numbers: tuple[int, ...]) -> Point:
@@ -127,6 +130,8 @@ def _numbers(searcher: Searcher) -> None:
         guesses.append(max(math.ceil(replicas / pool.step), 1))
     if not pools:
         searcher.close(())
+    elif searcher.trials.impatient:
+        searcher.close(point(tuple(min(max(n, low), top) for n, (low, top) in zip(guesses, ranges, strict=True))))
     elif len(pools) == 1:
         found = smallest(lambda n: searcher.enough(point((n,))), *ranges[0], guesses[0])
         if found is not None and searcher.limits.prove:

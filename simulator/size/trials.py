@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from simulator.errors import InputError, Problem
@@ -33,6 +34,7 @@ from simulator.size.instances import (
     replica_hours,
     taken_before,
 )
+from simulator.size.patience import too_impatient
 from simulator.units import HOURS_PER_MONTH
 
 Point = tuple[Size, ...]
@@ -140,6 +142,18 @@ class Trials:
         self._sized: dict[Point, Sized] = {}
         self._bounds: dict[Point, float] = {}
         self._order = list(range(len(self.periods)))
+
+    @cached_property
+    def impatient(self) -> str:
+        """Why no size meets the SLO, where clients leave sooner than any replica could answer; empty where they don't.
+
+        Raises
+        ------
+        InputError : the smallest point cannot be planned
+        """
+        smallest = self.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in self.pools))
+        told = (too_impatient(smallest.subject.fleet, one.demand) for one in self.periods)
+        return next((words for words in told if words), "")
 
     def sizes(self, point: Point) -> dict[int, Size]:
         """Size by index of the pool."""
