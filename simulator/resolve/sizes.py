@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -79,7 +80,8 @@ class OpenPool:
     Attributes
     ----------
     index : place among the topology's pools
-    low : fewest replicas that make sense: 0 where another target can stand in; a topology that owns keeps owning
+    low : fewest replicas, in steps: those that are written of an autoscaler, 0 where another target can stand in, else
+        one; a topology that owns keeps owning
     stays : one of several owned pools, of which any may get none, but not all
     step : replicas come in groups of so many
     owned : paid for whether used or not; not where a job pays for its share of the time
@@ -130,6 +132,8 @@ def open_pool(
     owned = pool.billing == "owned" and not jobs_per_month(loaded.scenario)
     others = [one for j, one in enumerate(topology.pools) if j != k and one.billing == "owned"]
     low = 0 if replaceable(loaded, topology, pool) and (others or not owned) else 1
+    if scaler is not None and scaler[0] is not None:
+        low = max(low, math.ceil(scaler[0] / shared_by))
     stays = owned and not low and all(is_open(one) for one in others)
     return OpenPool(k, pool.name, low, shared_by, owned, scaler, stays)
 

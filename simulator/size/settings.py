@@ -25,8 +25,31 @@ def settings(searcher: Searcher, k: int) -> None:
             others = (*tried.point[:k], Fixed(0), *tried.point[k + 1 :])
             fewest[others] = min(fewest.get(others, size.replicas), size.replicas)
     for others, n in _every_number(searcher, k, fewest):
-        if n > max(pool.low, 1) or (n > 0 and pool.low == 0):
-            _grid(searcher, k, others, n)
+        fewest_of_all = _fewest(searcher, k, others, n)
+        if n > fewest_of_all:
+            _grid(searcher, k, others, n, fewest_of_all)
+
+
+def _fewest(searcher: Searcher, k: int, others: Point, n: int) -> int:
+    """Fewest replicas that the autoscaler may have: none where n that are always there have as little to do.
+
+    It takes the last one away after all were idle for as long as it looks back, which they are in all.
+    """
+    pool = searcher.trials.pools[k]
+    assert pool.scaler is not None
+    if pool.scaler[0] is not None:
+        return pool.scaler[0]
+    fixed = (*others[:k], Fixed(n), *others[k + 1 :])
+    tried = searcher.trail.get(fixed)
+    if not pool.low or pool.owned or tried is None:
+        return pool.low
+    (place,) = (
+        at for at, spec in enumerate(searcher.trials.sized(fixed).subject.fleet.pools) if spec.name == pool.name
+    )
+    scaled = searcher.trials.sized((*others[:k], Scaled(0, n, 1.0), *others[k + 1 :])).subject.fleet.pools[place]
+    assert scaled.autoscaler is not None
+    idle_s = (outcome.usage.pools[place].idle_s for period in tried.outcomes for outcome in period)
+    return 0 if max(idle_s, default=0.0) >= n * scaled.autoscaler.down_window_s else pool.low
 
 
 def _every_number(searcher: Searcher, k: int, fewest: dict[Point, int]) -> list[tuple[Point, int]]:
@@ -52,7 +75,7 @@ def _every_number(searcher: Searcher, k: int, fewest: dict[Point, int]) -> list[
     return found[::-1]
 
 
-def _grid(searcher: Searcher, k: int, others: Point, n: int) -> None:
+def _grid(searcher: Searcher, k: int, others: Point, n: int, fewest_of_all: int) -> None:
     """Settings that might do with fewer than the n replicas that are enough, from the fewest on.
 
     With at most n replicas an autoscaler never costs more than these; where it is too slow with so many, it may have
@@ -66,7 +89,7 @@ def _grid(searcher: Searcher, k: int, others: Point, n: int) -> None:
     choices = (target,) if target is not None else targets(spec, searcher.trials.demand)
     begin = min(_FROM_GUESS, len(choices) - 1)
     wider = min(n + math.ceil(n / 2), max(searcher.limits.max_replicas, n))
-    for fewest in (least,) if least is not None else range(pool.low, n + 1):
+    for fewest in (least,) if least is not None else range(fewest_of_all, n + 1):
         for limit in (most,) if most is not None else (n, wider):
             if fewest > limit or fewest == limit == n:
                 continue

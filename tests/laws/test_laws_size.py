@@ -131,6 +131,34 @@ def test_pruning_changes_no_answer() -> None:
         assert {str(tried) for tried in pruned.by_word("refused")} >= {str(tried) for tried in whole.by_word("refused")}
 
 
+@pytest.mark.parametrize(
+    ("scaler", "size"),
+    [("auto", "0 to 1"), ("{min: 0, max: auto, target_per_replica: auto}", "0 to 1")]
+    + [(f"{{min: {n}, max: auto, target_per_replica: auto}}", str(n)) for n in (1, 2)]
+    + [("{min: 2, max: auto, target_per_replica: 20}", "2 to 2 at 20")],
+)
+def test_nobody_at_night_is_served_by_nothing_unless_a_minimum_is_written(scaler: str, size: str) -> None:
+    """Requests in two hours of four. A replica that is there from the first of them to 300 s after the last is paid for
+    7,500 of 14,400 s; a minute of cold start is 0.8 % of the requests."""
+    pool = "topologies.elastic.pools[rented]"
+    sets = [
+        f"workload.classes[chat].arrivals={{kind: schedule, rate_rps: 0.5, hourly: {[0, 1, 1] + [0] * 21}}}",
+        "workload.classes[chat].slo={ttft_s: {p95: 1.0}}",
+        "run.horizon_s=14400",
+        "run.warmup_s=0",
+        "run.replications=1",
+        f"{pool}.price_usd_per_gpu_hour=4",
+        f"{pool}.cold_start={{provision_s: 60, image_s: 0, weights_s: 0, engine_s: 0}}",
+        f"{pool}.autoscaler={scaler}",
+    ]
+    scenario = load_scenario(SIZED, sets=sets)
+    best = found(scenario, "elastic").best
+    assert best is not None
+    assert str(best).startswith(size)
+    paid_s = 7500 if size.startswith("0") else 14400 * int(size[0])
+    assert best.usd_per_month / (4 * HOURS_PER_MONTH) * 14400 == pytest.approx(paid_s, abs=60.0)
+
+
 @pytest.mark.exhaustive
 def test_order_and_names_of_topologies_change_nothing(tmp_path: Path) -> None:
     scenario = loaded()
