@@ -139,12 +139,13 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _as_read(read: WasRead) -> list[list[str]]:
+    from simulator.workload.reading import rows_left_out
+
     rows = [["read as", read.format], ["times in", "dates" if read.time_unit == "date" else read.time_unit]]
     rows += [[f"{ours} from", f"{theirs} (guessed)"] for ours, theirs in read.columns]
     if read.hash_block_tokens is not None:
         rows.append(["tokens of a hashed block", str(read.hash_block_tokens)])
-    if read.failures:
-        rows.append(["failures left out", f"{read.failures:,}"])
+    rows += [[f"left out: {why}", f"{count:,}"] for why, count in rows_left_out(asdict(read)).items()]
     if read.out_of_order:
         rows.append(["rows out of order, sorted", f"{read.out_of_order:,}"])
     return rows

@@ -48,6 +48,7 @@ from simulator.run.speeds import speeds
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
 from simulator.run.topology_summary import TopologySummary
+from simulator.run.traces_read import left_out_words, traces_read
 from simulator.run.written_instances import may_change_instances
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
@@ -215,9 +216,10 @@ def _simulate(
             *(sized, demand, measured, costs.cheapest_in, unmeasured, further),
             *(work.estimates, store),
         )
+        traces = traces_read(loaded, demand.start_s + demand.horizon_s)
         summaries = {
             name: replace(
-                one.warned("basis", [*apart, *unused]),
+                one.warned("basis", [*apart, *unused, *left_out_words(traces)]),
                 at_speeds=tuple(asdict(at) for at in sizes.get(name, ())),
                 compared=replace(costs.compared[name], capacity=decision.capacities.get(name)),
             ).row()
@@ -230,6 +232,7 @@ def _simulate(
             "verdict": decision.verdict.text,
             "order": list(summaries),
             "topologies": summaries,
+            **({"traces": traces} if traces else {}),
             **({"currency": loaded.currency} if loaded.currency else {}),
         }
         bundle.text("costs_focus.csv", focus_csv(scenario, cases))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 SECONDS_PER_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
@@ -59,3 +61,9 @@ class WasRead:
     left_out: int
     out_of_order: int = 0
     columns: tuple[tuple[str, str], ...] = ()
+
+
+def rows_left_out(read: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows of a file nobody serves, by why; `read` are the fields of its `WasRead`."""
+    whys = {"no output token": read["failures"], "labels in leave_out_classes": read["left_out"]}
+    return {why: count for why, count in whys.items() if count}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from simulator.errors import InputError, Problem, unknown_name
 from simulator.workload.arrivals import BLOCK
 from simulator.workload.content import Lengths, Segments, Sharing, Tokens, class_sharing
 from simulator.workload.levels import repeat_rows
+from simulator.workload.reading import WasRead, rows_left_out
 from simulator.workload.requests import Requests
 from simulator.workload.rows import cut, fit_segments, select
 from simulator.workload.spec import ClassWorkload, Trace
@@ -52,6 +53,13 @@ def trace_rows(
 def trace_span(trace: Trace, class_name: str, horizon_s: float = math.inf) -> Span:
     """All rows of the trace that belong to the class, those after the horizon too; raises as `trace_rows` does."""
     return _span(trace, _loaded(trace, horizon_s), class_name)
+
+
+def file_read(trace: Trace, horizon_s: float = math.inf) -> tuple[WasRead, int]:
+    """How the file was read, and its rows, with those that are left out; raises as `trace_rows` does."""
+    loaded = _loaded(trace, horizon_s)
+    kept = sum(span.rows for span in loaded.spans.values())
+    return loaded.was_read, kept + sum(rows_left_out(asdict(loaded.was_read)).values())
 
 
 def _loaded(trace: Trace, horizon_s: float) -> LoadedTrace:
