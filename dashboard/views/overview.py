@@ -20,7 +20,7 @@ from simulator.report.table import warnings
 
 _METRIC_PX, _CARD_PX = 155, 190
 """At 1280 px four cards stand beside each other; figures of one below each other, on a phone two beside each other."""
-_CHART_PX = 420
+_CHART_PX = 480
 """With its title, axes and legends."""
 
 

@@ -27,7 +27,7 @@ _LINE_LETTERS, _LINES = 15, 4
 """Of a name beside bars: letters of a line unless a word is longer, and lines."""
 BAR_PX = 50
 """Of a bar with such a name beside it."""
-_LEGEND_ROW_PX = 18
+_LINE_PX, _LEGEND_ROW_PX = 11, 18
 _WIDTH, _HEIGHT = 500, 260
 _ROOM = 0.1
 """Beside the outermost points, of what is between them."""
@@ -63,7 +63,24 @@ def _columns(names: Sequence[str]) -> int:
 def names_axis(names: Sequence[str]) -> alt.Axis:
     """Axis of names beside bars of `BAR_PX`: long ones go on in further lines, at the ends of their words."""
     lines = {name: _in_lines(name) for name in names}
-    return alt.Axis(labelExpr=f"{json.dumps(lines)}[datum.label] || datum.label", labelOverlap=False)
+    expression, most = f"{json.dumps(lines)}[datum.label] || datum.label", max(map(len, lines.values()), default=1)
+    if most == 1:
+        return alt.Axis(labelExpr=expression, labelOverlap=False)
+    # of several lines the first stands at the middle of the bar, unless it is moved up
+    up = [
+        {
+            "test": f"indexof({json.dumps([name for name, its in lines.items() if len(its) == n])}, datum.value) >= 0",
+            "value": -_LINE_PX * (n - 1) / 2,
+        }
+        for n in range(2, most + 1)
+    ]
+    return alt.Axis(
+        labelExpr=expression,
+        labelOverlap=False,
+        labelFontSize=_LINE_PX - 1,
+        labelLineHeight=_LINE_PX,
+        labelOffset={"condition": up, "value": 0},
+    )
 
 
 def _in_lines(name: str) -> list[str]:

@@ -14,7 +14,10 @@ _COLOURS = ("#0072B2", "#009E73")
 
 
 def step_timeline(steps: pd.DataFrame) -> Any:
-    """Tokens of each step by kind, sequences and KV blocks over time; a step is as wide as it takes."""
+    """Tokens of each step by kind, sequences and KV blocks over time; a step is as wide as it takes.
+
+    A title that is longer than a phone has room for would take the width from all rows.
+    """
     data = steps.assign(end_s=steps["start_s"] + steps["duration_s"], kv_percent=100 * steps["kv_usage"])
     by_kind = [
         data.assign(kind="decode", tokens=data["decode_tokens"], below=0),
@@ -30,27 +33,25 @@ def step_timeline(steps: pd.DataFrame) -> Any:
         .encode(
             x=x,
             x2="end_s:Q",
-            y=alt.Y("below:Q", title="tokens"),
+            y=alt.Y("below:Q", title=None),
             y2="above:Q",
             color=_colour(),
             tooltip=["kind", "tokens", alt.Tooltip("start_s", format=".4f"), alt.Tooltip("duration_s", format=".4g")],
         )
     )
     rows = [tokens.properties(title="Tokens of each step", height=170, width=700)]
-    for column, title, words in (
-        ("sequences", "Requests in the step", "requests"),
-        ("kv_percent", "KV blocks in use", "%"),
-        ("duration_s", "Time of the step", "s"),
-        ("cached_tokens", "Prompt tokens found in the prefix cache", "tokens"),
-        ("preempted", "Requests preempted", "requests"),
+    for column, title in (
+        ("sequences", "Requests in the step"),
+        ("kv_percent", "KV blocks in use [%]"),
+        ("duration_s", "Time of the step [s]"),
+        ("cached_tokens", "Prompt tokens found in cache"),
+        ("preempted", "Requests preempted"),
     ):
         if column not in ("preempted", "cached_tokens") or data[column].any():
             line = (
                 alt.Chart(data)
                 .mark_line(interpolate="step-after")
-                .encode(
-                    x=x, y=alt.Y(f"{column}:Q", title=words), tooltip=[alt.Tooltip("start_s", format=".4f"), column]
-                )
+                .encode(x=x, y=alt.Y(f"{column}:Q", title=None), tooltip=[alt.Tooltip("start_s", format=".4f"), column])
             )
             rows.append(line.properties(title=title, height=100, width=700))
     return stacked(rows)

@@ -52,7 +52,7 @@ def test_prompt_tokens_stand_on_those_of_answers_and_none_is_drawn_of_a_kind_tha
 
 @pytest.mark.parametrize(
     ("column", "title"),
-    [("cached_tokens", "Prompt tokens found in the prefix cache"), ("preempted", "Requests preempted")],
+    [("cached_tokens", "Prompt tokens found in cache"), ("preempted", "Requests preempted")],
 )
 def test_what_never_happened_has_no_row(column: str, title: str) -> None:
     def titles(frame: pd.DataFrame) -> list[str]:
@@ -60,15 +60,16 @@ def test_what_never_happened_has_no_row(column: str, title: str) -> None:
 
     assert title not in titles(steps())
     assert title in titles(steps(**{column: [0, 2, 0]}))
-    assert titles(steps()) == ["Tokens of each step", "Requests in the step", "KV blocks in use", "Time of the step"]
+    named = ["Tokens of each step", "Requests in the step", "KV blocks in use [%]", "Time of the step [s]"]
+    assert titles(steps()) == named
 
 
 def test_kv_blocks_are_percent() -> None:
     chart = step_timeline(steps()).to_dict()
-    (row,) = (row for row in chart["vconcat"] if row["title"]["text"] == "KV blocks in use")
+    (row,) = (row for row in chart["vconcat"] if row["title"]["text"] == "KV blocks in use [%]")
     name = row["encoding"]["y"]["field"]
     assert [each[name] for each in values(chart, row)] == pytest.approx([25, 50, 75])
-    assert row["encoding"]["y"]["title"] == "%"
+    assert row["encoding"]["y"]["title"] is None, "its title has the unit"
 
 
 def test_a_request_takes_part_from_the_start_of_a_step_to_its_end() -> None:

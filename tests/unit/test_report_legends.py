@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from simulator.report.charts import names_axis, names_legend
+from simulator.report.charts import BAR_PX, names_axis, names_legend
 from simulator.report.cost_charts import line_items
 
 
@@ -50,6 +50,16 @@ def test_long_names_beside_bars_go_on_in_a_second_line(name: str, lines: list[st
     expression = names_axis([name]).to_dict()["labelExpr"]
     assert json.loads(expression.partition("[datum.label]")[0]) == {name: lines}
     assert "".join(lines) == name
+
+
+def test_lines_of_a_name_fit_beside_its_bar_and_are_about_its_middle() -> None:
+    short, long = "own", "owned_servers_in_the_basement_of_headquarters"
+    axis = names_axis([short, long]).to_dict()
+    moved = {one["test"]: one["value"] for one in axis["labelOffset"]["condition"]}
+    assert [value for test, value in moved.items() if long in test] == [-1.5 * axis["labelLineHeight"]]
+    assert not [test for test in moved if json.dumps(short) in test]
+    assert 4 * axis["labelLineHeight"] < BAR_PX
+    assert "labelOffset" not in names_axis([short]).to_dict()
 
 
 def test_line_items_have_a_colour_each_that_no_run_changes() -> None:
