@@ -145,11 +145,31 @@ def test_short_convolutions_by_the_older_list_of_layers() -> None:
 
 
 def test_a_type_that_nobody_knows_is_refused_before_its_keys() -> None:
-    """ERNIE 4.5 VL writes lists, for text and images, where others have numbers."""
-    config = {"model_type": "ernie4_5_moe_vl", "moe_layer_start_index": [1, 1], "hidden_size": 2560}
+    config = {"model_type": "ernie9", "depth": [1, 1], "hidden_size": 2560}
     with pytest.raises(InputError, match="not known here") as caught:
         shape_from_config("ernie", config)
     assert [problem.path for problem in caught.value.problems] == ["model_type"]
     with pytest.raises(InputError) as caught:
         shape_from_config("ernie", {**config, "model_type": "ernie4_5_moe"})
-    assert [problem.path for problem in caught.value.problems] == ["moe_layer_start_index"]
+    assert [problem.path for problem in caught.value.problems] == ["depth"]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "key", "value"),
+    [
+        ("ernie4_5_moe", "moe_layer_start_index", [1, 1]),
+        ("ernie4_5_moe_vl", "moe_layer_start_index", [1, 2]),
+        ("ernie4_5_moe_vl", "moe_layer_start_index", 1),
+        ("ernie4_5_moe_vl", "moe_num_experts", [64, 32, 16]),
+        ("ernie4_5_moe_vl", "moe_intermediate_size", 1536),
+        ("ernie4_5_moe_vl", "moe_layer_end_index", ["x", 1]),
+    ],
+)
+def test_lists_for_text_and_images_stand_where_experts_are_told_apart(model_type: str, key: str, value: Any) -> None:
+    name = "ernie4_5_moe_vl"
+    config = MODELS[name]["config"] | {"model_type": model_type, key: value, "architectures": ["Ernie"]}
+    if model_type != name:
+        config |= {"moe_num_experts": 64, "moe_intermediate_size": 1536}
+    with pytest.raises(InputError) as caught:
+        shape_from_config("ernie", config)
+    assert [problem.path for problem in caught.value.problems] == [key]

@@ -156,10 +156,17 @@ def _start() -> None:
 
 
 def _known_to_transformers(model_type: str) -> None:
-    """Types whose configs have no class there: their keys, as they stand."""
+    """Types whose configs have no class there: their keys as they stand, encoders as a section."""
     if model_type not in transformers.CONFIG_MAPPING:
-        own = type("OwnConfig", (transformers.PretrainedConfig,), {"model_type": model_type})
+        own = type("OwnConfig", (_WithSections,), {"model_type": model_type})
         transformers.AutoConfig.register(model_type, own, exist_ok=True)
+
+
+class _WithSections(transformers.PretrainedConfig):  # type: ignore[misc]
+    def __post_init__(self, **keys: Any) -> None:
+        if "vision_config" in keys:
+            keys["vision_config"] = transformers.PretrainedConfig(**keys["vision_config"])
+        super().__post_init__(**keys)
 
 
 def _as_on_gpus() -> None:

@@ -146,6 +146,7 @@ _AT_LEAST_ONE = (
         "qk_rope_head_dim",
         "v_head_dim",
     ),
+    *("spatial_conv_size", "temporal_conv_size"),
     *("num_kv_heads", "mamba_expand", "attn_layer_period", "expert_layer_period", "state_size", "time_step_rank"),
 )
 _MAYBE_NONE = (
@@ -172,7 +173,7 @@ _MAYBE_NONE = (
 )
 _LAYERS = (
     *("depth", "layers", "vt_num_hidden_layers", "encoder_layers", "conf_num_hidden_layers", "num_kv_shared_layers"),
-    *("num_hash_layers", "first_k_dense_replace", "moe_layer_start_index", "max_window_layers", "num_dense_layers"),
+    *("num_hash_layers", "first_k_dense_replace", "max_window_layers", "num_dense_layers"),
     *("num_nextn_predict_layers", "mtp_num_hidden_layers", "full_attention_interval", "interleave_moe_layer_step"),
     *("num_mtp_modules", "index_topk_freq", "index_skip_topk_offset"),
     *("decoder_sparse_step", "moe_layer_interval", "attn_layer_offset", "expert_layer_offset"),
@@ -187,6 +188,7 @@ _SWITCHES = (
     *("tie_word_embeddings", "attn_output_gate", "use_sliding_window", "multi_query", "new_decoder_architecture"),
     *("attention_k_eq_v", "use_double_wide_mlp", "enable_moe_block", "mla_use_output_gate", "use_full_rank_gate"),
     *("block_auto_adjust_ff_dim", "use_head_wise_attn_gate", "use_cla", "is_causal"),
+    "use_temporal_conv",
 )
 _TEXTS = (
     "model_type",
@@ -236,6 +238,9 @@ RULES: dict[str, Check] = {
     "vocab_size_per_layer_input": _whole(0, WORDS),
     "model_max_length": _whole(0, 10**40),
     "moe_layer_freq": _or(_whole(0, LAYERS), _OF_LAYERS),
+    **dict.fromkeys(
+        ("moe_layer_start_index", "moe_layer_end_index"), _or(_whole(0, LAYERS), _list_of(_whole(0, LAYERS)))
+    ),
     **dict.fromkeys(("hybrid_override_pattern", "index_topk_pattern"), _text),
     "indexer_types": _list_of(_text),
     "per_layer_config": _by_layer,

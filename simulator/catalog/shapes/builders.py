@@ -16,6 +16,7 @@ from simulator.catalog.shapes.hybrids import (
 )
 from simulator.catalog.shapes.latents import hy_v4, longcat_flash, minicpm3, step_3
 from simulator.catalog.shapes.mamba import bamba, jamba, mamba, mamba2, zamba2
+from simulator.catalog.shapes.modal_experts import ernie_vl
 from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
 from simulator.catalog.shapes.windows import laguna, mimo_v2, step_3p5
 
@@ -37,6 +38,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), (Family(tied=True), gemma4)),
     "laguna": (Family(queries_normed=True), laguna),
     "longcat_flash": (PLAIN, longcat_flash),
+    "ernie4_5_moe_vl": (PLAIN, ernie_vl),
     "hy_v4": (Family(sinks=True), hy_v4),
     "minicpm3": (Family(tied=True), minicpm3),
     **dict.fromkeys(("mamba", "falcon_mamba"), (Family(tied=True, norms=1), mamba)),

@@ -150,6 +150,13 @@ def _step_3p7(asked: Between) -> Sizes:
     return (2 * width, 9 * width), (4 * width, 9 * 2 * width), (asked.hidden, 4 * width)
 
 
+def _ernie(asked: Between) -> Sizes:
+    width = asked.width * asked.top.number("spatial_conv_size", 2) ** 2
+    pairs = asked.top.number("temporal_conv_size", 2) * width
+    frames = ((width, pairs), (width, width)) if asked.top.get("use_temporal_conv") else ()
+    return (width, width), (width, width), *frames, (asked.hidden, width)
+
+
 def _plain(asked: Between) -> Sizes:
     return ((asked.squared, asked.hidden),)
 
@@ -162,6 +169,7 @@ _VISION: Rules = (
     (_model("lfm2_vl"), _lfm),
     (_models("idefics3", "smolvlm"), _idefics),
     (_models("minicpmv4"), _minicpm),
+    (_model("ernie4_5_moe_vl"), _ernie),
     (_model("step3_vl"), _step_3),
     (_model("step3p7"), _step_3p7),
     (_models("llava"), _llava),
