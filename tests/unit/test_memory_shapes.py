@@ -142,7 +142,16 @@ def test_lightning_and_full_attention_of_minimax_m1_by_hand() -> None:
     assert by_name["model.layers.0.self_attn.output_gate"] == (8192, 6144)
     assert by_name["model.layers.0.self_attn.qkv_proj"] == (3 * 8192, 6144)
     states = [[(part.values, part.value_bytes) for part in cache.state] for cache in shape.caches]
-    assert states == [[(64 * 128 * 128, 4)]] * 7 + [[]]
+    assert states == [[(64 * 128 * 128, None)]] * 7 + [[]], "in the model's type, as all of vLLM's versions keep it"
+
+
+def test_the_third_generation_of_bailing_is_refused_by_its_convolution() -> None:
+    """It has the type of the second and a half: latent attention every few layers, and delta attention between."""
+    config = {"model_type": "bailing_hybrid", "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4}
+    config |= {"vocab_size": 512, "intermediate_size": 128, "layer_group_size": 4, "short_conv_kernel_size": 4}
+    with pytest.raises(InputError) as caught:
+        shape_from_config("ling", config)
+    assert [problem.path for problem in caught.value.problems] == ["short_conv_kernel_size"]
 
 
 PLAIN = {

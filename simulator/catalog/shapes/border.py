@@ -175,7 +175,7 @@ _LAYERS = (
     *("depth", "layers", "vt_num_hidden_layers", "encoder_layers", "conf_num_hidden_layers", "num_kv_shared_layers"),
     *("num_hash_layers", "first_k_dense_replace", "max_window_layers", "num_dense_layers"),
     *("num_nextn_predict_layers", "mtp_num_hidden_layers", "full_attention_interval", "interleave_moe_layer_step"),
-    *("num_mtp_modules", "index_topk_freq", "index_skip_topk_offset"),
+    *("num_mtp_modules", "index_topk_freq", "index_skip_topk_offset", "layer_group_size"),
     *("decoder_sparse_step", "moe_layer_interval", "attn_layer_offset", "expert_layer_offset"),
 )
 _EXPERTS = (

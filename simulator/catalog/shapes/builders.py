@@ -6,6 +6,7 @@ from simulator.catalog.shapes.compressed import deepseek_v4
 from simulator.catalog.shapes.decoder import Family
 from simulator.catalog.shapes.families import FAMILIES, PLAIN, Builder, attention_and_mlp
 from simulator.catalog.shapes.hybrids import (
+    bailing_hybrid,
     falcon_h1,
     granite_hybrid,
     kimi_linear,
@@ -32,6 +33,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "minimax_m1": (PLAIN, minimax_m1),
     "minimax": (PLAIN, minimax_m1),
     "minimax_text_01": (PLAIN, minimax_m1),
+    "bailing_hybrid": (PLAIN, bailing_hybrid),
     "kimi_linear": (PLAIN, kimi_linear),
     "deepseek_v4": (PLAIN, deepseek_v4),
     "gemma3n_text": (Family(tied=True), gemma3n),

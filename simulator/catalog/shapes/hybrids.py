@@ -208,21 +208,51 @@ def _full_layers(config: Config, family: Family) -> list[bool]:
 
 def minimax_m1(config: Config, family: Family, built: Built) -> None:
     """Lightning attention with full attention every few layers, experts everywhere."""
-    hidden, heads, width = config.number("hidden_size"), config.number("num_attention_heads"), head_width(config)
     count, per_token, inner, shared = expert_counts(config)
     for layer, kind in enumerate(config.get("attn_type_list") or _full_layers(config, family)):
         add_norms(config, family, built, layer)
         if kind:
             add_attention(config, family, built, layer, "full")
         else:
-            prefix = f"model.layers.{layer}.self_attn"
-            built.matrices += [
-                parts.linear(f"{prefix}.qkv_proj", 3 * heads * width, hidden),
-                parts.linear(f"{prefix}.output_gate", heads * width, hidden),
-                parts.linear(f"{prefix}.out_proj", hidden, heads * width),
-            ]
-            built.cache(layer, parts.recurrence("lightning", heads, width, width, None, 4, LIGHTNING_BLOCK))
+            _add_lightning(config, built, layer)
         add_experts(config, family, built, layer, count, per_token, inner, shared)
+
+
+def _add_lightning(config: Config, built: Built, layer: int) -> None:
+    """Lightning attention with a gate; its state is kept in the model's type.
+
+    Source: `MambaStateDtypeCalculator.linear_attention_state_dtype`, vLLM 0.11.0 to 0.32.0.
+    """
+    hidden, heads, width = config.number("hidden_size"), config.number("num_attention_heads"), head_width(config)
+    prefix = f"model.layers.{layer}.self_attn"
+    built.matrices += [
+        parts.linear(f"{prefix}.qkv_proj", 3 * heads * width, hidden),
+        parts.linear(f"{prefix}.output_gate", heads * width, hidden),
+        parts.linear(f"{prefix}.out_proj", hidden, heads * width),
+    ]
+    built.cache(layer, parts.recurrence("lightning", heads, width, width, None, None, LIGHTNING_BLOCK))
+
+
+def bailing_hybrid(config: Config, family: Family, built: Built) -> None:
+    """Ring and Ling 2.5: lightning attention, with latent attention at the end of each group of layers.
+
+    Source: `BailingMoeV25Model`, vLLM 0.32.0.
+
+    Raises
+    ------
+    InputError : the third generation, which has the same type and delta attention instead
+    """
+    if config.get("short_conv_kernel_size"):
+        told = "delta attention is not known in type 'bailing_hybrid': its third generation is not planned"
+        raise config.problem("short_conv_kernel_size", told)
+    group = config.number("layer_group_size", 1)
+    for layer in range(config.number("num_hidden_layers")):
+        add_norms(config, family, built, layer)
+        if group > 0 and (layer + 1) % group:
+            _add_lightning(config, built, layer)
+        else:
+            add_latent_attention(config, built, layer)
+        feed_forward(config, family, built, layer)
 
 
 def _delta_attention(config: Config, family: Family) -> Config:
