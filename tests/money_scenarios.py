@@ -124,6 +124,9 @@ def servers(random: Random) -> Row:
         "lead_weeks": 8,
         "space_usd_per_kw_month": random.choice([0, 140]),
     }
+    found["co2_kg_per_kwh"] = 0.1 * found["gpus_per_server"]
+    if found["space_usd_per_kw_month"]:
+        found["co2_usd_per_tonne"] = 90 if found["host_kw"] == 2.0 else 0
     found["gpu_idle_w"] = 15.0 * found["gpus_per_server"]
     if found["install_usd"]:
         found["off_when_empty"] = found["life_years"] == 3
@@ -343,7 +346,7 @@ def change(random: Random, topology: Row) -> Row:
                 {"servers": [{"name": "ours", "maintenance_share_per_year": 0.07, "capex_usd": 400_000}]},
                 {"servers": [{"name": "ours", "gpus_per_server": 8, "capex_usd": 300_000}]},
                 {"servers": [{"name": "ours", "host_kw": 1.1, "reserved_kw": 7}]},
-                {"servers": [{"name": "ours", "gpu_idle_w": 90, "off_when_empty": True}]},
+                {"servers": [{"name": "ours", "gpu_idle_w": 90, "off_when_empty": True, "co2_usd_per_tonne": 40}]},
             ]
         else:
             if "price_usd_per_gpu_hour" in pool:

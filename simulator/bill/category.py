@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from simulator.bill.sums import mean
 from simulator.study.bill import Line
 
+CARBON = "carbon"
 MINIMUM_SPEND = "minimum spend"
 SERVICE_CREDIT = "service credit"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -85,7 +85,7 @@ def _factors_utc(api: ApiTerms, when: When, span_s: float) -> NDArray[np.float64
     return found
 
 
-def at_prices(quantity: NDArray[np.float64], prices: tuple[Money, ...]) -> Money:
+def at_prices(quantity: NDArray[np.float64], prices: Sequence[Money]) -> Money:
     """What a quantity by hour of day, shape (24,), costs at one price, or at 24 by hour of day."""
     if len(prices) == 1:
         return math.fsum(quantity) * prices[0]

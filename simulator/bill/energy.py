@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from simulator.bill.cash import month_lengths
 from simulator.bill.clock import at_prices
 from simulator.bill.owned import servers_by_month, site_owner
-from simulator.bill.power import site_draw
+from simulator.bill.power import grid_of_month, site_draw
 from simulator.bill.sums import mean
 from simulator.bill.use import Use, study_uses
 from simulator.study.bill import MonthUse
 from simulator.study.terms import Money, Terms
-from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION
-
-MONTHS = 12
+from simulator.units import TOKENS_PER_MILLION
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def study_energy(terms: Terms, months: Sequence[MonthUse]) -> tuple[Energy, ...]
     whole: dict[str, list[tuple[float, Energy]]] = {}
     for k, (use, length) in enumerate(zip(uses, month_lengths(terms.months), strict=True)):
         bought = [servers[k].bought for servers in sites]
-        for found in month_energy(terms, use, bought, (terms.first_month - 1 + k) % MONTHS + 1, k + 1):
+        for found in month_energy(terms, use, bought, terms.calendar_month(k + 1), k + 1):
             whole.setdefault(found.owner, []).append((length / terms.months, found))
     return tuple(
         Energy(
@@ -100,10 +98,7 @@ def _sum_or_none(parts: Sequence[tuple[float, float | None]]) -> float | None:
     return math.fsum(share * kg for share, kg in known) if len(known) == len(parts) else None
 
 
-def _energy(owner: str, kwh: NDArray[np.float64], pue: Money, grid: tuple[float, ...], calendar_month: int) -> Energy:
+def _energy(owner: str, kwh: NDArray[np.float64], pue: Money, grid: Sequence[float], calendar_month: int) -> Energy:
     at_meter = kwh * mean(pue)
-    if len(grid) == MONTHS * HOURS_PER_DAY:
-        first = (calendar_month - 1) * HOURS_PER_DAY
-        grid = grid[first : first + HOURS_PER_DAY]
-    co2_kg = mean(at_prices(at_meter, grid)) if grid else None
+    co2_kg = mean(at_prices(at_meter, grid_of_month(grid, calendar_month))) if grid else None
     return Energy(owner, math.fsum(at_meter), co2_kg)

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
+from simulator.bill.category import CARBON
 from simulator.bill.clock import at_prices
 from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
-from simulator.bill.power import site_draw
+from simulator.bill.power import Draw, grid_of_month, site_draw
 from simulator.bill.purchases import Servers, of_price, price_usd
-from simulator.bill.sums import mean, total
+from simulator.bill.sums import mean, nothing, total
 from simulator.bill.use import STATES, Use
 from simulator.study.bill import Kind, Line
-from simulator.study.terms import Money, OwnedSite, ServerKind
-from simulator.units import HOURS_PER_MONTH
+from simulator.study.terms import Money, OwnedSite, ServerKind, Terms
+from simulator.units import HOURS_PER_MONTH, KG_PER_TONNE
 
 _SLACK = 1e-9
 
@@ -40,9 +41,7 @@ def servers_by_month(site: OwnedSite, used: Sequence[int]) -> list[Servers]:
     return found
 
 
-def owned_lines(
-    known: OwnedSite, index: int, use: Use, by_month: Sequence[Servers], k: int, discount_rate: Money
-) -> list[Line]:
+def owned_lines(terms: Terms, index: int, use: Use, by_month: Sequence[Servers], k: int) -> list[Line]:
     """Lines of month k + 1 of one site; `index` is its place in the terms, `by_month` its servers.
 
     usd/year = C (1 - s/(1+r)^n) r(1+r)^n/((1+r)^n - 1) + maintenance + space + electricity, with capex C and resale
@@ -50,6 +49,7 @@ def owned_lines(
     starting, down, spare, unused. Of a job they are paid for its share of the time, and nothing is bought for it.
     Servers cost what they did when they were bought, whatever events make of the price since.
     """
+    known, discount_rate = terms.owned[index], terms.discount_rate_per_year
     site, servers = known.at(k + 1), by_month[k]
     owner, there = site_owner(site), of_price(known, by_month, k)
     hours = _gpu_hours(site, use, servers)
@@ -77,7 +77,9 @@ def owned_lines(
             lines += shared_out(owner, category, usd, hours, "bought", 1.0)
     lines += shared_out(owner, "maintenance", maintenance * use.share, hours, "by_month")
     lines += shared_out(owner, "space", space * use.share, hours, "by_month")
-    return at_site([*lines, *_electricity(site, index, use, servers.bought)], site.site)
+    lines += _electricity(site, index, use, servers.bought)
+    lines += _carbon(site, index, use, servers.bought, terms.calendar_month(k + 1))
+    return at_site(lines, site.site)
 
 
 def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:
@@ -92,14 +94,33 @@ def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:
 
 
 def _electricity(site: OwnedSite, index: int, use: Use, bought: int) -> list[Line]:
-    """Of GPUs as simulated, of those in no replica, and of hosts, each hour of day at its price, times PUE."""
-    place, owner = site.facility, site_owner(site)
+    """Each hour of day at its price, times PUE."""
+    place = site.facility
     draw = site_draw(site, index, use, bought, place.time_zone)
+    return _power_lines(site, draw, "electricity", "kWh", (1.0,), place.electricity_usd_per_kwh)
+
+
+def _carbon(site: OwnedSite, index: int, use: Use, bought: int, calendar_month: int) -> list[Line]:
+    """What the electricity emits, at a price by the tonne; none where the grid is not known."""
+    place = site.facility
+    if nothing(place.co2_usd_per_tonne) or not place.co2_kg_per_kwh:
+        return []
+    tonnes = [kg / KG_PER_TONNE for kg in grid_of_month(place.co2_kg_per_kwh, calendar_month)]
+    draw = site_draw(site, index, use, bought, place.grid_zone)
+    usd = [one * place.co2_usd_per_tonne for one in tonnes]
+    return _power_lines(site, draw, CARBON, "t CO2", tonnes, usd)
+
+
+def _power_lines(
+    site: OwnedSite, draw: Draw, category: str, unit: str, per_kwh: Sequence[Money], usd_per_kwh: Sequence[Money]
+) -> list[Line]:
+    """Of GPUs as simulated, of those in no replica, and of hosts: quantity and price by the hour of day, or one."""
+    pue = site.facility.pue
 
     def line(part: str, quantity: NDArray[np.float64], kw: Money, kind: Kind) -> list[Line]:
-        usd = at_prices(quantity, place.electricity_usd_per_kwh) * kw * place.pue
-        kwh = math.fsum(quantity) * mean(kw) * mean(place.pue)
-        return one_line(owner, "electricity", part, kwh, "kWh", usd, kind)
+        amount = mean(at_prices(quantity, per_kwh)) * mean(kw) * mean(pue)
+        usd = at_prices(quantity, usd_per_kwh) * kw * pue
+        return one_line(site_owner(site), category, part, amount, unit, usd, kind)
 
     return [
         *line("gpus", draw.gpu_kwh, 1.0, "by_use"),

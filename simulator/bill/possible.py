@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
+from simulator.bill.category import CARBON, MINIMUM_SPEND, SERVICE_CREDIT
 from simulator.bill.credits import has_credits
 from simulator.bill.minimum import has_minimum
+from simulator.bill.power import has_carbon
 from simulator.bill.taxes import HARDWARE
 from simulator.bill.units import COMMITTED_UNITS
 from simulator.study.terms import Terms
@@ -15,6 +16,7 @@ def possible_categories(terms: Terms) -> frozenset[str]:
     found = {fee.name for fee in terms.fees}
     found |= {"staff"} if terms.staff else set()
     found |= {HARDWARE, "maintenance", "space", "electricity"} if terms.owned else set()
+    found |= {CARBON} if has_carbon(terms) else set()
     for offer in (one for first in terms.rented for one in (first, *first.later)):
         by_hour = "on demand" if offer.tier.startswith("reserved") else offer.tier.replace("_", " ")
         found |= {by_hour, "egress", "storage"}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.use import Use
-from simulator.study.terms import OwnedSite
+from simulator.study.terms import OwnedSite, Terms
+from simulator.units import HOURS_PER_DAY
+
+MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +50,22 @@ def site_draw(site: OwnedSite, index: int, use: Use, bought: int, zone: str) -> 
     kwh = [use.pools[name].gpu_kwh[zone] for name in site.pools if name in use.pools]
     free = np.maximum(site.server.gpus * on - hours.held_gpus, 0.0)
     return Draw(np.sum([np.zeros(on.shape), *kwh], axis=0), free, on)
+
+
+def grid_of_month(grid: Sequence[float], calendar_month: int) -> Sequence[float]:
+    """Carbon intensity of a month of the calendar, 1 to 12: one, or 24 by hour of day."""
+    if not is_by_month(grid):
+        return grid
+    first = (calendar_month - 1) * HOURS_PER_DAY
+    return grid[first : first + HOURS_PER_DAY]
+
+
+def is_by_month(grid: Sequence[float]) -> bool:
+    """Whether a grid's carbon intensity has a day of its own for each month."""
+    return len(grid) == MONTHS * HOURS_PER_DAY
+
+
+def has_carbon(terms: Terms) -> bool:
+    """Whether what electricity emits is paid for in some month."""
+    places = (one.facility for site in terms.owned for one in (site, *site.later))
+    return any(np.any(place.co2_usd_per_tonne) for place in places)

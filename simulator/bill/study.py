@@ -16,10 +16,11 @@ from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
 from simulator.bill.minimum import minimum_lines
 from simulator.bill.owned import owned_lines, servers_by_month
 from simulator.bill.parts import one_line
+from simulator.bill.power import is_by_month
 from simulator.bill.purchases import Servers, prices
 from simulator.bill.rented import committed_category, left_over_lines, rented_lines
 from simulator.bill.staff import fee_lines, share_lines, staff_lines
-from simulator.bill.sums import total, total_usd
+from simulator.bill.sums import nothing, total, total_usd
 from simulator.bill.taxes import HARDWARE, rate, tax_lines
 from simulator.bill.units import COMMITTED_UNITS, UnitTerm, owed_unit_lines, unit_lines, unit_terms
 from simulator.bill.use import Use, study_uses
@@ -147,6 +148,8 @@ def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
         for offer, begun in zip(terms.rented, plan.begun, strict=True)
     ]
     rows += [k for site in terms.owned if len(prices(site)) > 1]
+    priced = (site.at(k + 1).facility for site in terms.owned if not nothing(site.at(k + 1).facility.co2_usd_per_tonne))
+    rows += [terms.calendar_month(k + 1) for place in priced if is_by_month(place.co2_kg_per_kwh)]
     rows += [k + 1 in span for span in terms.spans] + [term.runs_in(k) for term in plan.units]
     return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
 
@@ -156,7 +159,7 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     lines: list[Line] = []
     for i, site in enumerate(terms.owned):
         if month in site.span:
-            lines += owned_lines(site, i, use, plan.servers[i], k, terms.discount_rate_per_year)
+            lines += owned_lines(terms, i, use, plan.servers[i], k)
     now = price_index(terms.rental_index, month)
     for offer, begun in zip(terms.rented, plan.begun, strict=True):
         running = [term for term in begun if term.runs_in(k)]

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from simulator.bill.minimum import has_minimum
+from simulator.bill.power import has_carbon
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.beyond_chance import AtPrice, Way, beyond_chance
@@ -46,6 +47,10 @@ def _electricity(terms: Terms, factor: float) -> Terms:
         return tuple(price * factor for price in prices)
 
     return _housed(terms, lambda place: replace(place, electricity_usd_per_kwh=scaled(place.electricity_usd_per_kwh)))
+
+
+def _carbon(terms: Terms, factor: float) -> Terms:
+    return _housed(terms, lambda place: replace(place, co2_usd_per_tonne=place.co2_usd_per_tonne * factor))
 
 
 def _space(terms: Terms, factor: float) -> Terms:
@@ -110,6 +115,7 @@ ASSUMPTIONS: dict[str, Assumption] = {
     "price of tokens": (_tokens, lambda terms: bool(terms.apis)),
     "fees of token APIs": (_fees, _has_fees),
     "price of electricity": (_electricity, _is_owned),
+    "price of CO2": (_carbon, has_carbon),
     "price of space": (_space, _is_owned),
     "salaries": (_staff, lambda terms: bool(terms.staff)),
     "licences and other fees": (_licences, lambda terms: bool(terms.fees)),

@@ -311,6 +311,9 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         tariff = "cost.electricity_by_hour_usd_per_kwh", cost.electricity_by_hour_usd_per_kwh
     if tariff is None and cost.electricity_usd_per_kwh is not None:
         tariff = "cost.electricity_usd_per_kwh", (cost.electricity_usd_per_kwh,)
+    carbon, priced = given.find("co2_kg_per_kwh"), given.find("co2_usd_per_tonne")
+    if priced is None and cost.co2_usd_per_tonne is not None:
+        priced = "cost.co2_usd_per_tonne", cost.co2_usd_per_tonne
     pue = given.find("pue") or (None if cost.pue is None else ("cost.pue", cost.pue))
     return Facility(
         usd_per_kw_month=_site_figure(place.space, f"{place.name}.space", "colo.rate", figures)
@@ -324,7 +327,8 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         )
         if tariff is None
         else _by_hour(*tariff, figures),
-        co2_kg_per_kwh=carbon_by_hour(place),
+        co2_kg_per_kwh=carbon_by_hour(place) if carbon is None else (figures.given(*carbon, "kg per kWh"),),
+        co2_usd_per_tonne=0.0 if priced is None else figures.given(*priced, "USD per t CO2"),
         time_zone=_time_zone(given) or zone if clock.first is not None else "",
         grid_zone=zone,
     )

@@ -96,6 +96,10 @@ class Servers(Settings):
     """Instead of the site's."""
     electricity_by_hour_usd_per_kwh: ByHour | None = None
     """24 prices from 00:00 on, instead of one, by the clocks of the site."""
+    co2_kg_per_kwh: NotNegative | None = None
+    """Carbon intensity of its electricity, instead of that of the site's grid by the hour."""
+    co2_usd_per_tonne: NotNegative | None = None
+    """Price of what its electricity emits, as a tax on carbon or an internal price; none unless given."""
     time_zone: TimeZone | None = None
     """Of the site, as `Europe/Berlin`; that of its grid unless given. Needs a run that begins on a date."""
 

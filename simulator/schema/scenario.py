@@ -46,6 +46,8 @@ class CostSettings(Settings):
     """Instead of the sites'."""
     electricity_by_hour_usd_per_kwh: ByHour | None = None
     """24 prices from 00:00 on, instead of one, by the clocks of each site."""
+    co2_usd_per_tonne: NotNegative | None = None
+    """Price of what the electricity of owned servers emits, where they say nothing else; none unless given."""
     pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
     """Ratio of facility to IT power, instead of the sites'."""
     staff: StaffSettings | None = None

@@ -52,6 +52,7 @@ class Facility:
     pue : facility power per IT power
     electricity_usd_per_kwh : 1 price, or 24 by hour of day
     co2_kg_per_kwh : carbon intensity of the grid: 1, 24 by hour of day, or 288 by month and hour; empty if not known
+    co2_usd_per_tonne : price of what its electricity emits
     time_zone, grid_zone : in which hours of electricity prices and of the grid count; empty for that of the run
     """
 
@@ -61,6 +62,7 @@ class Facility:
     co2_kg_per_kwh: tuple[float, ...] = ()
     time_zone: str = ""
     grid_zone: str = ""
+    co2_usd_per_tonne: Money = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +360,10 @@ class Terms:
     jobs_per_month: float = 0.0
     rental_index: NDArray[np.float64] = field(default_factory=_constant)
     token_index: NDArray[np.float64] = field(default_factory=_constant)
+
+    def calendar_month(self, month: int) -> int:
+        """Of the calendar, 1 to 12, of a month of the study, from 1 on."""
+        return (self.first_month + month - 2) % 12 + 1
 
     @property
     def offers(self) -> tuple[RentedTerms | ApiTerms, ...]:

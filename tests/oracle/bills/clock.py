@@ -55,11 +55,11 @@ def touched(first: float, share: float) -> list[tuple[int, float]]:
     return [(low % 24, share * (low + 1 - first)), ((low + 1) % 24, share * (first - low))]
 
 
-def price_of_hour(prices: list[float], usage: Row, hour: int, zone: str = "") -> float:
+def price_of_hour(prices: list[float], usage: Row, hour: int) -> float:
     """Price in a simulated hour."""
     if len(prices) == 1:
         return prices[0]
-    return sum(prices[h] * share for h, share in hour_weights(usage["when"], hour, zone))
+    return sum(prices[h] * share for h, share in hour_weights(usage["when"], hour))
 
 
 def dearness(api: Row, usage: Row, hour: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from bills.clock import hour_weights, price_of_hour
+from bills.clock import hour_weights
 from bills.months import HOURS, Months, holds, scale
 from bills.rows import Row, row, shared
 
@@ -102,37 +102,49 @@ class Owned:
         for category, usd, paid in sums:
             kind_of = "by_use" if self.months.jobs and paid == "bought" else paid
             rows += shared(self.owner, category, usd * self.months.share(month), hours, kind_of)
-        usd_by_part = self._electricity(month)
-        for part, paid in (("gpus", "by_use"), ("unused", "by_month"), ("hosts", "by_month")):
-            rows.append(row(self.owner, "electricity", part, usd_by_part[part] * place["pue"], paid))
+        for category, zone, usd_per_kwh in self._by_kwh(month):
+            for part, kwh in self._drawn(month, place.get(zone, "")).items():
+                usd = math.fsum(kwh[h] * usd_per_kwh[h % len(usd_per_kwh)] for h in range(24)) * place["pue"]
+                rows.append(row(self.owner, category, part, usd, "by_use" if part == "gpus" else "by_month"))
         return rows
 
-    def _electricity(self, month: int) -> dict[str, float]:
-        """USD for what GPUs of replicas, other GPUs and hosts draw, without the building's share."""
+    def _by_kwh(self, month: int) -> list[tuple[str, str, list[float]]]:
+        """What is paid by the kWh, by whose clocks its hours are, and USD by hour of day: electricity, and its CO2."""
+        place = self._now(month)["facility"]
+        found = [("electricity", "time_zone", place["electricity_usd_per_kwh"])]
+        grid = place.get("co2_kg_per_kwh", [])
+        if place.get("co2_usd_per_tonne") and grid:
+            if len(grid) == 288:
+                first = 24 * ((self.months.terms["first_month"] - 1 + month) % 12)
+                grid = grid[first : first + 24]
+            found.append(("carbon", "grid_zone", [kg / 1000 * place["co2_usd_per_tonne"] for kg in grid]))
+        return found
+
+    def _drawn(self, month: int, zone: str) -> dict[str, list[float]]:
+        """kWh of GPUs of replicas, other GPUs and hosts by hour of day of a zone, without the building's share."""
         now = self._now(month)
-        prices, zone = (now["facility"][key] for key in ("electricity_usd_per_kwh", "time_zone"))
-        gpus = 0.0
+        gpus = [0.0] * 24
         hours = {kind: [0.0] * 24 for kind in ("on", "down", "running", "held_gpu")}
         for period, usage in self.months.periods(month):
             w = scale(period, usage)
             for pool in usage["pools"]:
                 if pool["name"] in self.site["pools"]:
                     for hour, joules in enumerate(pool["energy_by_hour_j"]):
-                        gpus += w * joules / 3.6e6 * price_of_hour(prices, usage, hour, zone)
+                        for of_day, share in hour_weights(usage["when"], hour, zone):
+                            gpus[of_day] += w * joules / 3.6e6 * share
             for servers in self._here(usage):
                 for kind, by_day in hours.items():
                     for hour, seconds in enumerate(servers[f"{kind}_s_by_hour"]):
                         for of_day, share in hour_weights(usage["when"], hour, zone):
                             by_day[of_day] += w * seconds / 3600.0 * share
-        unused = hosts = 0.0
+        unused, hosts = [], []
         for of_day in range(24):
             on = hours["running"][of_day]
             if not now["off_when_empty"]:
                 on = max(on, self.bought[month] * hours["on"][of_day] - hours["down"][of_day])
-            usd = prices[of_day % len(prices)]
-            hosts += on * self.kind["host_kw"] * usd
+            hosts.append(on * self.kind["host_kw"])
             free = max(0.0, self.kind["gpus"] * on - hours["held_gpu"][of_day])
-            unused += free * now["server"]["gpu_idle_kw"] * usd
+            unused.append(free * now["server"]["gpu_idle_kw"])
         return {"gpus": gpus, "unused": unused, "hosts": hosts}
 
     def sold_early(self) -> Row:

@@ -147,6 +147,8 @@ def site(scenario: Row, said: Row) -> Row:
         "pue": cost["pue"],
         "electricity_usd_per_kwh": tariff or [cost["electricity_usd_per_kwh"] if one is None else one],
         "time_zone": "",
+        "co2_kg_per_kwh": [said["co2_kg_per_kwh"]],
+        "co2_usd_per_tonne": said.get("co2_usd_per_tonne", cost.get("co2_usd_per_tonne", 0.0)),
     }
     return {
         "site": said["site"],
