@@ -55,13 +55,17 @@ def are_constant(taxes: Iterable[Tax]) -> bool:
     return all(tax.span == Span() for tax in taxes)
 
 
+def named(category: str) -> str:
+    """By which name a tax means the lines of a category.
+
+    `hardware` has its network, storage and installation; `committed` are commitments of several terms, as `committed 12
+    months`.
+    """
+    if category in _WITH_HARDWARE:
+        return HARDWARE
+    is_of_terms = category.startswith("committed ") and category.endswith((" month", " months"))
+    return "committed" if is_of_terms else category
+
+
 def _is_on(tax: Tax, category: str) -> bool:
-    if not tax.categories:
-        return True
-    named = HARDWARE if category in _WITH_HARDWARE else category
-    return named in tax.categories or (category.startswith("committed ") and _months(category) in tax.categories)
-
-
-def _months(category: str) -> str:
-    """`committed` for commitments of several terms, as `committed 12 months`."""
-    return "committed" if category.endswith((" month", " months")) else category
+    return not tax.categories or named(category) in tax.categories

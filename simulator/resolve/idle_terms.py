@@ -1,4 +1,4 @@
-"""What the scenario says of costs that no topology can have: taxes, fees, staff and overrides without effect."""
+"""What the scenario says of costs and no topology has: taxes, fees, staff, a price of CO2, overrides on nothing."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def idle_terms(scenario: Scenario, terms: Mapping[str, Sequence[Terms]]) -> list
     said = list(_taxes("cost.taxes", scenario.cost.taxes, shared)) if shared else []
     if not shared and scenario.cost.taxes:
         said.append(("cost.taxes", "without effect, as each topology has taxes of its own"))
+    if scenario.cost.co2_usd_per_tonne and not any(one.owned for each in terms.values() for one in each):
+        said.append(("cost.co2_usd_per_tonne", "without effect, as no topology owns servers"))
     for name, topology in scenario.topologies.items():
         path = f"topologies.{name}"
         said += _taxes(f"{path}.taxes", topology.taxes or (), terms[name])

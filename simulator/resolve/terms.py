@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from simulator.bill.category import SERVICE_CREDIT
+from simulator.bill.possible import credited_categories
 from simulator.catalog.freshness import catalog_day, freshness
 from simulator.catalog.sites import site
+from simulator.errors import InputError, Problem
 from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
 from simulator.resolve.carbon import grid_zone
@@ -19,8 +22,9 @@ from simulator.resolve.offers import rented_terms, unknown_prices
 from simulator.resolve.schedules import pool_schedule, weekly
 from simulator.resolve.servers import owned_sites
 from simulator.resolve.topology import PlannedTopology
+from simulator.scenario.load import LoadedScenario
 from simulator.scenario.week import first_calendar_month, period_window
-from simulator.schema.money import FeeSettings, StaffSettings
+from simulator.schema.money import FeeSettings, StaffSettings, TaxSettings
 from simulator.schema.pool import Pool
 from simulator.schema.scenario import Scenario
 from simulator.study.figure import Figure
@@ -125,7 +129,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         path = f"{root}.providers[{k}]"
         with located(loaded, path):
             apis.append(api_terms(provider, path, scenario.workload.classes, figures, clock, start_s))
-    return Terms(
+    found = Terms(
         topology=name,
         owned=owned,
         rented=tuple(rented),
@@ -138,6 +142,8 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         jobs_per_month=jobs_per_month(scenario),
         first_month=first_calendar_month(scenario),
     )
+    _check_taxed_credits(loaded, found)
+    return found
 
 
 def _launches(pool: Pool, spec: PoolSpec, clock: Clock) -> Launches | None:
@@ -207,9 +213,30 @@ def _fee(settings: FeeSettings, path: str, figures: Figures) -> Fee:
 
 
 def _taxes(scenario: Scenario, name: str, figures: Figures) -> tuple[Tax, ...]:
-    own = scenario.topologies[name].taxes
-    said, path = (scenario.cost.taxes, "cost.taxes") if own is None else (own, f"topologies.{name}.taxes")
+    said, path = _taxes_said(scenario, name)
     return tuple(
         Tax(one.name, figures.given(f"{path}[{k}].share", one.share, "of what it is on"), one.categories or ())
         for k, one in enumerate(said)
     )
+
+
+def _taxes_said(scenario: Scenario, name: str) -> tuple[Sequence[TaxSettings], str]:
+    """Taxes of a topology, and where they are written."""
+    own = scenario.topologies[name].taxes
+    return (scenario.cost.taxes, "cost.taxes") if own is None else (own, f"topologies.{name}.taxes")
+
+
+def _check_taxed_credits(loaded: LoadedScenario, terms: Terms) -> None:
+    """Refuse a tax on credits that is not on all that they are given on: it would fall as those prices rise.
+
+    Raises
+    ------
+    InputError : it, at the lines that it names
+    """
+    _, path = _taxes_said(loaded.scenario, terms.topology)
+    for k, tax in enumerate(terms.taxes):
+        untaxed = sorted(credited_categories(terms) - set(tax.categories))
+        if SERVICE_CREDIT in tax.categories and untaxed:
+            with located(loaded, f"{path}[{k}].categories"):
+                words = f"{tax.name} is on credits of {terms.topology}, so it must be on what they are given on"
+                raise InputError(Problem(f"{words}: name {', '.join(untaxed)}, or leave {SERVICE_CREDIT} out"))

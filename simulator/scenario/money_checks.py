@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from simulator.bill.taxes import named
 from simulator.catalog.currencies import currencies
 from simulator.errors import unknown_name
 from simulator.money import USD
@@ -55,6 +56,13 @@ def money_problems(scenario: Scenario) -> Iterator[Found]:
     yield from _cost_problems(scenario.cost)
     fees = [fee.name for topology in scenario.topologies.values() for fee in topology.fees]
     yield from _tax_problems("cost.taxes", scenario.cost.taxes, fees)
+    for k, event in enumerate(scenario.study.events):
+        topology = scenario.topologies.get(event.topology)
+        own = None if topology is None else topology.taxes
+        taxed = [name for tax in (scenario.cost.taxes if own is None else own) for name in tax.categories or ()]
+        if event.usd_once and named(event.name) in CATEGORIES and named(event.name) in taxed:
+            words = f"its cost would be taxed as the line {named(event.name)} of the bill: call it otherwise"
+            yield f"study.events[{k}].name", words, event.name
     if scenario.currency is not None:
         yield from _currency_problems(scenario.currency)
 
@@ -76,6 +84,10 @@ def _tax_problems(path: str, taxes: Sequence[TaxSettings], fees: Sequence[str]) 
         if tax.name in fees:
             yield f"{path}[{k}].name", "is the name of a fee, too: give each its own", tax.name
         for i, name in enumerate(tax.categories or ()):
+            both = [fee for fee in fees if name in (fee, named(fee)) and named(fee) in CATEGORIES]
+            for fee in dict.fromkeys(both):
+                text = f"is a line of the bill, and the fee {fee} is taxed as such: call that otherwise, as '{fee} fee'"
+                yield f"{path}[{k}].categories[{i}]", text, name
             if name not in (*CATEGORIES, *fees):
                 yield f"{path}[{k}].categories[{i}]", unknown_name("line of a bill", name, (*CATEGORIES, *fees)), None
 

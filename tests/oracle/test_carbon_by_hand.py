@@ -13,6 +13,7 @@ from bill_cases import FREE, HOUR_S, PLAIN_SERVER, fixed, month, owned, pool, re
 from simulator.bill.energy import study_energy
 from simulator.bill.study import bill_study
 from simulator.decide.flips import ASSUMPTIONS
+from simulator.resolve.idle_terms import idle_warnings
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
@@ -102,3 +103,12 @@ def test_who_says_the_price_and_what_it_is_on(sets: tuple[str, ...], usd: float,
     bare = {one.name: one for one in plan_topologies(load_scenario(SCENARIO))}
     for name in ("cloud", "api"):
         assert resolve_terms(planned[name]).terms == resolve_terms(bare[name]).terms
+
+
+def test_a_price_that_is_on_nothing_is_said() -> None:
+    loaded = load_scenario(SCENARIO, sets=["cost.co2_usd_per_tonne=80"])
+    found = {one.name: resolve_terms(one) for one in plan_topologies(loaded)}
+    assert not idle_warnings(loaded.scenario, found)
+    only = loaded.only("cloud")
+    told = "cost.co2_usd_per_tonne: without effect, as no topology owns servers"
+    assert idle_warnings(only.scenario, {"cloud": found["cloud"]}) == [told]

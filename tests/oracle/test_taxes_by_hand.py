@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from agreement import agree
 from bill_cases import API, FREE, HOUR_S, PLAIN_SERVER, fixed, month, owned, pool, provider, rented, servers
-from terms_cases import RUN, TEXT, refused
+from terms_cases import RUN, TEXT, refused, resolve
 
 from simulator.bill.focus import Resource, focus_frame
 from simulator.bill.study import bill_study
@@ -21,6 +21,7 @@ from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
 from simulator.study.bill import Bill, MonthUse
+from simulator.study.contract import Credit
 from simulator.study.terms import Commitment, Fee, Span, Staff, Tax, Terms, TokenPrices
 from simulator.study.usage import Usage
 
@@ -197,6 +198,56 @@ def test_the_name_of_a_fee_is_that_of_its_lines(tmp_path: Path, category: str) -
     file.write_text(TEXT + cost + f"topologies:\n  one: {{{POOL}{fee}}}\n" + RUN)
     (planned,) = plan_topologies(load_scenario(file))
     assert resolve_terms(planned).terms.taxes[0].categories == (category,)
+
+
+@pytest.mark.parametrize(
+    ("fee", "category", "told"),
+    [
+        ("electricity", "electricity", "call that otherwise, as 'electricity fee'"),
+        ("installation", "hardware", "call that otherwise, as 'installation fee'"),
+        ("installation", "installation", "call that otherwise, as 'installation fee'"),
+        ("carbon", "carbon", "call that otherwise, as 'carbon fee'"),
+    ],
+)
+def test_a_tax_does_not_mean_a_fee_and_a_line_of_one_name(tmp_path: Path, fee: str, category: str, told: str) -> None:
+    fees = f"fees: [{{name: {fee}, usd_per_month: 5}}]"
+    named = f"{{{POOL}, {fees}, taxes: [{{name: vat, share: 0.1, categories: [staff, {category}]}}]}}"
+    assert f"taxes[0].categories[1]: is a line of the bill, and the fee {fee} is taxed as such: {told}" in refused(
+        tmp_path, named
+    )
+    beside = f"{{{POOL}, {fees}, taxes: [{{name: vat, share: 0.1, categories: [on demand]}}, {{name: b, share: 0.1}}]}}"
+    assert [one.name for one in resolve(tmp_path, beside).terms.fees] == [fee]
+
+
+def test_the_cost_of_an_event_has_no_name_of_a_taxed_line(tmp_path: Path) -> None:
+    event = "study: {months: 3, events: [{name: staff, from_month: 2, topology: one, usd_once: 9, change: {fees: []}}]}"
+    taxes = "cost: {{taxes: [{{name: vat, share: 0.1, categories: [{}]}}]}}"
+    told = "study.events[0].name: its cost would be taxed as the line staff of the bill: call it otherwise"
+    assert told in refused(tmp_path, f"{{{POOL}}}", event, taxes.format("staff"))
+    assert resolve(tmp_path, f"{{{POOL}}}", event, taxes.format("on demand"))
+
+
+CREDITED = f"{POOL[:-2]}, service_credits: [{{below_availability: 0.99, share_of_bill: 0.1}}]}}]".replace(
+    "lambda", "aws-us-east"
+)
+
+
+def test_a_tax_on_credits_alone_would_fall_as_prices_rise(tmp_path: Path) -> None:
+    """Of tokens that are all given back, a fifth on the credit alone is $21.90 less than nothing, on both nothing."""
+    away = replace(CALLS, credits=(Credit(2.0, 1.0),))
+    for categories, usd in ((("service credit",), -21.9), (("tokens", "service credit"), 0.0), ((), 0.0)):
+        found = bill(calls(), apis=(away,), taxes=(replace(VAT, categories=categories),))
+        assert float(total_usd(found.lines)) == pytest.approx(usd)
+    told = "taxes[0].categories: vat is on credits of one, so it must be on what they are given on: name"
+    for categories, missing in (
+        ("service credit", "egress, on demand, storage"),
+        ("service credit, egress", "on demand"),
+    ):
+        taxes = f"taxes: [{{name: vat, share: 0.2, categories: [{categories}]}}]"
+        assert f"{told} {missing}" in refused(tmp_path, f"{{{CREDITED}, {taxes}}}")
+    whole = "categories: [service credit, on demand, egress, storage]"
+    for taxes in (f"{{name: vat, share: 0.2, {whole}}}", "{name: vat, share: 0.2}"):
+        assert resolve(tmp_path, f"{{{CREDITED}, taxes: [{taxes}]}}").terms.taxes
 
 
 OFFER = "providers: [{name: calls, offer: openai/gpt-4o-mini}]"
