@@ -15,7 +15,16 @@ from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
 from simulator.decide.flips import Winners, change_within, crossing, named
 from simulator.decide.rivals import least
-from simulator.study.decision import TIME_ENDED, BreakEven, Capacity, Contender, Crossing, Flip
+from simulator.study.decision import (
+    NOT_TOLD,
+    ONE_REPLICATION,
+    TIME_ENDED,
+    BreakEven,
+    Capacity,
+    Contender,
+    Crossing,
+    Flip,
+)
 
 LOAD_REACH = 16.0
 SLO_REACH = 4.0
@@ -250,18 +259,30 @@ def trial_flips(
         except OutOfTime:
             found.append(_cut_off(assumption, month))
             continue
-        clear = None
+        clear, untold = None, ""
         if at is not None:
-            with suppress(OutOfTime):
-                contenders = [partial(_contender, part, ask, name) for name in names]
-                clear = beyond_chance(contenders, today, at, reach, _STEPS_BEYOND, _NEAR)
+            contenders = [partial(_contender, part, ask, name) for name in names]
+            clear, untold = _beyond_chance(contenders, today, at, reach)
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
-        found.append(Flip(assumption, at, then, (1 / reach, reach), words=words, month=month, clear=clear))
+        found.append(
+            Flip(assumption, at, then, (1 / reach, reach), words=words, month=month, clear=clear, untold=untold)
+        )
     try:
         flip = growth_flip(explorer, names, months, growth, owned, today, plain)
     except OutOfTime:
         flip = _cut_off(_GROWTH)
     return found if flip is None else [*found, flip]
+
+
+def _beyond_chance(
+    found: Sequence[Callable[[float], Contender]], today: Winners, at: float, reach: float
+) -> tuple[float | None, str]:
+    """From where a flip is beyond chance, or why that is not told: several replications tell it, one cannot."""
+    if any(len(one(1.0).usd_by_replication) == 1 for one in found):
+        return None, ONE_REPLICATION
+    with suppress(OutOfTime):
+        return beyond_chance(found, today, at, reach, _STEPS_BEYOND, _NEAR), ""
+    return None, NOT_TOLD
 
 
 def _contender(explorer: Explorer, ask: Callable[[str, float], Asked], name: str, factor: float) -> Contender:
@@ -374,4 +395,6 @@ def growth_flip(
     near, far = ((at, least_usd(today, at), least_usd(then, at)) for at in within)
     at = crossing(near, far)
     words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
-    return Flip(_GROWTH, at, named(then, names), (1 / reach, reach), sure=plain, words=words)
+    replications = {len(explorer.best(Asked(name)).usd_by_replication) for name in names}
+    untold = ONE_REPLICATION if 1 in replications else NOT_TOLD if max(replications) > 1 else ""
+    return Flip(_GROWTH, at, named(then, names), (1 / reach, reach), sure=plain, words=words, untold=untold)

@@ -267,7 +267,7 @@ def flip_words(flip: Flip) -> str:
 def _surely(flip: Flip) -> str:
     """From where a run says that another is the cheapest, where up to there it says that they cost the same."""
     if flip.clear is None or flip.factor is None:
-        return ""
+        return f" ({flip.untold})" if flip.untold else ""
     if not flip.clear:
         return f" (within chance as far as × {flip.beyond[flip.factor > 1]:g})"
     clear = _multiple(flip.clear)

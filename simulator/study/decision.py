@@ -255,6 +255,10 @@ class Binding:
     text: str
 
 
+ONE_REPLICATION = "by one replication, which does not tell it from chance"
+NOT_TOLD = "from where it is beyond chance is not told"
+
+
 @dataclass(frozen=True, slots=True)
 class Flip:
     """The smallest change of one assumption that changes the winner.
@@ -271,6 +275,7 @@ class Flip:
     alone : a price of one contract, while others of its kind stay
     clear : multiple of a price from which none of today's winners has a bill that is equal within chance, 0 where there
         is none within `beyond`; None where that was not asked
+    untold : why `clear` is None though there is a flip; empty where bills are known exactly, or `clear` says it
     """
 
     assumption: str
@@ -282,6 +287,7 @@ class Flip:
     month: int = 0
     alone: bool = False
     clear: float | None = None
+    untold: str = ""
 
 
 @dataclass(frozen=True, slots=True)

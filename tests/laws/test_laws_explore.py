@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from simulator.decide.explore import Answered, Asked, Explorer, OutOfTime, capacities, trial_flips, with_volumes
+from simulator.decide.explore import (
+    Answered,
+    Asked,
+    Explorer,
+    OutOfTime,
+    _beyond_chance,
+    _contender,
+    capacities,
+    trial_flips,
+    with_volumes,
+)
 from simulator.decide.why import flip_words
-from simulator.study.decision import BreakEven
+from simulator.study.decision import NOT_TOLD, ONE_REPLICATION, BreakEven
 
 CARRIES = {"fixed": 2.0, "large": 8.0}
 """Multiple of the load that each fleet carries as it is."""
@@ -301,6 +312,40 @@ def test_growth_flips_where_the_mean_month_costs_the_same(growth: float, today: 
         assert ((1 + growth) * (flip.factor or 0.0), flip.winner) == (pytest.approx(low, rel=1e-4), then)
         assert flip.sure == plain
         assert flip_words(flip) == f"growth per year at {'' if plain else 'about '}89% (now {growth:.0%}): {then}"
+
+
+@pytest.mark.parametrize(
+    ("replications", "volume", "growth"),
+    [(0, "", ""), (1, ONE_REPLICATION, ONE_REPLICATION), (2, "", NOT_TOLD)],
+)
+def test_what_one_replication_cannot_tell_from_chance_is_said_so(replications: int, volume: str, growth: str) -> None:
+    """By use, a unit of load, and a flat 140: the flips are where they are, however many runs tell them."""
+
+    def serve(asked: Asked, left_s: float) -> Answered:
+        usd = 140.0 if asked.topology == "flat" else 100.0 * asked.load
+        return Answered(True, usd, usd_by_replication=(usd,) * replications)
+
+    flips = trial_flips(Explorer(serve, serve, 60.0), ["by_use", "flat"], frozenset({"by_use"}), 13, 0.0)
+    assert flips[0].factor == pytest.approx(1.4, rel=1e-9)
+    assert (flips[0].untold, flips[-1].untold) == (volume, growth)
+    assert (f"({volume})" in flip_words(flips[0])) is bool(volume)
+    assert (f"({growth})" in flip_words(flips[-1])) is bool(growth)
+
+
+def test_where_time_ends_on_the_way_to_that_it_is_not_told() -> None:
+    """Bills that chance makes equal at the flip, and no time to look any further."""
+
+    def serve(asked: Asked, left_s: float) -> Answered:
+        if asked.load > 1.41:
+            raise OutOfTime
+        usd = 140.0 if asked.topology == "flat" else 100.0 * asked.load
+        return Answered(
+            True, usd, usd_by_replication=(usd, usd) if asked.topology == "flat" else (0.9 * usd, 1.1 * usd)
+        )
+
+    explorer = Explorer(serve, serve, 60.0)
+    asks = [partial(_contender, explorer, lambda one, load: Asked(one, load), name) for name in ("by_use", "flat")]
+    assert _beyond_chance(asks, frozenset({"by_use"}), 1.405, 16.0) == (None, NOT_TOLD)
 
 
 def test_a_flip_of_volume_says_from_where_it_is_beyond_chance() -> None:

@@ -13,7 +13,7 @@ import pytest
 from simulator.decide.rivals import rank
 from simulator.decide.why import bindings, flip_words, flips_sentence, sentence, sure_words
 from simulator.study.bill import Line
-from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip
+from simulator.study.decision import NOT_FINISHED, ONE_REPLICATION, Binding, Contender, Flip
 
 DEAR, CHEAP, MIDDLE = (
     Contender(name, True, usd) for name, usd in (("dear", 3000.0), ("cheap", 1000.0), ("mid", 2000.0))
@@ -143,6 +143,8 @@ def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any)
         (flip("rent", 2.0, clear=2.004), "rent at × 2.00: b"),
         (flip("rent", 2.0, clear=0.0), "rent at × 2.00 (within chance as far as × 10): b"),
         (flip("rent", 0.5, clear=0.0), "rent at × 0.50 (within chance as far as × 0.1): b"),
+        (flip("load", 2.0, untold=ONE_REPLICATION), f"load at × 2.00 ({ONE_REPLICATION}): b"),
+        (flip("load", 2.0, clear=2.3, untold=""), "load at × 2.00 (beyond chance from × 2.30): b"),
         (flip("load", None), "load: no other winner from × 0.1 to × 10"),
         (flip("load", None, month=3), "load: no other winner from × 0.1 to × 10 in month 3"),
         (flip("load", None, words="time was up"), "load: not searched, as time was up"),
