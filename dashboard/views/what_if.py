@@ -312,9 +312,9 @@ def _show_over_time(context: Context, found: Mapping[str, Any], fault: Fault | N
     }
     clock_s = float(next(iter(context.topologies.values())).get("clock_s") or 0.0)
     show_wide(felt_over_time(sides, context.names, window, clock_s), "what_if.over_time")
-    said = [_replication_words(found["excerpt"]), "Shaded: while the fault lasts." if window else ""]
-    if any(said):
-        st.caption(" ".join(filter(None, said)))
+    fault_words = "Shaded: while the fault lasts." if window else ""
+    said = ["Waits and losses are of the requests that came then.", _replication_words(found["excerpt"]), fault_words]
+    st.caption(" ".join(filter(None, said)))
 
 
 def _replication_words(excerpt: Mapping[str, Any]) -> str:

@@ -13,11 +13,11 @@ from simulator.report.time_axis import time_axis
 
 _HEIGHT = 130
 _ROWS = (
-    ("ttft_p95_s", "time to first token, p95 of those that came then [s]"),
+    ("ttft_p95_s", "time to first token, p95 [s]"),
     ("waiting", "requests waiting"),
-    ("lost_percent", "requests lost, of those that came then [%]"),
+    ("lost_percent", "requests lost [%]"),
 )
-"""Column and title of each row; the last is left out where nothing is lost."""
+"""Column and title of each row; waits and losses are of those that came then, the last is left out without any."""
 
 Sides = Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]
 """Columns (`minutes` and those of the rows, with the `…_low` and `…_high` of several replications) by topology, by the
@@ -55,7 +55,7 @@ def felt_over_time(
         "side:N",
         scale=alt.Scale(domain=list(sides), range=[*[[5, 4]] * (len(sides) - 1), [1, 0]]),
         title=None,
-        legend=plain_legend(orient="bottom"),
+        legend=plain_legend(orient="top"),
     )
     rows = []
     for column, title in _ROWS:
