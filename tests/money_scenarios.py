@@ -124,6 +124,8 @@ def servers(random: Random) -> Row:
         "lead_weeks": 8,
         "space_usd_per_kw_month": random.choice([0, 140]),
     }
+    if found["reserved_kw"] == 10.0:
+        found["resale_by_age"] = [{"age_years": 0.5, "share": 0.8}, {"age_years": 2, "share": 0.3}]
     found["co2_kg_per_kwh"] = 0.1 * found["gpus_per_server"]
     if found["space_usd_per_kw_month"]:
         found["co2_usd_per_tonne"] = 90 if found["host_kw"] == 2.0 else 0

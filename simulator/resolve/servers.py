@@ -20,9 +20,10 @@ from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located, pool_path
 from simulator.resolve.power import gpu_idle_w
+from simulator.resolve.resale import resale
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
-from simulator.schema.money import Servers
+from simulator.schema.money import ResaleSettings, Servers
 from simulator.schema.pool import Pool
 from simulator.study.placement import servers_needed
 from simulator.study.terms import Facility, Money, OwnedSite, ServerKind
@@ -32,8 +33,6 @@ _WATTS_PER_KW = 1000.0
 _SWAP_H = 0.5
 _SLACK = 1e-9
 _HOURS_PER_WEEK = 168.0
-_RESALE_YEARS = tuple(range(1, 6))
-"""Ages in years for which `onprem.residual_fraction` has a share."""
 _HOST_GPUS = 8
 """GPUs of the server that `power.host_kw` is for."""
 _LEAD = {"colocation": "colo", "on_premises": "own_site"}
@@ -59,6 +58,11 @@ class Given:
         """Whether servers without a replica are switched off."""
         said = (servers.off_when_empty for _, servers in self.layers if servers.off_when_empty is not None)
         return next(said, False)
+
+    def resale_by_age(self) -> tuple[str, tuple[ResaleSettings, ...]] | None:
+        """Path and shares of the price by age."""
+        said = ((f"{path}.resale_by_age", servers.resale_by_age) for path, servers in self.layers)
+        return next(((path, rows) for path, rows in said if rows is not None), None)
 
     def tariff(self) -> tuple[str, tuple[float, ...]] | None:
         """Path and prices of electricity: one, or 24."""
@@ -244,10 +248,7 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
     kind, gpus = _kind(card, given), _gpus(card, given)
     host_kw, reserved_kw = _power_kw(card, gpus, kind, given, figures)
     life_years = figure("life_years", "years", "onprem.economic_life")
-    ages = tuple((float(years), figures("onprem.residual_fraction", f"{12 * years}m")) for years in _RESALE_YEARS)
-    residual, usual = given.find("residual_share"), _at_age(ages, life_years)
-    if residual is not None and not figures.is_overridden("onprem.residual_fraction"):
-        ages = _in_proportion(ages, residual[1], usual)
+    residual, ages = resale(given.resale_by_age(), given.find("residual_share"), life_years, figures)
     lead = given.find("lead_weeks")
     install = given.find("install_usd")
     weeks = figures("onprem.lead_time_weeks", _LEAD[place.kind]) if lead is None else figures.given(*lead, "weeks")
@@ -261,7 +262,7 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
         host_kw=host_kw,
         maintenance_share_per_year=figure("maintenance_share_per_year", "per year", "onprem.maintenance_rate"),
         life_years=life_years,
-        residual_share=usual if residual is None else figures.given(*residual, "of the price"),
+        residual_share=residual,
         resale_share_by_age=ages,
         lead_months=_mean(weeks) * _HOURS_PER_WEEK / HOURS_PER_MONTH,
         install_usd=0.0 if install is None else figures.given(*install, "USD per server"),
@@ -347,26 +348,6 @@ def _by_hour(path: str, prices: Sequence[float], figures: Figures) -> tuple[Mone
 def _site_figure(quantity: Quantity | None, name: str, identifier: str, figures: Figures) -> Money:
     """The site's own figure, else the general one."""
     return figures(identifier) if quantity is None else figures.of(quantity, name)
-
-
-def _at_age(shares: Sequence[tuple[float, Money]], years: Money) -> Money:
-    """Share of the price at an age, linear between the ages known and flat beyond."""
-    found = np.interp(years, [age for age, _ in shares], [_mean(share) for _, share in shares])
-    return found if np.ndim(found) else float(found)
-
-
-def _in_proportion(
-    ages: Sequence[tuple[float, Money]], residual: float, usual: Money
-) -> tuple[tuple[float, Money], ...]:
-    """Shares by age of a server that brings another one at the end of its life: at all ages as much more, or less.
-
-    So one that brings nothing then brings nothing before, and none brings more than its price.
-    """
-    end = np.asarray(usual, dtype=np.float64)
-    times = np.where(end > 0, residual / np.where(end > 0, end, 1.0), 1.0)
-    points = ((0.0, 1.0), *ages)
-    found = [(age, np.minimum(np.asarray(share, dtype=np.float64) * times, 1.0)) for age, share in points]
-    return tuple((age, share if share.ndim else float(share)) for age, share in found)
 
 
 def _mean(value: Money) -> float:

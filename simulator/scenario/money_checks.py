@@ -133,6 +133,11 @@ def _server_problems(path: str, section: Sequence[Servers]) -> Iterator[Found]:
         if servers.electricity_usd_per_kwh is not None and servers.electricity_by_hour_usd_per_kwh is not None:
             yield f"{path}[{k}].electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None
 
+        for i, (before, one) in enumerate(pairwise(servers.resale_by_age or ()), start=1):
+            if one.age_years <= before.age_years:
+                text = f"must be above the age before ({before.age_years:g})"
+                yield f"{path}[{k}].resale_by_age[{i}].age_years", text, one.age_years
+
 
 def _place(servers: Servers) -> tuple[str, str | None]:
     return servers.site.lower(), servers.gpu.lower() if servers.gpu else None

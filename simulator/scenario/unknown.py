@@ -87,6 +87,7 @@ CALLED = {
     "salvage": "residual_share",
     "salvage_share": "residual_share",
     "resale_value_share": "residual_share",
+    "resale_shares": "resale_by_age",
     "warranty_share_per_year": "maintenance_share_per_year",
     "electricity": "electricity_usd_per_kwh",
     "wacc": "discount_rate",

@@ -45,6 +45,15 @@ class PeakSettings(Settings):
     """In which they count, summer and winter. Another than UTC needs a run that begins on a date."""
 
 
+class ResaleSettings(Settings):
+    """What a server brings that is sold at an age."""
+
+    age_years: NotNegative
+    """Years from its purchase on."""
+    share: Share
+    """Of its price."""
+
+
 class Servers(Settings):
     """Servers of one kind on one site, shared by all owned pools with that GPU there.
 
@@ -79,7 +88,10 @@ class Servers(Settings):
     """Years after which a server is replaced."""
     residual_share: Share | None = None
     """What a server brings after its life, as a share of its price; sold earlier it brings as much more or less than
-    usual, so 0 means that nothing is ever sold."""
+    usual, so 0 means that nothing is ever sold. Beside `resale_by_age` it is that of the end of its life alone."""
+    resale_by_age: Annotated[tuple[ResaleSettings, ...], Field(min_length=1)] | None = None
+    """What it brings when it is sold sooner, by rising age: linear between two, the last one from there on; its price
+    at age 0 unless given."""
     spares: Count | None = None
     """Servers that stand by; bought, maintained and racked, and on unless `off_when_empty`."""
     swap_h: NotNegative | None = None

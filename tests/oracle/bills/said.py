@@ -133,6 +133,8 @@ def made_as(kind: Row) -> list[float]:
 def site(scenario: Row, said: Row) -> Row:
     cost, overrides = scenario["cost"], scenario["cost"]["overrides"]
     ages = [(years, overrides[f"onprem.residual_fraction.{12 * years}m"]) for years in range(1, 6)]
+    if "resale_by_age" in said:
+        ages = [(row["age_years"], row["share"]) for row in said["resale_by_age"]]
     tariff = said.get("electricity_by_hour_usd_per_kwh")
     one = said.get("electricity_usd_per_kwh")
     kind = {"gpu_idle_kw": said["gpu_idle_w"] / 1000} | {
