@@ -22,6 +22,7 @@ from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
+from simulator.size.answer import SURE, spare_errors
 from simulator.size.reasons import held_up, lost
 from simulator.size.words import nothing_meets
 from simulator.study.decision import Served, Sizes, Walked
@@ -66,6 +67,7 @@ class Journey:
     standing : names of owned pools that an event leaves in place, by its month
     open : months that time kept from their cheapest size, by number
     limited : pools of which more than are looked at might cost less, and the first such month
+    edges : what fresh traffic says of sizes that were searched at events, by their month; empty where it was not asked
     fleets : keys of those that searches of the months found, in their order; empty where one stays between events
     """
 
@@ -76,6 +78,7 @@ class Journey:
     fleets: tuple[str, ...] = ()
     open: Mapping[int, LeftOpen] = field(default_factory=dict)
     limited: Mapping[str, int] = field(default_factory=dict)
+    edges: Mapping[int, str] = field(default_factory=dict)
 
     def fleet(self, first: str) -> str:
         """Key of a fleet and of what it grows to and is changed to; what stays as it is leaves the key as it is.
@@ -274,4 +277,5 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
         tuple(tokens_per_month(one, jobs) for one in metrics),
         min((1.0 - row["required"] / row["share"] if row["share"] else 0.0 for row in terms), default=0.0),
+        met is True and bool(spare_errors(metrics) < SURE),
     )

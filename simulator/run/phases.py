@@ -124,6 +124,7 @@ def walk_study(
     sizing = sizer.sizing(written, found, _first(before), planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
+    edges: dict[int, str] = {}
     fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
     last = written
 
@@ -142,6 +143,8 @@ def walk_study(
             sized = plan_topology(sizer.sized(phase.loaded, planned.name, here, found, progress=told), planned.name)
             sizing = sizer.sizing(phase.loaded, found, _first(here), sized) if found else None
             then = walk_months(here, sized, None, progress, sizing, known)
+        if found:
+            edges[event.from_month] = found.edge
         if found and found.hours:
             hours |= {event.from_month: found.hours, **then.hours}
         first, *others = then.months
@@ -152,7 +155,7 @@ def walk_study(
         limited = dict(then.limited) | limited
         standing[event.from_month] = stands
         last = phase.loaded
-    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited)
+    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited, edges)
 
 
 def before_events(journey: Journey) -> tuple[Walked, ...]:

@@ -33,6 +33,7 @@ from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, decide_run, measured_of
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
+from simulator.run.fresh import fresh_words
 from simulator.run.further import Since, further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
@@ -297,7 +298,7 @@ class _Study:
         told = replace(told, fleet=journey.fleet(fleet), least_usd_per_month=course.least_usd_per_month)
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))
         if answer is not None:
-            told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
+            told = replace(told, search=answer.row()).warned("size", [*size_warnings(answer), *fresh_words(journey)])
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
         told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
@@ -312,6 +313,7 @@ class _Study:
             if journey.months[0].meets and sum(one.demand.requests for one in first) <= MOST_REQUESTS:
                 told = replace(told, edge=edge_as_written(subject_of(topology), first, sizer.store))
                 told = told.warned("size", [f"as written {edge}{when}" for edge in [edge_of(told.edge)] if edge])
+                told = told.warned("size", fresh_words(journey))
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)

@@ -134,6 +134,7 @@ class Served:
     usages : the ledger of each replication
     tokens : of a month served like this, of each replication
     spare_share : of the requests that could be lost beside those that are, and every SLO term would still hold
+    is_near : some term is kept by less than two standard errors
     """
 
     meets: bool
@@ -142,6 +143,7 @@ class Served:
     usages: tuple[Usage, ...]
     tokens: tuple[Tokens, ...] = ()
     spare_share: float = 0.0
+    is_near: bool = False
 
 
 @dataclass(frozen=True, slots=True)
