@@ -8,6 +8,15 @@ from typing import Any, Literal
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
 
+_OF_PLACES = {
+    "host": "power beside the GPUs",
+    "nameplate": "power reserved",
+    "capex": "price",
+    "space": "rent of space",
+    "pue": "PUE",
+    "electricity": "price of electricity",
+}
+"""Figures of a kind of server and of a site, by their names there."""
 FILES = ("cost_defaults.yaml", "cost_more.yaml")
 
 
@@ -69,10 +78,13 @@ def cost_entry(identifier: str) -> CostEntry:
 
 
 def cost_words(identifier: str) -> str:
-    """A figure in words: those of the cost figure called that, with its part; itself where it is none or has none."""
+    """A figure of a bill in words: of the cost catalog, with its part, of servers and sites; others as they are."""
     entries = cost_entries()
     name = next((name for name in (identifier, identifier.rpartition(".")[0]) if name in entries), identifier)
-    if name not in entries or not entries[name].words:
+    if name not in entries:
+        owner, _, part = identifier.rpartition(".")
+        return f"{_OF_PLACES[part]} of {owner}" if part in _OF_PLACES else identifier
+    if not entries[name].words:
         return identifier
     part = identifier[len(name) + 1 :]
     return entries[name].words + (f" ({part.replace('_', ' ')})" if part else "")

@@ -315,7 +315,7 @@ def _cost_warnings(
     found: list[str] = []
     others = [name for name in prices.estimates if name not in shares]
     if others:
-        found.append(f"prices that are estimates: {', '.join(others)}")
+        found.append(f"prices that are estimates: {', '.join(map(cost_words, others))}")
     moving = [figure for figure in prices.stale if shares.get(figure.id) != 0]
     if moving:
         old = ", ".join(f"{cost_words(figure.id)} ({figure.date})" for figure in moving)

@@ -153,7 +153,9 @@ def test_cost_figures_that_move_a_bill_have_words_of_their_own() -> None:
     assert cost_words("onprem.wacc") == "cost of capital"
     assert cost_words("onprem.lead_time_weeks.own_site") == "time from order to service (own site)"
     assert cost_words("price of tokens") == "price of tokens"
-    assert cost_words("8xl40s.host") == "8xl40s.host"
+    assert cost_words("8xl40s.host") == "power beside the GPUs of 8xl40s"
+    assert cost_words("datacentre.pue") == "PUE of datacentre"
+    assert cost_words("aws-us-east/h100-sxm/reserved_1y") == "aws-us-east/h100-sxm/reserved_1y"
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the reference figures are not here")
