@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from simulator.errors import InputError, Problem
@@ -22,6 +23,8 @@ MAX_PATH = 2_000
 """Characters of a dotted path; keeps long keys around many values from exhausting memory."""
 MAX_SHOWN = 60
 """Characters of an unreadable value that an error repeats."""
+_MERGE = "<<"
+"""A plain key whose value, or values, are mappings that its own mapping takes the keys of that it does not have."""
 _CLOSE_COLON = re.compile(r"(?:- )?\w+:[^\s:]+")
 """A line that was meant as a key with its value."""
 
@@ -139,19 +142,48 @@ class _Reader:
             raise InputError(Problem(f"is no {kind}", *self._place(node), path=path, got=_short(node.value))) from error
 
     def _mapping(self, node: Node, path: str) -> dict[str, Any]:
-        """A mapping; keys are the text that was written, so `null` or `1e3` can name a topology."""
+        """A mapping; keys are the text that was written, so `null` or `1e3` can name a topology.
+
+        What `<<` merges into it comes after its own keys, and gives none of theirs; each value keeps its place.
+        """
         found: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode):
-                raise InputError(Problem("a key must be a name", *self._place(key_node), path=path or None))
+        for key_node, value_node in self._pairs(node, path):
             key = key_node.value
             if ":" in key and _is_left_out(value_node):
                 meant = f"write '{_short(key.replace(':', ': ', 1))}'"
                 problem = f"{_short(key)!r} is a key without a value, as no space follows its colon: {meant}"
                 raise InputError(Problem(problem, *self._place(key_node), path=join(path, key)))
-            if key in found:
-                raise InputError(Problem("is given twice", *self._place(key_node), path=join(path, key)))
             found[key] = self.read(value_node, join(path, key))
             if not isinstance(value_node, ScalarNode):
                 self.origins[join(path, key)] = Origin(*self._place(key_node))
         return found
+
+    def _pairs(self, node: Node, path: str) -> Iterator[tuple[ScalarNode, Node]]:
+        """Keys and values of a mapping, then of those that it merges, the first of equal keys."""
+        bases: list[Node] = []
+        own: set[str] = set()
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                raise InputError(Problem("a key must be a name", *self._place(key_node), path=path or None))
+            if key_node.value in own:
+                raise InputError(Problem("is given twice", *self._place(key_node), path=join(path, key_node.value)))
+            own.add(key_node.value)
+            if key_node.value != _MERGE or key_node.style is not None:
+                yield key_node, value_node
+                continue
+            bases = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
+            if not bases or not all(isinstance(base, MappingNode) for base in bases):
+                problem = "merges mappings: write an alias of one, as *base, or a list of them"
+                raise InputError(Problem(problem, *self._place(value_node), path=join(path, _MERGE)))
+        for base in bases:
+            self._nodes += len(base.value)
+            if self._nodes > MAX_NODES or id(base) in self._open:
+                raise InputError(Problem("aliases grow without bound", *self._place(base), path=path))
+            self._open.add(id(base))
+            try:
+                for key_node, value_node in self._pairs(base, path):
+                    if key_node.value not in own:
+                        own.add(key_node.value)
+                        yield key_node, value_node
+            finally:
+                self._open.discard(id(base))

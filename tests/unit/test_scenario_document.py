@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from simulator.errors import InputError
 from simulator.scenario.document import MAX_BYTES, Origin, parse_document, read_document
@@ -38,6 +39,14 @@ def test_every_value_has_the_place_where_it_was_written() -> None:
         ("? [a, b]\n: 1\n", "file.yaml:1:3: a key must be a name"),
         ("a: " + "[" * 1000 + "]" * 1000, "is nested too deeply"),
         ("a: &a [*a]\n", "aliases grow without bound"),
+        ("a: &a {<<: *a}\n", "file.yaml:1:4: a: aliases grow without bound"),
+        ("a: &a {b: {<<: *a}}\n", "aliases grow without bound"),
+        ("a: {<<: 1}\n", "file.yaml:1:9: a.<<: merges mappings: write an alias of one, as *base, or a list of them"),
+        ("a: &a [1]\nb: {<<: *a}\n", "b.<<: merges mappings"),
+        ("a: {<<: []}\n", "a.<<: merges mappings"),
+        ("a: &a {x: 1}\nb: {<<: *a, <<: *a}\n", "file.yaml:2:13: b.<<: is given twice"),
+        ("a: &a {x: 1}\nb: {<<: *a, y: 1, y: 2}\n", "file.yaml:2:19: b.y: is given twice"),
+        ("b: {<<: {x: 1, x: 2}}\n", "file.yaml:1:16: b.x: is given twice"),
         ("a: !!python/name:os.system x\n", "not valid YAML"),
         ("a: 1\n---\nb: 2\n", "file.yaml:2:1: not valid YAML"),
         ("run: {horizon_s:60}", "file.yaml:1:7: run.horizon_s:60: 'horizon_s:60' is a key without a value"),
@@ -52,6 +61,40 @@ def test_every_value_has_the_place_where_it_was_written() -> None:
 )
 def test_what_cannot_be_read_is_refused_at_its_place(text: str, words: str) -> None:
     assert words in refused(text)
+
+
+MERGED = """\
+one: &one {kind: x, deep: {a: 1, b: 2}, list: [1]}
+two: &two
+  <<: *one
+  kind: y
+  more: 3
+three: {own: 0, <<: [*one, *two], deep: {a: 9}}
+four: {<<: *two, kind: z}
+quoted: {"<<": 1}
+"""
+
+
+def test_merged_mappings_give_what_yaml_says_and_keep_their_places() -> None:
+    """As the library's own constructor reads them: own keys first, the first mapping of a list, and nothing deep."""
+    document = parse_document(MERGED, "f.yaml")
+    found = document.data
+    assert {key: found[key] for key in ("one", "two", "three", "four")} == {
+        key: value for key, value in YAML(typ="safe", pure=True).load(MERGED).items() if key != "quoted"
+    }
+    assert found["three"] == {"own": 0, "deep": {"a": 9}, "kind": "x", "list": [1], "more": 3}
+    assert found["quoted"] == {"<<": 1}
+    places = {path: (origin.line, origin.column) for path, origin in document.origins.items()}
+    assert (places["two.kind"], places["two.deep.b"], places["three.kind"]) == ((4, 9), (1, 37), (1, 18))
+    assert (places["four.more"], places["three.deep.a"]) == ((5, 9), (6, 45))
+    assert not [path for path in places if "<<" in path and not path.startswith("quoted")]
+    found["four"]["deep"]["a"] = 7
+    assert found["one"]["deep"]["a"] == found["two"]["deep"]["a"] == 1
+
+
+def test_merges_that_grow_without_bound_are_refused() -> None:
+    lines = ["a0: &a0 {x: 1}", *(f"a{k}: &a{k} {{<<: [*a{k - 1}, *a{k - 1}]}}" for k in range(1, 40))]
+    assert "aliases grow without bound" in refused("\n".join(lines))
 
 
 @pytest.mark.parametrize("text", ["a: {b: , c: 1}", "a: {http://x: 1}", "a: {'b:c': ''}", "a: {b:c: null}", "a: [b:c]"])

@@ -172,3 +172,20 @@ def test_the_schema_refuses_what_the_loader_refuses(tmp_path: Path) -> None:
     data["run"]["horizn_s"] = 1
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft7Validator(json_schema()).validate(data)
+
+
+def test_a_class_may_merge_what_another_says(tmp_path: Path) -> None:
+    """What is wrong in it is told where it stands; --set changes one of them alone."""
+    text = (Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml").read_text(encoding="utf-8")
+    anchored = text.replace("- name: chat\n", "- &chat\n      name: chat\n")
+    path = tmp_path / "merged.yaml"
+    path.write_text(anchored.replace("topologies:", "    - {<<: *chat, name: code, priority: 2}\ntopologies:", 1))
+    loaded = load_scenario(path, sets=["workload.classes[code].arrivals.rate_rps=9"])
+    chat, _, code = loaded.scenario.workload.classes
+    assert (code.lengths, code.slo, code.priority) == (chat.lengths, chat.slo, 2)
+    assert (chat.arrivals.rate_rps, code.arrivals.rate_rps) == (4, 9)
+    assert loaded.place("workload.classes[2].lengths") == loaded.place("workload.classes[0].lengths")
+    path.write_text(path.read_text(encoding="utf-8").replace("{<<: *chat,", "{<<: *chat, lengths: {isl: 5},"))
+    with pytest.raises(InputError, match="'osl' is missing") as caught:
+        load_scenario(path)
+    assert f"{path}:17:19: workload.classes[2].lengths: " in str(caught.value)
