@@ -15,8 +15,7 @@ def show_rate(context: Context, other: Bundle) -> None:
     its = other.summary.get("currency")
     if its == context.bundle.summary.get("currency"):
         return
+    here = shown_currency().code + (" at this run's rate" if rate_words() else "")
     with shown_in(its):
         itself = rate_words() or "Amounts in USD."
-    st.caption(
-        markdown(f"Amounts of both runs are shown in {shown_currency().code}. {other.path.name} by itself: {itself}")
-    )
+    st.caption(markdown(f"Amounts of both runs are shown in {here}. {other.path.name} by itself: {itself}"))
