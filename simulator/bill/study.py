@@ -103,6 +103,27 @@ def settled_terms(terms: Terms, months: Sequence[MonthUse]) -> Terms:
     return _settled(terms, study_uses(terms, months), month_lengths(terms.months))
 
 
+def has_open_commitments(terms: Terms) -> bool:
+    """Whether some commitments are as many as are worth it, which other prices change."""
+    return any(found.instances is None for offer in terms.rented for found in offer.commitments)
+
+
+def recommitted(terms: Terms, months: Sequence[MonthUse]) -> Terms:
+    """The terms with as many commitments as are worth it at their prices, where that is open; others as they are."""
+    if not has_open_commitments(terms):
+        return terms
+    offers = tuple(
+        replace(
+            offer,
+            commitments=tuple(
+                replace(found, begins=None) if found.instances is None else found for found in offer.commitments
+            ),
+        )
+        for offer in terms.rented
+    )
+    return settled_terms(replace(terms, rented=offers), months)
+
+
 def with_commitments_of(terms: Terms, other: Terms) -> Terms:
     """The terms with the commitments that `other`, settled ones with the same offers, enters."""
     offers = tuple(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from simulator.bill.minimum import has_minimum
-from simulator.bill.study import bill_study, study_usd_per_month
+from simulator.bill.study import bill_study, has_open_commitments, recommitted, study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.chance import usd_of_requests
 from simulator.decide.costed import month_uses
@@ -37,8 +37,8 @@ class Way:
 
     @property
     def is_bent(self) -> bool:
-        """Whether a spend is agreed, so that the bill is no straight line in prices."""
-        return has_minimum(self.terms)
+        """Whether the bill is no straight line in prices: where a spend is agreed, or prices say what is committed."""
+        return has_minimum(self.terms) or has_open_commitments(self.terms)
 
 
 @dataclass
@@ -72,7 +72,7 @@ class AtPrice:
         """Its bill, then that of each replication, or of the one what goes with its requests."""
         if (k, factor) not in self.lines:
             way = self.ways[k]
-            terms = self.change(way.terms, factor)
+            terms = recommitted(self.change(way.terms, factor), way.uses)
             usages = [usage for month in way.walked for share in month.shares for usage in share.served.usages]
             found = [mean(study_usd_per_month(terms, way.uses))]
             if self.today.chance is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.bill.minimum import has_minimum
 from simulator.bill.power import has_carbon
-from simulator.bill.study import study_usd_per_month
+from simulator.bill.study import recommitted, study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.beyond_chance import AtPrice, Way, beyond_chance
 from simulator.decide.contracts import (
@@ -173,8 +173,8 @@ def named(winners: Winners, order: Sequence[str]) -> str:
 
 
 def usd_under(one: Costed, terms: Terms) -> float:
-    """What the topology's use costs under other terms."""
-    return mean(study_usd_per_month(terms, one.uses))
+    """What the topology's use costs under other terms, with the commitments that are worth it there."""
+    return mean(study_usd_per_month(recommitted(terms, one.uses), one.uses))
 
 
 def smallest_change(

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from simulator.bill.credits import spend_and_credits_usd
-from simulator.bill.study import study_usd_per_month
+from simulator.bill.minimum import has_minimum
+from simulator.bill.study import recommitted, study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.beyond_chance import AtPrice, Way, beyond_chance
 from simulator.decide.contracts import Change
@@ -31,9 +32,10 @@ Search = Callable[[str, Callable[[Terms], Terms]], Way | None]
 class _AtPrice:
     """Topologies at multiples of one price.
 
-    What a way to serve costs is a straight line in the price that nowhere falls or is below 0, so the best of all ways
-    is concave: between two prices at which sizes were searched it costs no less than the chord, at higher prices no
-    less than at the highest, at lower ones no less in proportion; and never more than the cheapest way that is known.
+    What a way to serve costs is a straight line in the price that nowhere falls or is below 0 (the lowest of several
+    where the price says what is committed), so the best of all ways is concave: between two prices at which sizes were
+    searched it costs no less than the chord, at higher prices no less than at the highest, at lower ones no less in
+    proportion; and never more than the cheapest way that is known.
     With a spend m that is agreed it is bent where that is reached: there is no chord, and each bill is asked for. Where
     a share s is given back, a bill m - s x falls as the price, and x with it, rises from a multiple a to b, up to
     x = m: as x(a) >= x(b) * a / b, by s m (1 - a / b) at most. In proportion to the price no bill rises then either.
@@ -44,7 +46,7 @@ class _AtPrice:
     fixed : topologies of which no size is open: their way is the only one
     lines : by identity of a way: it, its USD per month at today's price, and what once more of that adds
     searched : by topology, multiples of the price at which its sizes were searched
-    bent : by identity of a way with a spend that is agreed, and the multiple: it, and its USD per month there
+    bent : by identity of a way whose bill is no straight line, and the multiple: it, and its USD per month there
     """
 
     change: Change
@@ -66,7 +68,7 @@ class _AtPrice:
             return most
         at = sorted(self.searched[name])
         k = bisect_left(at, factor)
-        bent = [one.terms for one in self.ways[name] if one.is_bent]
+        bent = [one.terms for one in self.ways[name] if has_minimum(one.terms)]
         if bent or k in (0, len(at)):
             falls = max(map(spend_and_credits_usd, bent), default=0.0)
             below = self.most_usd(name, at[k - 1]) - falls * (1 - at[k - 1] / factor) if k else 0.0
@@ -99,7 +101,8 @@ class _AtPrice:
     def _usd(self, way: Way, factor: float) -> float:
         if way.is_bent:
             if (id(way), factor) not in self.bent:
-                usd = mean(study_usd_per_month(self.change(way.terms, factor), way.uses))
+                terms = recommitted(self.change(way.terms, factor), way.uses)
+                usd = mean(study_usd_per_month(terms, way.uses))
                 self.bent[id(way), factor] = way, usd
             return self.bent[id(way), factor][1]
         if id(way) not in self.lines:

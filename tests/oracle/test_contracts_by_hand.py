@@ -9,6 +9,7 @@ import pytest
 from bill_cases import PLAIN_SERVER, fixed, owned, pool, provider, rented, servers
 from priced_cases import costed
 
+from simulator.bill.study import settled_terms
 from simulator.decide.break_even import break_evens, hours_flip
 from simulator.decide.contracts import contracts
 from simulator.decide.costed import Costed
@@ -136,6 +137,21 @@ def test_a_commitment_is_another_contract_than_the_hour() -> None:
     flip = found["price of h100-sxm under commitment at here"]
     assert (flip.factor, flip.winner) == (pytest.approx(10 / 9, rel=0.002), "hourly")
     assert found["price of h100-sxm on demand at here"].factor == pytest.approx(0.9, rel=0.002)
+
+
+@pytest.mark.parametrize(("rival", "hourly_alone"), [(45.0, None), (35.0, 7 / 6)])
+def test_an_open_commitment_is_entered_where_another_price_makes_it_worth_it(
+    rival: float, hourly_alone: float | None
+) -> None:
+    """$30 by the hour, or $40 under a term of two months: however dear the hour gets, the bill stays at $40."""
+    (hourly,) = instance(30.0)["rented"]
+    either = topology("either", rented=(replace(hourly, commitments=(Commitment(40.0, 2),)),))
+    either = replace(either, terms=settled_terms(either.terms, either.uses))
+    fee = topology("fee", fees=(Fee("flat", usd_per_month=rival * 730),))
+    found = flips(either, fee)
+    assert found["price of rented GPUs"].factor == pytest.approx(rival / 30, rel=0.002)
+    alone = found["price of h100-sxm on demand at here"]
+    assert alone.factor == (None if hourly_alone is None else pytest.approx(hourly_alone, rel=0.002))
 
 
 def test_tokens_of_each_provider_and_of_one_name_at_two_prices() -> None:
