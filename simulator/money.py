@@ -119,6 +119,16 @@ def apart(usd: float, other_usd: float) -> float:
     return round(rounded(usd) - rounded(other_usd), 12)
 
 
+def difference(usd: float, other_usd: float) -> str:
+    """What `apart` gives in words, without its sign: no finer than the coarser of both amounts is shown.
+
+    $132 is $7 more than $125, not $7.00: it may be $6.60.
+    """
+    value = abs(apart(usd, other_usd))
+    finest = min(places(converted(usd)), places(converted(other_usd)))
+    return with_sign(f"{value:,.0f}" if finest == 0 else digits(value))
+
+
 def with_sign(text: str) -> str:
     """Digits of an amount with its currency."""
     found = sign()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simulator.bill.sums import mean
 from simulator.decide.rivals import rank
 from simulator.metrics.slo import share_words
-from simulator.money import apart, digits, money, sign, with_sign
+from simulator.money import difference, money, sign
 from simulator.study.decision import NOT_FINISHED, TIME_ENDED, Binding, Contender, Flip, Ranking
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _binding(one: Costed, winner: Costed | None) -> Binding:
     ours, theirs = _by_category(one), _by_category(winner)
     excess = {name: usd - theirs.get(name, 0.0) for name, usd in ours.items()}
     line = max(excess, key=excess.__getitem__)
-    more = with_sign(digits(apart(one.usd_per_month, winner.usd_per_month)))
+    more = difference(one.usd_per_month, winner.usd_per_month)
     text = (
         f"{one.name} costs {more} a month more than {winner.name}; its largest excess is {line}, "
         f"{money(ours[line])} of {money(one.usd_per_month)}"

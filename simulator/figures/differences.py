@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.bill.unused import UNUSED
-from simulator.money import apart, converted, digits, rounded, with_sign
+from simulator.money import apart, converted, difference, digits, rounded, with_sign
 
 MOST_TOLD = 4
 """Reasons that are told one by one; the others together."""
@@ -131,7 +131,8 @@ def _cost(one: Side, other: Side) -> Difference:
     more = tuple(_with_facts(reason, one, mine, theirs) for reason in more)
     less = tuple(_with_facts(reason, other, theirs, mine) for reason in less)
     shown = apart(*bills)
-    begin = f"{one.name} costs {_money(abs(shown))} a month {'more' if shown > 0 else 'less'} than {other.name}"
+    more_or_less = "more" if shown > 0 else "less"
+    begin = f"{one.name} costs {difference(*bills)} a month {more_or_less} than {other.name}"
     if not shown:
         begin = f"{one.name} costs the same as {other.name}"
     both = _as_shown(_amount(more), _amount(less), shown)

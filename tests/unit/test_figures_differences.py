@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.figures.differences import CostLine, Side, decompose, differences_in_words
-from simulator.money import amount, apart, digits
+from simulator.money import amount, difference
 from simulator.report.why import side_of
 
 AMOUNTS = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1e6), max_size=10)
@@ -69,7 +69,7 @@ def test_what_nobody_used_is_one_reason_whatever_it_is_made_of() -> None:
         ("GPUs that stand by as spares", 100 / 220),
     ]
     assert [reason.words for reason in found.less] == ["input tokens"]
-    assert found.text.startswith("own costs $50.00 a month more than api")
+    assert found.text.startswith("own costs $50 a month more than api")
 
 
 def test_equal_topologies_have_no_difference_and_equal_bills_of_other_things_are_told() -> None:
@@ -134,12 +134,26 @@ def test_a_difference_is_that_of_the_bills_as_they_are_shown() -> None:
 AMOUNT = st.floats(0, 1e6)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        (132.0, 125.4, "$7"),
+        (25_292.3, 25_263.1, "$29"),
+        (101.2, 99.6, "$1"),
+        (55.04, 48.2, "$6.84"),
+        (0.5, 0.25, "$0.25"),
+    ],
+)
+def test_a_difference_is_told_as_finely_as_both_amounts(one: float, other: float, words: str) -> None:
+    assert difference(one, other) == difference(other, one) == words
+
+
 @given(AMOUNT, AMOUNT)
 def test_who_subtracts_what_is_shown_finds_what_is_shown(one: float, other: float) -> None:
     def read(text: str) -> float:
         return float(text.replace(",", ""))
 
-    found = read(digits(abs(apart(one, other))))
+    found = read(difference(one, other).removeprefix("$"))
     assert found == pytest.approx(abs(read(amount(one)) - read(amount(other))), abs=0.5, rel=0.01)
     if min(one, other) >= 100:
         assert found == abs(read(amount(one)) - read(amount(other)))
