@@ -15,12 +15,14 @@ from simulator.engine.modes.tables.answers import free_blocks
 from simulator.engine.modes.waves.kernels import end_deferral
 from simulator.engine.remote import leave_queue
 from simulator.engine.state import (
+    CHECKED,
     DECODE,
     GATEWAY,
     LANDING,
     LOG_LOAD,
     NONE,
     PREFILL,
+    PROVIDER,
     RECEIVED,
     RECEIVING,
     REQUEUED,
@@ -30,6 +32,7 @@ from simulator.engine.state import (
 )
 from simulator.engine.timing import write_log
 from simulator.fleet.gateway import TIMED_OUT, end_request, leave_gateway, leave_replica
+from simulator.fleet.providers import end_call
 from simulator.fleet.records import Reason
 from simulator.fleet.slots import wake
 from simulator.fleet.state import TIMER_LEAVE, TIMER_SENT, Fleet
@@ -111,8 +114,8 @@ leave_engine = room_door(_leave_replica_now, _leave_asking)
 def drop_request(fleet: Fleet, engines: Engines, index: int, now: float, left: bool) -> None:
     """Drop a request that still waits when its time is over, or whose client has left, wherever it is.
 
-    One that is being computed, or has its first token, is served to its end unless its client has left; what a token
-    API or a cascade's check is doing is done to its end.
+    One that is being computed, called for or checked, or has its first token, is served to its end unless its client
+    has left.
     """
     slot = engines.slots[index]
     state = slot.state
@@ -123,7 +126,9 @@ def drop_request(fleet: Fleet, engines: Engines, index: int, now: float, left: b
     elif state == WAITING or (left and state in (PREFILL, DECODE, LANDING, RECEIVING, RECEIVED, REQUEUED)):
         if not leave_engine(engines, fleet, index, now):
             return
-    elif state != RETRYING:
+    elif left and state == PROVIDER:
+        end_call(fleet, slot, slot.target - len(engines.pools), now)
+    elif state != RETRYING and not (left and state == CHECKED):
         return
     if left:
         slot.reason = _LEFT

@@ -201,16 +201,8 @@ def retry_delay_s(fleet: Fleet, slot: Any, k: int) -> float:
 
 
 @kernel
-def cut_provider(fleet: Fleet, engines: Engines, index: int, now: float) -> bool:
-    """Take a request back from a token API that has gone down; True when it had not begun to stream.
-
-    A stream that breaks has delivered the tokens up to `now`. The request's timer at the provider is silenced.
-    """
-    slot = engines.slots[index]
-    for k in range(fleet.scalars[N_TIMERS]):
-        timer = fleet.timers[k]
-        if timer.kind == TIMER_PROVIDER and timer.slot == index:
-            timer.request = NO_REQUEST
+def broken_stream(slot: Any, now: float) -> bool:
+    """A call ends before its answer does: tokens up to `now` have been streamed; True when none had."""
     first, last, osl = slot.first_token_s, slot.last_token_s, slot.osl
     slot.generated = 0
     if np.isnan(first) or first > now:
@@ -220,3 +212,30 @@ def cut_provider(fleet: Fleet, engines: Engines, index: int, now: float) -> bool
     gap_s = (last - first) / max(osl - 1, 1)
     slot.generated = min(int((now - first) / gap_s) + 1, osl) if gap_s > 0.0 else osl
     return False
+
+
+@kernel
+def cut_provider(fleet: Fleet, engines: Engines, index: int, now: float) -> bool:
+    """Take a request back from a token API that has gone down; True when it had not begun to stream.
+
+    The request's timer at the provider is silenced.
+    """
+    for k in range(fleet.scalars[N_TIMERS]):
+        timer = fleet.timers[k]
+        if timer.kind == TIMER_PROVIDER and timer.slot == index:
+            timer.request = NO_REQUEST
+    return broken_stream(engines.slots[index], now)
+
+
+@kernel
+def end_call(fleet: Fleet, slot: Any, k: int, now: float) -> None:
+    """The client of a call has left, which ends it: what was read and streamed is counted as of an answer.
+
+    A call that the rate limits still hold back was not made; they keep what it took.
+    """
+    made_s = slot.scheduled_s
+    broken_stream(slot, now)
+    if made_s > now:
+        slot.cached_tokens = 0
+    else:
+        count_call(fleet, slot, k, made_s, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,7 +13,6 @@ from simulator.scenario.week import week_days
 from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
-from simulator.schema.workload import RequestClass
 from simulator.study.fleet import FleetSpec
 from simulator.units import SECONDS_PER_DAY
 from simulator.workload.arrivals import schedule_rate
@@ -41,22 +40,6 @@ def turns_apart(arrived: Iterable[int]) -> list[str]:
     return [
         f"topologies were sent {found[0]:,} to {found[1]:,} requests, as sessions and waiting users go on when "
         f"they are answered: compare {sign()} per 1M tokens rather than {sign()} per month"
-    ]
-
-
-def stay_at_vendors(classes: Sequence[RequestClass], fleet: FleetSpec) -> list[str]:
-    """A warning where token APIs may serve classes whose clients leave: these are answered there to the end."""
-    n_pools = len(fleet.pools)
-    names = [
-        cls.name
-        for cls, spec in zip(classes, fleet.classes, strict=True)
-        if cls.leaves is not None and cls.leaves.share and any(spec.allowed[n_pools:])
-    ]
-    if not names:
-        return []
-    return [
-        f"clients of {' and '.join(names)} leave pools only: what they call of a token API is answered, paid and "
-        "counted as served to its end, which flatters it beside pools"
     ]
 
 

@@ -37,7 +37,6 @@ from simulator.run.remarks import (
     part_of_the_week,
     remarks,
     replaced_lengths,
-    stay_at_vendors,
     unsent_turns,
     waited_for_windows,
 )
@@ -91,7 +90,6 @@ def summarise(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, usages)),
-            *remarks("basis", stay_at_vendors(loaded.scenario.workload.classes, planned.fleet)),
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),

@@ -9,7 +9,6 @@ from scenario_cases import chat, written
 
 from simulator.resolve.topology import plan_topology
 from simulator.run.loads import loads_of
-from simulator.run.remarks import stay_at_vendors
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
@@ -84,10 +83,6 @@ def test_nothing_is_said_of_classes_that_a_token_api_may_serve(tmp_path: Path) -
     loaded = case(tmp_path, "{share: 1, after_s: 1e-9}", public, topology=both)
     planned = plan_topology(loaded, "own")
     assert not too_impatient(planned.fleet, demand_of(loaded))
-    (words,) = stay_at_vendors(loaded.scenario.workload.classes, planned.fleet)
-    assert words.startswith("clients of chat leave pools only: what they call of a token API is answered")
-    alone = case(tmp_path, "{share: 1, after_s: 1e-9}", public)
-    assert not stay_at_vendors(alone.scenario.workload.classes, plan_topology(alone, "own").fleet)
 
 
 def test_no_size_is_searched_for_them(tmp_path: Path) -> None:
