@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
-from simulator.size.windows import _candidates
+from simulator.size.windows import Window, _candidates
 
 DAY_S = 86_400.0
 
@@ -59,3 +59,13 @@ def test_without_a_day_or_a_request_there_are_no_hours_to_try(monkeypatch: pytes
         asked(monkeypatch, period(100.0, {9: 10}, days=0.999))
     with pytest.raises(InputError, match="no request arrives by the clock on its days"):
         asked(monkeypatch, period(100.0, {}))
+
+
+def test_hours_in_which_nothing_is_met_show_what_was_tried_last() -> None:
+    tried = [SimpleNamespace(point=(n,), reason=f"why {n}") for n in (1, 2, 3)]
+    search = SimpleNamespace(best=None, trail=tried, tried=3, claim="none of 3", is_finished=False)
+    trials = SimpleNamespace(pools=[SimpleNamespace(name="own")])
+    row = Window("0 to 6", trials, search).row(None)  # type: ignore[arg-type]
+    assert row["sizes"] == {"own": "3"}
+    assert row["reason"].startswith("none of 3; ")
+    assert row["reason"].endswith("why 3")
