@@ -323,7 +323,8 @@ _ALL = (
         "energy",
         "kWh per 1M tokens",
         THREE,
-        "energy at the meter of GPUs, and of hosts where they are owned / prompt and output tokens delivered",
+        "energy at the meter of GPUs, and of hosts and GPUs without a replica where servers are owned / prompt and "
+        "output tokens delivered",
         "bill/energy.py",
         "nothing was delivered, or token APIs alone serve",
     ),

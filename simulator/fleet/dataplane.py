@@ -31,7 +31,8 @@ from simulator.fleet.tables import (
 )
 from simulator.fleet.timers import set_timer
 from simulator.rng import stream_seed
-from simulator.study.fleet import LIMITS, FleetSpec
+from simulator.study.choices import LIMITS
+from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import Requests, RequestSource
 
 Sink = Callable[[NDArray[Any]], None]

@@ -13,7 +13,7 @@ from simulator.fleet.prompt_cache import remembered_tokens, written_tokens
 from simulator.fleet.state import N_TIMERS, SEED, TIMER_PROVIDER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import entry, kernel
-from simulator.study.fleet import LIMITS
+from simulator.study.choices import LIMITS
 from simulator.units import SECONDS_PER_HOUR
 
 NO_REQUEST = -2

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from simulator.engine.state import NONE
 from simulator.fleet import state
 from simulator.rng import stream_seed
-from simulator.study.fleet import LIMITS, FleetSpec, Opening, ServiceTier
+from simulator.study.choices import LIMITS
+from simulator.study.fleet import FleetSpec, Opening, ServiceTier
 from simulator.units import HOURS_PER_DAY
 from simulator.workload.requests import RequestSource
 

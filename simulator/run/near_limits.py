@@ -9,8 +9,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.study.choices import TargetRouting
-from simulator.study.fleet import LIMITS, FleetSpec, ProviderSpec
+from simulator.study.choices import LIMITS, TargetRouting
+from simulator.study.fleet import FleetSpec, ProviderSpec
 from simulator.study.usage import Usage
 
 _NORMAL = NormalDist().inv_cdf(0.975)

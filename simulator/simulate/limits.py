@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.simulate.demand import Demand
-from simulator.study.choices import TargetRouting
-from simulator.study.fleet import LIMITS, FleetSpec, ProviderSpec
+from simulator.study.choices import LIMITS, TargetRouting
+from simulator.study.fleet import FleetSpec, ProviderSpec
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.requests import Requests
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+LIMITS = ("requests", "tokens", "input tokens", "output tokens")
+"""What a token API limits a minute; kernels number them from 0."""
+
 
 class ReplicaRouting(IntEnum):
     """Choice of a replica within a pool."""

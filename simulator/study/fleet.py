@@ -241,10 +241,6 @@ class ServiceTier:
     batch_window_s: float = 0.0
 
 
-LIMITS = ("requests", "tokens", "input tokens", "output tokens")
-"""What a token API limits a minute."""
-
-
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """A managed token API seen from outside.

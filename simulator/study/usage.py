@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.study.choices import LIMITS
 from simulator.study.demand import MONDAY, When
-from simulator.study.fleet import LIMITS
 
 State = Literal["starting", "serving", "leaving", "down", "spare-free"]
 
