@@ -17,6 +17,8 @@ from simulator.run.budget import Budget, within
 
 HOOKS = ("_raw_object_cache_notify", "_object_compiled_hook", "_object_getbuffer_hook")
 HOUR_S, PATIENCE_S = 3600.0, 5.0
+may_break_off_writing = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""Numba may just have opened a file of its cache, which Python then closes with a word."""
 
 
 def add_one(value: int) -> int:
@@ -47,6 +49,7 @@ def compile_while(number: int, hook: str) -> None:
         sys.setprofile(None)
 
 
+@may_break_off_writing
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_limit_of_time_that_is_over_while_an_object_is_handed_over_ends_by_design(hook: str) -> None:
@@ -54,6 +57,7 @@ def test_a_limit_of_time_that_is_over_while_an_object_is_handed_over_ends_by_des
         compile_while(signal.SIGALRM, hook)
 
 
+@may_break_off_writing
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_so_does_an_interrupt() -> None:
     before = signal.signal(signal.SIGINT, raises(KeyboardInterrupt))
