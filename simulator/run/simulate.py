@@ -40,6 +40,7 @@ from simulator.run.loads import loads_of
 from simulator.run.measured_instances import cheaper_instances, moved_instances
 from simulator.run.months import Progress
 from simulator.run.offered import offered_warnings
+from simulator.run.orders import early_orders
 from simulator.run.phases import before_events, check_events, event_words
 from simulator.run.priced import first_month_usd
 from simulator.run.remarks import turns_apart
@@ -218,9 +219,10 @@ def _simulate(
             *(work.estimates, store),
         )
         traces = traces_read(loaded, demand.start_s + demand.horizon_s)
+        orders = {one.name: early_orders(one) for one in decision.topologies}
         summaries = {
             name: replace(
-                one.warned("basis", [*apart, *unused, *left_out_words(traces)]),
+                one.warned("basis", [*orders[name], *apart, *unused, *left_out_words(traces)]),
                 at_speeds=tuple(asdict(at) for at in sizes.get(name, ())),
                 compared=replace(costs.compared[name], capacity=decision.capacities.get(name)),
             ).row()

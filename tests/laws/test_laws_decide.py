@@ -20,6 +20,8 @@ from simulator.decide.rivals import cheapest_in, share_together
 from simulator.decide.verdict import decide
 from simulator.money import money
 from simulator.report.decision import pair_rows
+from simulator.run.left_open import spans
+from simulator.run.orders import early_orders
 from simulator.study.decision import Served, Sizes
 from simulator.study.demand import Growth, Horizon, Level, Load
 from simulator.study.terms import ApiTerms, Fee, Terms, TokenPrices
@@ -225,6 +227,17 @@ def test_servers_are_ordered_ahead_and_bought_whole() -> None:
     assert sum(month.ordered for month in found) == sum(month.arriving for month in found) == found[-1].servers
     for k, row in enumerate(found[1:-3], start=1):
         assert row.ordered == found[k + 3].arriving
+
+
+@pytest.mark.parametrize(("lead_months", "until"), [(0.0, 0), (1.0, 0), (2.5, 3), (100.0, 99)])
+def test_orders_before_the_study_are_told(lead_months: float, until: int) -> None:
+    grown = _own(growth=1.0, growing=True, lead_months=lead_months)
+    rows = months(grown)
+    late = [row.month for row in rows[1:] if row.arriving and row.month <= until]
+    assert len(early_orders(grown)) == bool(late)
+    for text in early_orders(grown):
+        assert text.startswith(f"servers that {spans(late)} add")
+        assert f" {math.ceil(lead_months) - late[0] + 1} month" in text
 
 
 def test_a_copy_under_another_name_shares_the_verdict() -> None:
