@@ -61,8 +61,7 @@ def choose(view: str) -> Context | None:
         show_keeping(folders[name], _follow, "run.keep")
         bundle = open_bundle(folders[name])
         every = ordered(bundle.summary)
-        if not set(st.session_state.get("topologies", every)) & set(every):
-            del st.session_state["topologies"]
+        _show_new_ones(list(every))
         shown = st.multiselect(
             "Topologies", list(every), default=list(every), key="topologies", bind="query-params", help="what to show"
         )
@@ -76,6 +75,15 @@ def choose(view: str) -> Context | None:
         )
     others = {other: folder for other, folder in folders.items() if other != name}
     return Context(bundle, topologies, tuple(every), baseline or next(iter(topologies)), others)
+
+
+def _show_new_ones(every: list[str]) -> None:
+    """Show all topologies of another run where none of those chosen is in it, or all of the run before were shown."""
+    chosen = set(st.session_state.get("topologies", every))
+    all_before = set(st.session_state.get("topologies.every", ()))
+    if not chosen & set(every) or (all_before and all_before != set(every) and chosen >= all_before):
+        st.session_state["topologies"] = every
+    st.session_state["topologies.every"] = every
 
 
 def _follow(name: str | None) -> None:

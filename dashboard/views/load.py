@@ -42,7 +42,8 @@ def show(context: Context) -> None:
         words = "bands: from the smallest to the largest of them; losses and events: those of all."
         st.caption(f"Lines: means of {count} replications; {words}")
     if not len(tables.events):
-        st.caption("Nothing was started, nothing failed.")
+        lost = "; requests were lost all the same" if len(tables.lost) else ", and no request was lost"
+        st.caption(f"No replica was started, and none failed{lost}.")
     if len(tables.capacity):
         st.caption(
             "Dashed: ready replicas, times the requests of this run's mean lengths and prefix hits that one can serve."

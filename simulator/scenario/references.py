@@ -11,8 +11,8 @@ from simulator.errors import InputError, Problem
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.named_files import named_files
 
-MAX_COPIED_BYTES = 5_000_000
-"""Larger files are not copied into a run bundle."""
+MAX_COPIED_BYTES = 64 * 2**20
+"""Larger files are not copied into a run bundle: what looks into a run again, as `steps` does, cannot read them."""
 FOLDERS = {"file": "traffic", "profile": "profiles", "hardware": "hardware", "model": "models"}
 """Folder of the copy, by the key that names the file."""
 

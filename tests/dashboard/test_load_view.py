@@ -17,7 +17,7 @@ from simulator.scenario.load import load_scenario
 
 Open = Callable[..., AppTest]
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/troubled.yaml"
-_QUIET = "Nothing was started, nothing failed."
+_QUIET = "No replica was started, and none failed, and no request was lost."
 _EVENTS = "cold starts, faults and outages"
 
 
@@ -75,3 +75,38 @@ def test_who_comes_next_sees_what_was_drawn_before(
     first = rows(open_view("load", run=troubled.path.name, **{"load.topology": "rented"}))
     monkeypatch.setattr("dashboard.views.load.load_over_time", lambda _: pytest.fail("drawn anew"))
     assert rows(open_view("load", run=troubled.path.name, **{"load.topology": "rented"})) == first
+
+
+def test_a_run_that_lost_requests_without_any_event_does_not_say_that_nothing_was_lost(
+    open_view: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten requests wait at most a tenth of a second for a replica that serves one at a time."""
+    sets = ["engine.batching=one_at_a_time", "workload.classes[chat].timeout_s=0.1"]
+    quiet = SCENARIO.with_name("small.yaml")
+    run = read_bundle(simulate(load_scenario(quiet, sets=sets), tmp_path).bundle)
+    (name, *_) = run.summary["topologies"]
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings((str(tmp_path),), str(tmp_path)))
+    app = open_view("load", run=run.path.name, **{"load.topology": name})
+    captions = [caption.value for caption in app.caption]
+    assert "No replica was started, and none failed; requests were lost all the same." in captions
+    assert _QUIET not in captions
+
+
+def test_all_topologies_of_another_run_are_shown_unless_some_were_chosen(
+    open_view: Open, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a run of `own` and `mixed` to one of `own` and `more`: who saw all sees all, who chose `own` sees that."""
+    sets = [
+        "topologies.mixed=null",
+        "topologies.more={pools: [{name: p, site: datacentre, gpu: h100-sxm, replicas: 2, billing: owned}]}",
+    ]
+    other = read_bundle(simulate(load_scenario(SCENARIO.with_name("small.yaml"), sets=sets), tmp_path).bundle)
+    places = (str(runs), str(tmp_path))
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings(places, str(tmp_path)))
+    (first,) = runs.glob("small-*")
+    for chosen, shown in ((None, {"own", "more"}), (["own"], {"own"})):
+        app = open_view("load", run=first.name)
+        if chosen:
+            app.multiselect(key="topologies").set_value(chosen).run()
+        app.selectbox(key="run").select(other.path.name).run()
+        assert set(app.multiselect(key="topologies").value) == shown

@@ -134,7 +134,7 @@ def test_prompts_that_share_text_are_served_again_with_what_they_share(tmp_path:
             [
                 f"{CHAT}.adapters={{number: 5}}",
                 f"{CHAT}.structured_outputs={{share: 0.5, compile_s: 0.3}}",
-                f"{CHAT}.images={{tokens: 40, share: 0.5}}",
+                *(f"{CHAT}.images={{tokens: 40, share: 0.5}}", "model=ministral-3-8b"),
             ],
             marks=pytest.mark.exhaustive,
         ),

@@ -162,10 +162,12 @@ def test_where_files_lie_changes_no_result_and_their_content_does(tmp_path: Path
     assert fingerprint(one, references(one)) != before
 
 
-def test_large_files_are_named_with_their_hash(tmp_path: Path) -> None:
+def test_large_files_are_named_with_their_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_COPIED_BYTES >= 20e6, "a trace of a day is copied"
+    monkeypatch.setattr("simulator.scenario.references.MAX_COPIED_BYTES", 1_000_000)
     loaded = load_scenario(with_files(tmp_path / "here"))
     lengths = tmp_path / "here/lengths.csv"
-    lengths.write_text("isl\n" + "10\n" * (MAX_COPIED_BYTES // 3))
+    lengths.write_text("isl\n" + "10\n" * 400_000)
     files = references(loaded)
     (large,) = [file for file in files if file.copy is None]
     assert large.path == "workload.classes[2].lengths.isl.file"
