@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.bill.cash import month_lengths
 from simulator.bill.clock import at_prices
-from simulator.bill.owned import servers_by_month, site_owner
+from simulator.bill.owned import servers_of_sites, site_owner
 from simulator.bill.power import grid_of_month, site_draw
 from simulator.bill.sums import mean
 from simulator.bill.use import Use, study_uses
@@ -76,7 +76,7 @@ def month_energy(
 def study_energy(terms: Terms, months: Sequence[MonthUse]) -> tuple[Energy, ...]:
     """Energy and carbon of the mean month of a study, by owner."""
     uses = study_uses(terms, months)
-    sites = [servers_by_month(site, [use.sites[k].used for use in uses]) for k, site in enumerate(terms.owned)]
+    sites = servers_of_sites(terms, uses)
     whole: dict[str, list[tuple[float, Energy]]] = {}
     for k, (use, length) in enumerate(zip(uses, month_lengths(terms.months), strict=True)):
         bought = [servers[k].bought for servers in sites]

@@ -41,6 +41,13 @@ def servers_by_month(site: OwnedSite, used: Sequence[int]) -> list[Servers]:
     return found
 
 
+def servers_of_sites(terms: Terms, uses: Sequence[Use]) -> tuple[tuple[Servers, ...], ...]:
+    """Servers of each owned site by month of a study."""
+    return tuple(
+        tuple(servers_by_month(site, [use.sites[k].used for use in uses])) for k, site in enumerate(terms.owned)
+    )
+
+
 def owned_lines(terms: Terms, index: int, use: Use, by_month: Sequence[Servers], k: int) -> list[Line]:
     """Lines of month k + 1 of one site; `index` is its place in the terms, `by_month` its servers.
 

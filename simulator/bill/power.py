@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.bill.use import Use
 from simulator.study.terms import OwnedSite, Terms
 from simulator.units import HOURS_PER_DAY
-
-MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def grid_of_month(grid: Sequence[float], calendar_month: int) -> Sequence[float]
 
 def is_by_month(grid: Sequence[float]) -> bool:
     """Whether a grid's carbon intensity has a day of its own for each month."""
-    return len(grid) == MONTHS * HOURS_PER_DAY
+    return len(grid) == MONTHS_PER_YEAR * HOURS_PER_DAY
 
 
 def has_carbon(terms: Terms) -> bool:

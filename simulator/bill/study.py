@@ -14,7 +14,7 @@ from simulator.bill.commitments import PaidTerm, Term, price_index, settled, ter
 from simulator.bill.credits import Up, credit_lines
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
 from simulator.bill.minimum import minimum_lines
-from simulator.bill.owned import owned_lines, servers_by_month
+from simulator.bill.owned import owned_lines, servers_of_sites
 from simulator.bill.parts import one_line
 from simulator.bill.power import is_by_month
 from simulator.bill.purchases import Servers, prices
@@ -150,10 +150,11 @@ def _settled(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> Ter
 
 
 def _plan(terms: Terms, uses: Sequence[Use]) -> _Plan:
-    servers = tuple(
-        tuple(servers_by_month(site, [use.sites[k].used for use in uses])) for k, site in enumerate(terms.owned)
+    return _Plan(
+        servers_of_sites(terms, uses),
+        tuple(terms_of(offer, terms.rental_index) for offer in terms.rented),
+        unit_terms(terms),
     )
-    return _Plan(servers, tuple(terms_of(offer, terms.rental_index) for offer in terms.rented), unit_terms(terms))
 
 
 def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.bill.owned import servers_by_month
+from simulator.bill.owned import servers_of_sites
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
 from simulator.decide.months import lasts_until
@@ -99,10 +99,7 @@ def _month_use(month: Walked, replication: int | None) -> MonthUse:
 def months(found: Costed) -> tuple[Month, ...]:
     """What each month says: SLO met or not, servers there, ordered and arriving, cost."""
     uses = study_uses(found.terms, found.uses)
-    sites = [
-        [there.bought for there in servers_by_month(site, [use.sites[k].used for use in uses])]
-        for k, site in enumerate(found.terms.owned)
-    ]
+    sites = [[there.bought for there in site] for site in servers_of_sites(found.terms, uses)]
     arriving = [np.maximum(np.diff(bought, prepend=0), 0) for bought in sites]
     ordered = [0] * len(uses)
     for site, new in zip(found.terms.owned, arriving, strict=True):

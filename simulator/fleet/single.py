@@ -18,7 +18,10 @@ from simulator.fleet.records import RECORD
 from simulator.perf.steptime import StepTime
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
-from simulator.workload.requests import ClosedLoop, Requests
+from simulator.workload.requests import ClosedLoop, Requests, make_requests
+
+_APART_S = 1e6
+"""Time between requests that have a replica to themselves, longer than any of them takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,14 @@ class SingleRun:
     records: NDArray[Any]
     steps: tuple[LoggedStep, ...]
     preemptions: tuple[tuple[float, int], ...] = ()
+
+
+def run_apart(
+    config: EngineConfig, step_time: StepTime, isl: NDArray[np.integer], osl: NDArray[np.integer]
+) -> NDArray[np.void]:
+    """Records of requests, in their order, that each have a replica to themselves, its cache as others left it."""
+    apart = make_requests(np.arange(len(isl), dtype=np.float64) * _APART_S, isl, osl)
+    return np.sort(run_single(config, step_time, apart).records, order="request")
 
 
 def run_single(

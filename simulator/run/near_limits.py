@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from simulator.study.choices import LIMITS, TargetRouting
 from simulator.study.fleet import FleetSpec, ProviderSpec
 from simulator.study.usage import Usage
+from simulator.units import SECONDS_PER_MINUTE
 
 _NORMAL = NormalDist().inv_cdf(0.975)
-_SECONDS_PER_MINUTE = 60.0
 
 
 def near_limits(fleet: FleetSpec, usages: Sequence[Usage], dispersion: float, by_chance: Sequence[bool]) -> list[str]:
@@ -33,7 +33,7 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], dispersion: float, by
     dispersion : index of it of the numbers that arrive: 1 at random times, more in bursts
     by_chance : of each class, whether chance decides how many of its requests come
     """
-    minutes = math.fsum(usage.span_s for usage in usages) / _SECONDS_PER_MINUTE
+    minutes = math.fsum(usage.span_s for usage in usages) / SECONDS_PER_MINUTE
     found: list[str] = []
     for k, provider in enumerate(fleet.providers):
         used = [usage.providers[k] for usage in usages]

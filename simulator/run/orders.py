@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from simulator.bill.owned import servers_by_month
+from simulator.bill.owned import servers_of_sites
 from simulator.bill.use import study_uses
 from simulator.decide.costed import Costed
 from simulator.run.left_open import spans
@@ -15,10 +15,10 @@ def early_orders(found: Costed) -> list[str]:
 
     Those of month 1 stand there when the study begins, whatever they take.
     """
-    uses = study_uses(found.terms, found.uses)
+    by_site = servers_of_sites(found.terms, study_uses(found.terms, found.uses))
     words: list[str] = []
-    for number, site in enumerate(found.terms.owned):
-        bought = [there.bought for there in servers_by_month(site, [use.sites[number].used for use in uses])]
+    for site, servers in zip(found.terms.owned, by_site, strict=True):
+        bought = [there.bought for there in servers]
         ahead = {
             k + 1: months - k
             for k in range(1, len(bought))

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from simulator.simulate.demand import Demand
 from simulator.study.choices import LIMITS, TargetRouting
 from simulator.study.fleet import FleetSpec, ProviderSpec
+from simulator.units import SECONDS_PER_MINUTE
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.requests import Requests
-
-_MINUTE_S = 60.0
 
 
 def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
@@ -95,7 +94,7 @@ def _taken_from(provider: ProviderSpec, rate: NDArray[np.float64]) -> ProviderSp
 
 
 def _taken(per_minute: float, used_per_s: float, squares_per_s: float) -> float:
-    spare_per_s = per_minute / _MINUTE_S - used_per_s
+    spare_per_s = per_minute / SECONDS_PER_MINUTE - used_per_s
     if spare_per_s <= 0.0:
         return per_minute
     return float(min(squares_per_s / (2.0 * spare_per_s), per_minute))

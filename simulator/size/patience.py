@@ -7,16 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.fleet.single import run_single
+from simulator.fleet.single import run_apart
 from simulator.metrics.sketch import rank
 from simulator.simulate.demand import Demand
 from simulator.study.fleet import FleetSpec, PoolSpec
-from simulator.workload.requests import Requests, make_requests
+from simulator.workload.requests import Requests
 
 MOST = 5_000
 """Clients who leave, of a class, that are looked at."""
-_APART_S = 1e6
-"""Time between them, longer than any of them takes."""
 
 
 def too_impatient(fleet: FleetSpec, demand: Demand) -> str:
@@ -52,8 +50,7 @@ def _gone(pools: list[PoolSpec], demand: Demand, k: int) -> int:
     quickest_s = np.full(len(isl), np.inf)
     for pool in pools:
         read = np.minimum(isl, 1) if pool.engine.names_blocks else isl
-        alone = make_requests(np.arange(len(isl), dtype=np.float64) * _APART_S, read, osl)
-        records = np.sort(run_single(pool.engine, pool.step_time, alone).records, order="request")
+        records = run_apart(pool.engine, pool.step_time, read, osl)
         quickest_s = np.minimum(quickest_s, records["finish_s"] - records["arrival_s"])
     return int((leaves_s < quickest_s).sum())
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.records import Reason, Status
-from simulator.fleet.single import run_single
+from simulator.fleet.single import run_apart
 from simulator.metrics.accumulate import MetricAccumulator, Tally, reason_words
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SHARES, SloTerm, late_words, latencies, share_words
@@ -25,8 +25,6 @@ SAMPLE = 200
 """Requests of each class that are sent to an empty engine."""
 _MANY = 2000
 """The same where what is said has to hold of all of them."""
-_APART_S = 1e6
-"""Time between them, longer than any of them takes."""
 _HELD_S = 0.1
 """Wait for a rate limit that is worth a word where calls are lost."""
 _WHATEVER_THE_SIZE = (Reason.TOO_LONG, Reason.DATA_CLASS, Reason.NO_TARGET)
@@ -64,8 +62,7 @@ def empty_engine_misses(
         engines = [engine for engine, allowed in zip(planned.engines, cls.allowed, strict=False) if allowed]
         if number in absent or not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
             continue
-        alone = make_requests(np.arange(len(rows), dtype=np.float64) * _APART_S, sample.isl[rows], sample.osl[rows])
-        runs = [run_single(engine.config, engine.step_time, alone).records for engine in engines]
+        runs = [run_apart(engine.config, engine.step_time, sample.isl[rows], sample.osl[rows]) for engine in engines]
         for term in slo.terms:
             values = [_missed(records, term) for records in runs]
             if all(value is not None for value in values):
