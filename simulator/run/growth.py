@@ -193,7 +193,7 @@ class Growth:
             yield above.point
         for pool, size in zip(trials.pools, point, strict=True):
             if len(point) == 1 and isinstance(size, Scaled) and pool.scaler is not None and pool.scaler[2] is None:
-                spec = trials.sized(point).subject.fleet.pools[pool.index]
+                spec = next(one for one in trials.sized(point).subject.fleet.pools if one.name == pool.name)
                 lower = [target for target in targets(spec, trials.demand) if target < size.target]
                 yield from ((replace(size, target=target),) for target in lower[-1:])
 

@@ -148,7 +148,7 @@ def _guess(searcher: Searcher, k: int, start: Point) -> int:
         subject = trials.sized(start).subject
     except InputError:
         return 1
-    return guess_replicas(subject, trials.demand, trials.loaded.scenario.topologies[trials.name].pools[k].name)
+    return guess_replicas(subject, trials.demand, trials.pools[k].name)
 
 
 def _prove(searcher: Searcher, point: Callable[[int], Point], bounds: tuple[int, int], found: int) -> None:

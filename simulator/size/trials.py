@@ -208,8 +208,7 @@ class Trials:
     def least(self, k: int, point: Point) -> int:
         """Fewest replicas of the k-th open pool with which the work can be done at all."""
         sized = self.sized(point)
-        name = self.loaded.scenario.topologies[self.name].pools[self.pools[k].index].name
-        return max(least_replicas(sized.subject, one.demand, name) for one in self.periods)
+        return max(least_replicas(sized.subject, one.demand, self.pools[k].name) for one in self.periods)
 
     def __call__(self, point: Point, best: Tried | None = None, replications: int | None = None) -> Tried:
         """Simulate a point, and what autoscaled pools of it would have cost least on, if these are other instances.
@@ -302,7 +301,7 @@ class Trials:
         for k, (pool, size) in enumerate(zip(self.pools, point, strict=True)):
             if size.most:
                 sized = with_sizes(self.loaded, self.name, {pool.index: replace(size, instance="")})
-                written = sized.scenario.topologies[self.name].pools[pool.index]
+                written = next(one for one in sized.scenario.topologies[self.name].pools if one.name == pool.name)
                 if is_left_open(written):
                     yield k, size, written
 
