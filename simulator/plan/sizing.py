@@ -18,8 +18,8 @@ from simulator.run.priced import priced_months
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.priced import Priced
 from simulator.simulate.store import Store
-from simulator.size.answer import why_infeasible
 from simulator.size.found import Limits, Search, bounded
+from simulator.size.infeasible import why_infeasible
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
 from simulator.size.windows import best_window

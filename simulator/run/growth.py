@@ -12,10 +12,11 @@ from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
-from simulator.size.answer import searched, why_infeasible
+from simulator.size.answer import searched
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.guess import targets
+from simulator.size.infeasible import why_infeasible
 from simulator.size.lighter import lighter
 from simulator.size.trials import Point, Trials, Tried
 from simulator.size.windows import best_window

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,23 +18,19 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand
 from simulator.simulate.one import Outcome, Subject
-from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
+from simulator.size.infeasible import why_infeasible
 from simulator.size.lighter import Lighter
-from simulator.size.limited import is_full
-from simulator.size.reasons import empty_engine_misses, missed_at_vendors, shortfall, turned_away
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials, Tried
-from simulator.study.decision import HOLDS_ON_FRESH, MISSES_ON_FRESH, NOT_FINISHED
-from simulator.study.fleet import ColdStart, FleetSpec
+from simulator.study.decision import HOLDS_ON_FRESH, MISSES_ON_FRESH
 
 SURE = 2.0
 """Standard errors to spare from which on a size is not called at the edge."""
-_ENDLESS = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,82 +172,6 @@ def _furthest(found: Search) -> Tried | None:
         return at.replication, of_month, when_s, at.ended, at.allowed - at.misses, -tried.replicas
 
     return max(refused, key=far, default=None)
-
-
-def why_infeasible(trials: Trials, found: Search) -> str:
-    """What no size mends: clients who leave sooner than any replica could answer, the GPU where requests miss on an
-    empty engine, else what a larger fleet still waits for.
-
-    Else it is what no target takes: requests that are too long, or have none.
-
-    What is rejected at the gateway is lost without that, too, so the largest fleet is simulated to its end where
-    nothing else is the reason.
-
-    Of a search that time ended nothing is known.
-    """
-    if not found.is_finished:
-        return NOT_FINISHED
-    if trials.impatient:
-        return trials.impatient
-    refused = [tried for tried in found.trail if tried.refutation is not None]
-    if not refused:
-        return next((tried.reason for tried in found.trail), "no size was tried")
-    largest = max(refused, key=lambda tried: sum(size.most for size in tried.point))
-    sized = trials.sized(largest.point)
-    absent = frozenset.intersection(*(one.demand.absent for one in trials.periods))
-    empty = empty_engine_misses(trials.loaded, sized.planned, absent)
-    if empty:
-        return "GPU: " + "; ".join(empty)
-    for what, fleet in _relieved(sized.subject.fleet):
-        relieved = replace(sized.subject, fleet=fleet)
-        if all(try_fleet(relieved, one.demand).refutation is None for one in trials.periods):
-            return f"{what}: without it {largest} replicas would do; {largest.reason}"
-    if away := turned_away(_merged(trials, largest), sized.subject.fleet):
-        return away
-    if vendors := missed_at_vendors(_merged(trials, largest), sized.subject.fleet, absent):
-        return vendors
-    if not trials.pools:
-        return _shortfall(trials, largest)
-    plural = "replica" if str(largest) == "1" else "replicas"
-    return f"with at most {largest} {plural}: {_shortfall(trials, largest)}{_limit(trials, largest, found)}"
-
-
-def _limit(trials: Trials, tried: Tried, found: Search) -> str:
-    """That a pool has as many replicas as a search looks at, and how it looks at more; empty where none has."""
-    most, points = found.max_replicas, zip(trials.pools, tried.point, strict=True)
-    full = [pool.name for pool, size in points if is_full(pool, size, most)]
-    return f" ({', '.join(full)} has the most that is searched: {found.bound} {most} may be raised)" if full else ""
-
-
-def _shortfall(trials: Trials, tried: Tried) -> str:
-    """What the fleet misses by the end of all replications."""
-    failed = trials.periods[trials.fails_in(tried.point)]
-    where = f"in {failed.period.name}: " if len(trials.periods) > 1 else ""
-    return f"{where}{shortfall(_merged(trials, tried), failed.demand.absent) or tried.reason}"
-
-
-def _merged(trials: Trials, tried: Tried) -> MetricAccumulator:
-    """All replications, to their end, of the period in which the fleet fails."""
-    return MetricAccumulator.of(
-        [outcome.metrics for outcome in trials.whole(tried.point, trials.fails_in(tried.point))]
-    )
-
-
-def _relieved(fleet: FleetSpec) -> Iterator[tuple[str, FleetSpec]]:
-    """The fleet without one thing that more replicas do not mend, by what that is."""
-    pools = fleet.pools
-    if any(pool.autoscaler is not None for pool in pools):
-        yield "cold start", replace(fleet, pools=tuple(replace(pool, cold_start=ColdStart()) for pool in pools))
-        most = (
-            replace(pool, replicas=pool.autoscaler.max_replicas, autoscaler=None) if pool.autoscaler else pool
-            for pool in pools
-        )
-        yield "autoscaler", replace(fleet, pools=tuple(most))
-    if any(pool.hands_to is not None for pool in pools):
-        quick = (
-            replace(pool, kv_transfer=replace(pool.kv_transfer, bytes_per_s=_ENDLESS, latency_s=0.0)) for pool in pools
-        )
-        yield "link", replace(fleet, pools=tuple(quick))
 
 
 def edge_as_written(subject: Subject, periods: Sequence[PeriodDemand], store: Store) -> str:

@@ -37,14 +37,18 @@ def missed_at_any_load(planned: PlannedTopology, metrics: MetricAccumulator, abs
     With hits in a prefix cache they may be quicker than alone on an empty engine: then that is not asked.
     """
     cached = bool(metrics.total.cached_tokens)
-    empty = [] if cached else empty_engine_misses(planned.loaded, planned, absent, _MANY)
-    return "; ".join(empty) or turned_away(metrics, planned.fleet)
+    empty = {} if cached else empty_engine_misses(planned.loaded, planned, absent, _MANY)
+    return "; ".join(empty.values()) or turned_away(metrics, planned.fleet)
 
 
 def empty_engine_misses(
-    loaded: LoadedScenario, planned: PlannedTopology, absent: Collection[int] = (), most: int = SAMPLE
-) -> list[str]:
-    """SLO terms that requests miss even one at a time, on the engine of any pool that may serve them.
+    loaded: LoadedScenario,
+    planned: PlannedTopology,
+    absent: Collection[int] = (),
+    most: int = SAMPLE,
+    cached: bool = False,
+) -> dict[tuple[str, str], str]:
+    """SLO terms that requests miss even one at a time, on the engine of any pool that may serve them, in words.
 
     The first requests of each class have a replica to themselves, one after another, with nothing in its prefix cache.
     Classes that a token API may serve are left out.
@@ -53,22 +57,33 @@ def empty_engine_misses(
     ----------
     absent : classes of which nobody comes
     most : requests of each class
+    cached : prompts were found in a prefix cache: all of one but a token may be there, but for the time per token
+
+    Returns
+    -------
+    By class and term
     """
     sample = _sample(loaded)
-    found: list[str] = []
+    found: dict[tuple[str, str], str] = {}
     n_pools = len(planned.fleet.pools)
     for number, (slo, cls) in enumerate(zip(class_slos(loaded), planned.fleet.classes, strict=True)):
         rows = np.flatnonzero(sample.class_id == number)[:most]
         engines = [engine for engine, allowed in zip(planned.engines, cls.allowed, strict=False) if allowed]
         if number in absent or not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
             continue
-        runs = [run_apart(engine.config, engine.step_time, sample.isl[rows], sample.osl[rows]) for engine in engines]
+        whole, isl = sample.isl[rows], np.minimum(sample.isl[rows], 1) if cached else sample.isl[rows]
+        runs = {
+            name: [run_apart(engine.config, engine.step_time, read, sample.osl[rows]) for engine in engines]
+            for name, read in (("tpot_s", whole), ("", isl))
+            if any((term.metric == "tpot_s") == bool(name) for term in slo.terms)
+        }
         for term in slo.terms:
-            values = [_missed(records, term) for records in runs]
+            values = [_missed(records, term) for records in runs["tpot_s" if term.metric == "tpot_s" else ""]]
             if all(value is not None for value in values):
                 best = min(value for value in values if value is not None)
                 what = f"{term.metric.removesuffix('_s')} p{term.quantile * 100:g}"
-                found.append(f"{slo.name}: {what} of an empty engine is {best:.3g} s, the limit {term.limit_s:g} s")
+                words = f"{slo.name}: {what} of an empty engine is {best:.3g} s, the limit {term.limit_s:g} s"
+                found[slo.name, str(term)] = words
     return found
 
 
@@ -169,6 +184,27 @@ def lost(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> str:
     return ", ".join(found)
 
 
+def beyond_those_turned_away(metrics: MetricAccumulator, absent: Collection[int] = ()) -> dict[tuple[str, str], int]:
+    """Misses of each term that would be missed if all who are turned away whatever the size kept it, by class and term.
+
+    Parameters
+    ----------
+    absent : classes of which nobody comes
+    """
+    turned = {
+        slo.name: sum(int(tally.reasons[:, reason].sum()) for reason in _WHATEVER_THE_SIZE)
+        for slo, tally in zip(metrics.classes, metrics.by_class, strict=True)
+    }
+    found = {}
+    for row in metrics.terms(absent=absent):
+        if row["met"] is False:
+            of = row["of"]
+            misses = of - round(row["share"] * of) - turned[row["class"]] * (row["metric"] != "begun")
+            if misses > of - rank(row["required"], of):
+                found[row["class"], row["term"]] = misses
+    return found
+
+
 def _at_the_gateway(metrics: MetricAccumulator) -> list[dict[Reason, int]]:
     """By class the requests rejected there, by reason, where some term cannot bear that; else none."""
     found = []
@@ -207,14 +243,19 @@ def missed_at_vendors(metrics: MetricAccumulator, fleet: FleetSpec, absent: Coll
     return f"token API: {'; '.join(found)}" if found else ""
 
 
-def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
+def shortfall(
+    metrics: MetricAccumulator, absent: Collection[int] = (), among: Collection[tuple[str, str]] | None = None
+) -> str:
     """SLO terms that a fleet misses, and what became of requests that it did not complete.
 
     Parameters
     ----------
     absent : classes of which nobody comes; there is nothing of theirs to miss
+    among : classes and terms that are told alone, without what became of requests; all of them unless given
     """
     terms = metrics.terms(absent=absent)
+    if among is not None:
+        return "; ".join(_miss(row) for row in terms if row["met"] is False and (row["class"], row["term"]) in among)
     missed = [_miss(row) for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
     return "; ".join([*missed, *unknown, *_ended(metrics.total)])
