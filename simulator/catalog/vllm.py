@@ -73,7 +73,7 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> R
         values["sampler_bytes"] = min(values["sampler_bytes"], with_flashinfer)
     states = any(cache.kind == "state" for cache in shape.caches)
     if lean["lean_all"] or (lean["lean_dense"] and not shape.experts and not states):
-        values["sampler_bytes"] = lean["lean_sampler_bytes"]
+        values["sampler_bytes"] = values["draft_sampler_bytes"] = lean["lean_sampler_bytes"]
     data = read_yaml("memory_overheads.yaml")
     newer = number >= _number(str(data["runtime_since"]))
     runtime = data["overheads"]["runtime_since" if newer else "runtime_before"]["value"]

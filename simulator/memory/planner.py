@@ -159,8 +159,11 @@ def _stages(
     graphs = 0.0 if request.enforce_eager else graph_bytes(shape, request.limits, rules, overheads, pp, most)
     runtime = runtime_bytes(card, request.split, rules, overheads)
     stages = []
-    for stage, weight in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
-        activations = activation_bytes(shape, card, request.split, request.limits, rules, last=stage == pp - 1)
+    buffers = shape.step_bytes * request.limits.max_num_batched_tokens
+    for stage, loaded in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
+        weight = loaded + buffers
+        drafts, last = request.num_speculative_tokens > 0, stage == pp - 1
+        activations = activation_bytes(shape, card, request.split, request.limits, rules, last, drafts)
         left = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
         stages.append(
             Terms(

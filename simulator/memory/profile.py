@@ -10,6 +10,10 @@ from simulator.memory.shape import ModelShape, Tower
 from simulator.perf.device import BatchLimits, Split
 
 ACTIVATION_BYTES = 2
+PROJECTED = 4
+"""Queries, keys, values and the result of an encoder's attention, in its widths."""
+ROTATED = 4
+"""Queries and keys side by side, and both rotated (`Qwen2_5_VisionAttention`, vLLM 0.33.0)."""
 DENSE_SIZES_STEP = 8
 """Capture sizes are 1, 2, 4, then multiples of this up to 256, then of twice this."""
 DENSE_SIZES_END = 256
@@ -63,23 +67,31 @@ class Overheads:
 
 
 def activation_bytes(
-    shape: ModelShape, card: Card, split: Split, limits: BatchLimits, rules: Rules, last: bool
+    shape: ModelShape, card: Card, split: Split, limits: BatchLimits, rules: Rules, last: bool, drafts: bool = False
 ) -> float:
     """Peak of live activations in the profile run on one GPU.
 
     The largest of a forward pass at the token budget, the sampler over the logits of `max_num_seqs` sequences (on the
     last pipeline stage), and a tower at its largest items; embeddings of those items stay alive beside the first two.
+
+    Parameters
+    ----------
+    last : whether this is the last pipeline stage
+    drafts : whether the sampler accepts or rejects drafts
     """
     tokens = limits.max_num_batched_tokens
     hidden_states = tokens * shape.hidden * ACTIVATION_BYTES
     sampler = 0.0
     if last:
         per_entry = rules.sampler_sort_bytes if card.generation == "cdna" else rules.sampler_bytes
+        if drafts:
+            per_entry = max(per_entry, rules.draft_sampler_bytes)
         sequences = min(limits.max_num_seqs, tokens)
         sampler = hidden_states + sequences * (shape.vocab * per_entry + shape.hidden * ACTIVATION_BYTES)
     forward = tokens * _layer_values(shape, split) * ACTIVATION_BYTES
-    kept = max((_encoder_tokens(tower, tokens) for tower in shape.towers), default=0) * shape.hidden * ACTIVATION_BYTES
-    encoders = max((_tower_bytes(tower, tokens) for tower in shape.towers), default=0.0)
+    embeddings = max((_encoder_tokens(tower, tokens) * tower.outputs for tower in shape.towers), default=0)
+    kept = embeddings * shape.hidden * ACTIVATION_BYTES
+    encoders = max((_tower_bytes(tower, tokens, split.tp) for tower in shape.towers), default=0.0)
     return max(max(forward, sampler) + kept, encoders)
 
 
@@ -102,10 +114,19 @@ def _encoder_tokens(tower: Tower, budget: int) -> int:
     return max(1, budget // tower.tokens_per_item) * tower.tokens_per_item
 
 
-def _tower_bytes(tower: Tower, budget: int) -> float:
-    """Residual stream and widest layer of all patches that are encoded at once."""
+def _tower_bytes(tower: Tower, budget: int, tp: int) -> float:
+    """What is alive at once of all patches that are encoded together, in the wider half of a layer.
+
+    .. math:: 2 P (k + \\max(2h + h_a / \\mathrm{TP} + c h,\\ 3h + 2 f / \\mathrm{TP}))
+
+    with :math:`h_a` of queries, keys, values, their rotated copies and the result, and `c` outputs, of which the sum
+    over the GPUs is one. Encoders run layer by layer without a compiler, so a layer's input lives until it returns.
+    """
     patches = _encoder_tokens(tower, budget) * tower.patches_per_token
-    return patches * (tower.hidden + tower.inner) * ACTIVATION_BYTES
+    wide, outputs = tower.hidden, 1 if tp == 1 else 2
+    attention = (2 + outputs) * wide + (PROJECTED + ROTATED * tower.rotates) * wide / tp
+    mlp = 3 * wide + tower.inner / tp
+    return patches * (tower.kept + max(attention, mlp)) * ACTIVATION_BYTES
 
 
 def captured_graphs(limits: BatchLimits, rules: Rules, most_tokens: int | None = None) -> int:

@@ -32,6 +32,7 @@ class Rules:
     steps_in_flight : batches whose tokens a window holds at once
     sampler_bytes : bytes per sequence and vocabulary entry alive at once in the profiled sampler
     sampler_sort_bytes : the same on GPUs that take the sorting sampler
+    draft_sampler_bytes : the same where drafts are accepted or rejected
     virtual_buffers : NCCL maps its buffers as it needs them (cuMem); else it allocates those of every channel
     graphs_in_budget : the graphs' estimated memory comes out of the budget
     graph_mode : capture sizes of mixed batches, and of decode batches too
@@ -62,6 +63,7 @@ class Rules:
     steps_in_flight: int
     sampler_bytes: float
     sampler_sort_bytes: float
+    draft_sampler_bytes: float
     virtual_buffers: bool
     graphs_in_budget: bool
     graph_mode: Literal["piecewise", "full and piecewise"]

@@ -102,15 +102,21 @@ class Tower:
 
     Attributes
     ----------
-    hidden, inner : width of its residual stream, and all that its widest layer keeps beside it, per patch
+    hidden, inner : width of its residual stream, and all that its MLP projects one patch to
     patches_per_token : patches that the merger turns into one token of the language model
     tokens_per_item : tokens of the largest item; 0 where it follows the token budget
+    kept : values of a patch that are held throughout: pixels, angles, positions that were added
+    rotates : queries and keys are rotated, which makes two copies of them
+    outputs : embeddings of each token, one more for each layer that hands on its own
     """
 
     hidden: int
     inner: int
     patches_per_token: int
     tokens_per_item: int
+    kept: int = 0
+    rotates: bool = False
+    outputs: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,7 @@ class ModelShape:
     dtype_bytes : of the weights that are not quantised
     quantization : the config's own section, empty without
     towers : encoders of other modalities
+    step_bytes : bytes for each token of the step's budget that the model holds from the start
     unmodelled : what of the model the step-time model does not know, in words
     """
 
@@ -176,6 +183,7 @@ class ModelShape:
     dtype_bytes: int = 2
     quantization: dict[str, object] | None = None
     towers: tuple[Tower, ...] = ()
+    step_bytes: int = 0
     unmodelled: tuple[str, ...] = ()
 
     @property

@@ -332,8 +332,19 @@ def finish(
         dtype_bytes=2,
         quantization=quantization(config, top),
         towers=towers,
+        step_bytes=_step_bytes(config, built, towers),
         unmodelled=tuple(built.unmodelled),
     )
+
+
+def _step_bytes(config: Config, built: Built, towers: tuple[Tower, ...]) -> int:
+    """Bytes of buffers for each token of a step: what encoders hand to later layers, embeddings of each layer beside an
+    encoder (`qwen3_vl.py`, `gemma4_mm.py`, vLLM 0.33.0), and the tokens that sparse attention chose
+    (`deepseek_v2.py`)."""
+    handed = sum(tower.outputs - 1 for tower in towers) * config.number("hidden_size")
+    own = config.number("num_hidden_layers", 0) * config.number("hidden_size_per_layer_input", 0) if towers else 0
+    chosen = config.number("index_topk", 0) if built.latent else 0
+    return 2 * (handed + own) + 4 * chosen
 
 
 def rotary(config: Config, built: Built, longest: int) -> Matrix:

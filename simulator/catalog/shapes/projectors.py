@@ -67,6 +67,11 @@ def audio_projector(config: Config, top: Config, width: int, inner: int, hidden:
     return _wholes("audio_tower.projector", _AUDIO, Between(config, top, width, hidden, inner=inner))
 
 
+def deepstack_levels(config: Config) -> int:
+    """Layers of an encoder that hand embeddings of their own to the language model."""
+    return len(config.get("deepstack_visual_indexes") or ())
+
+
 def _wholes(name: str, rules: Rules, asked: Between) -> list[Matrix]:
     """Matrices by the first rule that fits."""
     sizes = next(sizes for fits, sizes in rules if fits(asked))(asked)
@@ -94,8 +99,7 @@ def _others(_: Between) -> bool:
 
 
 def _qwen(asked: Between) -> Sizes:
-    levels = len(asked.config.get("deepstack_visual_indexes") or ())
-    return ((asked.squared, asked.squared), (asked.out, asked.squared)) * (1 + levels)
+    return ((asked.squared, asked.squared), (asked.out, asked.squared)) * (1 + deepstack_levels(asked.config))
 
 
 def _glm(asked: Between) -> Sizes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from simulator.catalog.shapes import parts
-from simulator.catalog.shapes.projectors import audio_projector, is_kind, vision_projector
+from simulator.catalog.shapes.projectors import audio_projector, deepstack_levels, is_kind, vision_projector
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix, Tower
 
@@ -13,6 +14,8 @@ MOST_TOKENS = 16384
 """Tokens of the largest image of encoders that take any size (Qwen-VL)."""
 GATED = ("qwen2_5_vl", "qwen2_5_omni", "exaone4_5", "pixtral", "glm4v", "glm_ocr", "gemma4")
 """Beginnings of the types of encoders of images whose MLPs have a gate."""
+POSITIONS_HELD = ("qwen3_vl", "qwen3_5", "qwen3_omni")
+"""Beginnings of the types of encoders that hold added positions until they are done (`qwen3_vl.py`, vLLM 0.33.0)."""
 CONFORMERS = ("gemma4_audio",)
 """Encoders of audio whose layers have two MLPs, five projections of attention and a convolution between two more."""
 CONFORMER_SQUARES = 24
@@ -90,7 +93,9 @@ def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, lis
     if rows := _positions(config, patch):
         matrices.append(parts.whole("vision_tower.positions", rows, width, plain=True))
     matrices += vision_projector(config, top, width, merge, hidden)
-    return _vision_tower(config, top, width, rises * inner, patch, merge), matrices
+    tower = _vision_tower(config, top, width, rises * inner, patch, merge)
+    kept = pixels + (width if is_kind(config, top, *POSITIONS_HELD) else 0) + tower.rotates * width // max(heads, 1)
+    return replace(tower, kept=kept, outputs=1 + deepstack_levels(config)), matrices
 
 
 def _patches_alone(config: Config, hidden: int) -> tuple[Tower, list[Matrix]]:
@@ -118,7 +123,7 @@ def _vision_tower(config: Config, top: Config, width: int, inner: int, patch: in
     if per_item and image:
         return Tower(width, inner, max(1, (image // patch) ** 2 // per_item), per_item)
     if merge:
-        return Tower(width, inner, merge * merge, MOST_TOKENS)
+        return Tower(width, inner, merge * merge, MOST_TOKENS, rotates=True)
     patches = (image // patch) ** 2 if image else 1024
     return Tower(width, inner, 1, max(patches, 1))
 
