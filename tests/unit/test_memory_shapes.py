@@ -200,3 +200,33 @@ def test_layers_of_unequal_width_are_counted_one_by_one() -> None:
                 ],
             },
         )
+
+
+@pytest.mark.parametrize(
+    ("keys", "values"),
+    [
+        ({}, 2048 * 128),
+        ({"partial_rotary_factor": 0.25}, 2048 * 32),
+        ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.25}}, 2048 * 32),
+        ({"rope_scaling": {"type": "default", "mrope_section": [16, 24, 24]}}, 4 * 2048 * 128),
+    ],
+)
+def test_angles_of_all_positions_are_held(keys: dict[str, Any], values: int) -> None:
+    """A cosine and a sine for each turned pair of a head; with a time and a place for four times the context."""
+    shape = shape_from_config("m", DENSE | {"model_type": "llama"} | keys)
+    assert [matrix.rows * matrix.columns for matrix in shape.matrices if matrix.name == "rotary"] == [values]
+
+
+def test_angles_of_windows_are_held_apart() -> None:
+    """Gemma 4 turns 512 values of heads that see all tokens, 256 of those with a window (`gemma4_rope.py`)."""
+    config = DENSE | {"model_type": "gemma4_text", "head_dim": 256, "global_head_dim": 512, "sliding_window": 64}
+    config |= {"layer_types": ["sliding_attention"] * 3 + ["full_attention"], "num_key_value_heads": 4}
+    rotary = next(matrix for matrix in shape_from_config("m", config).matrices if matrix.name == "rotary")
+    assert (rotary.rows, rotary.columns) == (2048, 256 + 512)
+    kinds = {"full_attention": {"rope_theta": 1e6, "rope_type": "default"}, "sliding_attention": {"rope_theta": 1e4}}
+    config = DENSE | {"model_type": "olmo3", "sliding_window": 64, "layer_types": config["layer_types"]}
+    turned = [
+        next(matrix.columns for matrix in shape_from_config("m", config | more).matrices if matrix.name == "rotary")
+        for more in ({}, {"rope_parameters": kinds})
+    ]
+    assert turned == [128, 256]

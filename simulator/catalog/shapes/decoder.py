@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from simulator.catalog.shapes import parts
@@ -347,17 +348,32 @@ def _step_bytes(config: Config, built: Built, towers: tuple[Tower, ...]) -> int:
     return 2 * (handed + own) + 4 * chosen
 
 
+SPATIAL = 4
+"""Contexts of positions that are held where they have a time and a place (`MRotaryEmbedding`, vLLM 0.8 to 0.33)."""
+
+
 def rotary(config: Config, built: Built, longest: int) -> Matrix:
     """Cosines and sines of all positions, once per kind of rotary embedding; a buffer, not parameters."""
     width = config.number("qk_rope_head_dim", 0)
     width = width or (head_width(config) if config.get("num_attention_heads") else 0)
-    share = config.get("partial_rotary_factor") or 1.0
-    kinds = (
-        len({cache.kind for cache in built.caches if cache.kind != "state"})
-        if config.get("rope_local_base_freq")
-        else 1
-    )
-    return Matrix("rotary", longest, kinds * int(width * float(share)), "whole", plain=True)
+    kinds = {cache.kind for cache in built.caches if cache.kind != "state"}
+    columns = sum(int(width * share) for share in _turned(config)[: max(len(kinds), 1)])
+    if wide := config.number("global_head_dim", 0):  # all of a head, turned or not (`gemma4_rope.py`, vLLM 0.33.0)
+        columns = width * ("window" in kinds) + wide * ("full" in kinds)
+    sections = any("mrope_section" in (config.get(key) or ()) for key in ("rope_parameters", "rope_scaling"))
+    return Matrix("rotary", longest * (SPATIAL if sections else 1), columns, "whole", plain=True)
+
+
+def _turned(config: Config) -> list[float]:
+    """Share of a head that is turned, for each kind of rotary embedding: one, another of windows, or those that are
+    listed by kind of layer and differ."""
+    share = float(config.get("partial_rotary_factor") or 1.0)
+    listed = config.get("rope_parameters")
+    if not isinstance(listed, Mapping):
+        return [share] * (2 if config.get("rope_local_base_freq") else 1)
+    apart = {str(sorted(each.items())): each for each in listed.values() if isinstance(each, Mapping)}
+    found = list(apart.values()) or [listed] * (2 if config.get("rope_local_base_freq") else 1)
+    return [float(each.get("partial_rotary_factor") or share) for each in found]
 
 
 def quantization(config: Config, top: Config) -> dict[str, object] | None:
