@@ -183,7 +183,7 @@ def _rest(ranking: Ranking, by_name: dict[str, Contender]) -> list[str]:
         found.append(f"{listed(missing)} {'misses' if len(missing) == 1 else 'miss'} the SLO")
     unknown = [name for name in ranking.missing if name not in missing]
     if unknown:
-        found.append(f"of {listed(unknown)} no size was found in time")
+        found.append(f"of {listed(unknown)} no size was found as far as was searched")
     return found
 
 

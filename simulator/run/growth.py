@@ -16,11 +16,11 @@ from simulator.size.answer import searched
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.guess import targets
-from simulator.size.infeasible import why_infeasible
+from simulator.size.infeasible import judged
 from simulator.size.lighter import lighter
 from simulator.size.trials import Point, Trials, Tried
 from simulator.size.windows import best_window
-from simulator.study.decision import Sizes
+from simulator.study.decision import NOT_FINISHED, Sizes
 from simulator.study.demand import Level
 
 NEAR = 0.005
@@ -35,7 +35,7 @@ class AtLevel:
     ----------
     best : the cheapest that meets the SLO; None where none does
     least_usd : per month, what no size that meets costs less than
-    open_usd : per month, what nothing that time kept from being looked at costs less than; None where nothing is open
+    open_usd : per month, what nothing that was left costs less than; None where nothing is open
     limited : pools of which more than are looked at might cost less
     trail : of the search, and what was tried without one
     infeasible : why no size meets the SLO; empty where one does
@@ -133,8 +133,8 @@ class Growth:
     def _at(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
         below = [one for one in self.found if _rises(one.level, level)]
         last = max(below, key=lambda one: sum(one.level), default=None)
-        if last is not None and last.best is None and last.open_usd is None:
-            return AtLevel(level, None, math.inf, (), last.infeasible, last.hours)
+        if last is not None and last.best is None and last.infeasible != NOT_FINISHED:
+            return replace(last, level=level, trail=(), limited=())
         opened = self._opened(before)
         hours = (self.found[-1] if last is None else last).hours
         trials = self._trials(periods, opened, hours)
@@ -162,7 +162,7 @@ class Growth:
             guess=[before[pool.index] for pool in opened],
         ).without_outcomes()
         found = found if found.best or best is None else replace(found, best=best)
-        why = "" if found.best else why_infeasible(trials, found)
+        found, why = (found, "") if found.best else judged(trials, found)
         return at_level(level, replace(found, trail=(*tried, *found.trail)), why, least_usd=least_usd)
 
     def _at_any_hours(self, level: Level, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool]) -> AtLevel:

@@ -1,4 +1,4 @@
-"""What searches of later months leave open: where time ended them, or the most replicas that they look at."""
+"""What searches of later months leave open: where time ended them, or the most sizes that they look at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from simulator.study.decision import Walked
 
 @dataclass(frozen=True, slots=True)
 class LeftOpen:
-    """A month whose search time ended.
+    """A month whose search was not finished.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class LeftOpen:
 
 
 def open_months(walked: Sequence[Walked], growth: Growth, owned: Sequence[bool]) -> dict[int, LeftOpen]:
-    """Months that time kept from their cheapest size, by number.
+    """Months of which a cheaper size than was found is not excluded, by number.
 
     A month that was not searched is as open as its searched neighbours are. Hardware that one month was given too much
     of stays, so where any is owned the months after it are open too.
@@ -102,10 +102,11 @@ def month_warnings(
     later = sorted(month for month in open_ if month > 1)
     words: list[str] = []
     if later and usd is not None:
-        words.append(f"time ended the search for {spans(later)}: the mean month costs at least {money(usd)}")
+        least = f"the mean month costs at least {money(usd)}"
+        words.append(f"sizes that would cost less are not excluded for {spans(later)}: {least}")
     without = [month for month in later if open_[month].gap_usd is None]
     if without:
-        words.append(f"no size was found in time for {spans(without)}")
+        words.append(f"no size was found, as far as was searched, for {spans(without)}")
     for first in sorted({month for month in limited.values() if month > 1}):
         names = [name for name, month in limited.items() if month == first]
         words.append(f"from month {first}: {limit_words(names, limits.max_replicas, limits.bound)}")

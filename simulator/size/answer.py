@@ -23,7 +23,7 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
-from simulator.size.infeasible import why_infeasible
+from simulator.size.infeasible import judged
 from simulator.size.lighter import Lighter
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials, Tried
@@ -139,7 +139,8 @@ def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
     if furthest is None:
         reason = next((tried.reason for tried in found.trail), "no size was tried")
         raise InputError(Problem(reason, *loaded.place(f"topologies.{name}"), path=f"topologies.{name}"))
-    return Answer(name, names, trials.sizes(furthest.point), told, infeasible=why_infeasible(trials, found))
+    told, why = judged(trials, told)
+    return Answer(name, names, trials.sizes(furthest.point), told, infeasible=why)
 
 
 def sized_scenario(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:

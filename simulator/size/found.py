@@ -13,6 +13,8 @@ from simulator.size.trials import Tried, Word
 
 MOST_REPLICAS = 64
 """Of each pool, unless told otherwise."""
+UNFINISHED = "not finished"
+"""Claim of a search that time, or the points that it looks at, ended."""
 _OPTION, _OF_SCENARIO = "--max-replicas", "run.max_replicas"
 _REPLICATIONS_OF_AN_INTERVAL = 2
 
@@ -83,7 +85,8 @@ class Search:
     best : the cheapest that met; None if none did
     trail : every point that was looked at, in that order
     claim : proved, proved but for n skipped, minimal, best of n tried, or not finished
-    least_usd : per month, what nothing that was left open costs less than; None where the search ended by itself
+    least_usd : per month, what nothing that was left open costs less than: by time, by the points that it looks at, or
+        by the most replicas; None where nothing is
     monotone : False where more replicas were seen to serve worse
     max_replicas, bound : of each pool, beyond which nothing was looked at, and what said so
     limited : pools of which more than that might cost less than the best
@@ -101,7 +104,7 @@ class Search:
     @property
     def is_finished(self) -> bool:
         """Whether it ended by itself."""
-        return self.least_usd is None
+        return self.claim != UNFINISHED
 
     @property
     def gap_usd(self) -> float:

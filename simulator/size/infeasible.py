@@ -89,27 +89,37 @@ _CAUSES = (
 
 
 def why_infeasible(trials: Trials, found: Search) -> str:
+    """What no size mends, in words, as `judged` has them."""
+    return judged(trials, found)[1]
+
+
+def judged(trials: Trials, found: Search) -> tuple[Search, str]:
     """What no size mends: clients who leave sooner than any replica could answer, the GPU where requests miss on an
     empty engine, what no target takes, token APIs, and what the largest fleet that was tried would meet without.
 
     Several at once are all named: a miss is put down to the first of these, and what is left to the fewest causes
     without which it is none. Of a search that time ended nothing is known.
+
+    Returns
+    -------
+    The search, which leaves nothing open where more replicas than it looks at would miss as well; and the words.
     """
     if not found.is_finished:
-        return NOT_FINISHED
+        return found, NOT_FINISHED
+    closed = replace(found, least_usd=None)
     if trials.impatient:
-        return trials.impatient
+        return closed, trials.impatient
     refused = [tried for tried in found.trail if tried.refutation is not None]
     if not refused:
-        return next((tried.reason for tried in found.trail), "no size was tried")
+        return found, next((tried.reason for tried in found.trail), "no size was tried")
     case = _Case(trials, max(refused, key=lambda tried: sum(size.most for size in tried.point)))
     told, left = case.whatever_the_size()
     if told and not left:
-        return "; ".join(told)
+        return closed, "; ".join(told)
     limit = _limit(trials, case.tried, found)
     if causes := case.causes(left if told else None):
-        return "; ".join([*told, case.words(causes, left, bool(told)) + limit])
-    return "; ".join([*told, case.generic(left if told else None) + limit])
+        return closed, "; ".join([*told, case.words(causes, left, bool(told)) + limit])
+    return closed if told else found, "; ".join([*told, case.generic(left if told else None) + limit])
 
 
 @dataclass(frozen=True, slots=True)

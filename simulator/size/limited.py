@@ -17,23 +17,21 @@ def is_full(pool: OpenPool, size: Size, most: int) -> bool:
     return size.most <= most < size.most + pool.step and not (pool.scaler and pool.scaler[1] == size.most)
 
 
-def limited_pools(searcher: Searcher) -> tuple[str, ...]:
-    """Names of pools of which more replicas than are looked at might cost less than the best.
+def beyond_usd(searcher: Searcher) -> dict[str, float]:
+    """Pools of which more replicas than are looked at might cost less than the best, and their least bill then.
 
     A larger number of one pool is of use only where its largest was not enough, or is the best, and where it costs less
     than the best beside the fewest of all others.
     """
     bar, most = searcher.bar, searcher.limits.max_replicas
-    if bar is None:
-        return ()
     ends = [tried.point for tried in searcher.trail.values() if tried.word == "refused" or tried is searcher.best]
     pools = searcher.trials.pools
-    return tuple(
-        pool.name
+    found = {
+        pool.name: min(_bounds_usd(searcher, _beyond(pools, k, most)), default=inf)
         for k, pool in enumerate(pools)
         if any(is_full(pool, point[k], most) for point in ends)
-        and min(_bounds_usd(searcher, _beyond(pools, k, most)), default=inf) < bar.usd_per_month
-    )
+    }
+    return {name: usd for name, usd in found.items() if usd < (inf if bar is None else bar.usd_per_month)}
 
 
 def _beyond(pools: Sequence[OpenPool], k: int, most: int) -> Iterator[Point]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
-from simulator.size.found import Limits, Search
+from simulator.size.found import UNFINISHED, Limits, Search
 from simulator.size.guess import guess_replicas
 from simulator.size.lighter import Lighter
-from simulator.size.limited import limited_pools
+from simulator.size.limited import beyond_usd
 from simulator.size.numbers import minimal_points, smallest
 from simulator.size.searcher import Searcher, Spent
 from simulator.size.settings import settings
@@ -25,7 +26,7 @@ _FAR = 0.25
 _DEARER = 2
 """Larger sizes in a row that cost more, after which no further one is looked at if no bound rises."""
 _LOOKS = 400
-"""Bounds of points of three and more numbers that are looked at, after which what may cost less is left."""
+"""Bounds of points of three and more numbers that are asked for, unless a time is given; what may cost less is left."""
 
 
 def search(
@@ -82,9 +83,10 @@ def _result(searcher: Searcher, finished: bool) -> Search:
     trail = tuple(searcher.trail.values())
     skipped = sum(tried.word == "skipped" for tried in trail)
     simulated = Search(best, trail, "").tried
-    least_usd = None if finished else searcher.trials.least_usd()
-    if not finished:
-        claim = "not finished"
+    usd = math.inf if best is None else best.usd_per_month
+    left_usd = searcher.left_usd if finished else searcher.trials.least_usd()
+    if not finished or left_usd < usd:
+        claim = UNFINISHED
     elif best is None and any(tried.word in ("raced out", "excluded") for tried in trail):
         claim = f"all of {simulated} tried cost more"
     elif best is None:
@@ -95,9 +97,12 @@ def _result(searcher: Searcher, finished: bool) -> Search:
         claim = "minimal"
     else:
         claim = f"proved but for {skipped} skipped" if skipped else "proved"
+    beyond = beyond_usd(searcher)
+    least_usd = min([left_usd, *beyond.values()])
     return Search(
-        *(best, trail, claim, least_usd, searcher.monotone, searcher.limits.max_replicas, searcher.limits.bound),
-        limited_pools(searcher),
+        *(best, trail, claim, least_usd if not finished or least_usd < usd else None, searcher.monotone),
+        *(searcher.limits.max_replicas, searcher.limits.bound),
+        () if searcher.bar is None else tuple(beyond),
     )
 
 
@@ -212,9 +217,27 @@ def _several(
         return None if searcher.best is None else numbers.get(searcher.best.point)
 
     descents(enough, ranges, tuple(guesses), _dearest_first(searcher, point, ranges))
+    left: list[tuple[int, ...]] = []
     if searcher.limits.prune:
-        close(enough, ranges, lambda at: searcher.excluded(point(at)) is None, _LOOKS)
+        looks = _LOOKS if searcher.limits.seconds is None else sys.maxsize
+        worth = lambda at: searcher.excluded(point(at)) is None  # noqa: E731
+        left = close(enough, ranges, lambda at: _bound_usd(searcher, point(at)), worth, looks)
     exchanges(enough, ranges, best)
+    searcher.left_usd = min((_bound_usd(searcher, _with_fewest(searcher, point(at))) for at in left), default=math.inf)
+
+
+def _bound_usd(searcher: Searcher, at: Point) -> float:
+    """Least bill of a point; 0 where none is known."""
+    try:
+        return searcher.trials.bound_usd(at)
+    except InputError:
+        return 0.0
+
+
+def _with_fewest(searcher: Searcher, at: Point) -> Point:
+    """The point with the fewest replicas of each autoscaler that settings are looked for of."""
+    pools = searcher.trials.pools
+    return tuple(Fixed(pool.low * pool.step) if refinable(pool) else size for pool, size in zip(pools, at, strict=True))
 
 
 def _dearest_first(

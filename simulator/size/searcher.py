@@ -32,6 +32,7 @@ class Searcher:
     proved: bool = True
     trail: dict[Point, Tried] = field(default_factory=dict)
     until_s: float = math.inf
+    left_usd: float = math.inf
 
     @property
     def bar(self) -> Tried | None:

@@ -83,44 +83,67 @@ def _with(at: Point, k: int, n: int) -> Point:
     return (*at[:k], n, *at[k + 1 :])
 
 
-def close(meets: Meets, ranges: Sequence[Range], worth: Meets, looks: int) -> None:
-    """Look at points that may cost less than the best, the largest of these: where they are refused, smaller ones are.
+def close(
+    meets: Meets, ranges: Sequence[Range], usd: Callable[[Point], float], is_worth: Meets, looks: int
+) -> list[Point]:
+    """Look at points that may cost less than the best as long as there are any: where one is refused, smaller ones are.
+
+    Of the smallest points that are larger, in some number, than each that was refused, the one with the least bound is
+    made as large as may still cost less; so that least bound rises. Where that one meets and smaller ones may cost less
+    still, the largest between the two that is refused is looked for.
 
     Parameters
     ----------
-    worth : whether a point may cost less than the best
-    looks : asked at most so often whether one is
+    usd : bound of a point
+    is_worth : whether a point may cost less than the best
+    looks : bounds that are asked for, at most, of which each takes planning
+
+    Returns
+    -------
+    The smallest of the points that are left, as the looks ended; none where all are closed
     """
-    refused: list[Point] = []
-    left = looks
+    asked: set[Point] = set()
 
-    def may_cost_less(at: Point) -> bool:
-        nonlocal left
-        left -= 1
-        return left >= 0 and worth((*at, *(low for low, _ in ranges[len(at) :])))
+    def is_open(at: Point) -> bool:
+        asked.add(at)
+        return is_worth(at)
 
-    def last(at: Point) -> None:
-        low, high = ranges[-1]
-        n = low
-        while n <= high and may_cost_less((*at, n)):
-            n += 1
-        for number in range(n - 1, low - 1, -1):
-            point = (*at, number)
-            if any(all(a <= b for a, b in zip(point, other, strict=True)) for other in refused):
-                return
-            if may_cost_less(point) and not meets(point):
-                refused.append(point)
-                return
+    least: list[Point] = [tuple(low for low, _ in ranges)]
+    while least := [at for at in least if is_open(at)]:
+        if len(asked) >= looks:
+            return least
+        at = min(least, key=lambda one: (usd(one), one))
+        path = _enlarged(at, ranges, is_open)
+        if not meets(path[-1]):
+            least = _above(least, path[-1], ranges)
+        elif is_worth(path[-1]):
+            k = smallest(lambda k, path=path: meets(path[k]), 0, len(path) - 1, 0)  # type: ignore[misc]
+            least = _above(least, path[max((k or 0) - 1, 0)], ranges)
+    return []
 
-    def larger(at: Point) -> None:
-        """The numbers after these from their fewest on, as long as they are worth it."""
-        if len(at) == len(ranges) - 1:
-            return last(at)
-        low, high = ranges[len(at)]
-        for n in range(low, high + 1):
-            if not may_cost_less((*at, n)):
-                return None
-            larger((*at, n))
-        return None
 
-    larger(())
+def _enlarged(at: Point, ranges: Sequence[Range], is_open: Meets) -> list[Point]:
+    """From a point on one more of a number each, the last first, as long as that is worth it."""
+    path = [at]
+    for k in reversed(range(len(ranges))):
+        most = ranges[k][1]
+        here = path[-1]
+        if here[k] < most:
+            dear = smallest(lambda n, k=k, here=here: not is_open(_with(here, k, n)), here[k] + 1, most, here[k] + 1)  # type: ignore[misc]
+            path += [_with(here, k, n) for n in range(here[k] + 1, most + 1 if dear is None else dear)]
+    return path
+
+
+def _above(least: Sequence[Point], closed: Point, ranges: Sequence[Range]) -> list[Point]:
+    """The smallest points that are, in some number, above one of which all smaller ones are closed."""
+    found: set[Point] = set()
+    for at in least:
+        if any(a > b for a, b in zip(at, closed, strict=True)):
+            found.add(at)
+        else:
+            found |= {_with(at, k, n + 1) for k, n in enumerate(closed) if n < ranges[k][1]}
+    return [at for at in sorted(found) if not any(_below(other, at) for other in found)]
+
+
+def _below(one: Point, other: Point) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -19,7 +19,8 @@ from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, answer, answered, searched
 from simulator.size.assumed import AS_IT_IS, Assumed
-from simulator.size.found import Limits, Search, same_cost
+from simulator.size.found import UNFINISHED, Limits, Search, same_cost
+from simulator.size.infeasible import judged
 from simulator.size.trials import Progress, Trials, Tried
 from simulator.units import HOURS_PER_DAY, SECONDS_PER_DAY
 
@@ -129,7 +130,10 @@ def best_window(
         there = alone(with_hours(loaded, name, hours), name)
         trials = Trials(there, name, opened, periods, store, tick, rows, assumed, planned)
         rival = tried[_cheapest(tried)].search.best if tried else None
-        tried[length] = Window(hours, trials, searched(trials, limits, rival))
+        found = searched(trials, limits, rival)
+        if found.best is None and found.least_usd is not None:
+            found, _ = judged(trials, found)
+        tried[length] = Window(hours, trials, found)
 
     for length in _FIRST_LENGTHS:
         look(length)
@@ -156,8 +160,10 @@ def _answer(loaded: LoadedScenario, tried: dict[int, Window]) -> Answer:
     n = sum(search.tried for search in searches)
     claim = f"best of {n} tried" if found.best is not None else f"none of {n} tried meets"
     least = None
+    if any(search.least_usd is not None for search in searches):
+        least = min(window.least_usd for window in tried.values())
     if not all(search.is_finished for search in searches):
-        claim, least = "not finished", min(window.least_usd for window in tried.values())
+        claim = UNFINISHED
     whole = replace(found, claim=claim, least_usd=least, limited=_limited(searches))
     told = answered(with_hours(loaded, best.trials.name, best.hours), best.trials, whole)
     return replace(told, hours=best.hours, windows=rows)

@@ -30,11 +30,13 @@ def size_warnings(answer: Answer) -> list[str]:
     if found.equal:
         sizes = ", ".join(map(str, found.equal))
         lines.append(f"the same cost{_noise(found.best)}: {sizes}")
-    if found.gap_usd and found.best is not None:
-        share = found.gap_usd / found.best.usd_per_month
-        lines.append(f"the search was not finished: at most {share:.0%} could be saved")
+    gap = found.gap_usd / found.best.usd_per_month if found.gap_usd and found.best is not None else 0.0
+    saved = f"at most {gap:.0%} could be saved"
+    if gap and not found.is_finished:
+        lines.append(f"the search was not finished: {saved} (--search-seconds sets its time)")
     if found.limited:
-        lines.append(limit_words(found.limited, found.max_replicas, found.bound))
+        words = limit_words(found.limited, found.max_replicas, found.bound)
+        lines.append(f"{words}; {saved}" if gap and found.is_finished else words)
     if not found.monotone:
         lines.append("not monotone: a larger size was refused, so none was skipped")
     if answer.edge:

@@ -61,7 +61,8 @@ class Contender:
     over_periods : whether that is the mean over the hours of several periods
     lasts_until : the last month before the first that misses the SLO, where one does; 0 if that is the first
     fleet : what runs and what is paid; equal for the same fleet under two names, empty where it is not known
-    least_usd : per month, what sizes that time kept from being looked at cost at least; None where nothing is open
+    least_usd : per month, what sizes that were not looked at cost at least, as time, or the most of them, ended the
+        search; None where nothing is open
     edge : what is said of a size that misses on fresh traffic; empty for others
     chance : in the bill of a single replication; None where several tell it, or where nothing is known
     arrived : requests that came in the window, over all replications; 0 where that is not known
@@ -111,8 +112,7 @@ class Trail:
     Attributes
     ----------
     word : `fixed` as written, `proved`, `minimal` (one fewer of any pool fails), `best of n tried`, `open`
-    least_usd : per month, what sizes that time kept from being looked at, in any month, cost at least; None where
-        nothing is open
+    least_usd : per month, what sizes that were not looked at in some month cost at least; None where nothing is open
     edge : what is said of a size that misses on fresh traffic; empty for others
     """
 

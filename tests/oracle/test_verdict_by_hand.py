@@ -40,7 +40,8 @@ LATE, LATER = (Contender(name, False, 1.0, attainment=share) for name, share in 
         ((CHEAP, LATE), "cheap: the cheapest topology that meets the SLO, $1,000 per month; late misses the SLO."),
         (
             (CHEAP, Contender("open", False, 1.0, least_usd=1500.0)),
-            "cheap: the cheapest topology that meets the SLO, $1,000 per month; of open no size was found in time.",
+            "cheap: the cheapest topology that meets the SLO, $1,000 per month; of open no size was found as far as "
+            "was searched.",
         ),
         (
             (CHEAP, Contender("open", True, 1200.0, least_usd=900.0), LATE),

@@ -41,7 +41,7 @@ def test_a_later_month_whose_search_was_cut_withholds_the_verdict(tmp_path: Path
     if most > 1:
         assert many["least_usd_per_month"] is None
         assert found.decision["withheld_by"] == []
-        assert "time ended" not in said(found, "many")
+        assert "not excluded" not in said(found, "many")
         return
     assert many["search"]["claim"] == "proved"
     assert many["least_usd_per_month"] <= many["cost"]["usd_per_month"]
@@ -49,7 +49,7 @@ def test_a_later_month_whose_search_was_cut_withholds_the_verdict(tmp_path: Path
     assert found.decision["withheld_by"] == ["many"]
     assert found.summary["verdict"].startswith("No verdict: few meets the SLO")
     assert "many misses" not in found.summary["verdict"]
-    assert "time ended the search for month 2" in said(found, "many")
+    assert "sizes that would cost less are not excluded for month 2: " in said(found, "many")
     assert found.decision["topologies"]["many"]["binding"]["kind"] == "search"
 
 
@@ -67,7 +67,7 @@ def test_what_one_month_may_have_too_much_of_is_owned_in_all_months_after_it(
     )
     own = found.summary["topologies"]["own"]
     assert (own["least_usd_per_month"] is not None) == held
-    assert ("time ended the search for months 2 to 3" in said(found, "own")) == held
+    assert ("not excluded for months 2 to 3" in said(found, "own")) == held
 
 
 @pytest.mark.parametrize(("usd", "most", "limited"), [(1, 1, True), (1, 4, False), (9, 1, False)])
@@ -80,6 +80,55 @@ def test_more_of_a_pool_than_is_looked_at_is_said_where_it_might_cost_less(
     assert search["limited"] == (["cheap"] if limited else [])
     words = f"more of cheap might cost less: --max-replicas {most} may be raised"
     assert (words in said(found, "mixed")) == limited
+
+
+@pytest.mark.parametrize(("most", "usd"), [(1, 730.0), (4, None)])
+def test_a_loser_that_has_as_many_replicas_as_are_looked_at_withholds_the_verdict(
+    tmp_path: Path, most: int, usd: float | None
+) -> None:
+    """One replica is too little, and two cost a hundredth of the winner: that they do not serve is not known."""
+    found = run(tmp_path, TWO, Limits(max_replicas=most), rate_rps=60, tpot_s=0.02)
+    many = found.summary["topologies"]["many"]
+    assert many["metrics"]["slo_met"] == (usd is None)
+    assert many["least_usd_per_month"] == (None if usd is None else 2 * usd)
+    assert found.decision["withheld_by"] == ([] if usd is None else ["many"])
+    if usd is not None:
+        assert "--max-replicas 1 may be raised" in many["search"]["infeasible"]
+        assert "many misses the SLO" not in found.summary["verdict"].split(". ")[0]
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_the_most_replicas_withhold_nothing_where_no_number_would_do(tmp_path: Path, most: int) -> None:
+    """A token takes longer than its limit however few requests there are; the dear one is as slow."""
+    found = run(tmp_path, TWO, Limits(max_replicas=most), rate_rps=60, tpot_s=0.001)
+    assert found.summary["topologies"]["many"]["search"]["infeasible"].startswith("GPU: ")
+    assert found.summary["topologies"]["many"]["least_usd_per_month"] is None
+    assert found.summary["verdict"].startswith("No topology meets the SLO")
+    assert "was not finished" not in found.summary["verdict"]
+
+
+THREE = (
+    "three: {pools: [{name: a, site: lambda, gpu: h100-sxm, replicas: auto, price_usd_per_gpu_hour: 3}, "
+    "{name: b, site: lambda, gpu: l40s, replicas: auto, price_usd_per_gpu_hour: 2}, "
+    "{name: c, site: lambda, gpu: a100-80, replicas: auto, price_usd_per_gpu_hour: 2.5}], "
+    "routing: {kind: overflow, order: [a, b, c], when: {outstanding_per_replica: 8}}}"
+)
+CHEAPER = "dear: {pools: [{name: d, site: lambda, gpu: h100-sxm, replicas: 2, price_usd_per_gpu_hour: 2.9}]}"
+
+
+@pytest.mark.parametrize(("looks", "withheld"), [(1, True), (10_000, False)])
+def test_a_search_that_its_points_end_is_not_finished_and_withholds_the_verdict(
+    tmp_path: Path, looks: int, withheld: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.size.search._LOOKS", looks)
+    found = run(tmp_path, f"{THREE}, {CHEAPER}", Limits(max_replicas=8), rate_rps=60, tpot_s=0.02)
+    three = found.summary["topologies"]["three"]
+    search = three["search"]
+    assert (search["claim"] == "not finished") == withheld == (search["gap_usd"] > 0)
+    assert found.decision["withheld_by"] == (["three"] if withheld else [])
+    assert ("(--search-seconds sets its time)" in said(found, "three")) == withheld
+    if withheld:
+        assert search["gap_usd"] == pytest.approx(three["cost"]["usd_per_month"] - search["least_usd"])
 
 
 def test_months_in_words() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 
 import pytest
@@ -13,8 +14,11 @@ MOST = 7
 Point = tuple[int, ...]
 
 
-def found(capacity: list[float], usd: list[float], load: float, looks: int = 400) -> tuple[float, int]:
-    """Cost of the best point, and how many were simulated: those that cost no less than the best are not."""
+def found(capacity: list[float], usd: list[float], load: float, looks: int = 400) -> tuple[float, int, float]:
+    """Cost of the best point, how many were simulated (not those that cost no less than the best), and what is left.
+
+    That is the least cost of a point that was not closed; infinite where all were.
+    """
     known: dict[Point, bool] = {}
     best: list[tuple[float, Point]] = []
 
@@ -38,9 +42,9 @@ def found(capacity: list[float], usd: list[float], load: float, looks: int = 400
     dearest_first = sorted(range(len(usd)), key=usd.__getitem__, reverse=True)
     guess = tuple(max(round(load / one / len(usd)), 1) for one in capacity)
     descents(meets, ranges, guess, dearest_first)
-    close(meets, ranges, worth, looks)
+    left = close(meets, ranges, costs, worth, looks)
     exchanges(meets, ranges, lambda: best[-1][1] if best else None)
-    return best[-1][0], len(known)
+    return best[-1][0], len(known), min(map(costs, left), default=math.inf)
 
 
 @pytest.mark.parametrize("usd", list(itertools.permutations([1.36, 3.28, 40.18])))
@@ -52,7 +56,7 @@ def test_the_dearest_is_not_left_over(usd: tuple[float, ...]) -> None:
 
 
 def test_as_cheap_as_every_point_tried_one_by_one() -> None:
-    trials = 0
+    trials = cut = 0
     for seed in range(60):
         draw = random.Random(seed)
         count = draw.choice([3, 3, 4])
@@ -64,7 +68,21 @@ def test_as_cheap_as_every_point_tried_one_by_one() -> None:
             for at in itertools.product(range(MOST + 1), repeat=count)
             if sum(n * one for n, one in zip(at, capacity, strict=True)) >= load
         )
-        cost, simulated = found(capacity, usd, load)
-        assert cost <= 1.01 * least, seed
+        cost, simulated, left = found(capacity, usd, load, looks=10_000)
+        assert (cost, left) == (pytest.approx(least), math.inf), seed
         trials += simulated
+        early, _, left = found(capacity, usd, load, looks=12)
+        assert min(early, left) <= least * (1 + 1e-12), seed
+        cut += left < early
     assert trials < 60 * 40
+    assert cut > 10, "few looks leave something open"
+
+
+def test_what_is_left_costs_the_more_the_longer_it_looks() -> None:
+    """Of the smallest points that are open the cheapest is closed first, so the gap is as small as it can be said."""
+    capacity, usd = [1.0, 1.1, 1.3], [1.0, 1.2, 1.5]
+    left = [found(capacity, usd, 12.4, looks)[2] for looks in (1, 40, 120, 10_000)]
+    assert left == sorted(left)
+    assert left[0] == 0
+    assert left[-1] == math.inf
+    assert 0 < left[1] < math.inf

@@ -44,10 +44,17 @@ def test_what_a_search_leaves_open_is_said() -> None:
     assert words == [
         "sized at p 4, q 0: not finished",
         "its best needs no q",
-        "the search was not finished: at most 25% could be saved",
+        "the search was not finished: at most 25% could be saved (--search-seconds sets its time)",
         "more of p might cost less: --max-replicas 64 may be raised",
         "not monotone: a larger size was refused, so none was skipped",
         "holds on fresh traffic",
+    ]
+
+
+def test_what_the_most_replicas_leave_open_is_said_with_its_share() -> None:
+    full = Search(BEST, (BEST,), "proved", least_usd=80.0, limited=("p",))
+    assert size_warnings(Answer("t", ("p",), {0: Fixed(4)}, full))[1:] == [
+        "more of p might cost less: --max-replicas 64 may be raised; at most 20% could be saved"
     ]
 
 
