@@ -72,14 +72,21 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> R
     if flashinfer:
         values["sampler_bytes"] = min(values["sampler_bytes"], with_flashinfer)
     states = any(cache.kind == "state" for cache in shape.caches)
-    if lean["lean_all"] or (lean["lean_dense"] and not shape.experts and not states):
+    newer_runner = lean["lean_all"] or (lean["lean_dense"] and not shape.experts and not states)
+    if newer_runner:
         values["sampler_bytes"] = values["draft_sampler_bytes"] = lean["lean_sampler_bytes"]
     data = read_yaml("memory_overheads.yaml")
     newer = number >= _number(str(data["runtime_since"]))
     runtime = data["overheads"]["runtime_since" if newer else "runtime_before"]["value"]
     for name in ("tails_without_drafts", "longer_windows"):
         values[name] = tuple(values[name])
-    return Rules(version=version or newest_version(), runtime_bytes=runtime, **values)
+    return Rules(
+        version=version or newest_version(),
+        runtime_bytes=runtime,
+        graphs_profiled=newer,
+        inputs_held=not newer_runner,
+        **values,
+    )
 
 
 def default_length(version: str | None, shape: ModelShape) -> int:

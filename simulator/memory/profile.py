@@ -72,7 +72,8 @@ def activation_bytes(
     """Peak of live activations in the profile run on one GPU.
 
     The largest of a forward pass at the token budget, the sampler over the logits of `max_num_seqs` sequences (on the
-    last pipeline stage), and a tower at its largest items; embeddings of those items stay alive beside the first two.
+    last pipeline stage), and a tower at its largest items, of which embeddings, and pixels, stay alive beside the first
+    two.
 
     Parameters
     ----------
@@ -89,8 +90,7 @@ def activation_bytes(
         sequences = min(limits.max_num_seqs, tokens)
         sampler = hidden_states + sequences * (shape.vocab * per_entry + shape.hidden * ACTIVATION_BYTES)
     forward = tokens * _layer_values(shape, split) * ACTIVATION_BYTES
-    embeddings = max((_encoder_tokens(tower, tokens) * tower.outputs for tower in shape.towers), default=0)
-    kept = embeddings * shape.hidden * ACTIVATION_BYTES
+    kept = max((_encoded_bytes(tower, shape.hidden, tokens, rules.inputs_held) for tower in shape.towers), default=0.0)
     encoders = max((_tower_bytes(tower, tokens, split.tp) for tower in shape.towers), default=0.0)
     return max(max(forward, sampler) + kept, encoders)
 
@@ -114,6 +114,12 @@ def _encoder_tokens(tower: Tower, budget: int) -> int:
     return max(1, budget // tower.tokens_per_item) * tower.tokens_per_item
 
 
+def _encoded_bytes(tower: Tower, hidden: int, budget: int, inputs: bool) -> float:
+    """Embeddings of what is encoded at once, and its pixels where the runner still holds them."""
+    tokens = _encoder_tokens(tower, budget)
+    return tokens * (tower.outputs * hidden + inputs * tower.patches_per_token * tower.pixels) * ACTIVATION_BYTES
+
+
 def _tower_bytes(tower: Tower, budget: int, tp: int) -> float:
     """What is alive at once of all patches that are encoded together, in the wider half of a layer.
 
@@ -126,7 +132,7 @@ def _tower_bytes(tower: Tower, budget: int, tp: int) -> float:
     wide, outputs = tower.hidden, 1 if tp == 1 else 2
     attention = (2 + outputs) * wide + (PROJECTED + ROTATED * tower.rotates) * wide / tp
     mlp = 3 * wide + tower.inner / tp
-    return patches * (tower.kept + max(attention, mlp)) * ACTIVATION_BYTES
+    return patches * (tower.pixels + tower.kept + max(attention, mlp)) * ACTIVATION_BYTES
 
 
 def captured_graphs(limits: BatchLimits, rules: Rules, most_tokens: int | None = None) -> int:
@@ -176,5 +182,7 @@ def _group_bytes(card: Card, doublings: float, rules: Rules, overheads: Overhead
         return overheads.group_pcie
     if not rules.virtual_buffers and card.nvlinks:
         return card.nvlinks * (overheads.link_first + overheads.link_doubling * doublings)
+    if not card.peers and not rules.graphs_profiled:
+        return overheads.group_first
     peers = overheads.group_peers if card.peers else 0.0
     return overheads.group_first + overheads.group_doubling * doublings + peers

@@ -33,6 +33,8 @@ class Rules:
     sampler_bytes : bytes per sequence and vocabulary entry alive at once in the profiled sampler
     sampler_sort_bytes : the same on GPUs that take the sorting sampler
     draft_sampler_bytes : the same where drafts are accepted or rejected
+    graphs_profiled : graphs are captured once within the profile, with what their collectives allocate
+    inputs_held : what was encoded in the profile is held through the forward pass and the sampler after it
     virtual_buffers : NCCL maps its buffers as it needs them (cuMem); else it allocates those of every channel
     graphs_in_budget : the graphs' estimated memory comes out of the budget
     graph_mode : capture sizes of mixed batches, and of decode batches too
@@ -64,6 +66,8 @@ class Rules:
     sampler_bytes: float
     sampler_sort_bytes: float
     draft_sampler_bytes: float
+    graphs_profiled: bool
+    inputs_held: bool
     virtual_buffers: bool
     graphs_in_budget: bool
     graph_mode: Literal["piecewise", "full and piecewise"]

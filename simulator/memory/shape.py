@@ -105,7 +105,8 @@ class Tower:
     hidden, inner : width of its residual stream, and all that its MLP projects one patch to
     patches_per_token : patches that the merger turns into one token of the language model
     tokens_per_item : tokens of the largest item; 0 where it follows the token budget
-    kept : values of a patch that are held throughout: pixels, angles, positions that were added
+    pixels : values of a patch before it is projected
+    kept : values of a patch that are held throughout beside its pixels: angles, positions that were added
     rotates : queries and keys are rotated, which makes two copies of them
     outputs : embeddings of each token, one more for each layer that hands on its own
     """
@@ -114,6 +115,7 @@ class Tower:
     inner: int
     patches_per_token: int
     tokens_per_item: int
+    pixels: int = 0
     kept: int = 0
     rotates: bool = False
     outputs: int = 1

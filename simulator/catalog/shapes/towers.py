@@ -94,8 +94,8 @@ def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, lis
         matrices.append(parts.whole("vision_tower.positions", rows, width, plain=True))
     matrices += vision_projector(config, top, width, merge, hidden)
     tower = _vision_tower(config, top, width, rises * inner, patch, merge)
-    kept = pixels + (width if is_kind(config, top, *POSITIONS_HELD) else 0) + tower.rotates * width // max(heads, 1)
-    return replace(tower, kept=kept, outputs=1 + deepstack_levels(config)), matrices
+    kept = (width if is_kind(config, top, *POSITIONS_HELD) else 0) + tower.rotates * width // max(heads, 1)
+    return replace(tower, pixels=pixels, kept=kept, outputs=1 + deepstack_levels(config)), matrices
 
 
 def _patches_alone(config: Config, hidden: int) -> tuple[Tower, list[Matrix]]:

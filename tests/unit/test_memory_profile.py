@@ -1,0 +1,61 @@
+"""What the profile run and the buffers of models with encoders and of drafts hold, against vLLM's source and logs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from config_cases import LLAMA, write_config
+
+from simulator.resolve.memory import Question, answer
+from simulator.units import BYTES_PER_GIB
+
+DRAFTS: dict[str, Any] = {"speculative_method": "mtp", "num_speculative_tokens": 3}
+
+
+def gib(size: float) -> float:
+    return size / BYTES_PER_GIB
+
+
+def test_rejecting_drafts_takes_more_than_sampling() -> None:
+    """Thirty bytes of each vocabulary entry in place of fourteen, where the older model runner profiles it."""
+    asked = Question("qwen3.6-27b-fp8", "b200", max_num_seqs=512, version="0.27.0")
+    peaks = [answer(replace(asked, **more)).plan.terms.activation_bytes for more in ({}, DRAFTS)]
+    assert peaks[1] - peaks[0] == 512 * 248320 * (30 - 14)
+    lean = [answer(replace(asked, version="0.29.0", **more)).plan.terms.activation_bytes for more in ({}, DRAFTS)]
+    assert lean[1] == lean[0]
+
+
+@pytest.mark.parametrize(("tp", "peak_gib"), [(1, 1.88), (2, 1.46)])
+def test_the_largest_image_is_encoded_in_the_profile(tp: int, peak_gib: float) -> None:
+    """65,536 patches of 1,152 values. One GPU: the live tensors of vLLM 0.32.0's own encoder, run without memory; two:
+    logs of two RTX 3090 and of two RTX 5090 (0.27.1), 1.66 and 1.59 GiB with 0.2 and 0.13 of graphs."""
+    asked = Question(
+        "qwen3.6-27b-fp8", "rtx-5090", tp=tp, max_num_batched_tokens=8192, max_num_seqs=2, version="0.27.1"
+    )
+    assert gib(answer(asked).plan.terms.activation_bytes) == pytest.approx(peak_gib, abs=0.005)
+
+
+def test_an_image_is_held_beside_the_sampler_of_the_older_model_runner() -> None:
+    """Its 16,384 embeddings, and, up to 0.28, the 1,536 values of each of its 65,536 patches."""
+    asked = Question("qwen3.6-27b-fp8", "b200", max_num_seqs=4096, version="0.28.0")
+    older, newer = (
+        answer(replace(asked, version=version)).plan.terms.activation_bytes for version in ("0.28.0", "0.29.0")
+    )
+    sampler = 4096 * 248320
+    assert older - newer == sampler * (14 - 6) + 65536 * 1536 * 2
+
+
+def test_buffers_for_a_step_are_held_with_the_weights(tmp_path: Path) -> None:
+    """Layers of Qwen3-VL's encoder hand embeddings to the decoder, and each token of a step has room for them."""
+    encoder = {"hidden_size": 64, "depth": 2, "num_heads": 4, "intermediate_size": 128, "patch_size": 16}
+    encoder |= {"spatial_merge_size": 2, "out_hidden_size": 4096, "deepstack_visual_indexes": [0, 1]}
+    text = LLAMA | {"model_type": "qwen3_vl_text", "hidden_size": 4096, "head_dim": 128}
+    model = str(write_config(tmp_path, {"model_type": "qwen3_vl", "text_config": text, "vision_config": encoder}))
+    sizes = [
+        answer(Question(model, "h100-sxm", max_num_batched_tokens=tokens)).plan.terms.weight_bytes
+        for tokens in (4096, 8192)
+    ]
+    assert sizes[1] - sizes[0] == 4096 * 2 * 4096 * 2
