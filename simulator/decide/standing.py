@@ -45,7 +45,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         summary.get("fleet", ""),
         summary.get("least_usd_per_month"),
         summary.get("lasts_until") or 0,
-        edge_of(search.get("edge") or summary.get("edge")),
+        edge_of(search.get("edge")) or edge_of(summary.get("edge")),
         _chance(summary["cost"].get("chance")),
         len(summary.get("periods", ())) > 1,
         int(summary["metrics"].get("arrived") or 0),

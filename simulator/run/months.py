@@ -68,6 +68,7 @@ class Journey:
     open : months that time kept from their cheapest size, by number
     limited : pools of which more than are looked at might cost less, and the first such month
     edges : what fresh traffic says of sizes that were searched at events, by their month; empty where it was not asked
+    near : what serves each month that meets the SLO and has little to spare
     fleets : keys of those that searches of the months found, in their order; empty where one stays between events
     """
 
@@ -79,6 +80,7 @@ class Journey:
     open: Mapping[int, LeftOpen] = field(default_factory=dict)
     limited: Mapping[str, int] = field(default_factory=dict)
     edges: Mapping[int, str] = field(default_factory=dict)
+    near: Mapping[int, PlannedTopology] = field(default_factory=dict)
 
     def fleet(self, first: str) -> str:
         """Key of a fleet and of what it grows to and is changed to; what stays as it is leaves the key as it is.
@@ -174,8 +176,14 @@ def walk_months(
     if sizing is not None:
         walked = [_with_reason(month, sizing.growth) for month in walked]
     spells = _spells([(month.month, under(month.sizes, horizon.periods[0].at(month.level))) for month in walked], pools)
+    near = {
+        month.month: under(month.sizes, share.period.at(month.level))
+        for month in walked
+        for share in month.shares
+        if month.meets and share.served.is_near
+    }
     if sizing is None:
-        return Journey(tuple(walked), spells)
+        return Journey(tuple(walked), spells, near=near)
     at_levels = (found_at.get(month.level) for month in walked)
     keys = tuple(key for key, _ in groupby(fleet_key(subject_of(one)) for one in at_levels if one is not None))
     hours = _changed_hours(walked, sizing.growth)
@@ -186,6 +194,7 @@ def walk_months(
         fleets=keys if len(keys) > 1 else (),
         open=open_months(walked, sizing.growth, sizing.owned),
         limited=limited_months(walked, sizing.growth),
+        near=near,
     )
 
 
@@ -269,7 +278,7 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         told += [lost(whole, k, near), held_up(whole, k, near, again)]
         words = f"{near['class']}: {'; '.join(filter(None, told))}"
     arrived = whole.total.arrived
-    beyond = beyond_month(outcomes, jobs)
+    beyond, spare = beyond_month(outcomes, jobs), spare_errors(metrics)
     return Served(
         met is True and not beyond,
         whole.total.good / arrived if arrived else float(nobody),
@@ -277,5 +286,6 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
         tuple(tokens_per_month(one, jobs) for one in metrics),
         min((1.0 - row["required"] / row["share"] if row["share"] else 0.0 for row in terms), default=0.0),
-        met is True and bool(spare_errors(metrics) < SURE),
+        met is True and bool(spare < SURE),
+        float(spare),
     )

@@ -124,7 +124,7 @@ def walk_study(
     sizing = sizer.sizing(written, found, _first(before), planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
-    edges: dict[int, str] = {}
+    edges, near = dict[int, str](), dict(begun.near)
     fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
     last = written
 
@@ -152,10 +152,11 @@ def walk_study(
         spells += _told(then.spells, stage, event, _recommitted(last, phase.loaded, planned.name))
         fleets += then.fleets
         open_ |= then.open
+        near |= then.near
         limited = dict(then.limited) | limited
         standing[event.from_month] = stands
         last = phase.loaded
-    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited, edges)
+    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited, edges, near)
 
 
 def before_events(journey: Journey) -> tuple[Walked, ...]:

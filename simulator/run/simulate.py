@@ -33,7 +33,7 @@ from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, decide_run, measured_of
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
-from simulator.run.fresh import fresh_words
+from simulator.run.fresh import fresh_words, later_edge, nearest_month
 from simulator.run.further import Since, further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
@@ -300,7 +300,9 @@ class _Study:
         told = replace(told, fleet=journey.fleet(fleet), least_usd_per_month=course.least_usd_per_month)
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))
         if answer is not None:
-            told = replace(told, search=answer.row()).warned("size", [*size_warnings(answer), *fresh_words(journey)])
+            nearest = nearest_month(journey, work.loads, sizer.store)
+            told = replace(told, search=answer.row(), edge=later_edge(journey, nearest))
+            told = told.warned("size", [*size_warnings(answer), *fresh_words(journey, nearest)])
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
         told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
@@ -313,9 +315,11 @@ class _Study:
             when = " in month 1" if len({month.level for month in journey.months}) > 1 else ""
             words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets, when)
             if journey.months[0].meets and sum(one.demand.requests for one in first) <= MOST_REQUESTS:
-                told = replace(told, edge=edge_as_written(subject_of(topology), first, sizer.store))
-                told = told.warned("size", [f"as written {edge}{when}" for edge in [edge_of(told.edge)] if edge])
-                told = told.warned("size", fresh_words(journey))
+                as_written = edge_as_written(subject_of(topology), first, sizer.store)
+                nearest = nearest_month(journey, work.loads, sizer.store, MOST_REQUESTS)
+                told = replace(told, edge=edge_of(as_written) or later_edge(journey, nearest) or as_written)
+                told = told.warned("size", [f"as written {edge}{when}" for edge in [edge_of(as_written)] if edge])
+                told = told.warned("size", fresh_words(journey, nearest))
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)
@@ -324,7 +328,7 @@ class _Study:
 def _measured(case: Case, summary: TopologySummary, demand: Demand) -> Measured:
     search = summary.search
     trail = Trail(search["claim"], search["tried"]) if search else FIXED
-    trail = replace(trail, edge=edge_of(search["edge"] if search else summary.edge))
+    trail = replace(trail, edge=edge_of(search["edge"] if search else "") or edge_of(summary.edge))
     trail = replace(trail, least_usd=summary.least_usd_per_month)
     return measured_of(case.planned, case.priced, demand, trail, summary.fleet)
 

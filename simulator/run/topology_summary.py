@@ -41,7 +41,7 @@ class TopologySummary:
     least_usd_per_month : that the mean month costs at least where time ended a search; None where none is open
     fleet : key of what runs and what is paid over the months; empty where nothing is compared
     search : how its size was found; None where it is written
-    edge : what a fresh replication says of one that is written and hardly keeps the SLO; else empty
+    edge : what a fresh replication says of one that is written and hardly keeps the SLO, or of a later month; or empty
     at_speeds : the size needed where the engine is slower, as forecast, and faster; empty where that is not known
     compared : None where it stands alone
     """

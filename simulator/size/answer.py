@@ -186,7 +186,7 @@ def edge_as_written(subject: Subject, periods: Sequence[PeriodDemand], store: St
         [stored_outcome(subject, one.demand, k, store).metrics for k in range(one.demand.replications)]
         for one in periods
     ]
-    holds = _holds_on_fresh(subject, _near(periods, gave), store)
+    holds = holds_on_fresh(subject, _near(periods, gave), store)
     return "" if holds is None else HOLDS_ON_FRESH if holds else MISSES_ON_FRESH
 
 
@@ -195,7 +195,7 @@ def _near(periods: Sequence[PeriodDemand], gave: Sequence[list[MetricAccumulator
     return [one.demand for one, each in zip(periods, gave, strict=False) if spare_errors(each) < SURE]
 
 
-def _holds_on_fresh(subject: Subject, near: Sequence[Demand], store: Store) -> bool | None:
+def holds_on_fresh(subject: Subject, near: Sequence[Demand], store: Store) -> bool | None:
     """Whether a replication that was never seen meets the SLO in periods with little to spare; None without any."""
     if not near:
         return None
@@ -207,7 +207,7 @@ def _edge(trials: Trials, found: Search) -> str:
     best = found.best
     assert best is not None
     near = _near(trials.periods, [[outcome.metrics for outcome in gave] for gave in best.outcomes])
-    holds = _holds_on_fresh(trials.sized(best.point).subject, near, trials.store)
+    holds = holds_on_fresh(trials.sized(best.point).subject, near, trials.store)
     if holds is None:
         return ""
     if holds:

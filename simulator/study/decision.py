@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from simulator.study.bill import Tokens
@@ -135,6 +136,7 @@ class Served:
     tokens : of a month served like this, of each replication
     spare_share : of the requests that could be lost beside those that are, and every SLO term would still hold
     is_near : some term is kept by less than two standard errors
+    spare_errors : standard errors by which the nearest term is kept
     """
 
     meets: bool
@@ -144,6 +146,7 @@ class Served:
     tokens: tuple[Tokens, ...] = ()
     spare_share: float = 0.0
     is_near: bool = False
+    spare_errors: float = inf
 
 
 @dataclass(frozen=True, slots=True)
