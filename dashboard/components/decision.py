@@ -10,11 +10,13 @@ import streamlit as st
 
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
-from simulator.figures.table import NONE, figure, lasts_words
+from simulator.decide.standing import met_throughout
+from simulator.figures.table import NONE, figure, lasts_words, met_words
 from simulator.money import column, money
 from simulator.report.charts import Summaries
 from simulator.report.cost_charts import in_currency
 from simulator.report.decision import (
+    MET_MONTHS,
     Decision,
     capacity_notes,
     grows,
@@ -79,15 +81,15 @@ def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) 
 
 
 def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, str]:
-    months = found["months"]
+    months, unknown = found["months"], met_throughout(summary) is None
     capacity = found["capacity"]
     money = figure("usd_per_month")
     return {
         "topology": name,
         "size": size_words(found, summary),
         "size is": found["trail"]["word"],
-        "SLO met": months_met_words(months),
-        "lasts until": lasts_words(found["lasts_until"]),
+        MET_MONTHS: met_words(None) if unknown else months_met_words(months),
+        "lasts until": met_words(None) if unknown else lasts_words(found["lasts_until"]),
         figure("capacity_used_share").label: NONE if capacity is None else used_words(capacity),
         money.label: money.text(found["usd_per_month"]),
     }

@@ -20,7 +20,7 @@ from simulator.figures.table import NONE
 from simulator.report.asked import asked, found
 from simulator.report.cells import as_cells
 from simulator.report.charts import Summaries
-from simulator.report.paired import differences_chart, differences_to, paired, same_requests
+from simulator.report.paired import differences_chart, differences_to, paired, paired_words, same_requests
 from simulator.report.table import ordered
 from simulator.scenario.differences import Difference, differences, in_words, leaves
 
@@ -28,10 +28,7 @@ from simulator.scenario.differences import Difference, differences, in_words, le
 def show(context: Context) -> None:
     """Figures against the baseline, replication by replication; and in what two runs' scenarios differ."""
     st.title("Compare")
-    st.caption(
-        "Why do they differ? All topologies served the same requests, so differences are taken replication by "
-        "replication: ± is the 95 % interval over replications."
-    )
+    st.caption("Why do they differ? Against the baseline, replication by replication.")
     if len(context.topologies) < 2:
         st.caption("Show at least two topologies to compare them.")
     else:
@@ -80,10 +77,10 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
         words = "all are sure" if not unsure else f"{len(unsure)} of {len(pairs)}, pale, may be chance"
         st.caption(f"Bars: 95 % intervals; {words}.")
     else:
-        st.caption("One replication says nothing of chance; with `run.replications` above 1 there are intervals.")
+        st.caption("With `run.replications` above 1 there are intervals.")
     rows, headers = differences_to(topologies, baseline)
-    dashes = "; a dash: not known of every replication" if any(NONE in row for row in rows) else ""
-    st.caption(f"Each figure less that of {plain(baseline)}{dashes}.")
+    dashes = " A dash: not known of every replication." if any(NONE in row for row in rows) else ""
+    st.caption(f"Each figure less that of {plain(baseline)}{paired_words(topologies)}{dashes}")
     show_table(pd.DataFrame(rows, columns=["figure", *headers[1:]]), key=key)
 
 

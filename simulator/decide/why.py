@@ -87,7 +87,7 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
         return "Nothing to compare."
     best = by_name[ranking.closest]
     equal = sorted(one.name for one in by_name.values() if one is not best and _as_close(one, best))
-    names, s = " and ".join([best.name, *equal]), "" if equal else "s"
+    names, s = all_of([best.name, *equal]), "" if equal else "s"
     if best.lasts_until:
         text = f"No topology meets the SLO in every month; {names} last{s} longest, until month {best.lasts_until}"
     elif not best.attainment:
@@ -205,6 +205,11 @@ def usd(one: Contender) -> str:
 
 def listed(names: Sequence[str]) -> str:
     return ", ".join(names)
+
+
+def all_of(names: Sequence[str]) -> str:
+    """Names with `and` before the last one."""
+    return " and ".join(part for part in (listed(names[:-1]), names[-1]) if part)
 
 
 def bindings(found: Sequence[Costed], ranking: Ranking) -> tuple[Binding, ...]:

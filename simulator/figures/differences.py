@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.bill.unused import UNUSED
 from simulator.money import apart, converted, difference, digits, rounded, with_sign
+from simulator.units import TOKENS_PER_MILLION
 
 MOST_TOLD = 4
 """Reasons that are told one by one; the others together."""
 _LEAST_SHARE = 0.01
 _TOLD_CHANGE = 0.01
 _GPU_HOURS = "GPU-hours"
+_TOKENS = "tokens"
+_PRICED = {_GPU_HOURS: (1.0, "each"), _TOKENS: (TOKENS_PER_MILLION, "per 1M")}
+"""Units whose prices are told: of how many, in words."""
+_LARGE = ((1e9, " bn"), (1e6, "M"))
 _OWNED = ("hardware", "network and storage", "maintenance", "space")
 _UNUSED_WORDS = {
     "idle": "GPUs that are idle",
@@ -24,6 +29,8 @@ _UNUSED_WORDS = {
     "after the study": "commitments owed after the study",
 }
 _OTHERS = "the rest"
+_SHARE_DIGITS = 4
+"""Of shares of requests, as fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,8 @@ def _side(amounts: Mapping[str, float], least: float) -> tuple[Reason, ...]:
         return (Reason(_OTHERS, whole, 1.0),) if whole > 0 else ()
     ranked = sorted(amounts.items(), key=lambda item: (-item[1], item[0]))
     told = [item for item in ranked[:MOST_TOLD] if item[1] >= least]
+    if len(ranked) == len(told) + 1:
+        told = ranked
     rest = math.fsum(amount for _, amount in ranked[len(told) :])
     return tuple(Reason(name, usd, usd / whole) for name, usd in [*told, *([(_OTHERS, rest)] if rest > 0 else [])])
 
@@ -128,8 +137,9 @@ def _cost(one: Side, other: Side) -> Difference:
     amounts = [{key: math.fsum(line.usd for line in lines) for key, lines in side.items()} for side in (mine, theirs)]
     more, less = decompose(*amounts)
     bills = [math.fsum(side.values()) for side in amounts]
-    more = tuple(_with_facts(reason, one, mine, theirs) for reason in more)
-    less = tuple(_with_facts(reason, other, theirs, mine) for reason in less)
+    quantities = {words: _quantity(mine.get(words, ()), theirs.get(words, ())) for words in mine}
+    more = tuple(_with_facts(reason, quantities, one.launches_per_hour, other.launches_per_hour) for reason in more)
+    less = tuple(_with_facts(reason, quantities, other.launches_per_hour, one.launches_per_hour) for reason in less)
     shown = apart(*bills)
     more_or_less = "more" if shown > 0 else "less"
     begin = f"{one.name} costs {difference(*bills)} a month {more_or_less} than {other.name}"
@@ -157,7 +167,7 @@ def _drivers(side: Side) -> dict[str, list[CostLine]]:
         words = line.category
         if line.part in UNUSED:
             words = _UNUSED_WORDS[line.part]
-        elif line.unit == "tokens":
+        elif line.unit == _TOKENS:
             words = f"{line.part} {line.category}"
         elif line.unit == _GPU_HOURS:
             words = line.category if line.category in _OWNED else f"GPU time {line.category}"
@@ -166,14 +176,27 @@ def _drivers(side: Side) -> dict[str, list[CostLine]]:
 
 
 def _with_facts(
-    reason: Reason, side: Side, mine: Mapping[str, Sequence[CostLine]], theirs: Mapping[str, Sequence[CostLine]]
+    reason: Reason, quantities: Mapping[str, str], launches: Mapping[str, float], others: Mapping[str, float]
 ) -> Reason:
-    """The reason with the figures behind it, of the side that has more of it."""
-    facts = _quantity(mine.get(reason.words, ()), theirs.get(reason.words, ()))
+    """The reason with the figures behind it.
+
+    Parameters
+    ----------
+    quantities : by words of the reason, of the topology that is told of, instead of the other's
+    launches, others : of replicas per hour by pool, of the side that has more of the reason, and of the other
+    """
+    facts = quantities.get(reason.words, "")
     if reason.words == _UNUSED_WORDS["starting"]:
-        rates = {pool: rate for pool, rate in side.launches_per_hour.items() if rate}
-        facts = ", ".join(f"{pool} launches {_rate(rate)} replicas an hour" for pool, rate in rates.items())
+        facts = ", ".join(_launches(launches, others))
     return Reason(f"{reason.words} ({facts})", reason.amount, reason.share) if facts else reason
+
+
+def _launches(mine: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[str]:
+    """How often pools launch replicas, instead of how often those of the same name do."""
+    for pool, rate in mine.items():
+        rates = dict.fromkeys(_rate(each) for each in (rate, theirs.get(pool, 0.0)) if each)
+        if rate:
+            yield f"{pool} launches {' instead of '.join(rates)} replicas an hour"
 
 
 def _quantity(mine: Sequence[CostLine], theirs: Sequence[CostLine]) -> str:
@@ -186,11 +209,21 @@ def _quantity(mine: Sequence[CostLine], theirs: Sequence[CostLine]) -> str:
     if min(one, other) <= 0:
         return ""
     prices = [math.fsum(line.usd for line in side) / q for side, q in ((mine, one), (theirs, other))]
-    parts = [f"{one:,.0f} {unit} instead of {other:,.0f}"] if abs(one / other - 1) > _TOLD_CHANGE else []
-    if unit == _GPU_HOURS and min(prices) > 0 and abs(prices[0] / prices[1] - 1) > _TOLD_CHANGE:
-        told = [with_sign(f"{converted(price):,.2f}") for price in prices]
-        parts.append(f"at {told[0]} instead of {told[1]} each")
+    parts = [_counted(one, other, unit)] if abs(one / other - 1) > _TOLD_CHANGE else []
+    scale, per = _PRICED.get(unit, (0.0, ""))
+    if scale and min(prices) > 0 and abs(prices[0] / prices[1] - 1) > _TOLD_CHANGE:
+        told = [_money(converted(price) * scale) for price in prices]
+        parts.append(f"at {told[0]} instead of {told[1]} {per}")
     return ", ".join(parts)
+
+
+def _counted(one: float, other: float, unit: str) -> str:
+    """Two quantities in one unit, of tokens in one with few digits."""
+    if unit != _TOKENS:
+        return f"{one:,.0f} {unit} instead of {other:,.0f}"
+    scale, words = next(((scale, words) for scale, words in _LARGE if min(one, other) >= scale), (1.0, ""))
+    digits = 0 if scale == 1.0 or min(one, other) >= 100 * scale else 2
+    return f"{one / scale:,.{digits}f}{words} {unit} instead of {other / scale:,.{digits}f}{words}"
 
 
 def _time(one: Side, other: Side) -> Difference:
@@ -205,8 +238,11 @@ def _time(one: Side, other: Side) -> Difference:
 def _lost(one: Side, other: Side) -> Difference:
     more, less = decompose(one.lost_share, other.lost_share)
     sums = [math.fsum(side.lost_share.values()) for side in (one, other)]
-    begin = f"{one.name} loses {_percent(sums[0])} of its requests, {other.name} {_percent(sums[1])}"
-    text = _sentence(begin, more, less, "{} more", "{} fewer", _percent)
+    shown = [float(f"{share:.{_SHARE_DIGITS}f}") for share in sums]
+    begin = f"{one.name} loses {_lost_words(sums[0])} of its requests, {other.name} {_lost_words(sums[1])}"
+    fewer = float(f"{_amount(less):.{_SHARE_DIGITS}f}")
+    more_shown = max(shown[0] - shown[1] + fewer, 0.0)
+    text = _sentence(begin, more, less, "{} points more", "{} points fewer", _points, (more_shown, fewer))
     return Difference(one.name, other.name, "lost_share", sums[0] - sums[1], more, less, text)
 
 
@@ -219,11 +255,14 @@ def _sentence(
     told: Callable[[float], str],
     amounts: tuple[float, float] | None = None,
 ) -> str:
+    told_sides = [side for side in (more, less) if any(reason.words != _OTHERS for reason in side)]
+    if len(told_sides) == 1:
+        return f"{begin}: {_listed(told_sides[0])}."
     both = amounts or (_amount(more), _amount(less))
     parts = [
         f"{words.format(told(amount))} ({_listed(side)})"
         for words, side, amount in zip((gain, loss), (more, less), both, strict=True)
-        if any(reason.words != _OTHERS for reason in side)
+        if side in told_sides
     ]
     return f"{begin}: {' and '.join(parts)}." if parts else f"{begin}."
 
@@ -249,5 +288,9 @@ def _s(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.2%}" if share < 0.1 else f"{share:.1%}"
+def _lost_words(share: float) -> str:
+    return f"{share:.{_SHARE_DIGITS - 2}%}" if share else "none"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.{_SHARE_DIGITS - 2}f}"

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 
 from simulator.money import amount, converted, in_sign, places
-from simulator.units import SECONDS_PER_HOUR
+from simulator.units import span_words
 
 AMOUNT = "amount"
 """Digits of money, as `simulator.money.amount` writes them."""
 THREE = "three"
 """Digits of what is told per million tokens: three decimals, and of less than a tenth the first three above 0."""
+SPAN = "span"
+"""A length of time, in the largest unit that it has one of."""
 NONE = "-"
 """Shown where a figure has no value."""
 
@@ -66,6 +68,8 @@ class Figure:
             return NONE
         if self.digits == AMOUNT:
             return amount(value)
+        if self.digits == SPAN:
+            return span_words(value)
         shown = (converted(value) if self.is_money else value) * self.factor
         return format(shown, f",.{max(3, places(shown))}f" if self.digits == THREE else self.digits)
 
@@ -96,6 +100,11 @@ def _latency(metric: str, words: str, digits: str, meaning: str) -> list[Figure]
     ]
 
 
+def _rate(name: str, words: str, of: str, meaning: str) -> Figure:
+    digits = ",.2f" if of == "requests" else ",.0f"
+    return Figure(name, words, f"{of}/s", digits, f"{meaning} / its length", "metrics/rates.py")
+
+
 _ALL = (
     Figure(
         "slo_met",
@@ -121,7 +130,8 @@ _ALL = (
         "binding term",
         "misses used",
         "",
-        "the term that fails by most, or else has used most of the misses that it allows",
+        "the term that fails by most, or else has used most of the misses that it allows; beyond the double, how many "
+        "times these",
         "metrics/slo.py",
         _MEASURED,
     ),
@@ -155,37 +165,23 @@ _ALL = (
     *_latency("tpot", "TPOT", ",.1f", "a time per output token"),
     *_latency("e2e", "E2E", ",.0f", "a time to the last token"),
     Figure(
+        "offered_rps",
+        "offered",
+        "requests/s",
+        ",.2f",
+        "requests that arrived in the window / its length",
+        "metrics/accumulate.py",
+        "the workload is a finite job, all of which comes at once",
+    ),
+    _rate(
         "goodput_rps",
         "goodput",
-        "requests/s",
-        ",.2f",
-        "requests that were completed in the window within every limit of their class / its length",
-        "metrics/rates.py",
+        "requests",
+        "requests that were completed in the window within every limit of their class",
     ),
-    Figure(
-        "throughput_rps",
-        "throughput",
-        "requests/s",
-        ",.2f",
-        "requests that were completed in the window / its length",
-        "metrics/rates.py",
-    ),
-    Figure(
-        "input_tokens_per_s",
-        "input",
-        "tokens/s",
-        ",.0f",
-        "prompt tokens of answers that ended in the window / its length",
-        "metrics/rates.py",
-    ),
-    Figure(
-        "output_tokens_per_s",
-        "output",
-        "tokens/s",
-        ",.0f",
-        "output tokens that were delivered in the window / its length",
-        "metrics/rates.py",
-    ),
+    _rate("throughput_rps", "throughput", "requests", "requests that were completed in the window"),
+    _rate("input_tokens_per_s", "input", "tokens", "prompt tokens of answers that ended in the window"),
+    _rate("output_tokens_per_s", "output", "tokens", "output tokens that were delivered in the window"),
     Figure(
         "time_in_steps",
         "time in steps",
@@ -358,12 +354,11 @@ _ALL = (
     Figure(
         "job_s",
         "time of the job",
-        "h",
-        ",.2f",
+        "",
+        SPAN,
         "from the launch of rented machines, cold start included, to the last answer; mean over the replications",
         "fleet/simulate.py",
         "the workload is no finite job",
-        1.0 / SECONDS_PER_HOUR,
     ),
     Figure("capex_usd", "capex", "$", AMOUNT, "paid for hardware at the start", "bill/cash.py"),
     Figure(

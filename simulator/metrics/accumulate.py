@@ -153,6 +153,7 @@ class Tally:
             "statuses": {status.name.lower(): int(self.statuses[status]) for status in Status},
             "reasons": self.why_lost(),
             "slo_attainment": self.good / self.arrived if self.arrived else float("nan"),
+            "offered_rps": self.arrived / window_s,
             "goodput_rps": self.window.good / window_s,
             "throughput_rps": self.window.completed / window_s,
             "cached_share": self.cached_tokens / self.input_tokens if self.input_tokens else 0.0,
@@ -195,9 +196,18 @@ def parts_s(completed: NDArray[Any]) -> NDArray[np.float64]:
     )
 
 
-def reason_words(reasons: Mapping[str, int]) -> str:
-    """How many of those that ended in one way did so for which reason, in brackets; empty where nothing is known."""
-    parts = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in reasons.items()]
+def reason_words(reasons: Mapping[str, int], ended: int) -> str:
+    """How many of those that ended in one way did so for which reason, in brackets; empty where nothing is known.
+
+    Parameters
+    ----------
+    ended : how many did; where all of them had one reason, it is told without a number
+    """
+    parts = [
+        words if count == ended else f"{count:,} {words}"
+        for reason, count in reasons.items()
+        for words in [reason.replace("_", " ")]
+    ]
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -16,6 +16,7 @@ from simulator.study.decision import Flip
 from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION, month_words
 
 Decision = Mapping[str, Any]
+MET_MONTHS = "months within the SLO"
 PAIR_HEADERS = ("", "against", "from month", "discounted", "hours of use a day", "load")
 
 
@@ -30,7 +31,7 @@ def grows(decision: Decision) -> bool:
 def month_headers() -> tuple[str, ...]:
     """Of the columns of `month_rows`."""
     costs = in_sign("$ per month, first"), "last", in_sign("owed after the study [$]")
-    return ("", "SLO met", "lasts until", "servers", *costs)
+    return ("", MET_MONTHS, "lasts until", "servers", *costs)
 
 
 def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simulator.catalog.costs import cost_words
-from simulator.figures.table import figure
+from simulator.figures.table import NONE, figure
+from simulator.metrics.accumulate import reason_words
 from simulator.money import converted, money, rate_words, shown_in, with_sign
 from simulator.report.blocks import Block, Bullets, Heading, Paragraph, Picture, Table, markdown
 from simulator.report.charts import cost_against_attainment
@@ -15,16 +16,16 @@ from simulator.report.decision import decision_notes
 from simulator.report.html import spec
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import WIDTH, money_notes
-from simulator.report.paired import differences_to, paired
+from simulator.report.paired import differences_to, paired, paired_words
 from simulator.report.table import (
     SAVED,
     baseline,
     binding_words,
     comparison,
+    missed_words,
     ordered,
     period_words,
     saved_usd,
-    term_value,
     warnings,
 )
 from simulator.report.why import sides, why_notes
@@ -32,6 +33,7 @@ from simulator.results.bundle import Bundle
 from simulator.units import month_words
 
 _SWINGS = 3
+_NOTHING = (NONE, "0%")
 
 
 def memo(bundle: Bundle) -> str:
@@ -84,24 +86,29 @@ def _picture(chart: Any, words: str) -> Picture:
 
 
 def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines, kept = [], figure("slo_attainment")
+    lines = []
     for name, found in topologies.items():
         metrics = found["metrics"]
         missed = [
-            f"{term['class']}: {term['term']} ({term_value(term)}, held by {kept.text(term['share'])})"
+            f"{term['class']}: {term['term']} ({missed_words(term)})"
             for term in metrics["slo_terms"]
             if term["met"] is False
         ]
         unknown = dict.fromkeys(term["class"] for term in metrics["slo_terms"] if term["met"] is None)
         lost = {status: count for status, count in metrics["statuses"].items() if count and status != "completed"}
+        why = metrics["reasons"]
         words = "meets every term of the SLO"
         if missed:
             words = f"misses {'; '.join(missed)}"
         elif unknown:
             words = f"has no verdict, as no request of {', '.join(unknown)} came in the window"
         words += f"; nearest to its limit: {binding_words(found)}" if metrics["slo_met"] else ""
-        counts = ", ".join(f"{count:,} {status}" for status, count in lost.items())
-        lines.append(f"{name} {words}; of {metrics['arrived']:,} requests {counts or 'none was lost'}.")
+        counts = ", ".join(
+            f"{count:,} {status.replace('_', ' ')}{reason_words(why.get(status, {}), count)}"
+            for status, count in lost.items()
+        )
+        ended = f"of {metrics['arrived']:,} requests {counts or 'none was lost'}"
+        lines.append(f"{name} {words}; {ended if metrics['arrived'] else 'nobody came'}.")
     return lines
 
 
@@ -112,10 +119,7 @@ def _why(topologies: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> l
     found: list[Block] = [Heading(2, "Why"), Bullets(notes)] if notes else []
     if len(headers) < 2 or not paired(topologies, best):
         return found
-    text = (
-        f"Each figure less that of {best}, replication by replication, as all served the same requests: mean and 95 % "
-        "interval."
-    )
+    text = f"Each figure less that of {best}{paired_words(topologies)}"
     return [*(found or [Heading(2, "Why")]), Paragraph(text), Table(headers, rows)]
 
 
@@ -124,12 +128,8 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     for name, found in topologies.items():
         cost = found["cost"]
-        share = cost["unused_share"]
-        unused = (
-            ""
-            if share is None
-            else f", {figure('unused_share').text(share)} of it for what is idle, spare, unused, starting or down"
-        )
+        share = figure("unused_share").text(cost["unused_share"])
+        unused = "" if share in _NOTHING else f", {share} of it for what is idle, spare, unused, starting or down"
         prices = ", ".join(
             f"{with_sign(figure(key).text(cost[key]))} {words}"
             for key, words in (
@@ -137,12 +137,18 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 ("usd_per_million_output_tokens", "over output"),
                 ("usd_per_million_tokens", "over delivered"),
             )
+            if cost[key] is not None
         )
-        lines.append(
-            f"{name}: {money(cost['usd_per_month'])} per month{unused}; per 1M tokens {prices} ones; "
-            f"over {month_words(horizon_months(found))} {money(paid_usd(found))}, {money(cost['upfront_usd'])} of it "
-            f"at the start, present value of all payments {money(-cost['npv_usd'])}; {_shares(cost['split'])}."
+        start = cost["upfront_usd"]
+        paid = f"{money(paid_usd(found))}{f' with resale taken off, {money(start)} at the start' if start else ''}"
+        parts = (
+            f"{money(cost['usd_per_month'])} per month{unused}",
+            f"per 1M tokens {prices} ones" if prices else "",
+            f"over {month_words(horizon_months(found))} {paid}",
+            f"present value of all payments {money(-cost['npv_usd'])}",
+            _shares(cost["split"]) if prices else "",
         )
+        lines.append(f"{name}: {'; '.join(part for part in parts if part)}.")
         lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost), *_speeds(found))]
     return lines
 
@@ -216,7 +222,9 @@ def _shares(split: Sequence[Mapping[str, Any]]) -> str:
     by_user = _summed(split, lambda row: row["tenant"] or row["class"])
     parts = [by_kind] if len(by_user) == 1 else [by_kind, by_user]
     return "; ".join(
-        ", ".join(f"{name} {usd / sum(part.values()):.0%}" for name, usd in part.items())
+        ", ".join(
+            f"{name} {share}" for name, usd in part.items() if (share := f"{usd / sum(part.values()):.0%}") != "0%"
+        )
         for part in parts
         if sum(part.values()) > 0
     )

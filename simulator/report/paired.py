@@ -11,6 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from simulator.decide.why import unlike
 from simulator.figures.table import AMOUNT, NONE, figure
 from simulator.metrics.intervals import paired_difference
 from simulator.money import apart, converted, places
@@ -104,6 +105,18 @@ def same_requests(bundles: Sequence[Bundle]) -> bool:
     return all(found == asked[0] for found in asked)
 
 
+def paired_words(topologies: Summaries) -> str:
+    """After the name of the baseline: how differences to it were taken, and how sure they are."""
+    came = unlike(found["metrics"]["arrived"] for found in topologies.values())
+    if came:
+        why = f"not of the same requests: {came[0]:,} to {came[1]:,} came, as sessions and users go on when answered"
+    else:
+        why = "all served the same requests"
+    many = max(len(found["replications"]) for found in topologies.values()) > 1
+    how = "mean over the replications and 95 % interval" if many else "one replication, which says nothing of chance"
+    return f"; {why}; {how}."
+
+
 def _values(topologies: Summaries, name: str, key: str) -> list[float]:
     found = [entry[key] for entry in topologies[name]["replications"]]
     return [math.nan if value is None else float(value) for value in found]
@@ -128,7 +141,7 @@ def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]
         if key == "usd_per_month":
             found = [one and _as_shown(one, topologies, baseline) for one in found]
         rows.append([words, *(_cell(one, digits) for one in found)])
-    return rows, ["", *others]
+    return [row for row in rows if any(cell != NONE for cell in row[1:])], ["", *others]
 
 
 def _as_shown(found: PairedFigure, topologies: Summaries, baseline: str) -> PairedFigure:

@@ -21,6 +21,10 @@ Cell = Callable[[Summary], str]
 Row = tuple[str, Cell]
 _LIMIT = re.compile(" [≤≥] ")
 """Before the limit of an SLO term."""
+_WHOLE = "whole"
+"""Time per output token of answers that come whole, as those that a cascade has checked."""
+_TIMES = 2.0
+"""Misses that are used beyond which they are told in times what is allowed."""
 
 
 def ordered(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -44,9 +48,20 @@ def _of(part: str | None, name: str, key: str | None = None) -> Row:
     return shown.label, cell
 
 
+def _offered(summary: Summary) -> str:
+    """None of a finite job: all of it comes at once."""
+    is_job = bool(summary["cost"].get("job"))
+    return NONE if is_job else figure("offered_rps").text(summary["metrics"].get("offered_rps"))
+
+
 def _latency(metric: str, share: str) -> Row:
     shown = figure(f"{metric}_{share}_s")
-    return shown.label, lambda summary: shown.text(summary["metrics"][f"{metric}_s"][share])
+
+    def cell(summary: Summary) -> str:
+        text = shown.text(summary["metrics"][f"{metric}_s"][share])
+        return _WHOLE if metric == "tpot" and text == shown.text(0.0) else text
+
+    return shown.label, cell
 
 
 def _latency_interval(metric: str, share: str) -> Row:
@@ -102,6 +117,13 @@ def term_value(row: Mapping[str, Any]) -> str:
     return text if row["met"] else f"{text}: missed"
 
 
+def missed_words(row: Mapping[str, Any]) -> str:
+    """How far a term is missed: its value, and how many requests keep it."""
+    kept = share_words(row["share"], 2)
+    text = term_value(row).removesuffix(": missed")
+    return f"{text}, kept by {kept} of the requests" if row["metric"] not in SHARES else f"{kept} of the requests"
+
+
 def binding_words(summary: Summary) -> str:
     """The term that fails by most or is nearest to failing, and how much of its misses are used."""
     row = summary["metrics"]["binding_term"]
@@ -110,7 +132,17 @@ def binding_words(summary: Summary) -> str:
     late = late_words(row)
     if row.get("metric") == "begun":
         return f"{row['class']}: {late}"
-    return f"{row['class']}: {row['term']} ({late or f'{_used(row)} of the misses allowed'})"
+    return f"{row['class']}: {row['term']} ({late or used_of_allowed(row)})"
+
+
+def used_of_allowed(row: Mapping[str, Any]) -> str:
+    """How much of the misses that a term allows are used, in words."""
+    used = row["allowance_used"]
+    if used is None:
+        return "beyond the misses allowed"
+    if not used:
+        return "no request misses it"
+    return f"{_used(row)} {'the' if used > _TIMES else 'of the'} misses allowed"
 
 
 def _binding(summary: Summary) -> str:
@@ -121,7 +153,9 @@ def _binding(summary: Summary) -> str:
 
 def _used(row: Mapping[str, Any]) -> str:
     used = row["allowance_used"]
-    return "beyond" if used is None else f"{used:.0%}"
+    if used is None:
+        return "beyond"
+    return f"{used:.0%}" if used <= _TIMES else f"{used:,.0f} times"
 
 
 def _terms(topologies: Mapping[str, Summary]) -> list[Row]:
@@ -254,6 +288,7 @@ def _service() -> tuple[Row, ...]:
         _labelled("expected_error", _expected),
         _latency("e2e", "p50"),
         _latency("e2e", "p99"),
+        _labelled("offered_rps", _offered),
         _of("metrics", "goodput_rps"),
         _of("metrics", "output_tokens_per_s"),
         _of(None, "time_in_steps"),

@@ -247,7 +247,7 @@ def _warnings(
 def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
     why = metrics["reasons"]
     return [
-        f"{count:,} of {metrics['arrived']:,} requests {name.replace('_', ' ')}{reason_words(why.get(name, {}))}"
+        f"{count:,} of {metrics['arrived']:,} requests {name.replace('_', ' ')}{reason_words(why.get(name, {}), count)}"
         for name in statuses
         if (count := metrics["statuses"][name])
     ]

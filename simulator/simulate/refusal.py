@@ -40,10 +40,11 @@ class Refutation:
     words: str = ""
 
     def __str__(self) -> str:
-        misses = f"{'at least ' if self.ended < 1.0 else ''}{self.misses:,}"
-        return (
-            self.words or f"{self.class_name}: {self.term} is missed by {misses} requests, {self.allowed:,} are allowed"
-        )
+        if self.words:
+            return self.words
+        misses = f"{'at least ' if self.ended < 1.0 else ''}{self.misses:,} request{'' if self.misses == 1 else 's'}"
+        allowed = f"{f'{self.allowed:,}' if self.allowed else 'none'} {'are' if self.allowed > 1 else 'is'} allowed"
+        return f"{self.class_name}: {self.term} is missed by {misses}, {allowed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def advice(
     if any(pool.schedule for pool in topology.pools):
         return ""
     requests = sum(one.demand.requests for one in periods)
-    if not 0 < len(topology.pools) <= MOST_POOLS or requests > MOST_REQUESTS:
+    if not 0 < len(topology.pools) <= MOST_POOLS or not 0 < requests <= MOST_REQUESTS:
         return ""
     opened = (
         open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))

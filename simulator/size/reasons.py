@@ -122,7 +122,7 @@ def turned_away(metrics: MetricAccumulator, fleet: FleetSpec) -> str:
     at_gateway = _at_the_gateway(metrics)
     found = [
         f"{slo.name}: {sum(turned.values()):,} of {tally.arrived:,} requests rejected"
-        f"{reason_words({reason.name.lower(): count for reason, count in turned.items()})}"
+        f"{reason_words({reason.name.lower(): count for reason, count in turned.items()}, sum(turned.values()))}"
         for slo, tally, turned in zip(metrics.classes, metrics.by_class, at_gateway, strict=True)
         if turned
     ]
@@ -179,7 +179,7 @@ def lost(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any]) -> str:
     for status in sorted(statuses, key=lambda status: -int(tally.statuses[status])):
         name = status.name.lower()
         of = "" if found else f" of {tally.arrived:,} requests"
-        words = reason_words(reasons.get(name, {}))
+        words = reason_words(reasons.get(name, {}), int(tally.statuses[status]))
         found.append(f"{int(tally.statuses[status]):,}{of} {name.replace('_', ' ')}{words}")
     return ", ".join(found)
 
@@ -266,7 +266,7 @@ def _ended(tally: Tally) -> list[str]:
     reasons = tally.why_lost()
     return [
         f"{int(tally.statuses[status]):,} of {int(tally.arrived):,} requests {status.name.lower().replace('_', ' ')}"
-        f"{reason_words(reasons.get(status.name.lower(), {}))}"
+        f"{reason_words(reasons.get(status.name.lower(), {}), int(tally.statuses[status]))}"
         for status in (Status.REJECTED, Status.FAILED, Status.TIMED_OUT, Status.UNFINISHED)
         if tally.statuses[status]
     ]

@@ -89,7 +89,7 @@ def test_where_too_few_are_served_it_is_told_how_they_ended_and_why_the_most_fir
             (Status.UNFINISHED, Reason.NONE): 4000,
         }
     )
-    words = "4,000 of 4,397 requests unfinished, 200 rejected (200 too long), 97 failed (97 replica lost)"
+    words = "4,000 of 4,397 requests unfinished, 200 rejected (too long), 97 failed (replica lost)"
     assert lost(many, 0, missed("served", 0.99)) == words
 
 

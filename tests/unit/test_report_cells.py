@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.figures.table import NONE
-from simulator.report.table import _binding, _cheapest, _met, binding_words
+from simulator.report.table import _binding, _cheapest, _met, binding_words, missed_words
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,29 @@ def test_the_binding_term_says_how_much_of_what_is_allowed_is_used() -> None:
     summary = {"metrics": {"binding_term": row}}
     assert binding_words(summary) == "chat: ttft p99 ≤ 1 s (50% of the misses allowed)"
     assert _binding(summary) == "chat: ttft p99 (50%)"
+
+
+@pytest.mark.parametrize(
+    ("used", "words", "short"),
+    [
+        (0.0, "no request misses it", "0%"),
+        (2.0, "200% of the misses allowed", "200%"),
+        (100.0, "100 times the misses allowed", "100 times"),
+        (None, "beyond the misses allowed", "beyond"),
+    ],
+)
+def test_misses_beyond_the_double_of_what_is_allowed_are_told_in_times(
+    used: float | None, words: str, short: str
+) -> None:
+    summary = {"metrics": {"binding_term": {"class": "chat", "term": "ttft p99 ≤ 1 s", "allowance_used": used}}}
+    assert binding_words(summary) == f"chat: ttft p99 ≤ 1 s ({words})"
+    assert _binding(summary) == f"chat: ttft p99 ({short})"
+
+
+def test_a_term_that_is_missed_says_its_value_and_how_many_keep_it() -> None:
+    late = {"metric": "ttft_s", "value": 1.82, "met": False, "share": 0.93893}
+    assert missed_words(late) == "1.82 s, kept by 93.89% of the requests"
+    assert missed_words({"metric": "served", "value": 0.97, "met": False, "share": 0.97}) == "97.00% of the requests"
 
 
 def test_a_binding_term_of_the_served_is_short_too() -> None:

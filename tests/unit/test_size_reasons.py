@@ -57,7 +57,7 @@ TAKES = (
         ((ended(90), rejected(10, Reason.TOO_LONG), ended(2, 1)), ""),
         (
             (ended(89), rejected(11, Reason.TOO_LONG), ended(2, 1)),
-            f"length: chat: 11 of 100 requests rejected (11 too long); {TAKES}",
+            f"length: chat: 11 of 100 requests rejected (too long); {TAKES}",
         ),
         (
             (ended(85), rejected(9, Reason.TOO_LONG), rejected(6, Reason.DATA_CLASS), ended(2, 1)),
@@ -70,11 +70,11 @@ TAKES = (
         ((ended(50), rejected(50, Reason.QUEUE_FULL), ended(2, 1)), ""),
         (
             (ended(10), rejected(6, Reason.TOO_LONG, 1), ended(5, 1)),
-            f"length: batch: 6 of 11 requests rejected (6 too long); {TAKES}",
+            f"length: batch: 6 of 11 requests rejected (too long); {TAKES}",
         ),
         (
             (ended(80, 2), rejected(20, Reason.TOO_LONG, 2)),
-            f"length: fast: 20 of 100 requests rejected (20 too long); {TAKES}",
+            f"length: fast: 20 of 100 requests rejected (too long); {TAKES}",
         ),
     ],
 )
