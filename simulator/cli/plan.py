@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from simulator.plan.stopped import PlanStopped
 
 
 def plan(
@@ -30,6 +33,8 @@ def plan(
     quiet: bool = False,
 ) -> int:
     """Find the smallest fleet that meets the SLO, for each topology, by simulating one size after another.
+
+    Interrupted it tells the best fleet of each topology so far, and how much could at most be saved.
 
     For example:
 
@@ -78,6 +83,7 @@ def plan(
     from simulator.money import rate_words, shown_in
     from simulator.plan.options import PlanOptions
     from simulator.plan.plan import plan_fleet
+    from simulator.plan.stopped import PlanStopped
     from simulator.plan.table import notes, table
     from simulator.results.bundle import finite
     from simulator.run.budget import checked_budget, within
@@ -99,8 +105,12 @@ def plan(
     )
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()
-    with progress_bar(quiet) as progress, within(checked_budget(time_limit, memory_limit)):
-        found = plan_fleet(loaded, options, progress, store)
+    try:
+        with progress_bar(quiet) as progress, within(checked_budget(time_limit, memory_limit)):
+            found = plan_fleet(loaded, options, progress, store)
+    except PlanStopped as stopped:
+        _tell_standing(stopped, format, loaded.currency)
+        raise
     store.record()
     if format == "json":
         print_json(
@@ -121,6 +131,20 @@ def plan(
             print_table(*table(found))
             print("", *notes(found), "", found.verdict, *filter(None, [rate_words()]), sep="\n")
     return 1 if check and not found.feasible else 0
+
+
+def _tell_standing(stopped: PlanStopped, format: str, currency: dict[str, Any] | None) -> None:
+    """The best so far, as a plan that ended would say it."""
+    from simulator.cli.output import print_json
+    from simulator.money import shown_in
+    from simulator.plan.stopped import lines
+    from simulator.results.bundle import finite
+
+    if format == "json":
+        print_json(finite({"scenario": stopped.scenario, "interrupted": True, "standing": stopped.rows}))
+        return
+    with shown_in(currency):
+        print(f"{stopped.scenario}: interrupted; the best so far", *lines(stopped.rows), sep="\n")
 
 
 def _listed(text: str) -> tuple[str, ...]:

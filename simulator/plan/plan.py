@@ -17,6 +17,7 @@ from simulator.plan.month import PlanMonth, all_months_alike, in_month, like_mon
 from simulator.plan.options import PlanOptions, check_month, check_options
 from simulator.plan.rows import rows_of
 from simulator.plan.sizing import Sizing, fleets, limits_of, planned_at, size
+from simulator.plan.stopped import PlanStopped, standing
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.open_windows import WHOLE_DAY
 from simulator.resolve.sizes import Fixed, with_sizes
@@ -109,6 +110,7 @@ def plan_fleet(
     Raises
     ------
     InputError : an option or a name that is not known, or a topology that cannot be planned as the scenario has it
+    PlanStopped : in place of a KeyboardInterrupt while fleets are searched, with the best of them so far
     """
     loaded = scenario if isinstance(scenario, LoadedScenario) else load_scenario(scenario)
     with shown_in(loaded.currency):
@@ -130,8 +132,11 @@ def _planned(loaded: LoadedScenario, chosen: PlanOptions, progress: Progress | N
     store = Store() if store is None else store
     marks = _Marks(progress, len(found) + len(names))
     sizings: list[Sizing] = []
-    for one in found:
-        sizings.append(size(one, loads, store, limits_of(one, chosen.max_replicas), marks.tick))
+    for k, one in enumerate(found):
+        try:
+            sizings.append(size(one, loads, store, limits_of(one, chosen.max_replicas), marks.tick))
+        except KeyboardInterrupt as stop:
+            raise PlanStopped(loaded.scenario.name, standing(sizings, found[k:], stop)) from stop
         marks.next()
     lines = partial(set_lines, written.scenario, month.number)
     told = [(sizing, rows_of(sizing, chosen.spare, lines)) for sizing in sizings]

@@ -18,7 +18,7 @@ from simulator.run.priced import priced_months
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.priced import Priced
 from simulator.simulate.store import Store
-from simulator.size.found import Limits, Search, bounded
+from simulator.size.found import Interrupted, Limits, Search, bounded
 from simulator.size.infeasible import why_infeasible
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
@@ -121,13 +121,22 @@ def fleets(trials: Trials, limits: Limits) -> tuple[Search, tuple[Point, ...]]:
     points = minimal(found)
     if limits.prune or not points:
         return found, points
-    priced = search(trials, replace(limits, prune=True))
+    try:
+        priced = search(trials, replace(limits, prune=True))
+    except Interrupted as stop:
+        raise Interrupted(_cheaper(found, stop.found)) from stop
     looked = {tried.point for tried in found.trail}
     told = replace(priced, trail=(*found.trail, *(tried for tried in priced.trail if tried.point not in looked)))
     best = priced.best
     if best is None or not all(best.beats(tried) for tried in found.by_word("met") if tried.point != best.point):
         return told, points
     return told, tuple(sorted({*points, best.point}, key=_counts))
+
+
+def _cheaper(before: Search, unfinished: Search) -> Search:
+    """An unfinished search with the best of the one before, where it had not come that far."""
+    best = min((one for one in (before.best, unfinished.best) if one), key=lambda one: one.usd_per_month, default=None)
+    return replace(unfinished, best=best)
 
 
 def minimal(found: Search) -> tuple[Point, ...]:

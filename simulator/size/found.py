@@ -158,3 +158,11 @@ def same_cost(one: Tried, other: Tried) -> bool:
         return one.costs_as(other.usd_per_month)
     mean, half_width = paired_difference(one.usd, other.usd)
     return abs(mean) <= half_width
+
+
+class Interrupted(KeyboardInterrupt):
+    """A search that was interrupted, with what it had found by then."""
+
+    def __init__(self, found: Search) -> None:
+        super().__init__()
+        self.found = found

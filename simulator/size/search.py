@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
-from simulator.size.found import UNFINISHED, Limits, Search
+from simulator.size.found import UNFINISHED, Interrupted, Limits, Search
 from simulator.size.guess import guess_replicas
 from simulator.size.lighter import Lighter
 from simulator.size.limited import beyond_usd
@@ -53,6 +53,10 @@ def search(
     first, then : points with which it begins, and those that come after the numbers and before the settings of
         autoscalers, as the best of other loads
     guess : replicas of each pool with which it begins; by their rough capacity unless given
+
+    Raises
+    ------
+    Interrupted : in place of a KeyboardInterrupt, with what was found
     """
     limits = limits or Limits()
     searcher = Searcher(trials, limits, known, rival, lighter or Lighter(), first, then, guess)
@@ -75,6 +79,8 @@ def search(
                 settings(searcher, k)
     except Spent:
         finished = False
+    except KeyboardInterrupt as stop:
+        raise Interrupted(_result(searcher, finished=False)) from stop
     return _result(searcher, finished)
 
 

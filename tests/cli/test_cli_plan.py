@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simulator.cli.main import _run
+from simulator.size.trials import Trials
 
 SIZED = str(Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml")
 OWN = ["plan", SIZED, "--topology", "own"]
@@ -102,3 +104,36 @@ run: {{horizon_s: 99}}
     told = " ".join(capsys.readouterr().out.split())
     assert "topologies were sent 50 to 500 requests" in told
     assert "compare $ per 1M tokens rather than $ per month" in told
+
+
+def test_an_interrupted_plan_tells_the_best_so_far_and_what_could_be_saved(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped behind the first fleet that met: what the whole plan finds is no cheaper than the best less the gap."""
+    assert _run([*OWN, "--format", "json"]) == 0
+    whole = min(row["usd_per_month"] for row in json.loads(capsys.readouterr().out)["fleets"])
+    real = Trials.__call__
+    met: list[str] = []
+
+    def stopped(trials: Trials, *arguments: Any, **options: Any) -> Any:
+        if met:
+            raise KeyboardInterrupt
+        tried = real(trials, *arguments, **options)
+        met.extend([str(tried)] if tried.word == "met" else [])
+        return tried
+
+    monkeypatch.setattr(Trials, "__call__", stopped)
+    assert _run(["plan", SIZED, "--topology", "own", "--gpu", "h100-sxm,l4", "--format", "json"]) == 130
+    told = json.loads(capsys.readouterr().out)
+    first, second = told["standing"]
+    assert told["interrupted"]
+    assert (first["state"], second["state"]) == ("interrupted", "not begun")
+    assert first["sizes"] == met[0]
+    assert first["usd_per_month"] - first["gap_usd"] <= whole <= first["usd_per_month"]
+    met.clear()
+    assert _run(OWN) == 130
+    shown = capsys.readouterr()
+    assert re.search(
+        r"own \(h100-sxm TP 1\): best so far \d+ at \$[\d,]+ a month, \d+ sizes? tried; at most", shown.out
+    )
+    assert "interrupted" in shown.err
