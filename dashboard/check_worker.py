@@ -16,6 +16,8 @@ from dashboard.limits import MAX_POINTS, MAX_REQUESTS, limit_memory
 from dashboard.processes import answer_lines
 from dashboard.workspace import load_confined
 from simulator.errors import InputError, Problem, collect
+from simulator.questions.fit import model_words
+from simulator.questions.write import scenario_text
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
@@ -24,6 +26,7 @@ from simulator.sweep.grid import assignments, read_sweep
 _MAX_BYTES = 2**31
 """Of memory: what is uploaded may be a thousand times as large once it is unpacked."""
 _MAX_WORDS = 300
+_UNREADABLE = (MemoryError, ArithmeticError, RecursionError, ValueError, OSError)
 _NICE = 5
 """Pages go before, whose visitors wait as well; runs and What-ifs after."""
 
@@ -32,7 +35,27 @@ def main() -> None:
     """Answer until the other side is gone."""
     os.nice(_NICE)
     limit_memory(_MAX_BYTES)
-    answer_lines(lambda request: _check(Path(request["file"]), Path(request["root"]), request["grid"]))
+    answer_lines(_answer)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    file, root = Path(request["file"]), Path(request["root"])
+    if "answers" in request:
+        return _compose(file, root, request["answers"])
+    return _check(file, root, request["grid"])
+
+
+def _compose(file: Path, root: Path, answers: dict[str, Any]) -> dict[str, Any]:
+    """The scenario that answers make, written to `file`, what is wrong with it, and what their model is."""
+    try:
+        text = scenario_text(answers, root)
+        told = model_words(answers["model"], root) if "model" in answers else ""
+    except InputError as error:
+        return {"problems": [asdict(problem) for problem in error.problems]}
+    except _UNREADABLE as error:
+        return {"problems": [asdict(_unreadable(error, "the answers"))]}
+    file.write_text(text, encoding="utf-8")
+    return {"text": text, "told": told, **_check(file, root)}
 
 
 def _check(file: Path, root: Path, grid: Sequence[str] = ()) -> dict[str, Any]:
@@ -42,10 +65,14 @@ def _check(file: Path, root: Path, grid: Sequence[str] = ()) -> dict[str, Any]:
         return {"requests": _of_points(file, root, grid) if grid else requests}
     except InputError as error:
         problems = error.problems
-    except (MemoryError, ArithmeticError, RecursionError, ValueError, OSError) as error:
-        words = f"cannot be read here: {error}" if str(error) else f"cannot be read here ({type(error).__name__})"
-        problems = (Problem(words[:_MAX_WORDS], file.name),)
+    except _UNREADABLE as error:
+        problems = (_unreadable(error, file.name),)
     return {"problems": [asdict(problem) for problem in problems]}
+
+
+def _unreadable(error: BaseException, file: str) -> Problem:
+    words = f"cannot be read here: {error}" if str(error) else f"cannot be read here ({type(error).__name__})"
+    return Problem(words[:_MAX_WORDS], file)
 
 
 def _of_points(file: Path, root: Path, grid: Sequence[str]) -> float:

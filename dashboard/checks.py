@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dashboard import processes
 from dashboard.page_turns import TURNS
-from dashboard.workspace import within
+from dashboard.workspace import lay_out, within
 from simulator.errors import InputError, Problem
+from simulator.results.scratch import scratch
 
 _WAIT_S = 20.0
 
@@ -35,3 +38,42 @@ def check(file: Path, root: Path, grid: Sequence[str] = (), visitor: str = "") -
     if "problems" in found:
         raise InputError(*(within(root, Problem(**problem)) for problem in found["problems"]))
     return float(found["requests"])
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What answers to questions make.
+
+    Attributes
+    ----------
+    text : of the scenario; empty where the answers make none
+    told : what their model is
+    problems : of the answers, or of the scenario that they make
+    """
+
+    text: str
+    told: str
+    problems: tuple[Problem, ...]
+
+
+def compose(answers: Mapping[str, Any], files: Mapping[str, bytes], visitor: str = "") -> Composed:
+    """The scenario that answers make, checked as `servecast new` checks it.
+
+    Parameters
+    ----------
+    files : what they name, as a config.json
+    visitor : who asks; visitors take turns
+    """
+    pool = processes.pool("dashboard.check_worker", processes.spare_cores(2))
+    with scratch() as folder:
+        root = Path(folder).resolve()
+        file = lay_out(root, "new.yaml", "", files)
+        with TURNS.aside():
+            asked = {"file": str(file), "root": str(root), "answers": dict(answers)}
+            found = pool.ask(asked, _WAIT_S, visitor)
+        if found is None:
+            return Composed(
+                "", "", (Problem(f"takes more than {_WAIT_S:g} s or too much memory to read", "model.json"),)
+            )
+        problems = tuple(within(root, Problem(**problem)) for problem in found.get("problems", ()))
+        return Composed(found.get("text", ""), found.get("told", ""), problems)

@@ -132,13 +132,20 @@ def _editor() -> str:
 
 
 def _uploads() -> dict[str, bytes]:
+    attached: dict[str, bytes] = st.session_state.get("scenario.attached", {})
+    if attached:
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.caption(f"Beside it lies {plain(', '.join(attached))}, from the answers.")
+        if row.button("Leave it out", key="scenario.detach"):
+            st.session_state["scenario.attached"] = {}
+            st.rerun()
     files = st.file_uploader(
         "Traffic, traces or model configurations that the scenario names",
         key="scenario.files",
         accept_multiple_files=True,
         help="name them in the scenario by their file name alone",
     )
-    return {file.name: file.getvalue() for file in files}
+    return attached | {file.name: file.getvalue() for file in files}
 
 
 def _check(

@@ -2,95 +2,138 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import json
+from typing import Any, get_args
 
 import streamlit as st
 
+from dashboard.checks import Composed, compose
+from dashboard.components.answer_field import OWN_MODEL, Given, answer_field, keep, restored
+from dashboard.components.own_model import own_model
 from dashboard.components.words import plain
 from dashboard.context import Context
-from simulator.catalog.currencies import currencies
-from simulator.catalog.gpus import gpus
-from simulator.catalog.models import models
-from simulator.catalog.sites import sites
-from simulator.catalog.tokens import token_offers
-from simulator.errors import InputError
-from simulator.questions.answers import AMOUNTS, Asked, is_asked, questions
-from simulator.questions.write import scenario_text
+from dashboard.visitor import visitor
+from simulator.errors import InputError, Problem
+from simulator.questions.answers import AMOUNTS, Asked, Group, is_asked, questions
+from simulator.questions.places import question_of
 
 _AMOUNT_WORDS = {
     "users": "People who use it",
     "rate_rps": "Requests per second",
     "spend_usd_per_month": "Money paid for tokens",
 }
-_AMOUNT_DEFAULTS = {"users": 300, "rate_rps": 2.0, "spend_usd_per_month": 10_000.0}
-_CHOICE_WORDS = {
-    "always": "day and night alike",
-    "daytime": "8 to 22 o'clock, every day",
-    "working_hours": "Monday to Friday, 8 to 18 o'clock",
+_COLUMNS = 3
+_GROUP_WORDS: dict[str, str] = {
+    "Hardware": "What is there, what could be. A GPU that the catalog lacks has a name of its own.",
+    "Prices": "Those of the catalog, each with its source and day, unless you know your own.",
 }
-_NONE = "none"
 
 
 def show(context: Context | None) -> None:
     """Questions, and the scenario that the answers make."""
     st.title("Start")
-    st.caption("Answer what you know. Each default says why it is what it is, and stands in the scenario as one.")
-    amount = st.segmented_control(
-        "What do you know of the demand?",
-        AMOUNTS,
-        format_func=_AMOUNT_WORDS.__getitem__,
-        default=AMOUNTS[0],
-        required=True,
-        key="start.amount",
-    )
-    given: dict[str, Any] = {}
-    currency = st.session_state.get("start.currency")
-    stated = None if currency == _NONE else currency
-    shown = [question for question in questions() if is_asked(question.name, amount, stated)]
-    for k in range(0, len(shown), 2):
-        for question, place in zip(shown[k : k + 2], st.columns(2, vertical_alignment="bottom"), strict=False):
-            with place:
-                found = _field(question)
-                if found != question.default:
-                    given[question.name] = found
-    try:
-        text = scenario_text(given)
-    except InputError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    if st.button("Write the scenario", key="start.write", type="primary", icon=":material/edit_note:"):
-        st.session_state["scenario.draft"] = text
-        st.switch_page(st.session_state["pages"]["scenario"])
-    with st.expander("The scenario that these answers make"):
-        st.code(text, language="yaml")
+    st.caption("Answer what you know. Each default stands with its reason, here and in the scenario.")
+    given: Given = {}
+    places: dict[str, Any] = {}
+    name, files = "", dict[str, bytes]()
+    told_of_model: Any = None
+    for group in get_args(Group):
+        st.subheader(group)
+        if group in _GROUP_WORDS:
+            st.caption(_GROUP_WORDS[group])
+        amount = _amount() if group == "How much, and when" else None
+        asked = [question for question in questions() if question.group == group]
+        for row in _rows(asked, given, amount):
+            for question, column in zip(row, st.columns(_COLUMNS, vertical_alignment="top"), strict=False):
+                with column:
+                    answer_field(question, given)
+                    places[question.name] = st.container()
+                    if question.name in AMOUNTS:
+                        places["amount"] = places[question.name]
+            if any(question.name == "model" for question in row):
+                told_of_model = st.container()
+                if given.get("model") == OWN_MODEL:
+                    with told_of_model:
+                        name, files = own_model()
+    keep(given)
+    if given.get("model") == OWN_MODEL:
+        given["model"] = name
+    composed = _composed(given, files)
+    if composed.told and files:
+        told_of_model.caption(composed.told)
+    _tell(composed.problems, places)
+    _go_on(composed, files)
 
 
-def _field(question: Asked) -> Any:
-    """The widget of a question; its help says why the default is what it is."""
-    key, why = f"start.{question.name}", f"Default: {question.shown_default}"
-    names = _names(question)
-    if names:
-        first = names.index(question.default if question.default is not None else _NONE)
-        found = st.selectbox(
-            question.text, names, first, format_func=lambda name: _CHOICE_WORDS.get(name, name), key=key, help=why
+def _rows(asked: list[Asked], given: Given, amount: str | None) -> Any:
+    """Rows of questions, each once those before it are answered, as some follow from others."""
+    row: list[Asked] = []
+    for question in asked:
+        if question.name in AMOUNTS and question.name != amount:
+            continue
+        if question.name == "requests_per_user_per_hour" and amount != "users":
+            continue
+        row.append(question)
+    follow = [question for question in row if not is_asked(question.name, {})]
+    first = [question for question in row if question not in follow]
+    yield from _in_rows(first)
+    yield from _in_rows([question for question in follow if is_asked(question.name, given)])
+
+
+def _in_rows(asked: list[Asked]) -> Any:
+    for k in range(0, len(asked), _COLUMNS):
+        yield asked[k : k + _COLUMNS]
+
+
+def _amount() -> str:
+    return str(
+        st.segmented_control(
+            "What do you know of the demand?",
+            AMOUNTS,
+            format_func=_AMOUNT_WORDS.__getitem__,
+            default=next((name for name in AMOUNTS if name in restored()), AMOUNTS[0]),
+            required=True,
+            key="start.amount",
+            persist_state="session",
         )
-        return None if found == _NONE and question.default is None else found
-    if question.kind is str:
-        return st.text_input(question.text, key=key, help=why) or None
-    default = _AMOUNT_DEFAULTS.get(question.name, question.default)
-    if default is None:
-        return st.number_input(question.text, value=None, key=key, help=why, format="%g")
-    if question.kind is int:
-        return int(st.number_input(question.text, value=int(default), step=1, key=key, help=why))
-    return float(st.number_input(question.text, value=float(default), key=key, help=why, format="%g"))
+    )
 
 
-def _names(question: Asked) -> list[str]:
-    known: dict[str, list[str]] = {
-        "model": list(models()),
-        "gpu": list(gpus()),
-        "site": [name for name, each in sites().items() if each.kind == "cloud"],
-        "offer": [_NONE, *token_offers()],
-        "currency": [_NONE, *currencies()],
-    }
-    return known.get(question.name, list(question.choices))
+def _composed(given: Given, files: dict[str, bytes]) -> Composed:
+    """Once for the same answers."""
+    told = json.dumps(given, sort_keys=True).encode() + b"".join(files.values())
+    if given.get("model", "").endswith(".json") and not files:
+        return Composed("", "", (Problem("upload its config.json, or paste it", path="model"),))
+    digest = hashlib.sha256(told).hexdigest()
+    if st.session_state.get("start.composed", ("",))[0] != digest:
+        try:
+            st.session_state["start.composed"] = digest, compose(given, files, visitor())
+        except InputError as error:
+            st.session_state["start.composed"] = digest, Composed("", "", error.problems)
+    found: Composed = st.session_state["start.composed"][1]
+    return found
+
+
+def _tell(problems: tuple[Problem, ...], places: dict[str, Any]) -> None:
+    """What is wrong, each at its question; above the button what belongs to none."""
+    for problem in problems:
+        name = question_of(problem)
+        got = f" (got {problem.got})" if problem.got else ""
+        if name in places:
+            places[name].error(plain(f"{problem.message}{got}"), icon=":material/error:")
+        else:
+            st.error(plain(str(problem)), icon=":material/error:")
+    if problems and any(question_of(problem) in places for problem in problems):
+        st.warning("Some answers above do not hold: each says why.", icon=":material/warning:")
+
+
+def _go_on(composed: Composed, files: dict[str, bytes]) -> None:
+    is_whole = composed.text and not composed.problems
+    if is_whole and st.button("Write the scenario", key="start.write", type="primary", icon=":material/edit_note:"):
+        st.session_state["scenario.draft"] = composed.text
+        st.session_state["scenario.attached"] = files
+        st.switch_page(st.session_state["pages"]["scenario"])
+    if composed.text:
+        with st.expander("The scenario that these answers make"):
+            st.code(composed.text, language="yaml")

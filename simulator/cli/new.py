@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from simulator.questions.answers import AMOUNTS, Asked, is_asked, questions
+from simulator.questions.answers import Asked, is_asked, questions
 
 
 def _option(asked: Asked) -> tuple[str, Any, None]:
     """An option that is left open unless given."""
-    default = f" Unless given {asked.shown_default}." if asked.default is not None else ""
+    default = f" Unless given {asked.shown_default}." if asked.default is not None or asked.why else ""
     return asked.name, Annotated[asked.hint | None, Parameter(help=f"{asked.text}{default}")], None
 
 
@@ -40,6 +40,8 @@ def new(
         servecast new mine.yaml
         servecast new mine.yaml --model qwen3-32b --users 300 --owned-gpus 16 --growth-per-month 0.08
         servecast new mine.yaml --currency EUR --usd-per-unit 1.08 --rate-date 2026-11-20 --rate-source "ECB"
+        servecast new mine.yaml --users 300 --turns 12 --think-s 15 --other-share 0.2 --other-gpus b200,l40s
+        servecast new mine.yaml --own-gpu "our card" --gpu rtx-5090 --memory-gib 25.2 --bandwidth-gb-per-s 1344
         servecast new mine.yaml --spend-usd-per-month 180000 --offer openai/gpt-4o-mini --cached-share 0.4 --no-ask
 
     Parameters
@@ -90,8 +92,7 @@ def _asked(given: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for question in questions():
         answers = {**given, **found}
-        amount = next((name for name in AMOUNTS if name in answers), None)
-        if question.name in answers or not is_asked(question.name, amount, answers.get("currency")):
+        if question.name in answers or not is_asked(question.name, answers):
             continue
         while text := input(f"{question.text} [{question.shown_default}] ").strip():
             try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from simulator.catalog.tokens import TokenOffer, token_offer
-from simulator.errors import InputError
+from simulator.errors import InputError, Problem
 from simulator.questions.answers import AMOUNTS, Answers, Busy
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
@@ -35,24 +37,61 @@ def shared_tokens(answers: Answers) -> int:
     return int(answers.cached_share * answers.isl)
 
 
-def cached_tokens(answers: Answers, offer: TokenOffer) -> int:
-    """Of those, what the token API finds in its cache: whole steps, and none below the least length that it keeps."""
+def user_tokens(answers: Answers) -> int:
+    r"""New tokens of a request in a session: prompts of T turns have I tokens in the mean.
+
+    The k-th has $s + k u + (k - 1) O$, so $u = (2 (I - s) - (T - 1) O) / (T + 1)$ with s shared by all.
+
+    Raises
+    ------
+    InputError : answers alone make prompts longer than that
+    """
+    turns, shared = answers.turns, shared_tokens(answers)
+    new = int((2 * (answers.isl - shared) - (turns - 1) * answers.osl) / (turns + 1))
+    if new < 1:
+        least = shared + (turns - 1) * answers.osl / 2 + (turns + 1) / 2
+        told = f"in sessions of {turns} requests prompts have at least {math.ceil(least):,} tokens in the mean"
+        raise InputError(Problem(f"{told}, as answers of {answers.osl} tokens are repeated", path="isl"))
+    return new
+
+
+def cached_tokens(answers: Answers, offer: TokenOffer) -> float:
+    """Prompt tokens of a mean request that the token API finds in its cache: whole steps, none below its least length.
+
+    That is what all prompts share, and of a session the prompt before, where it comes within the cache's life.
+    """
     if offer.cache is None:
         return 0
-    shared = shared_tokens(answers)
-    whole = shared - shared % int(offer.cache.step.value)
-    return whole if whole >= offer.cache.least.value else 0
+    step, least, shared = int(offer.cache.step.value), offer.cache.least.value, shared_tokens(answers)
+    known = [shared]
+    if answers.turns > 1:
+        each = user_tokens(answers) + answers.osl
+        is_kept = answers.think_s <= offer.cache.life.value
+        prompts = [shared + each * turn - answers.osl for turn in range(1, answers.turns)]
+        known += prompts if is_kept else [shared] * len(prompts)
+    whole = [tokens - tokens % step for tokens in known]
+    return sum(tokens for tokens in whole if tokens >= least) / len(whole)
 
 
 def usd_per_request(answers: Answers) -> float:
     r"""What a request costs at the token API: $((I - c) p_i + c p_c + O p_o) / 10^6$ with $c$ cached tokens."""
-    if answers.offer is None:
-        raise InputError("offer: what you pay a month says how much you ask only with the API that it is paid to")
-    offer = token_offer(answers.offer)
-    price, cached = offer.price(answers.isl), cached_tokens(answers, offer)
-    usd_cached = price.input if price.cached_input is None else price.cached_input
-    usd_input = (answers.isl - cached) * price.input + cached * usd_cached
-    return (usd_input + answers.osl * price.output) / TOKENS_PER_PRICE
+    offer = None if answers.offer is None else token_offer(answers.offer)
+    if offer is None and answers.api_input_usd is None:
+        told = "what you pay a month says how much you ask only with the API that it is paid to, or its prices"
+        raise InputError(Problem(told, path="offer"))
+    if answers.api_input_usd is None:
+        assert offer is not None
+        price = offer.price(answers.isl)
+        usd_input, usd_output, usd_cached = price.input, price.output, price.cached_input
+    else:
+        assert answers.api_output_usd is not None
+        usd_input, usd_output, usd_cached = answers.api_input_usd, answers.api_output_usd, answers.api_cached_usd
+    cached = 0 if offer is None else cached_tokens(answers, offer)
+    usd_prompt = (answers.isl - cached) * usd_input + cached * (usd_input if usd_cached is None else usd_cached)
+    usd = (usd_prompt + answers.osl * usd_output) / TOKENS_PER_PRICE
+    if not usd > 0:
+        raise InputError(Problem("must be above 0, or spending says nothing of the traffic", path="api_input_usd"))
+    return usd
 
 
 def busy_rate_rps(answers: Answers) -> float:
@@ -65,10 +104,11 @@ def busy_rate_rps(answers: Answers) -> float:
     given: dict[str, float] = {name: value for name in AMOUNTS if (value := getattr(answers, name)) is not None}
     if len(given) != 1:
         found = f"given are {' and '.join(given)}" if given else "none is given"
-        raise InputError(f"say how much is asked by one of users, rate_rps and spend_usd_per_month: {found}")
+        told = f"say how much is asked by one of users, rate_rps and spend_usd_per_month: {found}"
+        raise InputError(Problem(told, path=next(iter(given), None)))
     name, value = next(iter(given.items()))
     if not value > 0:
-        raise InputError(f"{name}: must be above 0 (got {value:g})")
+        raise InputError(Problem("must be above 0", path=name, got=f"{value:g}"))
     if name == "users":
         return value * answers.requests_per_user_per_hour / SECONDS_PER_HOUR
     if name == "rate_rps":

@@ -18,8 +18,9 @@ from simulator.cli.new import Given, new
 from simulator.errors import InputError
 from simulator.perf.steptime import StepTime
 from simulator.questions.answers import Answers, is_asked, questions
+from simulator.questions.fit import fit_of
 from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
-from simulator.questions.write import _smallest_fit, scenario_text
+from simulator.questions.write import scenario_text
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
@@ -217,12 +218,26 @@ def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:
 def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
     names = [question.name for question in questions()]
     rest = set(names) - {"users", "rate_rps", "spend_usd_per_month", "requests_per_user_per_hour"}
-    rest -= {"usd_per_unit", "rate_date", "rate_source"}
-    assert {name for name in names if is_asked(name, "users")} == {*rest, "users", "requests_per_user_per_hour"}
-    assert {name for name in names if is_asked(name, "rate_rps")} == {*rest, "rate_rps"}
-    assert {name for name in names if is_asked(name, None)} == {*rest, "users", "rate_rps", "spend_usd_per_month"}
-    euros = {name for name in names if is_asked(name, "rate_rps", "EUR")}
-    assert euros == {*rest, "rate_rps", "usd_per_unit", "rate_date", "rate_source"}
+    follow = {
+        "currency": {"usd_per_unit", "rate_date", "rate_source"},
+        "own_gpu": {"memory_gib", "bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops", "board_power_w"},
+        "server_usd": {"gpus_per_server"},
+        "api_input_usd": {"api_cached_usd", "api_output_usd", "api_ttft_s", "api_tpot_s"},
+        "other_share": {"other_data_class"},
+        "turns": {"think_s"},
+    }
+    rest -= set().union(*follow.values())
+
+    def asked(**given: Any) -> set[str]:
+        return {name for name in names if is_asked(name, given)}
+
+    assert asked(users=3) == {*rest, "users", "requests_per_user_per_hour"}
+    assert asked(rate_rps=1.0) == {*rest, "rate_rps"}
+    assert asked() == {*rest, "users", "rate_rps", "spend_usd_per_month"}
+    for lead, more in follow.items():
+        assert asked(rate_rps=1.0, **{lead: 7}) == {*rest, "rate_rps", *more}, lead
+    known = asked(rate_rps=1.0, api_input_usd=1.0, offer="openai/gpt-4o-mini")
+    assert known == {*rest, "rate_rps", "api_cached_usd", "api_output_usd"}, "an offer has a speed"
 
 
 def test_questions_are_asked_on_a_terminal_until_they_are_answered(
@@ -290,20 +305,20 @@ def test_a_replica_has_the_fewest_gpus_that_hold_sixteen_requests(
     def answered(question: Any) -> Any:
         asked.append(question)
         tokens = kv_tokens[question.tp]
-        plan = SimpleNamespace(fits=tokens is not None, kv_tokens=tokens or 0, refusals=["no memory"])
+        plan = SimpleNamespace(fits=tokens is not None, kv_tokens=tokens or 0, refusals=["no memory"], max_model_len=1)
         return SimpleNamespace(plan=plan, question=question, shape=SimpleNamespace(context=6_000))
 
-    monkeypatch.setattr(import_module("simulator.questions.write"), "answer", answered)
+    monkeypatch.setattr(import_module("simulator.questions.fit"), "answer", answered)
     answers = Answers(rate_rps=1.0, isl=900, osl=100)
     if degree is None:
         with pytest.raises(InputError, match=r"does not fit 8 .*: no memory"):
-            _smallest_fit(answers, Path())
+            fit_of(answers, Path(), "l4")
     else:
-        assert _smallest_fit(answers, Path()).question.tp == degree
+        assert fit_of(answers, Path(), "l4").tp == degree
     assert {one.max_model_len for one in asked} == {None, 4096}, "four times the mean request is not longer"
     asked.clear()
     if degree is not None:
-        _smallest_fit(replace(answers, isl=1_000, osl=30), Path())
+        fit_of(replace(answers, isl=1_000, osl=30), Path(), "l4")
         assert {one.max_model_len for one in asked} == {None, 6_000}, "the model's context, of 8,192 that are wanted"
     with pytest.raises(InputError, match=r"have 6001 tokens, .* takes 6000"):
-        _smallest_fit(replace(answers, isl=5_901), Path())
+        fit_of(replace(answers, isl=5_901), Path(), "l4")

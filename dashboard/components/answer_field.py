@@ -1,0 +1,117 @@
+"""The field of a question, with its default and the reason for it below."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from dashboard.components.words import plain
+from simulator.catalog.currencies import currencies
+from simulator.catalog.gpus import gpus
+from simulator.catalog.models import models
+from simulator.catalog.sites import sites
+from simulator.catalog.tokens import token_offers
+from simulator.questions.answers import Asked, questions
+from simulator.schema.base import LARGEST
+
+Given = dict[str, Any]
+OWN_MODEL = "one of my own"
+_NONE = "none"
+_LONGEST = 200
+"""Letters of an answer."""
+AMOUNT_DEFAULTS = {"users": 300, "rate_rps": 2.0, "spend_usd_per_month": 10_000.0}
+_CHOICE_WORDS = {
+    "always": "day and night alike",
+    "daytime": "8 to 22 o'clock, every day",
+    "working_hours": "Monday to Friday, 8 to 18 o'clock",
+    OWN_MODEL: "one of my own (config.json)",
+    "public": "public: anybody may read them",
+    "internal": "internal: processors under an agreement may have them",
+    "confidential": "confidential: few places may have them",
+    "restricted": "restricted: on servers of one's own alone",
+}
+ANSWERS = "answers"
+"""In the address: a reload keeps what was answered, and a link shows it."""
+
+
+def restored() -> Given:
+    """Answers that the address had when the page was opened, those that their fields can hold."""
+    if "start.restored" not in st.session_state:
+        try:
+            found = json.loads(st.query_params.get(ANSWERS, "{}"))
+        except ValueError:
+            found = {}
+        asked = {question.name: question for question in questions()}
+        kept = {name: value for name, value in found.items() if name in asked and _holds(asked[name], value)}
+        st.session_state["start.restored"] = kept
+    return dict(st.session_state["start.restored"])
+
+
+def keep(given: Given) -> None:
+    """Put the answers into the address."""
+    text = json.dumps(given, separators=(",", ":"))
+    if st.query_params.get(ANSWERS, "{}") != text:
+        st.query_params[ANSWERS] = text
+
+
+def _holds(question: Asked, value: Any) -> bool:
+    if names := _names(question):
+        return value in names
+    if question.kind is str:
+        return isinstance(value, str) and len(value) <= _LONGEST
+    is_number = isinstance(value, int if question.kind is int else int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= LARGEST
+
+
+def answer_field(question: Asked, given: Given) -> None:
+    """The field; into `given` goes an answer that is not the default."""
+    found = _field(question, restored().get(question.name))
+    if found is not None and (found != question.default or question.name in AMOUNT_DEFAULTS):
+        given[question.name] = found
+    if why := _why(question):
+        st.caption(plain(why))
+
+
+def _why(question: Asked) -> str:
+    if question.name in AMOUNT_DEFAULTS or not question.why:
+        return ""
+    if question.default is None:
+        return f"Unless said: {question.why}."
+    default = question.default if question.kind is str else f"{question.default:g}"
+    return f"Default {default.replace('_', ' ') if question.choices else default}: {question.why}."
+
+
+def _field(question: Asked, before: Any) -> Any:
+    kept: dict[str, Any] = {"key": f"start.{question.name}", "persist_state": "session"}
+    if question.name == "other_gpus":
+        chosen = [name for name in (before or "").split(",") if name in gpus()]
+        return ",".join(st.multiselect(question.text, list(gpus()), chosen, placeholder="none", **kept)) or None
+    default = AMOUNT_DEFAULTS.get(question.name, question.default) if before is None else before
+    names = _names(question)
+    if names:
+        first = names.index(_NONE if default is None else default)
+        words = {"format_func": lambda name: _CHOICE_WORDS.get(name, name), **kept}
+        found = st.selectbox(question.text, names, first, **words)
+        return None if found == _NONE and question.default is None else found
+    if question.kind is str:
+        return st.text_input(question.text, default or "", max_chars=_LONGEST, **kept).strip() or None
+    step = {"step": 1} if question.kind is int else {"format": "%g"}
+    if question.default is None and before is not None and question.name not in AMOUNT_DEFAULTS:
+        st.session_state.setdefault(kept["key"], question.kind(before))  # a field that may be emptied again
+        default = None
+    start = None if default is None else question.kind(default)
+    found = st.number_input(question.text, value=start, placeholder="not said", **step, **kept)
+    return None if found is None else question.kind(found)
+
+
+def _names(question: Asked) -> list[str]:
+    known: dict[str, list[str]] = {
+        "model": [*models(), OWN_MODEL],
+        "gpu": list(gpus()),
+        "site": [name for name, each in sites().items() if each.kind == "cloud"],
+        "offer": [_NONE, *token_offers()],
+        "currency": [_NONE, *currencies()],
+    }
+    return known.get(question.name, list(question.choices))

@@ -1,0 +1,113 @@
+"""Answers that contradict each other, each told at its question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from simulator.catalog.gpus import gpu
+from simulator.catalog.models import model
+from simulator.catalog.sites import site
+from simulator.catalog.tokens import token_offer
+from simulator.errors import InputError, Problem
+from simulator.questions.answers import OWN_GPU, OWN_PRICES, OWN_SPEED, RATE, Answers, questions
+from simulator.scenario.named_files import is_config
+from simulator.schema.base import LARGEST
+
+_ABOVE_0 = (
+    *("isl", "osl", "requests_per_user_per_hour", "ttft_s", "tpot_s", "months", "turns", "gpus_per_server"),
+    *("usd_per_unit", *OWN_GPU, *OWN_SPEED),
+)
+_LEAST_0 = (
+    *("owned_gpus", "think_s", "rent_usd_per_gpu_hour", "server_usd"),
+    *("api_input_usd", "api_cached_usd", "api_output_usd"),
+)
+_MOST = {"turns": 1_000, "gpus_per_server": 72}
+
+
+def check_answers(answers: Answers, folder: Path) -> None:
+    """Refuse numbers that mean nothing, unknown names, and answers that need another.
+
+    Parameters
+    ----------
+    folder : from which the path of a config.json goes
+
+    Raises
+    ------
+    InputError : all of them, each with the name of its question as its path
+    """
+    problems = [*_numbers(answers), *_unknown(answers, folder), *_missing(answers)]
+    if problems:
+        raise InputError(*problems)
+
+
+def _numbers(answers: Answers) -> Iterator[Problem]:
+    for asked in questions():
+        name, value = asked.name, getattr(answers, asked.name)
+        if not isinstance(value, int | float):
+            continue
+        got = f"{value:g}" if abs(value) <= LARGEST else None
+        if not abs(value) <= LARGEST:
+            yield Problem(f"must be at most {LARGEST:g} in size", path=name)
+        elif name in _ABOVE_0 and not value > 0:
+            yield Problem("must be above 0", path=name, got=got)
+        elif name in _LEAST_0 and value < 0:
+            yield Problem("must be at least 0", path=name, got=got)
+        elif name in _MOST and value > _MOST[name]:
+            yield Problem(f"must be at most {_MOST[name]:,}", path=name, got=got)
+        elif name in ("cached_share", "other_share") and not 0 <= value < 1:
+            yield Problem("must be from 0 to less than 1", path=name, got=got)
+        elif name == "growth_per_month" and not value > -1:
+            yield Problem("must be above -1", path=name, got=got)
+
+
+def _unknown(answers: Answers, folder: Path) -> Iterator[Problem]:
+    """Names that the catalog lacks."""
+    catalogs: dict[str, Callable[[str], object]] = {"gpu": gpu, "site": site, "offer": token_offer}
+    if not is_config(folder, answers.model):
+        catalogs["model"] = model
+    for name, find in catalogs.items():
+        try:
+            if (value := getattr(answers, name)) is not None:
+                find(value)
+        except InputError as error:
+            yield from (replace(problem, path=name) for problem in error.problems)
+
+
+def _missing(answers: Answers) -> Iterator[Problem]:
+    rate = {name: getattr(answers, name) for name in RATE}
+    if answers.currency is None:
+        yield from (Problem("say of which currency it is (currency)", path=n) for n, v in rate.items() if v is not None)
+    else:
+        told = "a currency needs its rate to the dollar, the day of it and its source"
+        yield from (Problem(told, path=name) for name, value in rate.items() if value is None or value == "")
+    if answers.own_gpu is None:
+        told = "say what that GPU is called (own_gpu)"
+        yield from (Problem(told, path=name) for name in OWN_GPU if getattr(answers, name) is not None)
+    elif not answers.own_gpu.strip() or len(answers.own_gpu) > 100:
+        yield Problem("must be a name of 1 to 100 letters", path="own_gpu")
+    elif answers.fp8_tflops is not None and answers.bf16_tflops is None:
+        yield Problem("say its peak in BF16 too", path="bf16_tflops")
+    if answers.gpus_per_server is not None and answers.server_usd is None:
+        yield Problem("say what that server costs (server_usd)", path="gpus_per_server")
+    if answers.other_share and answers.other_data_class == answers.data_class:
+        yield Problem("must be another kind than that of the rest (data_class)", path="other_data_class")
+    yield from _of_api(answers)
+
+
+def _of_api(answers: Answers) -> Iterator[Problem]:
+    prices = {name: getattr(answers, name) for name in (*OWN_PRICES, "api_cached_usd")}
+    if all(value is None for value in prices.values()):
+        if answers.offer is None:
+            told = "say what that API takes (api_input_usd, api_output_usd), or which it is (offer)"
+            yield from (Problem(told, path=name) for name in OWN_SPEED if getattr(answers, name) is not None)
+        return
+    told = "prices of prompt and output tokens are said together"
+    yield from (Problem(told, path=name) for name in OWN_PRICES if prices[name] is None)
+    if answers.offer is None:
+        told = "an API that is no offer of the catalog needs its speed"
+        yield from (Problem(told, path=name) for name in OWN_SPEED if getattr(answers, name) is None)
+        if answers.api_cached_usd is not None:
+            told = "a cache has rules: say whose (offer)"
+            yield Problem(told, path="api_cached_usd")

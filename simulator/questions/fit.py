@@ -1,0 +1,78 @@
+"""The fewest GPUs of which a replica holds the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.catalog.gpus import gpu
+from simulator.errors import InputError, Problem
+from simulator.questions.answers import Answers
+from simulator.resolve.hardware import machine_of
+from simulator.resolve.memory import Answer, Question, answer, shape_of
+from simulator.schema.hardware import HardwareSettings
+
+DEGREES = (1, 2, 4, 8)
+REQUESTS_AT_ONCE = 16
+"""Requests of mean length that the KV cache of a replica is to hold."""
+LONGEST = 4
+"""Longest request, as a multiple of the mean one."""
+LEAST_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A replica.
+
+    Attributes
+    ----------
+    gpu : of the catalog
+    hardware : what differs from it
+    tp : tensor-parallel GPUs
+    max_model_len : longest request in tokens
+    """
+
+    gpu: str
+    hardware: HardwareSettings | None
+    tp: int
+    max_model_len: int
+
+
+def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings | None = None) -> Fit:
+    """The fewest GPUs of a kind on which a replica holds the model and some requests.
+
+    Raises
+    ------
+    InputError : requests longer than the model takes, or a model that does not fit eight of them
+    """
+    wanted = LEAST_LENGTH
+    while wanted < LONGEST * (answers.isl + answers.osl):
+        wanted *= 2
+    context = _answer(answers, folder, name, hardware, 1, None).shape.context
+    if answers.isl + answers.osl > context:
+        told = f"prompt and answer have {answers.isl + answers.osl} tokens, {answers.model} takes {context}"
+        raise InputError(Problem(told, path="isl"))
+    found = [_answer(answers, folder, name, hardware, tp, min(wanted, context)) for tp in DEGREES]
+    fitting = [one for one in found if one.plan.fits]
+    if not fitting:
+        told = f"{answers.model} does not fit {DEGREES[-1]} {name}: {found[-1].plan.refusals[0]}"
+        raise InputError(Problem(told, path="gpu"))
+    roomy = (one for one in fitting if one.plan.kv_tokens >= REQUESTS_AT_ONCE * (answers.isl + answers.osl))
+    chosen = next(roomy, fitting[-1])
+    return Fit(name, hardware, chosen.question.tp, chosen.plan.max_model_len)
+
+
+def model_words(name: str, folder: Path) -> str:
+    """What a model is, so that one's own can be told from its look: parameters and longest context."""
+    shape = shape_of(name, folder)
+    return (
+        f"{shape.parameters / 1e9:.3g} billion parameters, {shape.layers} layers, context of {shape.context:,} tokens"
+    )
+
+
+def _answer(
+    answers: Answers, folder: Path, name: str, hardware: HardwareSettings | None, tp: int, length: int | None
+) -> Answer:
+    dtype = "auto" if answers.quantization == "none" else answers.quantization
+    card = None if hardware is None else machine_of(gpu(name).name, hardware, folder).card
+    return answer(Question(answers.model, name, tp=tp, dtype=dtype, max_model_len=length, card=card, folder=folder))

@@ -1,0 +1,246 @@
+"""Ways to serve what was asked for: own, rented, from a token API, and both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.catalog.gpus import gpu
+from simulator.catalog.offers import gpu_offers
+from simulator.catalog.sites import site
+from simulator.catalog.tokens import token_offer
+from simulator.errors import InputError, Problem
+from simulator.questions.answers import OWN_GPU, Answers
+from simulator.questions.fit import Fit, fit_of
+from simulator.resolve.engines import plan_engine
+from simulator.schema.base import DataClass
+from simulator.schema.engine import EngineSettings
+from simulator.schema.hardware import HardwareSettings
+from simulator.size.guess import requests_until, requests_within
+
+OWN_SITE = "datacentre"
+API = "api"
+OWN_API = "an API of your own prices"
+LATE = 0.05
+"""Share of the requests that may miss a limit: the terms that are written are p95."""
+FULL_AT = 0.75
+"""Share of the requests that a replica holds at once within the limit on tokens, from which on a hybrid sends requests
+on: some run ahead of the mean, and prompts come in bunches."""
+Lines = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where requests may go besides one's own servers: of both kinds of data, and of the first kind alone."""
+
+    site: tuple[bool, bool]
+    api: tuple[bool, bool]
+
+
+def has_api(answers: Answers) -> bool:
+    """Whether a token API is compared: an offer of the catalog, or one of the user's own prices."""
+    return answers.offer is not None or answers.api_input_usd is not None
+
+
+def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
+    """The topologies, behind what is said of servers and of what is left out.
+
+    Raises
+    ------
+    InputError : fewer GPUs than a replica takes, an unknown GPU, a model that does not fit another GPU
+    """
+    if answers.owned_gpus and answers.owned_gpus < fit.tp:
+        told = f"a replica of {answers.model} takes {fit.tp} {answers.own_gpu or answers.gpu}"
+        raise InputError(Problem(told, path="owned_gpus", got=str(answers.owned_gpus)))
+    own = _pool(answers, fit, "base", OWN_SITE, f"{_owned(answers, fit)}, billing: owned")
+    rented = _pool(answers, fit, "rented", answers.site, _rented(answers))
+    api = f"    providers: [{_provider(answers)}]" if has_api(answers) else ""
+    places = _places(answers)
+    found: list[tuple[str, Lines]] = [("on_prem", ["    pools:", own])]
+    if places.site[0]:
+        found.append(("cloud", ["    pools:", rented]))
+    if places.api[0]:
+        found.append((API, [api]))
+    full = _full_at(answers, fit, folder)
+    why = (
+        f"    # {full}: what a replica of base holds within {answers.ttft_s:g} s to the first token, or "
+        f"{FULL_AT:.0%} of what it holds within {answers.tpot_s:g} s a token."
+    )
+    if places.api[1] or places.site[1]:
+        burst, beside = (API, [api]) if places.api[1] else ("rented", [])
+        pools = ["    pools:", own, *([] if places.api[1] else [rented])]
+        when = f"order: [base, {burst}], when: {{outstanding_per_replica: {full}}}"
+        found.append(("hybrid", [*pools, *beside, why, f"    routing: {{kind: overflow, {when}}}"]))
+    if places.api[1] and not places.api[0]:
+        said = f"    # {answers.data_class} data go to the API; what may not leave goes to base."
+        order = f"    routing: {{kind: overflow, order: [{API}, base]}}"
+        found.append(("split", ["    pools:", own, api, said, order]))
+    found += _of_other_gpus(answers, folder, places)
+    return [
+        "# auto: the cheapest size that meets the SLO is searched, so each topology is compared at its best.",
+        *_left_out(answers, places),
+        "topologies:",
+        *(_paid_for(answers.gpu) if answers.owned_gpus and answers.server_usd is None else []),
+        *(line for name, lines in found for line in (f"  {name}:", *lines)),
+    ]
+
+
+def server_lines(answers: Answers) -> Lines:
+    """The price of a server of one's own, where it was said."""
+    if answers.server_usd is None:
+        return []
+    number = "" if answers.gpus_per_server is None else f", gpus_per_server: {answers.gpus_per_server}"
+    paid = ", spares: 0" if answers.server_usd == 0 else ""
+    return [
+        f"servers: [{{name: own, site: {OWN_SITE}, gpu: {answers.gpu}, "
+        f"capex_usd: {_number(answers.server_usd)}{number}{paid}}}]"
+    ]
+
+
+def own_hardware(answers: Answers) -> HardwareSettings | None:
+    """What differs of a GPU that the catalog lacks; None for one that it has."""
+    if answers.own_gpu is None:
+        return None
+    peaks = {name: getattr(answers, f"{name}_tflops") for name in ("bf16", "fp8")}
+    given = {name: getattr(answers, name) for name in OWN_GPU if not name.endswith("_tflops")}
+    said = {"name": answers.own_gpu, **given, "peaks_tflops": {k: v for k, v in peaks.items() if v is not None} or None}
+    return HardwareSettings(**{name: value for name, value in said.items() if value is not None})
+
+
+def data_classes(answers: Answers) -> tuple[DataClass, ...]:
+    """Kinds of data of the requests."""
+    return (answers.data_class, answers.other_data_class) if answers.other_share else (answers.data_class,)
+
+
+def _number(value: float) -> str:
+    return f"{value:.12g}"
+
+
+def _places(answers: Answers) -> _Places:
+    """Which places take all of the data, and which those of the first kind."""
+    kinds = data_classes(answers)
+
+    def takes(name: str) -> tuple[bool, bool]:
+        allowed = site(name).data_classes
+        return all(kind in allowed for kind in kinds), kinds[0] in allowed
+
+    if answers.offer is not None:
+        return _Places(takes(answers.site), takes(token_offer(answers.offer).site))
+    is_own = answers.api_input_usd is not None
+    return _Places(takes(answers.site), (is_own and len(set(kinds)) == 1, is_own))
+
+
+def _left_out(answers: Answers, places: _Places) -> Lines:
+    """A line for each place to which data may not go, or not all."""
+    names = [(answers.site, places.site)]
+    if has_api(answers):
+        names.append((answers.offer or OWN_API, places.api))
+    return [
+        f"# left out{'' if not first else ' but for what may go there'}: {name}, which may not take "
+        f"{answers.other_data_class if first else answers.data_class} data (servecast catalog sites)"
+        for name, (both, first) in names
+        if not both
+    ]
+
+
+def _of_other_gpus(answers: Answers, folder: Path, places: _Places) -> list[tuple[str, Lines]]:
+    """Own and rented servers of each other GPU that is compared."""
+    found: list[tuple[str, Lines]] = []
+    for name in other_gpus(answers):
+        try:
+            fit = fit_of(answers, folder, name)
+        except InputError as error:
+            raise InputError(
+                *(Problem(one.message, path="other_gpus", got=one.got) for one in error.problems)
+            ) from error
+        own = _pool(answers, fit, "base", OWN_SITE, "replicas: auto, billing: owned")
+        found.append((f"on_prem_{name}", ["    pools:", own]))
+        if places.site[0] and any(one.gpu == name and one.site == answers.site for one in gpu_offers()):
+            rented = _pool(answers, fit, "rented", answers.site, _scaled(answers))
+            found.append((f"cloud_{name}", ["    pools:", rented]))
+    return found
+
+
+def other_gpus(answers: Answers) -> Sequence[str]:
+    """GPUs that are compared beside the first.
+
+    Raises
+    ------
+    InputError : one that the catalog lacks
+    """
+    asked = [name for part in (answers.other_gpus or "").split(",") if (name := part.strip())]
+    try:
+        names = [gpu(name).name for name in asked]
+    except InputError as error:
+        raise InputError(*(Problem(one.message, path="other_gpus") for one in error.problems)) from error
+    return [name for name in dict.fromkeys(names) if name != answers.gpu or answers.own_gpu is not None]
+
+
+def _owned(answers: Answers, fit: Fit) -> str:
+    return f"replicas: {answers.owned_gpus // fit.tp if answers.owned_gpus else 'auto'}"
+
+
+def _scaled(answers: Answers) -> str:
+    return "replicas: auto" if answers.busy == "always" else "autoscaler: auto"
+
+
+def _rented(answers: Answers) -> str:
+    price = answers.rent_usd_per_gpu_hour
+    said = "" if price is None else f", price_usd_per_gpu_hour: {_number(price)}, price_source: an answer"
+    return f"{_scaled(answers)}{said}"
+
+
+def _pool(answers: Answers, fit: Fit, name: str, place: str, size: str) -> str:
+    sticky = ", routing: session_sticky" if answers.turns > 1 else ""
+    hardware = f", hardware: {_flow(fit.hardware)}" if fit.hardware is not None else ""
+    split = f"tensor_parallel_size: {fit.tp}"
+    return f"      - {{name: {name}, site: {place}, gpu: {fit.gpu}{hardware}, {split}, {size}{sticky}}}"
+
+
+def _flow(hardware: HardwareSettings) -> str:
+    said = hardware.model_dump(exclude_none=True)
+    peaks = said.pop("peaks_tflops", None)
+    parts = [f"{key}: {json.dumps(value) if isinstance(value, str) else _number(value)}" for key, value in said.items()]
+    if peaks:
+        inner = ", ".join(f"{key}: {_number(value)}" for key, value in peaks.items())
+        parts.append(f"peaks_tflops: {{{inner}}}")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _provider(answers: Answers) -> str:
+    parts = [f"name: {API}"]
+    if answers.offer is not None:
+        parts.append(f"offer: {answers.offer}")
+    if answers.api_input_usd is not None:
+        assert answers.api_output_usd is not None
+        prices = f"input: {_number(answers.api_input_usd)}, output: {_number(answers.api_output_usd)}"
+        if answers.api_cached_usd is not None:
+            prices += f", cached_input: {_number(answers.api_cached_usd)}"
+        parts.append(f"prices: [{{{prices}}}], price_source: an answer")
+    parts += [
+        f"{name.removeprefix('api_')}: {{median: {_number(value)}}}"
+        for name in ("api_ttft_s", "api_tpot_s")
+        if (value := getattr(answers, name)) is not None
+    ]
+    if answers.offer is None:
+        parts.append(f"data_classes: [{answers.data_class}]")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _full_at(answers: Answers, fit: Fit, folder: Path) -> int:
+    """Requests running and waiting per replica from which on a hybrid sends requests on."""
+    settings = EngineSettings(quantization=answers.quantization, max_model_len=fit.max_model_len)
+    engine = plan_engine(answers.model, fit.gpu, fit.tp, 1, settings, folder, own=fit.hardware)
+    lengths = engine.config, engine.step_time, answers.isl, answers.osl
+    held = FULL_AT * requests_within(*lengths, answers.tpot_s)
+    return max(int(min(held, requests_until(*lengths, answers.ttft_s, LATE))), 1)
+
+
+def _paid_for(name: str) -> Lines:
+    """How to say that servers are there and paid for."""
+    return [
+        "  # Servers are billed as if they were bought now, with spares. What is paid for already says so, as a key of",
+        f"  # the scenario: servers: [{{name: own, site: {OWN_SITE}, gpu: {name}, capex_usd: 0, spares: 0}}]",
+    ]
