@@ -11,7 +11,9 @@ import streamlit as st
 
 from dashboard.components.keep import show_keeping
 from dashboard.components.standing import stand
+from dashboard.components.words import plain
 from dashboard.loading import open_bundle
+from dashboard.run_names import labels
 from dashboard.settings import settings
 from simulator.errors import InputError
 from simulator.report.table import ordered
@@ -58,6 +60,7 @@ def choose(view: str) -> Context | None:
         if name is None:
             wanted = st.query_params.get("run")
             raise InputError(f"no run {wanted!r} here: it may have been deleted or renamed; choose one in the sidebar")
+        st.caption(plain(labels(folders)[name]))
         show_keeping(folders[name], _follow, "run.keep")
         bundle = open_bundle(folders[name])
         every = ordered(bundle.summary)
@@ -119,8 +122,16 @@ def _run(folders: Mapping[str, Path], view: str) -> str | None:
         if chosen := st.session_state["run"]:
             st.query_params["run"] = chosen
 
+    told = labels(folders)
     with st.sidebar:
         st.selectbox(
-            "Run", list(folders), key="run", index=None, on_change=follow, placeholder="choose one", help="newest first"
+            "Run",
+            list(folders),
+            key="run",
+            index=None,
+            format_func=lambda each: told.get(each, each),
+            on_change=follow,
+            placeholder="choose one",
+            help="newest first; by name, time, model, topologies and note",
         )
     return name if name in folders else None

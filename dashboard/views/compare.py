@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.comparison import show_comparison
+from dashboard.components.other_runs import other_run
 from dashboard.components.rates import show_rate
 from dashboard.components.table import show_table
 from dashboard.components.why import show_across, show_why
@@ -41,7 +42,7 @@ def show(context: Context) -> None:
     if not context.others:
         st.caption("There is no other run here yet.")
         return
-    name = st.selectbox("Other run", list(context.others), key="compare.other", bind="query-params", index=None)
+    name = other_run("Other run", context.others, "compare.other")
     if name is None:
         st.caption("Choose one to see what was changed and what came of it.")
         return

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.decision import show_winners
+from dashboard.components.other_runs import other_runs
 from dashboard.components.rates import show_rate
 from dashboard.components.sweep_map import show_map
 from dashboard.components.table import show_table
@@ -70,10 +71,7 @@ def _summaries(context: Context) -> Summaries:
     found = {("", name): summary for name, summary in context.topologies.items()}
     if not context.others:
         return found
-    chosen = st.multiselect(
-        "Add topologies of other runs", list(context.others), key="pareto.runs", bind="query-params"
-    )
-    for run in chosen:
+    for run in other_runs("Add topologies of other runs", context.others, "pareto.runs"):
         try:
             bundle = open_bundle(context.others[run])
         except InputError as error:
