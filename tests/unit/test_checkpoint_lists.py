@@ -244,9 +244,56 @@ def test_bytes_of_a_weight_where_a_checkpoint_sets_modules_apart(
         assert held == pytest.approx(expected, rel=1e-3)
 
 
+INT4 = {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 128}}
+FLOAT8 = {"_type": "Float8DynamicActivationFloat8WeightConfig", "_data": {}}
+
+
+def torchao_section(default: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"quant_method": "torchao", "quant_type": {"default": default}} | more
+
+
+@pytest.mark.parametrize(
+    ("section", "of_attention", "of_mlp"),
+    [
+        (torchao_section(INT4), 0.5 + 4 / 128, 0.5 + 4 / 128),
+        (torchao_section(FLOAT8), 1 + 4 / 1024, 1 + 4 / 1024),
+        (torchao_section(FLOAT8, modules_to_not_convert=["self_attn"]), 2.0, 1 + 4 / 1024),
+        (
+            torchao_section(
+                {
+                    "_type": "ModuleFqnToConfig",
+                    "_data": {"module_fqn_to_config": {"_default": INT4, r"re:.*self_attn.*": None}},
+                }
+            ),
+            2.0,
+            0.5 + 4 / 128,
+        ),
+    ],
+)
+def test_torchao_quantises_linear_layers_and_nothing_else(
+    section: dict[str, Any], of_attention: float, of_mlp: float
+) -> None:
+    chosen = formats_of(section, None)
+    for name, expected in (("model.layers.3.self_attn.q_proj", of_attention), (UP, of_mlp)):
+        found = chosen(matrix(name))
+        held = 2.0 if found is None else found.bytes_of(4096, 1024) / (4096 * 1024)
+        assert held == pytest.approx(expected, rel=1e-6)
+    assert chosen(OF_EXPERTS) is None
+    assert chosen(matrix("lm_head", cut="vocab")) is None
+
+
 @pytest.mark.parametrize(
     ("section", "path"),
     [
+        (
+            torchao_section({"_type": "Int8DynamicActivationInt4WeightConfig"}),
+            "quantization_config.quant_type.default",
+        ),
+        ({"quant_method": "torchao"}, "quantization_config.quant_type.default"),
+        (
+            {"quant_method": "compressed-tensors", "format": "marlin-24", "config_groups": {"a": {"weights": {}}}},
+            "quantization_config.format",
+        ),
         (V4 | {"moe_quant_algo": "INT3"}, "quantization_config.moe_quant_algo"),
         (
             QUARK | {"layer_quant_config": {"*q_proj": {"weight": {"dtype": "int3"}}}},

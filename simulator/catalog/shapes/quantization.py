@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from simulator.catalog.shapes.module_names import Ignored, Listed
+from simulator.catalog.shapes.torchao import torchao
 from simulator.errors import InputError, Problem
 from simulator.memory.profile import Card
 from simulator.memory.shape import Matrix, ModelShape
@@ -35,7 +36,7 @@ BY_NAME: dict[str, Format] = {
 }
 """Formats that a user may name; a group of 4 bits has a 16-bit scale and a 4-bit zero point."""
 KNOWN_METHODS = (
-    "fp8, fbgemm_fp8, compressed-tensors, modelopt, gptq, awq, auto-round, mxfp4, bitsandbytes, quark, mxfp8"
+    "fp8, fbgemm_fp8, compressed-tensors, modelopt, gptq, awq, auto-round, mxfp4, bitsandbytes, quark, mxfp8, torchao"
 )
 _WEIGHT_ONLY = {4: "int4", 8: "w8a16"}
 """Formats that compute in 16 bit, by the bits of a weight."""
@@ -118,6 +119,8 @@ def _of_method(method: str, section: Mapping[str, Any], file: str | None) -> Cal
         chosen = _compressed(section, file)
     elif method in ("modelopt", "modelopt_fp4", "modelopt_mixed"):
         chosen = _modelopt(section, file)
+    elif method == "torchao":
+        chosen = torchao(section, file)
     else:
         uniform = _uniform(method, section, file)
         experts = _experts(section, file) or uniform
@@ -276,7 +279,12 @@ def _grouped(section: Mapping[str, Any], bits_key: str, group_key: str, zero: bo
 
 
 def _compressed(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
-    """Schemes of `config_groups`, each with its targets."""
+    """Schemes of `config_groups`, each with its targets; sparse weights are refused, as vLLM refuses them."""
+    sparse = section.get("sparsity_config") or {}
+    if str(section.get("format")).startswith(("marlin-24", "sparse")) or sparse.get("format", "dense") != "dense":
+        told = "sparse weights are not planned, nor served by vLLM any more"
+        got = str(sparse.get("format") or section.get("format"))
+        raise InputError(Problem(told, file=file, path="quantization_config.format", got=got))
     schemes: list[tuple[Ignored | None, Format]] = []
     for name, group in (section.get("config_groups") or {}).items():
         weights = group.get("weights") if isinstance(group, Mapping) else None
