@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
 
+from simulator.decide.assumptions import LOAD_REACH, VOLUME, Question, questions
 from simulator.decide.beyond_chance import beyond_chance
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
@@ -26,10 +27,6 @@ from simulator.study.decision import (
     Flip,
 )
 
-LOAD_REACH = 16.0
-SLO_REACH = 4.0
-STEP_REACH = 2.0
-DRAFT_REACH = 4.0
 ESTIMATE_TRIALS = 2
 """Trials by which the capacity of a fleet is estimated where no time is given for more."""
 _STEPS_BEYOND, _NEAR = 10, 0.02
@@ -48,6 +45,7 @@ class Asked:
     load, limits : requests of all classes, and every latency limit
     steps : time of every engine step: how far the forecast of the speed is off
     acceptance : of drafted tokens, up to certainty
+    passed_on : answers that a cascade's check does not let pass, up to all
     """
 
     topology: str
@@ -55,6 +53,7 @@ class Asked:
     limits: float = 1.0
     steps: float = 1.0
     acceptance: float = 1.0
+    passed_on: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +195,9 @@ def trial_flips(
     binding: Explorer | None = None,
     month: int = 0,
     plain: bool = False,
+    passed_on: Mapping[str, float] | None = None,
 ) -> list[Flip]:
-    """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off says so.
+    """Flips of volume, latency limits, speed, acceptance of drafts and answers, and growth; what time cuts off says so.
 
     Each question has an equal part of the time, and what those before it left.
 
@@ -208,38 +208,21 @@ def trial_flips(
     Parameters
     ----------
     today : the winners of the verdict
-    engines : topologies with engines that are simulated
-    drafts : acceptance of the first draft of a step, of the topologies that have any
+    engines, drafts, passed_on : as `questions` takes them
     owned : topologies with hardware of their own
     binding, month : answers for the month that asks for the most, and its number; the first month, as all others are,
         unless given
     plain : the study differs from month to month by nothing but growth, and no month costs by what another had
     """
     found: list[Flip] = []
-    drafts, there = drafts or {}, binding or explorer
-    questions: list[tuple[str, float, Callable[[str, float], Asked]]] = [
-        ("volume", LOAD_REACH, lambda name, factor: Asked(name, load=factor)),
-        ("latency limits of the SLO", SLO_REACH, lambda name, factor: Asked(name, limits=factor)),
-    ]
-    if engines:
-        questions.append(
-            (
-                "time of engine steps",
-                STEP_REACH,
-                lambda name, factor: Asked(name, steps=factor if name in engines else 1.0),
-            )
-        )
-    if drafts:
-        questions.append(
-            (
-                "acceptance of drafts",
-                DRAFT_REACH,
-                lambda name, factor: Asked(name, acceptance=factor if name in drafts else 1.0),
-            )
-        )
+    there, asked = binding or explorer, questions(engines, drafts or {}, passed_on or {})
     grows = math.ceil(months) > 1
-    for k, (assumption, reach, ask) in enumerate(questions):
-        part = there.within(1 / (len(questions) - k + grows))
+    for k, one in enumerate(asked):
+        assumption, reach = one.assumption, one.reach
+        part = there.within(1 / (len(asked) - k + grows))
+
+        def ask(name: str, factor: float, one: Question = one) -> Asked:
+            return one.ask(Asked(name), factor)
 
         def winners(factor: float, ask: Callable[[str, float], Asked] = ask, part: Explorer = part) -> Winners:
             return _least(part, (ask(name, factor) for name in names))
@@ -254,7 +237,7 @@ def trial_flips(
             within = change_within(winners, today, reach)
             then = None if within is None else named(winners(within[1]), names)
             at = None if within is None else within[1]
-            if within is not None and assumption == "volume":
+            if within is not None and assumption == VOLUME:
                 at = _where_bills_cross(part, *within, today, winners(within[1]))
         except OutOfTime:
             found.append(_cut_off(assumption, month))
@@ -263,7 +246,7 @@ def trial_flips(
         if at is not None:
             contenders = [partial(_contender, part, ask, name) for name in names]
             clear, untold = _beyond_chance(contenders, today, at, reach)
-        words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
+        words = "" if at is None else one.words(at)
         found.append(
             Flip(assumption, at, then, (1 / reach, reach), words=words, month=month, clear=clear, untold=untold)
         )
@@ -310,14 +293,6 @@ def _where_bills_cross(explorer: Explorer, near: float, far: float, today: Winne
 
     costs = [(load, usd(today, load), usd(then, load)) for load in (near, far)]
     return crossing(*costs)
-
-
-def _acceptances(drafts: Mapping[str, float], factor: float) -> str:
-    """The changed acceptances, where a multiple says little."""
-    return ", ".join(
-        f"{min(own * factor, 1.0):.2f} (now {own:.2f}{f' in {name}' if len(drafts) > 1 else ''})"
-        for name, own in drafts.items()
-    )
 
 
 def _between_loads(explorer: Explorer, name: str, load: float, most: float) -> float | None:

@@ -74,12 +74,14 @@ class AtMonth:
     serve : topologies at their best size under what is asked
     engines : topologies with engines that are simulated
     drafts : acceptance of the first draft of a step, of the topologies that have any
+    passed_on : share of a cascade's first answers that do not pass, of the topologies that have one
     """
 
     month: int | None
     serve: Serve
     engines: Collection[str]
     drafts: Mapping[str, float]
+    passed_on: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def decide_run(
             *(part, names, today, study.months, study.growth_per_year, there.engines, there.drafts, owned),
             *_in_binding_month(there, part, shown),
             plain=_is_plain(study, found),
+            passed_on=there.passed_on,
         )
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
     elif estimate:

@@ -65,13 +65,15 @@ def at_binding_month(
     number = loads.horizon.from_month if month is None else month
     then = _in_month(written, since, number)
     engines: list[str] = []
-    drafts: dict[str, float] = {}
+    drafts, passed_on = dict[str, float](), dict[str, float]()
     for name in then.scenario.topologies:
-        pools = subject_of(plan_topology(at_start(alone(then, name)), name)).fleet.pools
+        fleet = subject_of(plan_topology(at_start(alone(then, name)), name)).fleet
+        pools, rule = fleet.pools, fleet.routing.cascade
+        passed_on |= {name: rule.share} if rule is not None and rule.share else {}
         engines += [name] * bool(pools)
         acceptance = max((pool.engine.draft_chances[0] for pool in pools if pool.engine.draft_chances), default=0.0)
         drafts |= {name: acceptance} if acceptance else {}
-    return AtMonth(month, _serve(then, loads, sizer, since, number), engines, drafts)
+    return AtMonth(month, _serve(then, loads, sizer, since, number), engines, drafts, passed_on)
 
 
 def _serve(then: LoadedScenario, loads: Loads, sizer: Sizer, since: Mapping[str, Since], month: int) -> Serve:

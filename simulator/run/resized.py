@@ -54,7 +54,7 @@ def at_best_size(
     def serve(asked: Asked, left_s: float) -> Answered:
         name = asked.topology
         there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
-        assumed = Assumed(asked.steps, asked.acceptance)
+        assumed = Assumed(asked.steps, asked.acceptance, asked.passed_on)
         pools = with_standing(open_pools(loaded, name), (standing or {}).get(name, ()))
         found = Trials(alone(loaded, name), name, pools, there, store, assumed=assumed)
         searched = search(found, replace(limits or Limits(), seconds=left_s))

@@ -1,4 +1,4 @@
-"""What if the engine were faster, drafts were accepted more often, or prices were others: a fleet under it."""
+"""What if the engine were faster, drafts or answers accepted more often, or prices others: a fleet under it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.modes.drafts.acceptance import MOST_STD, std_of_chance
 from simulator.engine.modes.spec import DraftOdds
 from simulator.simulate.one import Subject
+from simulator.study.fleet import FleetSpec
 from simulator.study.terms import Terms
 
 
@@ -20,11 +21,13 @@ class Assumed:
     ----------
     steps : on the time of every engine step
     acceptance : on the acceptance of drafted tokens, up to certainty
+    passed_on : on the share of a cascade's answers that do not pass its check, up to all
     terms : to the terms that hold then; None where they stay
     """
 
     steps: float = 1.0
     acceptance: float = 1.0
+    passed_on: float = 1.0
     terms: Callable[[Terms], Terms] | None = None
 
 
@@ -32,7 +35,9 @@ AS_IT_IS = Assumed()
 
 
 def under(subject: Subject, assumed: Assumed) -> Subject:
-    """The fleet with other step times and another acceptance; checks of impossible speed make way as much."""
+    """The fleet with other step times, and acceptance of drafts and answers; checks of speed make way as much."""
+    if assumed.passed_on != 1.0:
+        subject = replace(subject, fleet=_passing_on(subject.fleet, assumed.passed_on))
     if (assumed.steps, assumed.acceptance) == (1.0, 1.0):
         return subject
     pools = tuple(
@@ -53,6 +58,14 @@ def under(subject: Subject, assumed: Assumed) -> Subject:
         for peak in subject.peaks
     )
     return Subject(replace(subject.fleet, pools=pools), peaks)
+
+
+def _passing_on(fleet: FleetSpec, factor: float) -> FleetSpec:
+    """The fleet with a cascade that passes so many times as many answers on at random, up to all."""
+    rule = fleet.routing.cascade
+    if rule is None:
+        return fleet
+    return replace(fleet, routing=replace(fleet.routing, cascade=replace(rule, share=min(rule.share * factor, 1.0))))
 
 
 def _accepting(engine: EngineConfig, factor: float) -> EngineConfig:

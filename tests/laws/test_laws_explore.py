@@ -252,6 +252,24 @@ def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> Non
     assert without == {"volume", "latency limits of the SLO"}
 
 
+def test_a_cascade_is_asked_how_many_answers_it_may_pass_on() -> None:
+    """Each share of its answers that is passed on costs it $200: at 0.36 of them it costs what the large model does."""
+
+    def serve(question: Asked, left_s: float) -> Answered:
+        if question.topology == "large":
+            assert question.passed_on == 1.0
+            return Answered(True, 102.0)
+        return Answered(True, 30.0 + 200.0 * min(0.3 * question.passed_on, 1.0))
+
+    flips = trial_flips(
+        *(Explorer(serve, serve, 60.0), ["cascade", "large"], frozenset({"cascade"}), 1, 0.0),
+        passed_on={"cascade": 0.3},
+    )
+    (flip,) = (one for one in flips if one.assumption == "answers that a cascade passes on")
+    assert (flip.factor, flip.winner, flip.beyond) == (pytest.approx(1.2, rel=0.01), "large", (1 / 4, 4.0))
+    assert "answers that a cascade passes on at 0.36 (now 0.30)" in flip_words(flip)
+
+
 def test_where_the_study_has_another_winner_than_its_first_month_nothing_is_searched() -> None:
     explorer, _ = _explorer()
     for flip in trial_flips(explorer, ["fixed", "large"], frozenset({"large"}), 37, 0.5):

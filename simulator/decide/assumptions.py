@@ -1,0 +1,85 @@
+"""Assumptions of which further trials look for the change that flips the winner: what each asks, and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.decide.explore import Asked
+
+LOAD_REACH = 16.0
+SLO_REACH = 4.0
+STEP_REACH = 2.0
+DRAFT_REACH = 4.0
+PASSED_ON_REACH = 4.0
+VOLUME = "volume"
+
+
+def _nothing(factor: float) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One assumption that is moved.
+
+    Attributes
+    ----------
+    reach : largest multiple that is asked for, and one by the smallest
+    ask : what a topology is asked at a multiple, from what it is asked today
+    words : of the changed value, where a multiple says little
+    """
+
+    assumption: str
+    reach: float
+    ask: Callable[[Asked, float], Asked]
+    words: Callable[[float], str] = _nothing
+
+
+def questions(engines: Collection[str], drafts: Mapping[str, float], passed_on: Mapping[str, float]) -> list[Question]:
+    """What further trials ask; of speed, drafts and cascades those topologies alone that have any.
+
+    Parameters
+    ----------
+    engines : topologies with engines that are simulated
+    drafts : acceptance of the first draft of a step, of the topologies that have any
+    passed_on : share of the first answers of a cascade that do not pass its check, of the topologies that have one
+    """
+    found = [
+        Question(VOLUME, LOAD_REACH, lambda asked, factor: replace(asked, load=factor)),
+        Question("latency limits of the SLO", SLO_REACH, lambda asked, factor: replace(asked, limits=factor)),
+        Question("time of engine steps", STEP_REACH, _of(engines, "steps")) if engines else None,
+        Question("acceptance of drafts", DRAFT_REACH, _of(drafts, "acceptance"), partial(_shares, drafts))
+        if drafts
+        else None,
+        Question(
+            "answers that a cascade passes on",
+            PASSED_ON_REACH,
+            _of(passed_on, "passed_on"),
+            partial(_shares, passed_on),
+        )
+        if passed_on
+        else None,
+    ]
+    return [one for one in found if one is not None]
+
+
+def _of(names: Collection[str], what: str) -> Callable[[Asked, float], Asked]:
+    """What these topologies alone are asked."""
+
+    def ask(asked: Asked, factor: float) -> Asked:
+        moved: dict[str, Any] = {what: factor}
+        return replace(asked, **moved) if asked.topology in names else asked
+
+    return ask
+
+
+def _shares(now: Mapping[str, float], factor: float) -> str:
+    """The changed shares, up to all, where a multiple says little."""
+    return ", ".join(
+        f"{min(own * factor, 1.0):.2f} (now {own:.2f}{f' in {name}' if len(now) > 1 else ''})"
+        for name, own in now.items()
+    )
