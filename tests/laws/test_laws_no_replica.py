@@ -161,5 +161,5 @@ def test_no_size_serves_what_has_no_target() -> None:
     study["workload"]["classes"][0]["complexity"] = {"kind": "uniform", "low": 0.0, "high": 1.0}
     (row,) = plan_fleet(load_scenario(study), PlanOptions()).fleets
     assert row["reason"].startswith("routing: chat: ")
-    assert row["reason"].endswith(" no target)")
+    assert row["reason"].endswith(" (no target)")
     assert "may be raised" not in row["reason"]
