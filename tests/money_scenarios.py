@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from money_contracts import CREDITS, OUTAGE, agreed, taxes, volume
+from money_traffic import OFFICE, months, reclaims, routing
 
 from simulator.resolve.topology import plan_topology
 from simulator.run.evaluate import Course, served_course
@@ -17,7 +18,6 @@ from simulator.simulate.store import Store
 from simulator.size.found import Limits
 
 Row = dict[str, Any]
-OFFICE = "8-18"
 AGES_MONTHS = (12, 24, 36, 48, 60)
 
 
@@ -25,7 +25,8 @@ def scenario(random: Random) -> Row:
     """One of owned servers, rented instances, a token API and a hybrid of them, over months with growth and events."""
     topologies = {"own": owned(random), "rent": rented(random), "api": calls(random), "hybrid": hybrid(random)}
     names = random.sample(sorted(topologies), random.randint(1, 2))
-    study = months(random)
+    traffic = classes(random)
+    study = months(random, [one["name"] for one in traffic])
     changes = [event for name in names for event in events(random, name, topologies[name], study["months"])]
     return {
         "schema_version": 1,
@@ -36,7 +37,7 @@ def scenario(random: Random) -> Row:
             "enable_prefix_caching": random.random() < 0.5,
             "throughput": {"output_tokens_per_s": 2000, "input_tokens_per_s": 40000, "tpot_s": 0.005},
         },
-        "workload": {"classes": classes(random)},
+        "workload": {"classes": traffic},
         "topologies": {name: topologies[name] for name in names},
         "study": study | ({"events": changes} if changes else {}),
         "cost": {
@@ -87,21 +88,6 @@ def classes(random: Random) -> list[Row]:
         "slo": {"e2e_s": {"p90": 90}},
     }
     return random.choice([[chat], [chat, other]])
-
-
-def months(random: Random) -> Row:
-    study: Row = {"months": random.choice([1, 2.5, 7, 13, 14.25, 26])}
-    load = random.random()
-    if load < 0.3:
-        study["growth_per_year"] = random.choice([-0.4, 0.5, 1.5])
-    elif load < 0.5 and study["months"] > 1:
-        study["load_steps"] = [{"from_month": 2, "load": random.choice([0, 0.5, 2])}]
-    share = random.random()
-    if share < 0.2:
-        study["periods"] = [{"name": "work", "days": "mon-fri", "hours": OFFICE}, {"name": "off", "load": 0.2}]
-    elif share < 0.4:
-        study["periods"] = [{"name": "peak", "hours_per_month": 100.5, "start_hour": 9}, {"name": "rest", "load": 0.3}]
-    return study
 
 
 def by_hour(random: Random, usd: float) -> list[float]:
@@ -206,6 +192,8 @@ def rented_pool(random: Random, name: str = "pool") -> Row:
         found["price_usd_per_gpu_hour"] = price
     if kind in ("spot", "reserved", "reserved_1y"):
         found["billing"] = kind
+    if kind == "spot" and random.random() < 0.6:
+        found |= reclaims(random)
     if kind.startswith("reserved"):
         found["on_demand_usd_per_gpu_hour"] = round(price * 1.4, 3)
         found["upfront_share"] = random.choice([0.0, 0.5, 1.0])
@@ -298,13 +286,7 @@ def hybrid(random: Random) -> Row:
     found: Row = {"pools": [pool], "providers": [provider(random)], **people(random)}
     if pool.get("billing") == "owned":
         found["servers"] = [servers(random)]
-    found["routing"] = random.choice(
-        [
-            {"kind": "weighted", "weights": {"base": 1, "calls": 2}},
-            {"kind": "overflow", "order": ["base", "calls"], "when": {"outstanding_per_replica": 1}},
-            {"kind": "cascade", "first": "calls", "second": "base", "escalate": {"share": 0.3}},
-        ]
-    )
+    found["routing"] = routing(random, "base", "calls")
     return found
 
 
