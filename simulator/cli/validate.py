@@ -35,6 +35,7 @@ def validate(
         Print the merged scenario with the origin of each value.
     """
     from simulator.errors import Problem, collect
+    from simulator.resolve.admissible import denied
     from simulator.resolve.idle_terms import idle_terms
     from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
@@ -66,6 +67,9 @@ def validate(
     for path, words in idle_terms(loaded.scenario, terms):
         print(f"! {Problem(words, *loaded.place(path), path=path)}")
     for topology in planned:
+        if no_target := denied(loaded, topology.fleet):
+            print(f"! {topology.name}: misses the SLO at any size: {no_target}")
+            continue
         if has_open_sizes(loaded.scenario.topologies[topology.name]):
             print(f"! {topology.name}: sizes or hours are left open: run looks for them")
             continue

@@ -18,6 +18,7 @@ from simulator.plan.options import PlanOptions, check_month, check_options
 from simulator.plan.rows import rows_of
 from simulator.plan.sizing import Sizing, fleets, limits_of, planned_at, size
 from simulator.plan.stopped import PlanStopped, standing
+from simulator.resolve.admissible import check_taken
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.open_windows import WHOLE_DAY
 from simulator.resolve.sizes import Fixed, with_sizes
@@ -30,6 +31,7 @@ from simulator.scenario.set_lines import set_lines
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
 from simulator.size.trials import Point, Progress, Trials
+from simulator.study.fleet import FleetSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,11 +77,11 @@ class Plan:
         return f"<p>{escape(self.verdict)}</p>{shown[columns].to_html(index=False, na_rep='')}"
 
 
-def _check(one: Candidate) -> None:
-    """Raise what keeps a candidate from being planned or priced, at its place."""
+def _check(one: Candidate) -> FleetSpec:
+    """The candidate at its smallest; raises what keeps it from being planned or priced, at its place."""
     one = one.at_hours(WHOLE_DAY)
     sizes = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in one.pools()}
-    planned_at(with_sizes(one.loaded, one.topology, sizes), one.topology)
+    return planned_at(with_sizes(one.loaded, one.topology, sizes), one.topology).fleet
 
 
 class _Marks:
@@ -128,7 +130,7 @@ def _planned(loaded: LoadedScenario, chosen: PlanOptions, progress: Progress | N
     names = chosen.topologies or tuple(loaded.scenario.topologies)
     found = [one for name in names for one in candidates(loaded, name, chosen.pools, chosen.gpus, chosen.tps)]
     if not chosen.gpus and not chosen.tps:
-        collect(_check, found)
+        check_taken(loaded, collect(_check, found))
     store = Store() if store is None else store
     marks = _Marks(progress, len(found) + len(names))
     sizings: list[Sizing] = []

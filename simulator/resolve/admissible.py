@@ -1,4 +1,4 @@
-"""Every class needs a target that may and can take its requests, or nothing of the topology can be judged."""
+"""Every class needs a target that may and can take its requests in some topology, or nothing can be judged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from simulator.resolve.demand import workload_spec
 from simulator.resolve.memory import shape_of
 from simulator.resolve.trace_units import wrong_unit
 from simulator.scenario.load import LoadedScenario
-from simulator.study.fleet import FleetSpec
+from simulator.study.fleet import ClassSpec, FleetSpec
 from simulator.workload.description import read_description
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.lengths import length_bounds, length_mean
@@ -39,15 +39,39 @@ _MOST_ROUNDS = 1e9
 
 
 def check_admissible(loaded: LoadedScenario, fleet: FleetSpec) -> None:
-    """Refuse a class that no target of the topology may take, or whose shortest request none can hold.
+    """Refuse more requests than are taken as meant, times in another unit, and pictures for a model without an encoder.
 
     Raises
     ------
-    InputError : at the class: its data class, or its lengths
+    InputError : at the class
     """
     problems = list(_problems(loaded, fleet))
     if problems:
         raise InputError(*problems)
+
+
+def check_taken(loaded: LoadedScenario, fleets: Sequence[FleetSpec]) -> None:
+    """Refuse a study of which every topology has a class that no target may take, or whose requests none can hold.
+
+    Where another topology takes them all, such a one is simulated: it loses them, and misses the SLO for that reason.
+
+    Raises
+    ------
+    InputError : at the classes: their data classes, or their lengths
+    """
+    untaken = [list(_untaken(loaded, fleet)) for fleet in fleets]
+    if untaken and all(untaken):
+        raise InputError(*dict.fromkeys(problem for problems in untaken for problem in problems))
+
+
+def denied(loaded: LoadedScenario, fleet: FleetSpec) -> str:
+    """Classes whose data may go to no target of the topology, whatever its size; empty where there are none."""
+    found = [
+        f"{cls.name}: {_may_not(fleet)} of its data class ({cls.data_class})"
+        for cls, known in zip(loaded.scenario.workload.classes, fleet.classes, strict=True)
+        if not _takers(fleet, known)
+    ]
+    return f"data classes: {'; '.join(found)}" if found else ""
 
 
 def check_requests(loaded: LoadedScenario) -> None:
@@ -74,7 +98,6 @@ def _too_many(loaded: LoadedScenario, k: int, spec: ClassWorkload) -> Problem | 
 def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
     classes = loaded.scenario.workload.classes
     specs = workload_spec(loaded.scenario, loaded.path.parent).classes
-    names = [pool.name for pool in fleet.pools] + [provider.name for provider in fleet.providers]
     for k, (cls, spec, known) in enumerate(zip(classes, specs, fleet.classes, strict=True)):
         path = f"workload.classes[{k}]"
         too_many = _too_many(loaded, k, spec)
@@ -84,11 +107,6 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
         if doubt := wrong_unit(spec, loaded.scenario.run.horizon_s):
             yield _at(loaded, f"{path}.arrivals.time_unit", doubt, None)
             continue
-        allowed = [target for target in _beginnings(fleet) if _may(fleet, known.allowed, target)]
-        if not allowed:
-            told = f"no target of topology {fleet.name} ({', '.join(names)}) may take requests of this data class"
-            yield _at(loaded, f"{path}.data_class", told, cls.data_class)
-            continue
         blind = cls.images and _without_encoder(loaded, fleet, known.allowed)
         if blind:
             told = (
@@ -96,15 +114,33 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
                 "with one, as ministral-3-8b or gemma-3-12b"
             )
             yield _at(loaded, f"{path}.images", told, None)
+
+
+def _untaken(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
+    """What keeps all targets of a topology from taking requests of a class."""
+    specs = workload_spec(loaded.scenario, loaded.path.parent).classes
+    for k, (cls, spec, known) in enumerate(zip(loaded.scenario.workload.classes, specs, fleet.classes, strict=True)):
+        path, takers = f"workload.classes[{k}]", _takers(fleet, known)
+        if not takers:
+            yield _at(loaded, f"{path}.data_class", f"{_may_not(fleet)} of this data class", cls.data_class)
             continue
         least = _least_tokens(spec, loaded.scenario.run.horizon_s)
-        most = max(most_tokens(fleet, target) for target in allowed)
+        most = max(most_tokens(fleet, target) for target in takers)
         if least > most:
             told = (
                 f"the shortest request has {least:,} tokens, and no target of topology {fleet.name} that may take it "
                 f"holds more than {most:,.0f}"
             )
             yield _at(loaded, f"{path}.lengths" if cls.lengths else f"{path}.arrivals", told, None)
+
+
+def _may_not(fleet: FleetSpec) -> str:
+    names = [pool.name for pool in fleet.pools] + [provider.name for provider in fleet.providers]
+    return f"no target of topology {fleet.name} ({', '.join(names)}) may take requests"
+
+
+def _takers(fleet: FleetSpec, known: ClassSpec) -> list[int]:
+    return [target for target in _beginnings(fleet) if _may(fleet, known.allowed, target)]
 
 
 def _without_encoder(loaded: LoadedScenario, fleet: FleetSpec, allowed: Sequence[bool]) -> str | None:

@@ -10,7 +10,7 @@ from simulator.catalog.servers import server_kind
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
-from simulator.resolve.admissible import check_admissible
+from simulator.resolve.admissible import check_admissible, check_taken
 from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.batches import with_policy
 from simulator.resolve.brought import brings
@@ -78,10 +78,13 @@ def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:
 
     Raises
     ------
-    InputError : every name that the catalog does not have; else what keeps each topology from being planned
+    InputError : every name that the catalog does not have; else what keeps each topology from being planned; else
+        classes that no topology takes all of
     """
     check_catalog_names(loaded)
-    return collect(lambda name: plan_topology(loaded, name), loaded.scenario.topologies)
+    planned = collect(lambda name: plan_topology(loaded, name), loaded.scenario.topologies)
+    check_taken(loaded, [one.fleet for one in planned])
+    return planned
 
 
 def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
@@ -89,7 +92,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
 
     Raises
     ------
-    InputError : at its place in the scenario: a model that does not fit, no target for a class
+    InputError : at its place in the scenario: a model that does not fit
     """
     scenario = loaded.scenario
     topology = scenario.topologies[name]

@@ -28,6 +28,7 @@ from simulator.decide.record import Json, capacity_row, record
 from simulator.decide.rivals import rank
 from simulator.decide.verdict import decide
 from simulator.metrics.slo import slo_met
+from simulator.resolve.admissible import denied
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.months import served
 from simulator.run.resized import asked_demand
@@ -127,7 +128,8 @@ def measured_of(planned: PlannedTopology, found: Priced, demand: Demand, trail: 
     missed = slo_met(metrics.terms(absent=demand.absent)) is False
     why = ""
     if missed and not demand.jobs_per_month:
-        why = too_impatient(planned.fleet, demand) or missed_at_any_load(planned, metrics, demand.absent)
+        why = denied(planned.loaded, planned.fleet) or too_impatient(planned.fleet, demand)
+        why = why or missed_at_any_load(planned, metrics, demand.absent)
     return Measured(subject_of(planned), costed_of(planned.name, found, trail, fleet), why)
 
 

@@ -107,8 +107,8 @@ def judged(trials: Trials, found: Search) -> tuple[Search, str]:
     if not found.is_finished:
         return found, NOT_FINISHED
     closed = replace(found, least_usd=None)
-    if trials.impatient:
-        return closed, trials.impatient
+    if trials.hopeless:
+        return closed, trials.hopeless
     refused = [tried for tried in found.trail if tried.refutation is not None]
     if not refused:
         return found, next((tried.reason for tried in found.trail), "no size was tried")

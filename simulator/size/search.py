@@ -66,7 +66,7 @@ def search(
         searcher.until_s = time.monotonic() + limits.seconds
     finished = True
     try:
-        if trials.impatient:
+        if trials.hopeless:
             _numbers(searcher)
             return _result(searcher, finished)
         for point in first:
@@ -141,7 +141,7 @@ def _numbers(searcher: Searcher) -> None:
         guesses.append(max(math.ceil(replicas / pool.step), 1))
     if not pools:
         searcher.close(())
-    elif searcher.trials.impatient:
+    elif searcher.trials.hopeless:
         searcher.close(point(tuple(min(max(n, low), top) for n, (low, top) in zip(guesses, ranges, strict=True))))
     elif len(pools) == 1:
         found = smallest(lambda n: searcher.enough(point((n,))), *ranges[0], guesses[0])

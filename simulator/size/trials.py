@@ -10,6 +10,7 @@ from typing import Literal
 
 from simulator.errors import InputError, Problem
 from simulator.money import money
+from simulator.resolve.admissible import denied
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
@@ -144,15 +145,18 @@ class Trials:
         self._order = list(range(len(self.periods)))
 
     @cached_property
-    def impatient(self) -> str:
-        """Why no size meets the SLO, where clients leave sooner than any replica could answer; empty where they don't.
+    def hopeless(self) -> str:
+        """Why no size meets the SLO: data that may go nowhere, clients who leave sooner than any replica could answer.
+
+        Empty where neither is so.
 
         Raises
         ------
         InputError : the smallest point cannot be planned
         """
         smallest = self.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in self.pools))
-        told = (too_impatient(smallest.subject.fleet, one.demand) for one in self.periods)
+        fleet = smallest.subject.fleet
+        told = (denied(self.loaded, fleet), *(too_impatient(fleet, one.demand) for one in self.periods))
         return next((words for words in told if words), "")
 
     def sizes(self, point: Point) -> dict[int, Size]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import InputError
-from simulator.resolve.topology import plan_topology
+from simulator.resolve.sizes import alone
+from simulator.resolve.topology import plan_topologies, plan_topology
+from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.workload.describe import describe_trace, write_description
 from simulator.workload.trace_file import load_trace
@@ -19,15 +21,46 @@ CHAT = "workload.classes[chat]"
 
 def refused(*sets: str, topology: str = "own") -> InputError:
     with pytest.raises(InputError) as caught:
-        plan_topology(load_scenario(SCENARIO, sets=sets), topology)
+        plan_topologies(alone(load_scenario(SCENARIO, sets=sets), topology))
     return caught.value
 
 
 def test_a_data_class_that_no_target_may_take_is_told_at_its_place() -> None:
     plan_topology(load_scenario(SCENARIO, sets=[f"{CHAT}.data_class=restricted"]), "own")
+    plan_topology(load_scenario(SCENARIO, sets=[f"{CHAT}.data_class=restricted"]), "api")
     (problem,) = refused(f"{CHAT}.data_class=restricted", topology="api").problems
     assert problem.path == "workload.classes[0].data_class"
     assert "no target of topology api (together) may take" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        ((f"{CHAT}.data_class=restricted",), "data class"),
+        (
+            (
+                f"{CHAT}.lengths={{isl: 8000, osl: 300}}",
+                "engine.max_model_len=16384",
+                "topologies.cloud.pools[rented].engine={max_model_len: 8192}",
+                f"{CHAT}.slo={{e2e_s: {{p90: 600}}}}",
+                f"{CHAT}.arrivals={{kind: poisson, rate_rps: 0.5}}",
+                "topologies.api=null",
+            ),
+            "too long",
+        ),
+    ],
+)
+def test_a_topology_that_may_not_or_cannot_serve_a_class_misses_the_slo_beside_others(
+    sets: tuple[str, ...], words: str
+) -> None:
+    auto = "topologies.cloud.pools[rented].replicas=auto"
+    run = simulate(load_scenario(SCENARIO, sets=[*sets, auto, "run.horizon_s=40"]), None)
+    found = run.summary["topologies"]["cloud"]
+    assert run.decision["winners"] == ["own"]
+    assert not found["metrics"]["slo_met"]
+    assert found["metrics"]["reasons"] == {"rejected": {words.replace(" ", "_"): found["metrics"]["arrived"]}}
+    assert words in found["search"]["infeasible"]
+    assert found["search"]["tried"] < 9
 
 
 @pytest.mark.parametrize(
