@@ -94,8 +94,9 @@ def why_infeasible(trials: Trials, found: Search) -> str:
 
 
 def judged(trials: Trials, found: Search) -> tuple[Search, str]:
-    """What no size mends: clients who leave sooner than any replica could answer, the GPU where requests miss on an
-    empty engine, what no target takes, token APIs, and what the largest fleet that was tried would meet without.
+    """What no size mends: data that may go nowhere, clients who leave sooner than any replica could answer, the GPU
+    where requests miss on an empty engine, what no target takes, token APIs, and what the largest fleet that was tried
+    would meet without.
 
     Several at once are all named: a miss is put down to the first of these, and what is left to the fewest causes
     without which it is none. Of a search that time ended nothing is known.
