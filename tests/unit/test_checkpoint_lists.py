@@ -207,7 +207,8 @@ def test_a_mixed_checkpoint_without_layers_is_refused() -> None:
 QUARK = {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}}}
 BNB = {"quant_method": "bitsandbytes", "load_in_4bit": True}
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True}
-V4 = {"quant_method": "fp8", "weight_block_size": [128, 128], "expert_dtype": "fp4", "ignore": ["*.self_attn.*"]}
+FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+V4 = {**FP8, "expert_dtype": "fp4", "ignore": ["*.self_attn.*"]}
 OF_ATTENTION, OF_EXPERTS = (
     matrix("model.layers.3.self_attn.q_proj"),
     matrix("model.layers.3.mlp.up_proj", cut="experts"),
@@ -230,6 +231,8 @@ OF_ATTENTION, OF_EXPERTS = (
         (GPTQ | {"modules_in_block_to_quantize": None}, 0.515625, 0.515625),
         (V4, 1 + 4 / 128**2, 0.53125),
         (V4 | {"moe_quant_algo": "NVFP4"}, 1 + 4 / 128**2, 0.5625),
+        (FP8 | {"routed_experts_quant_method": "mxfp4"}, 1 + 4 / 128**2, 0.53125),
+        (FP8 | {"store_dtype": "mxfp4"}, 1 + 4 / 128**2, 0.53125),
         ({"quant_method": "compressed_tensors", "config_groups": {"a": {"weights": {"num_bits": 8}}}}, 1.002, 1.002),
     ],
 )
@@ -242,6 +245,20 @@ def test_bytes_of_a_weight_where_a_checkpoint_sets_modules_apart(
         found = chosen(asked)
         held = 2.0 if found is None else found.bytes_of(4096, 1024) / (4096 * 1024)
         assert held == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("expert_dtype", "expert_dtype"),
+        ("routed_experts_quant_method", "quantization_config.routed_experts_quant_method"),
+        ("store_dtype", "quantization_config.store_dtype"),
+    ],
+)
+def test_an_unknown_format_of_experts_is_refused_by_its_key(key: str, path: str) -> None:
+    with pytest.raises(InputError) as caught:
+        formats_of({**FP8, key: "int3"}, None)
+    assert [problem.path for problem in caught.value.problems] == [path]
 
 
 INT4 = {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 128}}

@@ -145,13 +145,44 @@ def test_lightning_and_full_attention_of_minimax_m1_by_hand() -> None:
     assert states == [[(64 * 128 * 128, None)]] * 7 + [[]], "in the model's type, as all of vLLM's versions keep it"
 
 
-def test_the_third_generation_of_bailing_is_refused_by_its_convolution() -> None:
-    """It has the type of the second and a half: latent attention every few layers, and delta attention between."""
-    config = {"model_type": "bailing_hybrid", "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4}
-    config |= {"vocab_size": 512, "intermediate_size": 128, "layer_group_size": 4, "short_conv_kernel_size": 4}
+LING = {
+    "model_type": "bailing_hybrid",
+    "num_hidden_layers": 5,
+    "layer_group_size": 2,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "head_dim": 16,
+    "vocab_size": 512,
+    "intermediate_size": 128,
+    "kv_lora_rank": 32,
+    "qk_nope_head_dim": 16,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 16,
+    "short_conv_kernel_size": 4,
+    "max_position_embeddings": 128,
+    "no_kda_lora": True,
+}
+
+
+def test_delta_attention_of_ling_stands_only_in_whole_groups_of_layers() -> None:
+    """Two groups of two, and a fifth layer that is in none: 4 heads of 16 by 16 in fp32, and 3 tokens of q, k and v."""
+    shape = shape_from_config("ling", LING)
+    assert [cache.kind for cache in shape.caches] == ["state", "latent", "state", "latent", "latent"]
+    tail, memory = shape.caches[0].state
+    assert (tail.values, tail.tail, memory.values, memory.value_bytes) == (3 * 64, 3, 4 * 16 * 16, 4)
+
+
+@pytest.mark.parametrize(("gate", "rows"), [("head_wise", 4), ("element_wise", 4 * 16), (None, 0)])
+def test_latent_attention_of_ling_has_the_gate_that_its_config_names(gate: str | None, rows: int) -> None:
+    shape = shape_from_config("ling", LING | {"gated_attention_proj_granularity_type": gate})
+    gates = [matrix for matrix in shape.matrices if matrix.name == "model.layers.1.self_attn.g_proj"]
+    assert sum(matrix.parameters for matrix in gates) == rows * 64
+
+
+def test_delta_attention_with_gates_of_low_rank_is_refused_in_ling() -> None:
     with pytest.raises(InputError) as caught:
-        shape_from_config("ling", config)
-    assert [problem.path for problem in caught.value.problems] == ["short_conv_kernel_size"]
+        shape_from_config("ling", LING | {"no_kda_lora": False})
+    assert [problem.path for problem in caught.value.problems] == ["no_kda_lora"]
 
 
 PLAIN = {

@@ -59,7 +59,12 @@ def modules(config: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(config), encoding="utf-8")
         arguments = EngineArgs(
-            model=folder, load_format="dummy", skip_tokenizer_init=True, enforce_eager=True, dtype="bfloat16"
+            model=folder,
+            load_format="dummy",
+            skip_tokenizer_init=True,
+            enforce_eager=True,
+            dtype="bfloat16",
+            enable_prefix_caching=False,
         )
         try:
             return _built(arguments.create_engine_config(), torch.device("meta"))

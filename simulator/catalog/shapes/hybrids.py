@@ -234,25 +234,61 @@ def _add_lightning(config: Config, built: Built, layer: int) -> None:
 
 
 def bailing_hybrid(config: Config, family: Family, built: Built) -> None:
-    """Ring and Ling 2.5: lightning attention, with latent attention at the end of each group of layers.
+    """Ring and Ling: lightning attention (2.5) or delta attention (3), with latent attention at the end of each group
+    of layers, and delta attention only in whole groups.
 
-    Source: `BailingMoeV25Model`, vLLM 0.32.0.
-
-    Raises
-    ------
-    InputError : the third generation, which has the same type and delta attention instead
+    Sources: `BailingMoeV25Model`, vLLM 0.32.0; `BailingMoeV3Model`, vLLM 0.33.0.
     """
-    if config.get("short_conv_kernel_size"):
-        told = "delta attention is not known in type 'bailing_hybrid': its third generation is not planned"
-        raise config.problem("short_conv_kernel_size", told)
-    group = config.number("layer_group_size", 1)
-    for layer in range(config.number("num_hidden_layers")):
+    group, layers = config.number("layer_group_size", 1), config.number("num_hidden_layers")
+    third = bool(config.get("short_conv_kernel_size"))
+    for layer in range(layers):
         add_norms(config, family, built, layer)
-        if group > 0 and (layer + 1) % group:
+        in_group = group > 0 and (layer + 1) % group
+        if third and in_group and layer < layers // group * group:
+            _add_full_rank_delta(config, built, layer)
+        elif in_group and not third:
             _add_lightning(config, built, layer)
         else:
             add_latent_attention(config, built, layer)
+            if third:
+                _add_gate_of_latent(config, built, layer)
         feed_forward(config, family, built, layer)
+
+
+def _add_full_rank_delta(config: Config, built: Built, layer: int) -> None:
+    """Delta attention of Ling 3, whose two gates are whole matrices."""
+    if not config.get("no_kda_lora"):
+        raise config.problem("no_kda_lora", "delta attention with gates of low rank is not served by vLLM 0.33.0")
+    hidden, heads, width = (config.number(key) for key in ("hidden_size", "num_attention_heads", "head_dim"))
+    gates = [parts.linear(f"model.layers.{layer}.self_attn.{name}_proj", heads * width, hidden) for name in "fg"]
+    _add_delta(config, built, layer, heads, width, config.number("short_conv_kernel_size"), gates)
+
+
+def _add_gate_of_latent(config: Config, built: Built, layer: int) -> None:
+    """One value a head, or one of each of its values, as the config says; none where it says nothing."""
+    kind = config.get("gated_attention_proj_granularity_type")
+    heads, value = config.number("num_attention_heads"), config.number("v_head_dim")
+    rows = {"head_wise": heads, "element_wise": heads * value}.get(str(kind), 0)
+    if rows:
+        built.matrices.append(
+            parts.linear(f"model.layers.{layer}.self_attn.g_proj", rows, config.number("hidden_size"))
+        )
+
+
+def _add_delta(
+    config: Config, built: Built, layer: int, heads: int, width: int, kernel: int, gates: list[Matrix]
+) -> None:
+    """Kimi delta attention: projections, a short convolution of all three, gates, and its state in fp32."""
+    hidden, inner = config.number("hidden_size"), heads * width
+    prefix = f"model.layers.{layer}.self_attn"
+    built.matrices += [
+        *(parts.linear(f"{prefix}.{name}_proj", inner, hidden) for name in "qkv"),
+        parts.linear(f"{prefix}.o_proj", hidden, inner),
+        *gates,
+        Matrix(f"{prefix}.b_proj", heads, hidden, "tp"),
+        Matrix(f"{prefix}.conv", 3 * inner, kernel, "tp", plain=True, value_bytes=4),
+    ]
+    built.cache(layer, parts.recurrence("kda", heads, width, width, StatePart(3 * inner, tail=kernel - 1), 4))
 
 
 def _delta_attention(config: Config, family: Family) -> Config:
@@ -283,25 +319,18 @@ def kimi_linear(config: Config, family: Family, built: Built) -> None:
                 built.matrices.append(parts.linear(f"model.layers.{layer}.self_attn.g_proj", gate_rows, hidden))
         else:
             prefix = f"model.layers.{layer}.self_attn"
-            gate = (
-                [parts.linear(f"{prefix}.g_proj", inner, hidden)]
-                if linear.get("use_full_rank_gate")
-                else [
+            gates = [
+                parts.whole(f"{prefix}.f_a_proj", width, hidden),
+                parts.linear(f"{prefix}.f_b_proj", inner, width),
+            ]
+            if linear.get("use_full_rank_gate"):
+                gates.append(parts.linear(f"{prefix}.g_proj", inner, hidden))
+            else:
+                gates += [
                     parts.whole(f"{prefix}.g_a_proj", width, hidden),
                     parts.linear(f"{prefix}.g_b_proj", inner, width),
                 ]
-            )
-            built.matrices += [
-                *(parts.linear(f"{prefix}.{name}_proj", inner, hidden) for name in "qkv"),
-                parts.linear(f"{prefix}.o_proj", hidden, inner),
-                parts.whole(f"{prefix}.f_a_proj", width, hidden),
-                parts.linear(f"{prefix}.f_b_proj", inner, width),
-                *gate,
-                Matrix(f"{prefix}.b_proj", heads, hidden, "tp"),
-                Matrix(f"{prefix}.conv", 3 * inner, kernel, "tp", plain=True),
-            ]
-            passed = StatePart(3 * inner, tail=kernel - 1)
-            built.cache(layer, parts.recurrence("kda", heads, width, width, passed, 4))
+            _add_delta(config, built, layer, heads, width, kernel, gates)
         feed_forward(config, family, built, layer)
         latent = config.number("routed_expert_hidden_size", 0)
         if latent and is_sparse(config, layer):

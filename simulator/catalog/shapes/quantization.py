@@ -167,23 +167,26 @@ def _has_zeros(section: Mapping[str, Any]) -> bool:
     return not section.get("sym", False)
 
 
+_OF_EXPERTS = ("expert_dtype", "routed_experts_quant_method", "store_dtype")
+"""Keys that name the experts' own format: DeepSeek's, Ling's, and that of `Fp8Config`, vLLM 0.33.0."""
+
+
 def _experts(section: Mapping[str, Any], file: str | None) -> Format | None:
-    """Format of the experts where the checkpoint names one of their own (`expert_dtype`).
+    """Format of the experts where the checkpoint names one of their own.
 
     Raises
     ------
     InputError : a format that is not known here
     """
-    named_so = section.get("expert_dtype")
-    if named_so in (None, "fp8"):
+    key = next((key for key in _OF_EXPERTS if section.get(key) not in (None, "fp8")), None)
+    if key is None:
         return None
-    if named_so != "fp4":
-        raise InputError(Problem("unknown format of experts", file=file, path="expert_dtype", got=str(named_so)))
-    apart = str(section.get("moe_quant_algo") or "").upper()
-    if apart not in ("", "NVFP4"):
-        path = "quantization_config.moe_quant_algo"
-        raise InputError(Problem("unknown format of experts", file=file, path=path, got=apart))
-    return NVFP4 if apart else MXFP4
+    path, told = "quantization_config.moe_quant_algo", str(section.get("moe_quant_algo") or "").upper()
+    if section[key] not in ("fp4", "mxfp4"):
+        path, told = key if key == "expert_dtype" else f"quantization_config.{key}", str(section[key])
+    elif told in ("", "NVFP4"):
+        return NVFP4 if told else MXFP4
+    raise InputError(Problem("unknown format of experts", file=file, path=path, got=told))
 
 
 def _method(section: Mapping[str, Any]) -> str:
