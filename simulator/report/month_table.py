@@ -19,8 +19,9 @@ _SAME_GROWTH = 1e-6
 def changing(decision: Decision, names: Collection[str]) -> list[int]:
     """Months in which something changes for any topology, and the first and the last one.
 
-    A change: other sizes or servers, the SLO met or missed from now on, an event, another cost at the same load, a
-    lower one at no lower load, as when a commitment begins, or a step of the load that is not its usual growth.
+    A change: other sizes or servers, an order of servers, the SLO met or missed from now on, an event, another cost at
+    the same load, a lower one at no lower load, as when a commitment begins, or a step of the load that is not its
+    usual growth.
     """
     every = [decision["topologies"][name]["months"] for name in names]
     found: set[int] = set()
@@ -37,6 +38,7 @@ def _differs(before: Month, now: Month) -> bool:
     return (
         any(before[key] != now[key] for key in ("meets", "replicas", "servers"))
         or bool(now["event"])
+        or bool(now["ordered"])
         or (same_load and abs(before["usd"] - now["usd"]) >= _CENT_USD)
         or (no_lower and before["usd"] - now["usd"] >= _CENT_USD)
     )
@@ -85,7 +87,14 @@ def _cell(month: Month, number: int) -> str:
     size = " + ".join(str(n) for n in month["replicas"])
     new = [str(month["event"])] if month["event"] else []
     if month["arriving"] and number > 1:
-        new.append(f"+{month['arriving']} server{'s' if month['arriving'] > 1 else ''}")
+        new.append(f"+{_servers(month['arriving'])}")
+    # the first fleet stands when the study begins, and was ordered before it
+    if to_order := month["ordered"] - (month["arriving"] if number == 1 else 0):
+        new.append(f"order {_servers(to_order)}")
     if not month["meets"]:
         new.append("SLO missed")
     return ", ".join([amount(month["usd"]) + (f" at {size}" if size else ""), *new])
+
+
+def _servers(count: int) -> str:
+    return f"{count} server{'s' * (count > 1)}"

@@ -367,11 +367,16 @@ def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False)
 
 
 def period_words(topologies: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which rows of `comparison` are of which part of a month; empty where a month is all alike."""
-    shown = {one["period"]: len(one["periods"]) for one in topologies.values() if len(one["periods"]) > 1}
-    if not shown:
+    """Hours of each part of a month, and which rows of `comparison` are of which; empty where a month is all alike."""
+    parts = [one for one in topologies.values() if len(one["periods"]) > 1]
+    if not parts:
         return ""
-    return f"SLO met and costs are of all {max(shown.values())} periods; other figures are those of {', '.join(shown)}."
+    hours = {period["name"]: f"{period['name']} {period['hours']:,.4g} h" for one in parts for period in one["periods"]}
+    shown = ", ".join(dict.fromkeys(one["period"] for one in parts))
+    return (
+        f"Month 1 has {' + '.join(hours.values())}. SLO met and costs are of all {len(hours)} periods; other figures "
+        f"are those of {shown}."
+    )
 
 
 def warnings(topologies: Mapping[str, Mapping[str, Any]], kinds: Collection[str] = KINDS) -> list[str]:

@@ -18,6 +18,7 @@ def _decision(loads: list[list[float]]) -> dict[str, Any]:
             "meets": True,
             "replicas": [1],
             "servers": 1,
+            "ordered": 0,
             "event": "",
         }
         for k, load in enumerate(loads)

@@ -13,7 +13,7 @@ from simulator.units import month_words
 
 
 def _month(number: int, usd: float, **more: Any) -> dict[str, Any]:
-    plain = {"level": [1.0], "meets": True, "replicas": [2], "servers": 1, "arriving": 0, "event": ""}
+    plain = {"level": [1.0], "meets": True, "replicas": [2], "servers": 1, "ordered": 0, "arriving": 0, "event": ""}
     return {"month": number, "usd": usd, **plain, **more}
 
 
@@ -40,6 +40,20 @@ def test_a_month_is_shown_for_what_is_new_in_it() -> None:
     assert cells[6] == "1,000 at 2, SLO missed"
     assert cells[11] == "900 at 2, newer GPUs"
     assert len(month_table(decision, names, every=True)[0]) == 12
+
+
+def test_a_month_says_what_has_to_be_ordered_in_it() -> None:
+    """The two servers of month 1 stand there when the study begins; one of month 3 takes longer than there is time."""
+    months = [_month(k, 1000.0) for k in range(1, 8)]
+    months[0] |= {"servers": 2, "arriving": 2, "ordered": 3}
+    months[2] |= {"servers": 3, "arriving": 1}
+    months[3] |= {"ordered": 2}
+    months[6] |= {"servers": 5, "arriving": 2}
+    cells = {int(row[0]): row[2] for row in month_table(*_decision(months))[0]}
+    assert cells[1] == "1,000 at 2, order 1 server"
+    assert cells[3] == "1,000 at 2, +1 server"
+    assert cells[4] == "1,000 at 2, order 2 servers"
+    assert cells[7] == "1,000 at 2, +2 servers"
 
 
 @given(

@@ -46,7 +46,9 @@ def test_headline_and_table_say_of_which_periods_they_are(tmp_path: Path) -> Non
     assert summary["verdict"].startswith(head)
     assert sentence(contenders(ordered(summary))).startswith(head), "a summary that is read says the same"
     assert found["metrics"]["slo_attainment"] == pytest.approx(busy)
-    note = "SLO met and costs are of all 2 periods; other figures are those of busy."
+    note = (
+        "Month 1 has busy 30 h + rest 700 h. SLO met and costs are of all 2 periods; other figures are those of busy."
+    )
     screen = " ".join(first_screen(summary, summary["verdict"]).split())
     assert note in screen
     text = memo(read_bundle(study.bundle))
