@@ -73,6 +73,7 @@ class Costed:
             len({share.period.name for share in self.walked[0].shares}) > 1,
             self.arrived,
             next((month.binding for month in self.walked if not month.meets), ""),
+            bool(self.terms.owned or self.terms.rented),
         )
 
 

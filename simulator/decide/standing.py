@@ -50,6 +50,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         len(summary.get("periods", ())) > 1,
         int(summary["metrics"].get("arrived") or 0),
         _missed(summary),
+        bool(summary.get("step_time")),
     )
 
 

@@ -19,6 +19,8 @@ _AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
 _AS_GOOD_AS_EQUAL = 1.05
 """Bills within chance of each other are called the same up to this ratio of them."""
+_BELOW_ERRORS = 1.001
+"""Ratio of two bills up to which their order is no reason to choose, where either rests on a forecast."""
 _AS_MUCH_WORK = 1.05
 """Multiple of the requests from which bills are told to be for other work, however far apart they are."""
 _TOLD, _TOLD_ALONE = 3, 2
@@ -165,7 +167,10 @@ def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[st
         return []
     second = by_name[rest[0]]
     more = _more(second.usd_per_month / best.usd_per_month) if best.usd_per_month > 0 else ""
-    return [f"next is {second.name} at {money(second.usd_per_month)}{more}", sure]
+    text = f"next is {second.name} at {money(second.usd_per_month)}{more}"
+    if second.usd_per_month < _BELOW_ERRORS * best.usd_per_month and (best.forecast or second.forecast):
+        return [f"{text}, far less than the error of any forecast or estimate behind the two"]
+    return [text, sure]
 
 
 def _more(times: float) -> str:

@@ -68,6 +68,7 @@ class Contender:
     chance : in the bill of a single replication; None where several tell it, or where nothing is known
     arrived : requests that came in the window, over all replications; 0 where that is not known
     missed : of one that does not meet, what is missed first, in words; empty where that is not known
+    forecast : whether its size rests on step times that are forecast, as that of owned and rented GPUs
     """
 
     name: str
@@ -83,6 +84,7 @@ class Contender:
     over_periods: bool = False
     arrived: int = 0
     missed: str = ""
+    forecast: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,31 @@ def test_how_surely_stands_after_the_margin() -> None:
     assert sentence([DEAR, CHEAP, LATE], "sure").endswith("next is dear at $3,000 (+200%); sure; late misses the SLO.")
 
 
+@pytest.mark.parametrize(
+    ("usd", "forecast", "told"),
+    [
+        (25_263.0, (True, False), False),
+        (25_263.0, (False, True), False),
+        (25_263.0, (False, False), True),
+        (25_275.2, (True, True), False),
+        (25_275.3, (True, True), True),
+    ],
+)
+def test_a_thousandth_of_a_bill_is_told_from_nothing_where_sizes_are_forecast(
+    usd: float, forecast: tuple[bool, bool], told: bool
+) -> None:
+    """$13 of $25,263 are no reason to sign, however many draws of prices agree; of two price lists they are."""
+    first, second = (
+        Contender(name, True, one, forecast=f) for name, one, f in zip("ab", (25_250.0, usd), forecast, strict=True)
+    )
+    said = sentence([second, first], "cheapest of these in 100% of 2,000 draws")
+    assert said.startswith(
+        f"a: the cheapest topology that meets the SLO, $25,250 per month; next is b at ${usd:,.0f} (+0."
+    )
+    assert ("far less than the error of any forecast or estimate behind the two." in said) == (not told)
+    assert ("draws" in said) == told
+
+
 def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any) -> Flip:
     return Flip(assumption, factor, winner, (0.1, 10.0), **given)
 
