@@ -76,8 +76,9 @@ def run(
     from simulator.money import shown_in
     from simulator.processes import cores
     from simulator.report.decision import decision_screen
+    from simulator.report.prose import wrapped
     from simulator.report.screen import first_screen
-    from simulator.run.budget import checked_budget, within
+    from simulator.run.budget import checked_budget, further_words, within
     from simulator.run.simulate import simulate
     from simulator.scenario.load import load_scenario
     from simulator.simulate.store import Store, user_store
@@ -97,6 +98,8 @@ def run(
         with shown_in(result.summary.get("currency")):
             print(first_screen(result.summary, result.summary["verdict"]))
             print(decision_screen(result.decision, list(result.summary["order"]), months))
+            if not explore_s and len(result.decision["topologies"]) > 1:
+                print("\n" + wrapped(further_words(loaded)))
         print(f"\nbundle: {result.bundle}")
     met = any(found["meets"] for found in result.decision["topologies"].values())
     return 1 if check and not met else 0

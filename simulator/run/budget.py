@@ -30,6 +30,8 @@ REQUEST_S, TOKEN_S, _DECISION_S = 1e-5, 1e-8, 1e-5
 """Of one core: for a request, an output token, a decision of an autoscaler (docs/reliability.md)."""
 _TYPICAL = 0.4
 """Of that estimate, as `python bench/needs.py` measured it for short answers (docs/reliability.md)."""
+_PLACES = 20
+"""Values of an assumption at which further trials look until they know where the winner changes, about."""
 _PROGRAM_BYTES = 400 * 2**20
 _RECORD_BYTES = 200
 """Of a user who waits for answers: requests drawn ahead, timers."""
@@ -115,16 +117,20 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
     Of one core, with n requests of o output tokens and d decisions of autoscalers; searches, months and events come on
     top. Memory is that of the largest topology: its replicas' blocks and tables, users who wait, samples of the fleet.
     """
-    run, runs = loaded.scenario.run, loaded.scenario.run.replications * len(planned)
-    specs = workload_spec(loaded.scenario, loaded.path.parent).classes
-    counts = [expected_requests(spec, run.horizon_s) for spec in specs]
-    tokens = [mean_output_tokens(spec) for spec in specs]
+    run = loaded.scenario.run
     decisions = sum(_decisions(topology, run.horizon_s) for topology in planned) * run.replications
-    seconds = runs * sum(n * (REQUEST_S + o * TOKEN_S) for n, o in zip(counts, tokens, strict=True))
+    seconds = _simulated_s(loaded) * len(planned)
     waiting = [cls.arrivals for cls in loaded.scenario.workload.classes if cls.arrivals.kind == "closed_loop"]
     memory = max((_fleet_bytes(topology) for topology in planned), default=0.0)
     memory += _PROGRAM_BYTES + _RECORD_BYTES * sum(users.concurrency for users in waiting)
     return Needs(seconds + decisions * _DECISION_S, memory)
+
+
+def _simulated_s(loaded: LoadedScenario) -> float:
+    """Of one core, for all replications of one topology but the decisions of its autoscalers."""
+    run, specs = loaded.scenario.run, workload_spec(loaded.scenario, loaded.path.parent).classes
+    each = (expected_requests(spec, run.horizon_s) * (REQUEST_S + mean_output_tokens(spec) * TOKEN_S) for spec in specs)
+    return run.replications * math.fsum(each)
 
 
 def beforehand(loaded: LoadedScenario, needs: Needs) -> str:
@@ -134,10 +140,34 @@ def beforehand(loaded: LoadedScenario, needs: Needs) -> str:
     """
     topologies = loaded.scenario.topologies
     open_ = [name for name, topology in topologies.items() if has_open_sizes(topology)]
-    trials = sum(expected_trials(open_pools(loaded, name)) for name in open_)
-    seconds = needs.seconds * _TYPICAL * (1 + trials / 2 / max(len(topologies), 1))
+    trials, seconds = _searched(loaded, needs.seconds)
     searches = f"{trials} trials for sizes of {len(open_)} topologies, " if open_ else ""
     return f"{len(topologies)} topologies: {searches}about {_duration(max(seconds, 1.0))} of one core"
+
+
+def _searched(loaded: LoadedScenario, seconds: float) -> tuple[int, float]:
+    """Trials of the searches of a load, and the time of these and of what is shown, where that alone takes so long."""
+    topologies = loaded.scenario.topologies
+    trials = sum(
+        expected_trials(open_pools(loaded, name)) for name, topology in topologies.items() if has_open_sizes(topology)
+    )
+    return trials, seconds * _TYPICAL * (1 + trials / 2 / max(len(topologies), 1))
+
+
+def further_words(loaded: LoadedScenario) -> str:
+    """What a run without time for further trials does not ask, how to ask it, and how long all of it takes, about.
+
+    Each of `_PLACES` values of an assumption is a search of every topology.
+    """
+    scenario = loaded.scenario
+    asked = ["volume", "latency limits", "speed", *["growth"] * (math.ceil(scenario.study.months) > 1)]
+    _, seconds = _searched(loaded, _simulated_s(loaded) * len(scenario.topologies))
+    whole = _duration(max(_PLACES * len(asked) * seconds, 60.0))
+    return (
+        "Not asked: from which load on a rival costs less, at its best size, and which change of "
+        f"{', '.join(asked[:-1])} or {asked[-1]} flips the winner. --explore-s SECONDS does, in so much time at most; "
+        f"all of it takes about {whole} of one core."
+    )
 
 
 def check_needs(needs: Needs, budget: Budget) -> None:

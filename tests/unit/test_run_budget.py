@@ -13,7 +13,17 @@ from scenario_cases import chat, written
 
 from simulator.errors import InputError
 from simulator.resolve.topology import plan_topologies
-from simulator.run.budget import Budget, Needs, beforehand, check_needs, checked_budget, memory_left, needs_of, within
+from simulator.run.budget import (
+    Budget,
+    Needs,
+    beforehand,
+    check_needs,
+    checked_budget,
+    further_words,
+    memory_left,
+    needs_of,
+    within,
+)
 from simulator.scenario.load import LoadedScenario
 
 GIB = 2.0**30
@@ -79,6 +89,17 @@ def test_what_is_said_before_a_run_begins(tmp_path: Path) -> None:
         beforehand(open_, Needs(100.0, 0.0))
         == "2 topologies: 4 trials for sizes of 1 topologies, about 80 s of one core"
     )
+
+
+@pytest.mark.parametrize(("months", "asked"), [(1, "latency limits or speed"), (3, "latency limits, speed or growth")])
+def test_what_a_run_does_not_ask_and_how_long_it_takes(tmp_path: Path, months: int, asked: str) -> None:
+    """5.4 s for 900 requests 500 times, by 0.4, with half of 4 trials of one of two topologies: 20 places of each."""
+    loaded = scenario(tmp_path, RENTED, RENTED.replace("2}", "auto}"), replications=500)
+    loaded = written(tmp_path, loaded.path.read_text().replace("months: 1", f"months: {months}"))
+    seconds = 2 * 5.4 * 0.4 * (1 + 4 / 2 / 2) * 20 * (3 + (months > 1))
+    words = further_words(loaded)
+    assert f"volume, {asked} flips the winner. --explore-s SECONDS does" in words
+    assert words.endswith(f"all of it takes about {seconds / 60:.0f} min of one core.")
 
 
 @pytest.mark.parametrize(
