@@ -65,7 +65,7 @@ class Answer:
             "equal": [str(tried) for tried in found.equal],
             "gap_usd": found.gap_usd,
             "least_usd": found.least_usd,
-            "monotone": found.monotone,
+            "monotone": found.falls is None,
             "limited": list(found.limited),
             "infeasible": self.infeasible,
             "edge": self.edge,

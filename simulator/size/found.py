@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,7 +88,6 @@ class Search:
     claim : proved, proved but for n skipped, minimal, best of n tried, or not finished
     least_usd : per month, what nothing that was left open costs less than: by time, by the points that it looks at, or
         by the most replicas; None where nothing is
-    monotone : False where more replicas were seen to serve worse
     max_replicas, bound : of each pool, beyond which nothing was looked at, and what said so
     limited : pools of which more than that might cost less than the best
     """
@@ -96,7 +96,6 @@ class Search:
     trail: tuple[Tried, ...]
     claim: str
     least_usd: float | None = None
-    monotone: bool = True
     max_replicas: int = MOST_REPLICAS
     bound: str = _OPTION
     limited: tuple[str, ...] = ()
@@ -145,9 +144,34 @@ class Search:
         best = None if self.best is None else bare[id(self.best)]
         return replace(self, best=best, trail=tuple(bare.values()))
 
+    @property
+    def falls(self) -> tuple[Tried, Tried] | None:
+        """A point that met and a larger one that was refused, if there are any."""
+        return falls(self.trail)
+
     def by_word(self, word: Word) -> list[Tried]:
         """Points with this word."""
         return [tried for tried in self.trail if tried.word == word]
+
+
+def falls(trail: Iterable[Tried]) -> tuple[Tried, Tried] | None:
+    """A point that met and one with more replicas, in no pool fewer, that a trial refused: where more serve worse."""
+    tried = list(trail)
+    refused = [one for one in tried if one.refutation is not None]
+    pairs = ((met, one) for met in tried if met.word == "met" for one in refused if _is_larger(one, met))
+    return next(pairs, None)
+
+
+def _is_larger(one: Tried, other: Tried) -> bool:
+    """Whether it has no fewer replicas anywhere, by autoscalers of the same target on the same instances."""
+    return one.point != other.point and all(
+        type(a) is type(b)
+        and a.instance == b.instance
+        and getattr(a, "target", None) == getattr(b, "target", None)
+        and a.least >= b.least
+        and a.most >= b.most
+        for a, b in zip(one.point, other.point, strict=True)
+    )
 
 
 def same_cost(one: Tried, other: Tried) -> bool:

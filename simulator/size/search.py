@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
-from simulator.size.found import UNFINISHED, Interrupted, Limits, Search
+from simulator.size.found import UNFINISHED, Interrupted, Limits, Search, falls
 from simulator.size.guess import guess_replicas
 from simulator.size.lighter import Lighter
 from simulator.size.limited import beyond_usd
@@ -97,7 +97,7 @@ def _result(searcher: Searcher, finished: bool) -> Search:
         claim = f"all of {simulated} tried cost more"
     elif best is None:
         claim = f"none of {simulated} tried meets"
-    elif not searcher.proved or any(refinable(pool) for pool in pools):
+    elif not searcher.proved or any(map(refinable, pools)) or (len(pools) > 1 and falls(trail) is not None):
         claim = f"best of {simulated} tried"
     elif len(pools) > 1:
         claim = "minimal"
@@ -106,7 +106,7 @@ def _result(searcher: Searcher, finished: bool) -> Search:
     beyond = beyond_usd(searcher)
     least_usd = min([left_usd, *beyond.values()])
     return Search(
-        *(best, trail, claim, least_usd if not finished or least_usd < usd else None, searcher.monotone),
+        *(best, trail, claim, least_usd if not finished or least_usd < usd else None),
         *(searcher.limits.max_replicas, searcher.limits.bound),
         () if searcher.bar is None else tuple(beyond),
     )
@@ -172,11 +172,9 @@ def _prove(searcher: Searcher, point: Callable[[int], Point], bounds: tuple[int,
         probe = searcher.trials(point(found + 1), replications=1)
         if probe.word == "refused":
             searcher.trail[point(found + 1)] = probe
-    if found < high and searcher.trail[point(found + 1)].word == "refused":
-        searcher.monotone = False
-    far = 0
+    far, monotone = 0, falls(searcher.trail.values()) is None
     for n in range(found - 1, low - 1, -1):
-        if n > CLOSED_ONE_BY_ONE and n < far and searcher.monotone and point(n) not in searcher.trail:
+        if n > CLOSED_ONE_BY_ONE and n < far and monotone and point(n) not in searcher.trail:
             searcher.trail[point(n)] = Tried(point(n), "skipped", reason=f"{far} miss by far")
             continue
         tried = searcher.close(point(n))

@@ -28,7 +28,6 @@ class Searcher:
     first: Sequence[Point] = ()
     then: Sequence[Point] = ()
     guess: Sequence[int] = ()
-    monotone: bool = True
     proved: bool = True
     trail: dict[Point, Tried] = field(default_factory=dict)
     until_s: float = math.inf

@@ -37,8 +37,10 @@ def size_warnings(answer: Answer) -> list[str]:
     if found.limited:
         words = limit_words(found.limited, found.max_replicas, found.bound)
         lines.append(f"{words}; {saved}" if gap and found.is_finished else words)
-    if not found.monotone:
-        lines.append("not monotone: a larger size was refused, so none was skipped")
+    if found.falls is not None:
+        met, larger = found.falls
+        so = "none was skipped" if len(answer.pools) == 1 else "smaller ones than were refused may do"
+        lines.append(f"not monotone: {met} met and {larger}, which is more, was refused, so {so}")
     if answer.edge:
         lines.append(answer.edge)
     return lines

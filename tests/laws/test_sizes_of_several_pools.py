@@ -124,7 +124,7 @@ def test_an_event_that_adds_owned_servers_leaves_those_in_place(
     assert min(size.most for size in searched(alone(phase.loaded, "several")).best.point) == 0  # type: ignore[union-attr]
     asked: list[tuple[int, Explorer]] = []
 
-    def trial_flips(*known: Any, plain: bool) -> list[Any]:
+    def trial_flips(*known: Any, **_: Any) -> list[Any]:
         asked.append((known[-1], known[-2]))
         return []
 

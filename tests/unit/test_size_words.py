@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.resolve.sizes import Fixed, Scaled
+from simulator.simulate.refusal import Refutation
 from simulator.size.answer import Answer
 from simulator.size.found import Search
 from simulator.size.trials import Tried
@@ -39,14 +40,15 @@ def test_one_replication_has_no_interval_but_two_bills_may_be_one() -> None:
 
 
 def test_what_a_search_leaves_open_is_said() -> None:
-    cut = Search(BEST, (BEST,), "not finished", least_usd=75.0, monotone=False, limited=("p",))
+    worse = Tried((Fixed(5),), "refused", refutation=Refutation("chat", "ttft", 9, 1, 1.0, 0, 1.0))
+    cut = Search(BEST, (BEST, worse), "not finished", least_usd=75.0, limited=("p",))
     words = size_warnings(Answer("t", ("p", "q"), {0: Fixed(4), 1: Fixed(0)}, cut, edge="holds on fresh traffic"))
     assert words == [
         "sized at p 4, q 0: not finished",
         "its best needs no q",
         "the search was not finished: at most 25% could be saved (--search-seconds sets its time)",
         "more of p might cost less: --max-replicas 64 may be raised",
-        "not monotone: a larger size was refused, so none was skipped",
+        "not monotone: 4 met and 5, which is more, was refused, so smaller ones than were refused may do",
         "holds on fresh traffic",
     ]
 
