@@ -64,9 +64,8 @@ def traces(
     """
     from simulator.cli.output import print_json, print_table
     from simulator.errors import InputError, Problem
-    from simulator.workload.describe import describe_trace, write_description
+    from simulator.workload.describe import describe_file, write_description
     from simulator.workload.reading import Reading
-    from simulator.workload.trace_file import load_trace
     from simulator.workload.traces import TRACE_SOURCES
 
     if file is None:
@@ -84,18 +83,19 @@ def traces(
         raise InputError(Problem("must be at least 1", "--hash-block-tokens", got=str(hash_block_tokens)))
     columns = tuple(_pair(each) for each in column or ())
     reading = Reading(trace_format, columns, time_unit, hash_block_tokens, leave_out_failures, guesses=not columns)
-    trace = load_trace(file, reading)
     try:
-        found = describe_trace(trace.requests, _source(file, source), retrieved, bin_s)
+        found, was_read = describe_file(file, reading, _source(file, source), retrieved, bin_s)
     except InputError as error:
+        if all(problem.file for problem in error.problems):
+            raise
         raise InputError(Problem(str(error), file=str(file))) from error
     if write:
         write_description(found, write)
     if format == "json":
         shown = {name: value for name, value in found.items() if name not in ("counts", "lengths", "prefix")}
-        print_json({**shown, "read_as": asdict(trace.was_read)})
+        print_json({**shown, "read_as": asdict(was_read)})
     else:
-        print_table([*_as_read(trace.was_read), *_summary(found)], ["", file.name])
+        print_table([*_as_read(was_read), *_summary(found)], ["", file.name])
         if write:
             print(f"\ndescription: {write}")
     return 0

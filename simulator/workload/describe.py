@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
 from simulator.results.files import output_file, write_text
-from simulator.rng import stream
 from simulator.workload.description import FORMAT
 from simulator.workload.histogram import JointHistogram, joint_histogram, log_edges
+from simulator.workload.reading import Reading, WasRead
 from simulator.workload.requests import Requests
+from simulator.workload.spool import Piece, Spool
+from simulator.workload.ticks import Arrivals, Ticks
+from simulator.workload.trace_file import has_hashes, load_trace, spool_trace
 from simulator.workload.traces import TraceSource
 
 _EDGE_RATIO = 1.06
@@ -23,8 +28,28 @@ _DEPTH_RATIO = 1.08
 _QUANTILES = (1, 10, 25, 50, 75, 90, 99)
 _LAG_QUANTILES = 41
 MOST_BINS = 1_000_000
-_TIED = 0.5
-"""Share of arrivals on the timestamp of their predecessor above which timestamps count as rounded."""
+
+
+class OrderedRows(Protocol):
+    """A trace in order of arrival, read as often as asked: arrivals in seconds from any time on."""
+
+    def pieces(self) -> Iterator[Piece]: ...
+
+    def lengths(self, column: Literal["isl", "osl"]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lengths that occur, ascending, and how often each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _InMemory:
+    requests: Requests
+
+    def pieces(self) -> Iterator[Piece]:
+        yield Piece(self.requests.arrival_s, self.requests.isl, self.requests.osl)
+
+    def lengths(self, column: Literal["isl", "osl"]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        lengths, count = np.unique(getattr(self.requests, column), return_counts=True)
+        return lengths.astype(np.int64), count
 
 
 def describe_trace(requests: Requests, source: TraceSource, retrieved: str, bin_s: float = 10.0) -> dict[str, Any]:
@@ -48,16 +73,47 @@ def describe_trace(requests: Requests, source: TraceSource, retrieved: str, bin_
     ------
     InputError : fewer than three requests, or all at one time, or too many bins
     """
-    n = len(requests)
-    if n < 3 or requests.arrival_s[0] == requests.arrival_s[-1]:
+    fields = describe_rows(_InMemory(requests), source, retrieved, bin_s)
+    isl_edges = np.array(fields["lengths"]["isl_edges"], np.int64)
+    return fields | {"prefix": _prefix(requests, isl_edges) if len(requests.segment_id) else None}
+
+
+def describe_file(
+    file: Path, reading: Reading, source: TraceSource, retrieved: str, bin_s: float = 10.0
+) -> tuple[dict[str, Any], WasRead]:
+    """As `describe_trace` of a file, and how it was read.
+
+    Memory is bounded whatever its size, unless its rows name the blocks of their prompts: what they share is looked
+    for among all of them.
+
+    Raises
+    ------
+    InputError : as `load_trace` and `describe_trace`
+    """
+    if has_hashes(file, reading):
+        trace = load_trace(file, reading)
+        return describe_trace(trace.requests, source, retrieved, bin_s), trace.was_read
+    with Spool() as spool:
+        spooled = spool_trace(file, reading, spool)
+        return describe_rows(spooled, source, retrieved, bin_s), spooled.was_read
+
+
+def describe_rows(rows: OrderedRows, source: TraceSource, retrieved: str, bin_s: float = 10.0) -> dict[str, Any]:
+    """As `describe_trace`, of rows that need not be in memory and share no prompts."""
+    isl, osl = rows.lengths("isl"), rows.lengths("osl")
+    n = int(isl[1].sum())
+    ticks = Ticks.of(rows)
+    if n < 3 or ticks.count == 1:
         raise InputError("a trace needs at least three requests and a duration to be described")
-    arrival_s = _spread(requests.arrival_s - requests.arrival_s[0])
-    duration_s = round(float(arrival_s[-1] * n / (n - 1)), 3)
-    if duration_s / bin_s > MOST_BINS:
-        raise InputError(f"bins of {bin_s:g} s are more than {MOST_BINS:,} in {duration_s:,.0f} s: take wider ones")
-    bins = int(np.ceil(duration_s / bin_s))
-    counts = np.bincount((arrival_s // bin_s).astype(np.int64), minlength=bins)[:bins]
-    isl, osl = (_edges(values) for values in (requests.isl, requests.osl))
+    span_s = ticks.last_s - ticks.first_s
+    if span_s / bin_s > MOST_BINS:
+        raise InputError(f"bins of {bin_s:g} s are more than {MOST_BINS:,} in {span_s:,.0f} s: take wider ones")
+    arrivals = Arrivals(bin_s)
+    for arrival_s in ticks.spread(rows):
+        arrivals.add(arrival_s)
+    duration_s = round(arrivals.last_s * n / (n - 1), 3)
+    counts = arrivals.counts(duration_s)
+    edges = _edges(isl[0]), _edges(osl[0])
     return {
         "format": FORMAT,
         "name": source.name,
@@ -71,12 +127,12 @@ def describe_trace(requests: Requests, source: TraceSource, retrieved: str, bin_
         "requests": n,
         "duration_s": duration_s,
         "bin_s": bin_s,
-        "burstiness_cv": round(_burstiness(arrival_s, counts, bin_s, duration_s), 4),
-        "isl": _summary(requests.isl),
-        "osl": _summary(requests.osl),
+        "burstiness_cv": round(arrivals.burstiness(duration_s), 4),
+        "isl": _summary(*isl),
+        "osl": _summary(*osl),
         "counts": counts.tolist(),
-        "lengths": _cells(joint_histogram(requests.isl, requests.osl, isl, osl), "isl", "osl"),
-        "prefix": _prefix(requests, isl) if len(requests.segment_id) else None,
+        "lengths": _cells(_joint(rows, *edges), "isl", "osl"),
+        "prefix": None,
     }
 
 
@@ -89,31 +145,32 @@ def write_description(description: dict[str, Any], file: str | Path) -> None:
     write_text(output_file(file), "{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def _spread(arrival_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Arrivals spread up to the next timestamp if most are tied, else as they are; ascending, the first at 0."""
-    ticks, tick = np.unique(arrival_s, return_inverse=True)
-    if 1 - len(ticks) / len(arrival_s) <= _TIED:
-        return arrival_s
-    width_s = np.append(np.diff(ticks), np.median(np.diff(ticks)))
-    spread = np.sort(arrival_s + width_s[tick] * stream(0, "describe", "spread").random(len(arrival_s)))
-    from_zero: NDArray[np.float64] = spread - spread[0]
-    return from_zero
+def _edges(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return log_edges(int(lengths[0]), int(lengths[-1]), _EDGE_RATIO)
 
 
-def _burstiness(arrival_s: NDArray[np.float64], counts: NDArray[np.int64], bin_s: float, duration_s: float) -> float:
-    """Coefficient of variation of the gaps in expected arrivals, Λ(t_i+1) − Λ(t_i)."""
-    edges_s = np.append(np.arange(len(counts)) * bin_s, duration_s)
-    gaps = np.diff(np.interp(arrival_s, edges_s, np.concatenate([[0], np.cumsum(counts)])))
-    return float(gaps.std() / gaps.mean())
+def _summary(lengths: NDArray[np.int64], count: NDArray[np.int64]) -> dict[str, float]:
+    ends = np.cumsum(count)
+    n = int(ends[-1])
+
+    def quantile(share: float) -> float:
+        """Linear between the two values on both sides, as of all values in a row."""
+        place = share * (n - 1)
+        low, high = lengths[np.searchsorted(ends, [int(place), min(int(place) + 1, n - 1)], side="right")]
+        return float(low + (high - low) * (place - int(place)))
+
+    quantiles = {f"p{q}": round(quantile(q / 100), 1) for q in _QUANTILES}
+    mean = float(lengths @ count) / n
+    return {"mean": round(mean, 3), "min": int(lengths[0]), **quantiles, "max": int(lengths[-1])}
 
 
-def _edges(values: NDArray[np.int32]) -> NDArray[np.int64]:
-    return log_edges(int(values.min()), int(values.max()), _EDGE_RATIO)
-
-
-def _summary(values: NDArray[np.int32]) -> dict[str, float]:
-    quantiles = {f"p{q}": round(float(np.percentile(values, q)), 1) for q in _QUANTILES}
-    return {"mean": round(float(values.mean()), 3), "min": int(values.min()), **quantiles, "max": int(values.max())}
+def _joint(rows: OrderedRows, isl_edges: NDArray[np.int64], osl_edges: NDArray[np.int64]) -> JointHistogram:
+    count = np.zeros((len(isl_edges) - 1, len(osl_edges) - 1), np.int64)
+    for piece in rows.pieces():
+        some = joint_histogram(piece.isl, piece.osl, isl_edges, osl_edges)
+        count[some.x_cell, some.y_cell] += some.count
+    x_cell, y_cell = np.nonzero(count)
+    return JointHistogram(isl_edges, osl_edges, x_cell, y_cell, count[x_cell, y_cell])
 
 
 def _cells(histogram: JointHistogram, x: str, y: str) -> dict[str, list[int]]:

@@ -44,7 +44,9 @@ def read_table(file: Path) -> Table:
 
     pieces = list(read_pieces(file))
     frame = pd.concat([piece.frame for piece in pieces], ignore_index=True)
-    return Table(file, frame, np.concatenate([piece.line for piece in pieces]), pieces[0].is_text)
+    return Table(
+        file, frame, np.concatenate([piece.line for piece in pieces]), pieces[0].is_text, pieces[0].decimal_comma
+    )
 
 
 def read_pieces(file: Path) -> Iterator[Table]:
@@ -156,7 +158,8 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
         for frame in _frames_of_csv(file, separator):
             filled = _filled(frame)
             frame = frame.rename(columns=str.strip)
-            yield Table(file, frame[filled], np.flatnonzero(filled) + first)
+            lines = np.flatnonzero(filled) + first
+            yield Table(file, frame[filled], lines, decimal_comma=separator == ";")
             first += len(frame)
     except pd.errors.ParserWarning as error:
         raise InputError(Problem("its rows have more values than its first line has names", file=str(file))) from error

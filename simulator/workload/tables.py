@@ -27,6 +27,7 @@ class Table:
     frame : one row per record
     line : int64 (n,), 1-based place of each record in the file
     is_text : values are text, as in CSV
+    decimal_comma : numbers may have a comma before their fractions, as where values end at semicolons
 
     Raises
     ------
@@ -37,6 +38,7 @@ class Table:
     frame: pd.DataFrame
     line: NDArray[np.int64]
     is_text: bool = True
+    decimal_comma: bool = False
 
     def __post_init__(self) -> None:
         columns = self.frame.columns
@@ -47,6 +49,18 @@ class Table:
     def having(self, frame: pd.DataFrame) -> Table:
         """The same rows with other columns."""
         return replace(self, frame=frame)
+
+    def is_text_in(self, name: str) -> bool:
+        """Whether the first value of a column, if it has one, is text."""
+        values = self.frame[name]
+        return bool(len(values)) and isinstance(values.iloc[0], str)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """As `as_numbers` of a column."""
+        raw = _column(self, name)
+        if self.decimal_comma and self.is_text_in(name):
+            raw = raw.replace(r"^\s*(\d+),(\d+)\s*$", r"\1.\2", regex=True)
+        return as_numbers(raw)
 
     def rows(self, keep: NDArray[np.bool_]) -> Table:
         """Some of its rows."""
@@ -80,16 +94,16 @@ def _within_a_float(value: Any) -> Any:
 
 def number_column(table: Table, name: str) -> tuple[NDArray[np.float64], list[Problem]]:
     """Column as float64, NaN where a value is no finite number of at least 0, with a problem for each of these."""
-    raw = _column(table, name)
-    values = as_numbers(raw)
+    values = table.numbers(name)
+    raw = table.frame[name]
     bad = ~(np.isfinite(values) & (values >= 0))
     return np.where(bad, np.nan, values), problems_at(table, raw, bad, f"{name} must be a finite number, at least 0")
 
 
 def token_column(table: Table, name: str) -> tuple[NDArray[np.int32], list[Problem]]:
     """Column as int32 tokens, 1 where a value is no whole number of at least 1, with a problem for each of these."""
-    raw = _column(table, name)
-    values = as_numbers(raw)
+    values = table.numbers(name)
+    raw = table.frame[name]
     bad = ~((values >= 1) & (values <= _MAX_TOKENS) & (values == np.floor(values)))
     problems = problems_at(table, raw, bad, f"{name} must be a whole number, at least 1")
     return np.where(bad, 1, values).astype(np.int32), problems

@@ -17,10 +17,11 @@ first arrival, as that of the public formats does, in the unit in which it count
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_extras, make_requests
 from simulator.workload.rows import cut, select
+from simulator.workload.spool import Piece, Spool
 from simulator.workload.tables import MAX_PROBLEMS, Table, as_numbers, raise_problems
 from simulator.workload.trace_pieces import Rows, Span, text_of
 from simulator.workload.turns import pauses_s
@@ -82,6 +84,50 @@ def load_trace(file: str | Path, reading: Reading = AS_IT_SAYS, until_s: float =
 
 @lru_cache(maxsize=4)
 def _load(file: Path, reading: Reading, until_s: float, _version: tuple[int, int] | None) -> LoadedTrace:
+    rows, failures, left_out = _rows(file, reading, until_s)
+    return _built(file, rows, failures, left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledTrace:
+    """All rows of a trace, on disk.
+
+    Attributes
+    ----------
+    was_read : as of `LoadedTrace`
+    factor, start : seconds of a unit of its times, and the time from which they count
+    """
+
+    spool: Spool
+    was_read: WasRead
+    factor: float
+    start: float
+
+    def pieces(self) -> Iterator[Piece]:
+        """In order of arrival, as `load_trace` has them."""
+        for piece in self.spool.pieces():
+            arrival_s = piece.times * self.factor
+            arrival_s -= self.start * self.factor
+            yield Piece(arrival_s, piece.isl, piece.osl)
+
+    def lengths(self, column: Literal["isl", "osl"]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lengths that occur, ascending, and how often each."""
+        return self.spool.lengths(column)
+
+
+def spool_trace(file: Path, reading: Reading, spool: Spool) -> SpooledTrace:
+    """As `load_trace`, into a spool: when and how long the requests are, whatever else the file says of them."""
+    rows, failures, left_out = _rows(file, reading, math.inf, spool)
+    return SpooledTrace(spool, _was_read(rows, None, failures, left_out), rows.factor, rows.start)
+
+
+def has_hashes(file: Path, reading: Reading) -> bool:
+    """Whether rows say which blocks their prompts are made of."""
+    return has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, "hash_ids")
+
+
+def _rows(file: Path, reading: Reading, until_s: float, spool: Spool | None = None) -> tuple[Rows, int, int]:
+    """Rows of a file, in memory or in a spool, and the numbers of failures and of labels that were left out."""
     rows: Rows | None = None
     failures = left_out = 0
     reading = _guessing(file, reading)
@@ -91,7 +137,7 @@ def _load(file: Path, reading: Reading, until_s: float, _version: tuple[int, int
         if rows is None:
             kind = _kind(table, reading)
             time, isl, osl = FORMAT_COLUMNS[kind][:3]
-            rows = Rows(kind, (time, isl, osl), reading, until_s)
+            rows = Rows(kind, (time, isl, osl), reading, until_s, spool)
         table, gone = _without_labels(table, kind, reading, known)
         table, failed = _without_failures(table, kind, reading)
         left_out, failures = left_out + gone, failures + failed
@@ -105,7 +151,7 @@ def _load(file: Path, reading: Reading, until_s: float, _version: tuple[int, int
         raise InputError(*(Problem(unknown_name("class", name, known), file=str(file)) for name in unknown))
     if not rows.spans:
         raise InputError(Problem("has no rows", file=str(file)))
-    return _built(file, rows, failures, left_out)
+    return rows, failures, left_out
 
 
 def _guessing(file: Path, reading: Reading) -> Reading:
@@ -158,9 +204,12 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     requests = cut(requests, 0, order.stop) if isinstance(order, slice) else select(requests, order)
     if rows.reading.turns:
         requests = replace(requests, think_s=_pauses_s(file, rows, requests, kept.think_s[order], kept.e2e_s[order]))
-    columns_read = rows.reading.columns if rows.reading.guesses else ()
-    was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back, columns_read)
-    return LoadedTrace(requests, was_read, labels, spans)
+    return LoadedTrace(requests, _was_read(rows, block_tokens, failures, left_out), labels, spans)
+
+
+def _was_read(rows: Rows, block_tokens: int | None, failures: int, left_out: int) -> WasRead:
+    columns = rows.reading.columns if rows.reading.guesses else ()
+    return WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back, columns)
 
 
 def _order(arrival_s: Seconds, until_s: float) -> slice | NDArray[np.int64]:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import Problem
+from simulator.workload.dates import Dates
 from simulator.workload.hashes import BlockSizes, hash_ids
 from simulator.workload.reading import SECONDS_PER_UNIT, Reading
+from simulator.workload.spool import Piece, Spool
 from simulator.workload.tables import Table, as_numbers, number_column, problems_at, token_column
 
 EPOCH_S = 1e8
@@ -25,8 +27,6 @@ _CHATS = ("chat_id", "parent_chat_id")
 """Columns of Bailian's traces: a request, and the one that it goes on with."""
 _ZONE = r"\d[T ]\d.*(?:Z|[+-]\d\d(?::?\d\d)?)\s*$"
 """A date whose time of day says its zone."""
-_UTC = ("UTC", "GMT")
-"""Names of the zone that dates may end in."""
 _DATE = "2026-03-01T10:00:00Z"
 _RARELY = 0.1
 """Share of rows before the row above up to which a file is in order of time."""
@@ -152,6 +152,7 @@ class Rows:
     Attributes
     ----------
     kind, columns : format, and its columns of time, prompt and output
+    spool : where times and lengths go instead of being kept
     dated : the times are dates; None before the first piece
     whole : all times are whole numbers
     spans : rows, least and most time of each label, by its number (0 where there are no labels)
@@ -161,6 +162,7 @@ class Rows:
     columns: tuple[str, str, str]
     reading: Reading
     until_s: float
+    spool: Spool | None = None
     dated: bool | None = None
     whole: bool = True
     order: _Order = field(default_factory=_Order)
@@ -175,6 +177,7 @@ class Rows:
     _least: float = np.inf
     _base: Any = None
     _clock: int | None = None
+    _dates: Dates = field(default_factory=Dates)
     _first_chat: dict[str, str] = field(default_factory=dict)
 
     def add(self, table: Table) -> None:
@@ -192,12 +195,18 @@ class Rows:
             blocks, problems = hash_ids(table)
             self.problems += problems
             self.sizes.add(table, blocks, isl)
+        acceptance = self._acceptance(table)
+        if self.spool is not None:
+            if not self.problems:
+                self.order.add(table, time, times)
+                self._count(times, np.zeros(len(times), np.int64))
+                self.spool.add(Piece(times, isl, osl))
+            return
         labels = (
             self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.broadcast_to(0, len(isl))
         )
         sessions = self.sessions.numbers(self._sessions(table)) if self.talks else np.broadcast_to(0, len(isl))
         think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
-        acceptance = self._acceptance(table)
         if self.problems:
             return
         self.order.add(table, time, times)
@@ -299,9 +308,9 @@ class Rows:
         if pd.api.types.is_timedelta64_dtype(raw):
             raw = raw.dt.total_seconds()
             table = table.having(table.frame.assign(**{column: raw}))
-        elif self.dated is not False and len(raw) and str(raw.iloc[0]).rstrip().endswith(_UTC):
-            raw = raw.replace(rf"\s*(?:{'|'.join(_UTC)})\s*$", "Z", regex=True)
-            table = table.having(table.frame.assign(**{column: raw}))
+        elif self.dated is not False and table.is_text_in(column):
+            table = self._dates.iso(table, column)
+            raw = table.frame[column]
         if self.dated is None:
             self.dated = self.kind == "azure" or self._looks_dated(raw)
         if not self.dated:

@@ -63,8 +63,45 @@ def test_times_of_several_clocks_in_one_column_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        (["26.11.2026 08:00:00", "1.12.2026 08:00:01,5"], 5 * 86_400 + 1.5),
+        (["26/Nov/2026:23:59:59 +0100", "26/Nov/2026:23:00:01 +0000"], 2.0),
+        (["[26/Nov/2026:23:59:59 +0100]", "[27/Nov/2026:00:00:01 +0100]"], 2.0),
+        (["Nov 26, 2026 @ 08:00:00.250", "Dec 1, 2026 @ 08:00:00.750"], 5 * 86_400 + 0.5),
+        (["November 9, 2026 11:59:59 AM", "November 9, 2026 12:00:01 PM"], 2.0),
+        (["2/1/2026 08:00", "13/1/2026 08:00"], 11 * 86_400.0),
+        (["1/2/2026 08:00", "1/13/2026 08:00"], 11 * 86_400.0),
+        (["1/2/2026 12:30:00 AM", "1/3/2026 1:30:00 PM"], 86_400 + 13 * 3600.0),
+        (["2/1/2026 08:00:00 UTC", "13/1/2026 08:00:00 GMT"], 11 * 86_400.0),
+    ],
+)
+def test_dates_may_stand_as_logs_and_spreadsheets_write_them(tmp_path: Path, times: list[str], seconds: float) -> None:
+    text = "\n".join([HEADER.replace(",", ";"), *(f"{time};10;5" for time in times)]) + "\n"
+    arrival_s = load_trace(written(tmp_path, "t.csv", text)).requests.arrival_s
+    np.testing.assert_allclose(arrival_s, [0.0, seconds], atol=1e-6)
+
+
+def test_dates_whose_days_and_months_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.csv", of_times(["1/2/2026 08:00", "3/2/2026 08:00"]))
+    with pytest.raises(InputError, match=f"{file}:2: arrival_s may begin with the day or with the month") as caught:
+        load_trace(file)
+    assert caught.value.problems[0].got == "1/2/2026 08:00"
+
+
+def test_numbers_beside_semicolons_may_have_a_comma(tmp_path: Path) -> None:
+    text = HEADER.replace(",", ";") + "\n0,5;10;5\n1,25;10;5\n"
+    assert load_trace(written(tmp_path, "t.csv", text)).requests.arrival_s.tolist() == [0.5, 1.25]
+    with pytest.raises(InputError, match=r"input_tokens must be a whole number.*got 10,5"):
+        load_trace(written(tmp_path, "u.csv", text.replace(";10;", ";10,5;")))
+    with pytest.raises(InputError, match="got 0,5"):
+        load_trace(written(tmp_path, "v.csv", HEADER + '\n"0,5",10,5\n1,10,5\n'))
+
+
+@pytest.mark.parametrize(
     "times",
     [
+        ["26.11.2026 08:00:00", "26.11.2026 08:00:01"],
         ["2026-11-26T08:00:00Z", "2026-11-26T08:00:01Z"],
         ["2026-11-26 08:00:00+02", "2026-11-26 08:00:01+02:00"],
         [" 2026-11-26", " 2026-11-27T08:00:00"],

@@ -135,7 +135,7 @@ def test_a_second_unit_in_a_column_is_told_once_with_its_rows(tmp_path: Path) ->
 
 def test_a_date_that_cannot_be_read_names_the_form(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="or a date as 2026-03-01T10:00:00Z"):
-        load_trace(written(tmp_path, "t.csv", f"{HEADER}\n01.03.2026 10:00,10,5\n"))
+        load_trace(written(tmp_path, "t.csv", f"{HEADER}\n2026 March 1st 10:00,10,5\n"))
 
 
 def test_no_hashes_in_half_of_the_rows_is_told_once(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import InputError
 from simulator.workload import pieces, trace_file
+from simulator.workload.describe import describe_file, describe_trace
 from simulator.workload.reading import Reading
 from simulator.workload.replay import trace_rows, trace_span
 from simulator.workload.requests import Requests
@@ -23,6 +24,7 @@ from simulator.workload.rows import select
 from simulator.workload.source import build_source
 from simulator.workload.spec import ClassWorkload, Trace, WorkloadSpec
 from simulator.workload.trace_file import LoadedTrace, load_trace
+from simulator.workload.traces import TRACE_SOURCES
 
 N = 23
 
@@ -104,6 +106,17 @@ def test_the_size_of_a_piece_changes_nothing(
     assert (found.was_read, found.spans) == (whole.was_read, whole.spans)
     assert (found.labels is None) == (whole.labels is None)
     assert found.labels is None or found.labels.tolist() == whole.labels.tolist()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_description_is_that_of_the_rows(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, reading = FILES[name]
+    file = write(tmp_path / name)
+    whole = load_trace(file, reading)
+    _in_pieces(monkeypatch, 4)
+    found, was_read = describe_file(file, reading, TRACE_SOURCES[0], "2026-01-01")
+    assert found == describe_trace(whole.requests, TRACE_SOURCES[0], "2026-01-01")
+    assert was_read == whole.was_read
 
 
 @pytest.mark.parametrize("name", FILES)

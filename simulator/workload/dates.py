@@ -1,0 +1,98 @@
+"""Dates as logs and spreadsheets write them, as ISO 8601."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from simulator.errors import InputError, Problem
+from simulator.workload.tables import MAX_PROBLEMS, Table
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_UTC = ("UTC", "GMT")
+"""Names of the zone that dates may end in."""
+_TIME = (
+    r"(?P<hour>\d{1,2})(?P<rest>:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*"
+    r"(?P<zone>Z|[+-]\d\d:?\d\d|UTC|GMT)?"
+)
+_WAYS = {
+    "points": rf"(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}})[ T,]+{_TIME}",
+    "common log": rf"\[?(?P<day>\d{{1,2}})/(?P<month>[A-Za-z]{{3}})/(?P<year>\d{{4}}):{_TIME}\]?",
+    "words": rf"(?P<month>[A-Za-z]{{3,9}})\.? (?P<day>\d{{1,2}}), (?P<year>\d{{4}})(?: @|,| at)? {_TIME}",
+    "strokes": rf"(?P<first>\d{{1,2}})/(?P<second>\d{{1,2}})/(?P<year>\d{{4}}),? {_TIME}",
+}
+"""Day before month with points (29.11.2026 10:00:00), as web servers log (29/Nov/2026:10:00:00 +0100), as in English
+(Nov 29, 2026 @ 10:00:00.000), and with strokes, where the file has to tell which comes first."""
+
+
+@dataclass
+class Dates:
+    """How the dates of a file are written, which its first piece tells.
+
+    Attributes
+    ----------
+    way : of `_WAYS`; empty where dates are ISO 8601 or times are numbers, None before the first piece
+    day_first : of strokes
+    """
+
+    way: str | None = None
+    day_first: bool | None = None
+
+    def iso(self, table: Table, name: str) -> Table:
+        """A table, of a row at least, whose column has ISO 8601 in place of what is a date; all else stays.
+
+        Raises
+        ------
+        InputError : days and months cannot be told apart
+        """
+        raw = table.frame[name]
+        some = [str(value).strip() for value in raw.iloc[:MAX_PROBLEMS]]
+        if self.way is None:
+            self.way = next((way for text in some for way in _WAYS if re.fullmatch(_WAYS[way], text)), "")
+        if self.way:
+            written = [str(value).strip() for value in raw]
+            if self.way == "strokes" and self.day_first is None:
+                self.day_first = _day_first(table, name, written)
+            return table.having(table.frame.assign(**{name: [self._one(text) for text in written]}))
+        if any(text.endswith(_UTC) for text in some):
+            raw = raw.replace(rf"\s*(?:{'|'.join(_UTC)})\s*$", "Z", regex=True)
+            return table.having(table.frame.assign(**{name: raw}))
+        return table
+
+    def _one(self, text: str) -> str:
+        found = re.fullmatch(_WAYS[self.way or ""], text)
+        if found is None:
+            return text
+        part = found.groupdict()
+        day, month = part.get("day"), part.get("month")
+        if "first" in part:
+            day, month = (part["first"], part["second"]) if self.day_first else (part["second"], part["first"])
+        assert day is not None
+        assert month is not None
+        if not month.isdigit():
+            short = month[:3].lower()
+            if short not in _MONTHS:
+                return text
+            month = str(_MONTHS.index(short) + 1)
+        hour = int(part["hour"])
+        if part["half"]:
+            hour = hour % 12 + 12 * (part["half"][0] in "Pp")
+        zone = {None: "", "UTC": "Z", "GMT": "Z"}.get(part["zone"], part["zone"])
+        return f"{part['year']}-{int(month):02d}-{int(day):02d}T{hour:02d}{part['rest'].replace(',', '.')}{zone}"
+
+
+def _day_first(table: Table, name: str, written: list[str]) -> bool:
+    """Whether dates with strokes begin with the day: as long as the first piece has a day above 12 it can be seen, and
+    halves of the day go with months that come first.
+
+    Raises
+    ------
+    InputError : neither can be seen
+    """
+    found = [match for match in (re.fullmatch(_WAYS["strokes"], text) for text in written) if match]
+    if any(int(match["first"]) > 12 for match in found):
+        return True
+    if any(int(match["second"]) > 12 or match["half"] for match in found):
+        return False
+    text = f"{name} may begin with the day or with the month: write dates as 2026-03-01T10:00:00Z"
+    raise InputError(Problem(text, file=str(table.file), line=int(table.line[0]), got=written[0]))
