@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import jobs
 from dashboard.components.job_panel import show_job
 from dashboard.components.problems import problem_texts, show_problems
+from dashboard.components.ways_out import offer_ways_out
 from dashboard.components.words import markdown, plain
 from dashboard.context import choose
 from dashboard.pages import Page
@@ -32,6 +33,7 @@ def page(entry: Page) -> Callable[[], None]:
             _show(entry)
         except InputError as error:
             show_problems(error)
+            offer_ways_out()
         except ServecastError as error:
             _LOG.exception("a law of the simulation was broken")
             words = f"A law of the simulation was broken; please report this: {plain(str(error))}"

@@ -47,7 +47,7 @@ def _parts(folder: str, written_ns: int) -> tuple[str, str]:
             model = _MODEL.search(file.read(_HEAD_BYTES))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return head, ""
-    named = model[1].strip() if model else ""
+    named = model[1].strip().rpartition("/")[2].removesuffix(".json") if model else ""
     return head, ", ".join(part for part in (named, " / ".join(map(str, order))) if part)
 
 

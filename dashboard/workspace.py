@@ -11,6 +11,7 @@ from pathlib import Path
 import scenarios
 from dashboard.limits import check_size, refuse_long_text, refuse_many_uploads
 from simulator.errors import InputError, Problem
+from simulator.results.inputs import input_text
 from simulator.scenario.document import read_document
 from simulator.scenario.load import LoadedScenario, check_mappings, load_scenario, place
 from simulator.scenario.merge import apply_sets, merge_overlays
@@ -19,11 +20,24 @@ from simulator.scenario.references import FOLDERS
 
 _UPLOAD = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 _MAX_NAME = 200
+_WRITTEN_AT = re.compile(r"# /(?:[^\n]*/)?([^/\n]+:\d+:\d+)$", re.MULTILINE)
+SCENARIO_FILE = "scenario.resolved.yaml"
 
 
 def shipped() -> Path:
     """Folder of the shipped scenarios."""
     return Path(next(iter(scenarios.__path__)))
+
+
+def text_of_run(folder: Path) -> str:
+    """Text of a run's scenario, whose comments say where each value was written by the names of files alone.
+
+    Raises
+    ------
+    InputError : it is gone or no text
+    """
+    text = input_text(folder / SCENARIO_FILE)
+    return _WRITTEN_AT.sub(r"# \1", text)
 
 
 def gallery() -> list[str]:

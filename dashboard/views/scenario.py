@@ -9,14 +9,16 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.checks import check
+from dashboard.components import draft
 from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.main_values import show_main_values
 from dashboard.components.positions import steps_back
 from dashboard.components.words import plain
 from dashboard.context import Context
+from dashboard.line import name_of
 from dashboard.settings import settings
 from dashboard.visitor import visitor
-from dashboard.workspace import gallery, lay_out, shipped
+from dashboard.workspace import gallery, lay_out, shipped, text_of_run
 from simulator.errors import InputError, Problem
 from simulator.results.scratch import scratch
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -28,7 +30,7 @@ def show(context: Context | None) -> None:
     """Gallery, editor, uploads, check, run."""
     st.title("Scenario")
     st.html("<style>.st-key-scenario-text textarea {font-family: monospace; font-size: 0.85rem}</style>")
-    st.caption("Choose one, change it, run it. Nothing is saved until you download or run it.")
+    st.caption("Choose one, change it, run it. Each change is kept in a draft of its own, which the address names.")
     out = Path(settings().out)
     place, base = _choose(context)
     actions = st.container()
@@ -37,6 +39,7 @@ def show(context: Context | None) -> None:
         text = _editor()
     uploads = _uploads()
     with actions:
+        draft.keep(text, st.session_state["scenario.begun"], uploads)
         loaded, problems = _check(place, text, uploads, base)
         _actions(out, place, text, uploads, base, bool(problems))
     with main:
@@ -56,7 +59,7 @@ def _actions(out: Path, place: str, text: str, uploads: dict[str, bytes], base: 
     row.download_button(
         "Save as file",
         text,
-        file_name=Path(place).name,
+        file_name=f"{name_of(text)}.yaml",
         mime="application/yaml",
         key="scenario.save",
         on_click="ignore",
@@ -84,15 +87,23 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
     upload = st.file_uploader("or upload a scenario", type=["yaml", "yml"], key="scenario.upload", max_upload_size=1)
     own = context if name == _OWN and not upload else None
     source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{own.bundle.path if own else ''}"
-    draft = st.session_state.pop("scenario.draft", None)
+    written = st.session_state.pop("scenario.draft", None)
+    if written is not None:
+        draft.close()
+    opened = written is None and draft.open_named(source)
     before = st.session_state.get("scenario.source", "")
-    if draft is not None or before != source:
+    if not opened and (written is not None or before != source):
         job = st.session_state.pop("scenario.job", None)
         # who writes on while their run goes on keeps what they wrote when it is shown
         is_its_run = own is not None and before.startswith(f"{_OWN}:") and _bundle_of(job) == own.bundle.path.name
-        begun = draft or _text(name, upload, context)
-        if draft is not None or not is_its_run:
+        begun = written or _text(name, upload, context)
+        if written is not None or not is_its_run:
             st.session_state["scenario.text"] = begun
+            draft.close()
+        if written is None and not is_its_run:
+            st.session_state["scenario.attached"] = {}
+        if written is not None:
+            draft.begin(written, st.session_state.get("scenario.attached", {}))
         st.session_state["scenario.source"] = source
         st.session_state["scenario.begun"] = begun
     if own is not None:
@@ -123,7 +134,7 @@ def _text(name: str | None, upload: object, context: Context | None) -> str:
         except UnicodeDecodeError as error:
             raise InputError(Problem("is not UTF-8 text", "the upload")) from error
     if name == _OWN and context is not None:
-        return context.bundle.scenario_file.read_text(encoding="utf-8")
+        return text_of_run(context.bundle.path)
     return _shipped_text(str(name))
 
 

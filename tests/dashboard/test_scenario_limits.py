@@ -12,9 +12,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import jobs
 from dashboard.components import job_panel
 from dashboard.line import Status
-from dashboard.workspace import lay_out, load_confined
+from dashboard.workspace import lay_out, load_confined, text_of_run
 from simulator.errors import InputError
-from simulator.results.bundle import read_bundle
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 
@@ -120,7 +119,7 @@ def test_what_is_written_stays_when_another_run_is_shown(open_view: Callable[...
     app.selectbox(key="run").select(other.name).run()
     assert app.text_area(key="scenario.text").value == SCENARIO.read_text()
     app.selectbox(key="scenario.from").select("(shown run)").run()
-    assert app.text_area(key="scenario.text").value == read_bundle(other).scenario_file.read_text()
+    assert app.text_area(key="scenario.text").value == text_of_run(other)
 
 
 def test_who_writes_on_while_a_run_goes_on_keeps_it(
@@ -143,6 +142,6 @@ def test_who_writes_on_while_a_run_goes_on_keeps_it(
     assert app.selectbox(key="run").value == other.name
     assert "seed: 5" in app.text_area(key="scenario.text").value
     app.selectbox(key="run").select(first.name).run()
-    assert app.text_area(key="scenario.text").value == read_bundle(first).scenario_file.read_text()
+    assert app.text_area(key="scenario.text").value == text_of_run(first)
     app.selectbox(key="run").select(other.name).run()
-    assert app.text_area(key="scenario.text").value == read_bundle(other).scenario_file.read_text()
+    assert app.text_area(key="scenario.text").value == text_of_run(other)
