@@ -18,6 +18,7 @@ from simulator.scenario.named_files import missing_files
 from simulator.scenario.parallel_samples import sampling_problems
 from simulator.scenario.phases import at_event, event_problems, in_change
 from simulator.scenario.times import time_problems, topology_time_problems
+from simulator.scenario.units import class_unit_problems, topology_unit_problems
 from simulator.schema.engine import EngineSettings
 from simulator.schema.faults import Outages
 from simulator.schema.pool import Pool, QueueAutoscaler
@@ -38,9 +39,6 @@ Found = tuple[str, str, Any]
 
 MAX_TOKENS = 2**31 - 1
 """Largest length in tokens; they are kept in 32 bits."""
-
-LONGEST_S = {"ttft_s": 300.0, "tpot_s": 10.0}
-"""Limits of an SLO that no one who waits for an answer means, in seconds."""
 
 LENGTH_KEYS = {
     "lengths": ("isl", "osl"),
@@ -83,6 +81,7 @@ def _topology_problems(path: str, topology: Topology, scenario: Scenario) -> Ite
     yield from _target_problems(path, topology, scenario)
     yield from topology_money_problems(path, topology)
     yield from topology_time_problems(path, topology, scenario.run)
+    yield from topology_unit_problems(path, topology)
     yield from disaggregation_problems(path, topology, scenario)
 
 
@@ -109,21 +108,10 @@ def _class_problems(path: str, cls: RequestClass) -> Iterator[Found]:
             length = getattr(getattr(cls, section), key, None)
             yield from _length_problems(f"{path}.{section}.{key}", length)
     yield from _complexity_problems(f"{path}.complexity", cls.complexity)
-    yield from _unit_problems(path, cls)
+    yield from class_unit_problems(path, cls)
     if cls.service_tier == "batch" and (cls.timeout_s or cls.slo.ttft_s or cls.slo.tpot_s):
         text = "answers may take a day: drop the timeout and all of the SLO but a deadline (e2e_s)"
         yield f"{path}.service_tier", text, cls.service_tier
-
-
-def _unit_problems(path: str, cls: RequestClass) -> Iterator[Found]:
-    """Limits that nobody waits for, as milliseconds taken for seconds are."""
-    if cls.service_tier not in ("standard", "priority") or cls.arrivals.kind == "job":
-        return
-    for term, most_s in LONGEST_S.items():
-        for percentile, limit_s in getattr(cls.slo, term).items():
-            if limit_s >= most_s:
-                text = f"is {limit_s / 60:.3g} minutes: did you mean {limit_s:g} ms, {limit_s / 1000:g}?"
-                yield f"{path}.slo.{term}.{percentile}", f"{text} Who can wait so long has service_tier flex", limit_s
 
 
 def _complexity_problems(path: str, complexity: Any) -> Iterator[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from simulator.errors import InputError, Problem, unknown_name
 if TYPE_CHECKING:
     import pandas as pd
 
+_DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 MAX_PROBLEMS = 20
 _MAX_TOKENS = 2**31 - 1
 
@@ -112,10 +114,12 @@ def token_column(table: Table, name: str) -> tuple[NDArray[np.int32], list[Probl
 def problems_at(table: Table, raw: pd.Series, bad: NDArray[np.bool_], message: str) -> list[Problem]:
     """One problem for each bad row, by line, the first `MAX_PROBLEMS` of them."""
     rows = np.flatnonzero(bad)[:MAX_PROBLEMS]
-    return [
-        Problem(message, file=str(table.file), line=int(table.line[row]), got=str(raw.iloc[row]) or "nothing")
-        for row in rows
-    ]
+    return [_problem(table, int(table.line[row]), str(raw.iloc[row]) or "nothing", message) for row in rows]
+
+
+def _problem(table: Table, line: int, got: str, message: str) -> Problem:
+    hint = "write the decimal comma as a point: " if _DECIMAL_COMMA.fullmatch(got) else ""
+    return Problem(f"{hint}{message}", file=str(table.file), line=line, got=got)
 
 
 def raise_problems(problems: list[Problem]) -> None:

@@ -258,6 +258,8 @@ def _recognise(table: Table) -> str:
     text = f"columns match no trace format ({listed}); say which is which by {named}"
     if likely := guessed(table.frame):
         text += ", likely " + " ".join(f"--column '{ours}={theirs}'" for ours, theirs in likely.items())
+    if len(columns) == 1 and len(found.split()) > 1:
+        text = "it looks blank-separated: its values have to be separated by a comma, ';', '|' or a tab"
     raise InputError(Problem(text, file=str(table.file), line=1, got=found))
 
 

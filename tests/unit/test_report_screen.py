@@ -27,7 +27,7 @@ SESSIONS = (
 GROWS = (
     "engine.max_num_seqs=4",
     "workload.classes[0].arrivals.rate_rps=20",
-    "workload.classes[0].slo={ttft_s: {p99: 120}}",
+    "workload.classes[0].slo={ttft_s: {p99: 99}}",
 )
 
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "tests/data/scenarios/small.yaml"
 CHAT = "workload.classes[chat]"
 CLASS = "workload.classes[0]"
+API = "topologies.api.providers"
 SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
 
 
@@ -199,7 +200,10 @@ def test_every_key_of_the_format_is_described() -> None:
     ("slo", "place", "meant"),
     [
         ("{ttft_s: {p95: 2000}}", "ttft_s.p95", "33.3 minutes: did you mean 2000 ms, 2?"),
+        ("{ttft_s: {p99: 200}}", "ttft_s.p99", "3.33 minutes: did you mean 200 ms, 0.2?"),
         ("{tpot_s: {p50: 40}}", "tpot_s.p50", "0.04"),
+        ("{tpot_s: {p50: 8}}", "tpot_s.p50", "8 s: did you mean 8 ms, 0.008?"),
+        ("{e2e_s: {p95: 15000}}", "e2e_s.p95", "15000 ms, 15?"),
     ],
 )
 def test_milliseconds_written_as_seconds_are_noticed(slo: str, place: str, meant: str) -> None:
@@ -208,4 +212,28 @@ def test_milliseconds_written_as_seconds_are_noticed(slo: str, place: str, meant
     assert f"{CLASS}.slo.{place}: is" in str(refused.value)
     assert meant in str(refused.value)
     load_scenario(SMALL, (), [f"{CHAT}.slo={slo}", f"{CHAT}.service_tier=flex"])
-    load_scenario(SMALL, (), [f"{CHAT}.slo={{ttft_s: {{p95: 299}}, tpot_s: {{p50: 9}}, e2e_s: {{p99: 4000}}}}"])
+    load_scenario(SMALL, (), [f"{CHAT}.slo={{ttft_s: {{p95: 99}}, tpot_s: {{p50: 1.9}}, e2e_s: {{p99: 7100}}}}"])
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "meant"),
+    [
+        (f"{CHAT}.timeout_s=30000", f"{CLASS}.timeout_s", "30000 ms, 30?"),
+        ("topologies.own.pools[0].network_s=20", "topologies.own.pools[0].network_s", "is 20 s: did you mean 20 ms"),
+        (
+            f"{API}=[{{name: a, offer: openai/gpt-4o-mini, ttft_s: {{median: 400}}}}]",
+            "topologies.api.providers[0].ttft_s.median",
+            "400 ms, 0.4?",
+        ),
+        (
+            f"{API}=[{{name: a, offer: openai/gpt-4o-mini, tpot_s: {{median: 12}}}}]",
+            "topologies.api.providers[0].tpot_s.median",
+            "12 ms, 0.012?",
+        ),
+    ],
+)
+def test_other_times_in_milliseconds_are_noticed(change: str, place: str, meant: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load_scenario(SMALL, (), [change])
+    assert f"{place}: is" in str(refused.value)
+    assert meant in str(refused.value)

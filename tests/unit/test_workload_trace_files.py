@@ -117,6 +117,12 @@ def test_failed_burstgpt_requests_are_explained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
+        ("blanks.csv", "arrival_s input_tokens output_tokens\n0 3 4\n", "it looks blank-separated"),
+        (
+            "decimal.csv",
+            "arrival_s;input_tokens;output_tokens\n0,5;3;4\n",
+            r"decimal.csv:2: write the decimal comma as a point: arrival_s .*got 0,5",
+        ),
         ("odd.csv", "when,what\n1,2\n", "columns match no trace format"),
         ("empty.csv", "", "is not a CSV file"),
         ("header.csv", "arrival_s,input_tokens,output_tokens\n", "has no rows"),
