@@ -110,7 +110,7 @@ def _names(question: Asked) -> list[str]:
     known: dict[str, list[str]] = {
         "model": [*models(), OWN_MODEL],
         "gpu": list(gpus()),
-        "site": [name for name, each in sites().items() if each.kind == "cloud"],
+        "site": [name for name, each in sites().items() if each.kind == "cloud" and name != "elsewhere"],
         "offer": [_NONE, *token_offers()],
         "currency": [_NONE, *currencies()],
     }

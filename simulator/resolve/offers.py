@@ -18,6 +18,7 @@ from simulator.resolve.carbon import carbon_by_hour
 from simulator.resolve.credits import credits_of
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
+from simulator.resolve.places import place_of
 from simulator.scenario.money_checks import NAMED_TERMS
 from simulator.scenario.week import week_spans
 from simulator.schema.clock import AUTO_HOURS
@@ -210,7 +211,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
     check_instance(pool)
     size = gpus_per_instance(pool)
     price = price_of(pool, path, figures)
-    place = site(pool.site)
+    place = place_of(pool)
     egress, storage = (
         figures.given(f"{path}.{key}", own, unit)
         if own is not None

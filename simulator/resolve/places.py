@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from simulator.catalog.grids import grid
 from simulator.catalog.quantity import Quantity, read_yaml
-from simulator.catalog.sites import Site, engine_start_s
+from simulator.catalog.sites import Site, engine_start_s, site
 from simulator.catalog.tokens import TokenOffer
+from simulator.errors import InputError, Problem
 from simulator.schema import faults as schema
+from simulator.schema.pool import Pool
 from simulator.study.caches import PrefixScore
 from simulator.study.fleet import ColdStart, Outages, PromptCache, ProviderSpec, Reliability, RetryDelay
 from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
+
+
+def place_of(pool: Pool) -> Site:
+    """The site of a pool, with what the pool says of it: its grid, and the data that may go there.
+
+    Raises
+    ------
+    InputError : a grid that the catalog does not have, or one of servers, whose carbon is given with them
+    """
+    place = site(pool.site)
+    if pool.grid is not None:
+        if pool.billing == "owned":
+            told = "servers of one's own have the grid of their site: give co2_kg_per_kwh below 'servers' instead"
+            raise InputError(Problem(told, path="grid"))
+        place = place.model_copy(update={"grid": grid(pool.grid).name})
+    return place if pool.data_classes is None else place.model_copy(update={"data_classes": pool.data_classes})
 
 
 def cold_start(place: Site, weight_bytes: float) -> ColdStart:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from simulator.bill.category import SERVICE_CREDIT
 from simulator.bill.possible import credited_categories
 from simulator.catalog.freshness import catalog_day, freshness
-from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem
 from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
@@ -19,6 +18,7 @@ from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located, pool_path
 from simulator.resolve.offers import rented_terms, unknown_prices
+from simulator.resolve.places import place_of
 from simulator.resolve.schedules import pool_schedule, weekly
 from simulator.resolve.servers import owned_sites
 from simulator.resolve.topology import PlannedTopology
@@ -118,7 +118,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         if pool.billing != "owned":
             path = pool_path(loaded, name, k)
             with located(loaded, path):
-                offer = rented_terms(pool, path, engine, figures, grid_zone(site(pool.site), clock))
+                offer = rented_terms(pool, path, engine, figures, grid_zone(place_of(pool), clock))
                 agreed_to = commitments(pool, path, figures)
                 spec = planned.fleet.pools[k]
                 launches = _launches(pool, spec, clock) if not clock.has_dates or by_week else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from simulator.catalog.gpus import gpu
+from simulator.catalog.grids import grid
 from simulator.catalog.models import model
 from simulator.catalog.servers import server_kind
 from simulator.catalog.sites import site
@@ -23,7 +24,7 @@ from simulator.resolve.links import linked_pools
 from simulator.resolve.located import located, pool_path
 from simulator.resolve.offers import gpus_per_instance
 from simulator.resolve.offloading import host_link
-from simulator.resolve.places import cold_start, outages, prefix_score, reliability
+from simulator.resolve.places import cold_start, outages, place_of, prefix_score, reliability
 from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, check_servers_used, gpus_per_server, spares
@@ -70,7 +71,7 @@ def check_catalog_names(loaded: LoadedScenario) -> None:
 
 def check_names_alone(loaded: LoadedScenario) -> None:
     """Look up every name of the scenario in the catalog, and nothing else; errors are of `check_catalog_names`."""
-    check_names(loaded, model, gpu, site, token_offer, server_kind)
+    check_names(loaded, model, gpu, site, token_offer, server_kind, grid)
 
 
 def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:
@@ -101,6 +102,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         check_overrides(scenario.cost.overrides)
     pools: list[PoolSpec] = []
     engines: list[PlannedEngine] = []
+    allowed: list[tuple[str, ...]] = []
     for k, pool in enumerate(topology.pools):
         with located(loaded, pool_path(loaded, name, k)):
             check_sized(pool)
@@ -108,6 +110,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
             engine = _plan_pool_engine(loaded, pool)
             engines.append(engine)
             pools.append(_pool(pool, engine, loaded, name, clock))
+            allowed.append(place_of(pool).data_classes)
     providers: list[ProviderSpec] = []
     offers: list[TokenOffer | None] = []
     for k, provider in enumerate(topology.providers):
@@ -115,7 +118,6 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
             offers.append(catalog_api(provider))
             providers.append(planned_provider(provider, offers[-1], scenario.workload.classes))
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
-    allowed: list[tuple[str, ...]] = [site(pool.site).data_classes for pool in topology.pools]
     allowed += [data_classes(provider, offer) for provider, offer in zip(topology.providers, offers, strict=True)]
     classes = tuple(
         ClassSpec(cls.name, tuple(cls.data_class in classes for classes in allowed), cls.timeout_s, cls.max_retries)

@@ -16,9 +16,15 @@ LookUp = Callable[[str], object]
 
 
 def check_names(
-    loaded: LoadedScenario, models: LookUp, gpus: LookUp, sites: LookUp, token_offers: LookUp, servers: LookUp
+    loaded: LoadedScenario,
+    models: LookUp,
+    gpus: LookUp,
+    sites: LookUp,
+    token_offers: LookUp,
+    servers: LookUp,
+    grids: LookUp,
 ) -> None:
-    """Look up every model, GPU, site and token offer that the scenario names.
+    """Look up every model, GPU, site, grid and token offer that the scenario names.
 
     A model that is a `config.json` or a folder holding one is no name.
 
@@ -27,7 +33,7 @@ def check_names(
     InputError : every name that a look-up refuses, with file, line and column of the name
     """
     problems: list[Problem] = []
-    look_up = {"model": models, "gpu": gpus, "site": sites, "offer": token_offers, "server": servers}
+    look_up = {"model": models, "gpu": gpus, "site": sites, "offer": token_offers, "server": servers, "grid": grids}
     for path, kind, name in _names(loaded):
         file, line, column = loaded.place(path)
         if kind == "model" and is_config(loaded.path.parent, name):
@@ -55,6 +61,8 @@ def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
                 yield from _draft_names(f"{path}.engine", pool.engine)
             yield f"{path}.gpu", "gpu", pool.gpu
             yield f"{path}.site", "site", pool.site
+            if pool.grid is not None:
+                yield f"{path}.grid", "grid", pool.grid
         for k, provider in enumerate(topology.providers):
             if provider.offer is not None:
                 yield f"topologies.{name}.providers[{k}].offer", "offer", provider.offer

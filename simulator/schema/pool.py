@@ -12,6 +12,7 @@ from simulator.schema.base import (
     Auto,
     ByHour,
     Count,
+    DataClass,
     Day,
     Name,
     NotNegative,
@@ -91,8 +92,13 @@ class Pool(Settings):
 
     name: Name
     """Name within the topology."""
-    site: str
-    """Site of the catalog."""
+    site: str = "elsewhere"
+    """Site of the catalog; unless given a provider that it does not know, where times, faults and least billing are
+    estimates, and whose prices the pool states."""
+    grid: str | None = None
+    """Grid of the catalog that feeds rented machines, instead of the site's."""
+    data_classes: tuple[DataClass, ...] | None = None
+    """Data that may go there, instead of what the catalog says of the site."""
     gpu: str
     """GPU of the catalog."""
     hardware: HardwareSettings | str | None = None

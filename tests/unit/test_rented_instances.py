@@ -8,6 +8,7 @@ import pytest
 from bill_cases import pool as pool_use
 from scenario_cases import chat, written
 
+from simulator.catalog.grids import grid
 from simulator.catalog.offers import gpu_offer
 from simulator.errors import InputError
 from simulator.resolve.offers import catalog_offer, committed_instances, gpus_per_instance, replica_shares
@@ -216,3 +217,34 @@ def test_a_commitment_that_nobody_sells_is_refused_before_any_search(tmp_path: P
     with pytest.raises(InputError, match="gpus_per_instance: 8"):
         simulate(written(tmp_path, chat(first, mix, study="months: 1")), tmp_path, lambda what, _: told.append(what))
     assert told == []
+
+
+def test_an_offer_of_one_s_own_needs_no_site_of_the_catalog(tmp_path: Path) -> None:
+    """Its grid and data are those that the pool says, times and least billing estimates that are named."""
+    pool = "{name: g, gpu: h100-sxm, price_usd_per_gpu_hour: 2.1, grid: de, data_classes: [restricted]}"
+    text = chat(f"mine: {{pools: [{pool}]}}", study="months: 1", rate_rps=1)
+    run = simulate(written(tmp_path, text, "workload.classes[chat].data_class=restricted"), None)
+    found = run.summary["topologies"]["mine"]
+    assert found["metrics"]["served_share"] == 1
+    assert found["cost"]["usd_per_month"] == pytest.approx(2.1 * 730)
+    (energy,) = found["cost"]["energy"]
+    german = sum(grid("de").co2_kg_per_kwh[::24]) / 12  # the simulated minute is the first of its day
+    assert energy["co2_kg_per_month"] / energy["kwh_per_month"] == pytest.approx(german, rel=1e-6)
+    said = " ".join(warning["text"] for warning in found["warnings"])
+    assert "elsewhere.billing_minimum" in said
+    assert "egress at elsewhere" in said
+    assert "provision at elsewhere" in said
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        ("gpu: h100-sxm", "a price of one's own is price_usd_per_gpu_hour"),
+        ("gpu: h100-sxm, billing: owned", "elsewhere rents out GPUs"),
+        ("gpu: h100-sxm, price_usd_per_gpu_hour: 2, grid: deu", "did you mean 'de'"),
+        ("site: datacentre, gpu: h100-sxm, billing: owned, grid: de", "co2_kg_per_kwh"),
+    ],
+)
+def test_what_stands_nowhere_says_what_it_lacks(pool: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        simulate(written(tmp_path, chat(f"mine: {{pools: [{{name: g, {pool}}}]}}", study="months: 1")), None)

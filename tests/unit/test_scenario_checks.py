@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.catalog.gpus import gpu
+from simulator.catalog.grids import grid
 from simulator.catalog.models import model
 from simulator.catalog.servers import server_kind
 from simulator.catalog.sites import site
@@ -144,7 +145,7 @@ def test_all_unknown_names_are_reported_at_once_each_at_its_place() -> None:
     sets = ["model=llama-3.1-8", "topologies.mixed.pools[burst].gpu=h100sxm", "topologies.own.pools[base].model=qwen"]
     loaded = load_scenario(SMALL, sets=[*sets, "topologies.mixed.pools[base].site=datacenter"])
     with pytest.raises(InputError) as caught:
-        check_names(loaded, model, gpu, site, token_offer, server_kind)
+        check_names(loaded, model, gpu, site, token_offer, server_kind, grid)
     by_path = {problem.path: problem for problem in caught.value.problems}
     assert [*by_path] == [
         "model",
@@ -160,7 +161,7 @@ def test_a_name_in_the_file_is_placed_by_line_and_column(tmp_path: Path) -> None
     path = tmp_path / "offer.yaml"
     path.write_text(SMALL.read_text().replace("together/llama-3.3-70b", "together/llama-3.3-70"))
     with pytest.raises(InputError) as caught:
-        check_names(load_scenario(path), model, gpu, site, token_offer, server_kind)
+        check_names(load_scenario(path), model, gpu, site, token_offer, server_kind, grid)
     (problem,) = map(str, caught.value.problems)
     assert problem.startswith(f"{path}:23:36: topologies.mixed.providers[0].offer: unknown")
 
@@ -169,10 +170,10 @@ def test_a_model_may_be_a_config_file_that_exists(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(SMALL.read_text().replace("llama-3.1-8b-instruct", "own/config.json"))
     with pytest.raises(InputError, match="no such file"):
-        check_names(load_scenario(path), model, gpu, site, token_offer, server_kind)
+        check_names(load_scenario(path), model, gpu, site, token_offer, server_kind, grid)
     (tmp_path / "own").mkdir()
     (tmp_path / "own/config.json").write_text("{}")
-    check_names(load_scenario(path), model, gpu, site, token_offer, server_kind)
+    check_names(load_scenario(path), model, gpu, site, token_offer, server_kind, grid)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_a_model_may_be_a_config_file_that_exists(tmp_path: Path) -> None:
 )
 def test_shipped_scenarios_name_only_what_the_catalog_has(path: Path) -> None:
     if path.parent.name != "overlays":
-        check_names(load_scenario(path), model, gpu, site, token_offer, server_kind)
+        check_names(load_scenario(path), model, gpu, site, token_offer, server_kind, grid)
 
 
 def test_every_key_of_the_format_is_described() -> None:
