@@ -128,7 +128,8 @@ def _tower_bytes(tower: Tower, budget: int, tp: int) -> float:
     with :math:`h_a` of queries, keys, values, their rotated copies and the result, and `c` outputs, of which the sum
     over the GPUs is one. Encoders run layer by layer without a compiler, so a layer's input lives until it returns.
     """
-    patches = _encoder_tokens(tower, budget) * tower.patches_per_token
+    tokens = tower.tokens_per_item if tower.alone else _encoder_tokens(tower, budget)
+    patches = tokens * tower.patches_per_token
     wide, outputs = tower.hidden, 1 if tp == 1 else 2
     attention = (2 + outputs) * wide + (PROJECTED + ROTATED * tower.rotates) * wide / tp
     mlp = 3 * wide + tower.inner / tp

@@ -109,6 +109,7 @@ class Tower:
     kept : values of a patch that are held throughout beside its pixels: angles, positions that were added
     rotates : queries and keys are rotated, which makes two copies of them
     outputs : embeddings of each token, one more for each layer that hands on its own
+    alone : items are encoded one after the other, not together
     """
 
     hidden: int
@@ -119,6 +120,7 @@ class Tower:
     kept: int = 0
     rotates: bool = False
     outputs: int = 1
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

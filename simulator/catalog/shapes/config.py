@@ -51,6 +51,7 @@ _TEXT_OF = {
     "kimi_k3": "kimi_linear",
     "glm_ocr": "glm_ocr_text",
     "paddleocr_vl": "paddleocr_vl_text",
+    "deepseek_vl_v2": "deepseek_v2",
 }
 """Language model of multimodal types whose text section does not name its own."""
 _MISNAMED = {"minimax_m3_vl": "minimax_m3"}

@@ -141,7 +141,9 @@ FAMILIES: dict[str, Family] = {
 def attention_and_mlp(config: Config, family: Family, built: Built) -> None:
     """Layers of attention, each with an MLP or experts."""
     kinds = layer_kinds(config, family)
-    latent = bool(config.get("kv_lora_rank"))
+    latent = bool(config.get("kv_lora_rank")) and any(
+        config.get(key) for key in ("qk_nope_head_dim", "qk_rope_head_dim")
+    )
     no_rope = config.get("no_rope_layers")
     chunk = config.get("attention_chunk_size")
     _read_of_no_effect(config)

@@ -66,6 +66,8 @@ def _first(config: Config, key: str) -> int:
 def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, list[Matrix]]:
     if is_kind(config, top, "gemma4_unified"):
         return _patches_alone(config, hidden)
+    if isinstance(config.get("width"), Mapping):
+        return _deep_encoder(config, top)
     width = config.first("hidden_size", "embed_dim", "vt_hidden_size", "width", default=1152)
     layers = config.first("num_hidden_layers", "depth", "vt_num_hidden_layers", "layers", default=27)
     read = top.get("vision_feature_layer")
@@ -106,6 +108,58 @@ def _patches_alone(config: Config, hidden: int) -> tuple[Tower, list[Matrix]]:
         parts.whole("vision_tower.positions", 2 * config.number("mm_posemb_size"), width, plain=True),
         parts.whole("vision_tower.merger", hidden, width, plain=True),
     ]
+
+
+SAM_PATCH, SAM_SIDE, SAM_NECK = 16, 64, 256
+"""Pixels along a patch, patches along the image, and channels behind the last layer (`deepencoder.py`, vLLM 0.33.0)."""
+TILES, TILE_SIDE = 4, 40
+"""Tiles of the largest image of the profile run, and patches along each (`deepseek_ocr.py`, vLLM 0.33.0)."""
+
+
+def _deep_encoder(config: Config, top: Config) -> tuple[Tower, list[Matrix]]:
+    """DeepSeek-OCR: SAM on every GPU, 16 of whose patches become one that CLIP reads, and both side by side projected.
+
+    Raises
+    ------
+    InputError : other encoders side by side, or another projector
+    """
+    sides = {
+        str(name): Config(each, config.file, f"{config.section}width.{name}.")
+        for name, each in config["width"].items()
+        if isinstance(each, Mapping)
+    }
+    sam, clip = sides.get("sam_vit_b"), next((each for name, each in sides.items() if name.startswith("clip")), None)
+    if sam is None or clip is None or len(sides) != 2:
+        told = "encoders side by side are known as those of DeepSeek-OCR, sam_vit_b and CLIP"
+        raise config.problem("width", told, ", ".join(sides))
+    between = Config(top["projector_config"], top.file, f"{top.section}projector_config.")
+    if between.get("projector_type") != "linear":
+        raise between.problem(
+            "projector_type", "must be linear behind such encoders", str(between.get("projector_type"))
+        )
+    pixels = 3 * SAM_PATCH**2
+    wide, read = sam.number("width"), clip.number("width")
+    matrices = [
+        parts.whole("vision_tower.sam.patch_embed", wide, pixels, plain=True),
+        parts.whole("vision_tower.sam.positions", SAM_SIDE**2, wide, plain=True),
+        parts.whole("vision_tower.sam.neck", SAM_NECK, wide + 9 * SAM_NECK, plain=True),
+        parts.whole("vision_tower.clip.patch_embed", read, 3 * clip.number("patch_size") ** 2, plain=True),
+        parts.whole("vision_tower.clip.positions", _positions_of_clip(clip), read, plain=True),
+        parts.whole("vision_tower.merger", between.number("n_embed"), between.number("input_dim"), plain=True),
+    ]
+    channels = [SAM_NECK, *sam["downsample_channels"]]
+    for number, (rows, columns) in enumerate(zip(channels[1:], channels, strict=False)):
+        matrices.append(parts.whole(f"vision_tower.sam.shrink.{number}", rows, 9 * columns, plain=True))
+    for layer in range(sam.number("layers")):
+        matrices.append(parts.whole(f"vision_tower.sam.blocks.{layer}", 12 * wide, wide, plain=True))
+    for layer in range(clip.number("layers")):
+        matrices.append(Matrix(f"vision_tower.clip.blocks.{layer}", 12 * read, read, "tp", plain=True))
+    tokens = (SAM_SIDE**2 + TILES * TILE_SIDE**2) // 16
+    return Tower(wide, 8 * wide, 16, tokens, pixels, alone=True), matrices
+
+
+def _positions_of_clip(clip: Config) -> int:
+    return (clip.number("image_size") // clip.number("patch_size")) ** 2 + 1
 
 
 def _positions(config: Config, patch: int) -> int:
