@@ -112,6 +112,8 @@ def servers(random: Random) -> Row:
     }
     if found["reserved_kw"] == 10.0:
         found["resale_by_age"] = [{"age_years": 0.5, "share": 0.8}, {"age_years": 2, "share": 0.3}]
+    if found["host_kw"] == 0.5:
+        found["network_usd_per_month"] = 70.0 * found["gpus_per_server"]
     found["co2_kg_per_kwh"] = 0.1 * found["gpus_per_server"]
     if found["space_usd_per_kw_month"]:
         found["co2_usd_per_tonne"] = 90 if found["host_kw"] == 2.0 else 0
@@ -324,7 +326,7 @@ def change(random: Random, topology: Row) -> Row:
                     ]
                 },
                 {"servers": [{"name": "ours", "spares": random.randint(0, 3)}]},
-                {"servers": [{"name": "ours", "space_usd_per_kw_month": 80}]},
+                {"servers": [{"name": "ours", "space_usd_per_kw_month": 80, "network_usd_per_month": 250}]},
                 {"servers": [{"name": "ours", "capex_usd": 90_000, "install_usd": 700, "spares": 2}]},
                 {"servers": [{"name": "ours", "life_years": 2, "residual_share": 0.2, "network_storage_share": 0.3}]},
                 {"servers": [{"name": "ours", "maintenance_share_per_year": 0.07, "capex_usd": 400_000}]},

@@ -84,6 +84,8 @@ def owned_lines(terms: Terms, index: int, use: Use, by_month: Sequence[Servers],
             lines += shared_out(owner, category, usd, hours, "bought", 1.0)
     lines += shared_out(owner, "maintenance", maintenance * use.share, hours, "by_month")
     lines += shared_out(owner, "space", space * use.share, hours, "by_month")
+    network = site.facility.network_usd_per_month
+    lines += shared_out(owner, "facility network", network * use.share, hours, "by_month")
     lines += _electricity(site, index, use, servers.bought)
     lines += _carbon(site, index, use, servers.bought, terms.calendar_month(k + 1))
     return at_site(lines, site.site)

@@ -17,7 +17,7 @@ def possible_categories(terms: Terms) -> frozenset[str]:
     """Categories of lines that it may have in some month, as taxes name them; those of taxes are none."""
     found = {fee.name for fee in terms.fees}
     found |= {"staff"} if terms.staff else set()
-    found |= {HARDWARE, "maintenance", "space", "electricity"} if terms.owned else set()
+    found |= {HARDWARE, "maintenance", "space", "facility network", "electricity"} if terms.owned else set()
     found |= {CARBON} if has_carbon(terms) else set()
     for offer in (one for first in terms.rented for one in (first, *first.later)):
         found |= {_by_hour(offer), "egress", "storage"}

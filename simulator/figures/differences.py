@@ -19,7 +19,7 @@ _TOKENS = "tokens"
 _PRICED = {_GPU_HOURS: (1.0, "each"), _TOKENS: (TOKENS_PER_MILLION, "per 1M")}
 """Units whose prices are told: of how many, in words."""
 _LARGE = ((1e9, " bn"), (1e6, "M"))
-_OWNED = ("hardware", "network and storage", "maintenance", "space")
+_OWNED = ("hardware", "network and storage", "maintenance", "space", "facility network")
 _UNUSED_WORDS = {
     "idle": "GPUs that are idle",
     "spare": "GPUs that stand by as spares",

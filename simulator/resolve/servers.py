@@ -207,10 +207,13 @@ def owned_sites(
     groups: dict[tuple[str, str], list[tuple[int, Pool]]] = {}
     for k, pool in owned:
         groups.setdefault((site(pool.site).name, gpu(pool.gpu).name), []).append((k, pool))
-    return tuple(
-        _owned_site(loaded, topology, there, pools, [engines[k] for k, _ in pools], figures)
-        for there, pools in groups.items()
-    )
+    found: list[OwnedSite] = []
+    for there, pools in groups.items():
+        site_of = _owned_site(loaded, topology, there, pools, [engines[k] for k, _ in pools], figures)
+        is_paid = any(one.site == site_of.site and one.facility.network_usd_per_month for one in found)
+        place = replace(site_of.facility, network_usd_per_month=0.0) if is_paid else site_of.facility
+        found.append(replace(site_of, facility=place))
+    return tuple(found)
 
 
 def _owned_site(
@@ -312,6 +315,7 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         tariff = "cost.electricity_by_hour_usd_per_kwh", cost.electricity_by_hour_usd_per_kwh
     if tariff is None and cost.electricity_usd_per_kwh is not None:
         tariff = "cost.electricity_usd_per_kwh", (cost.electricity_usd_per_kwh,)
+    network = given.find("network_usd_per_month")
     carbon, priced = given.find("co2_kg_per_kwh"), given.find("co2_usd_per_tonne")
     if priced is None and cost.co2_usd_per_tonne is not None:
         priced = "cost.co2_usd_per_tonne", cost.co2_usd_per_tonne
@@ -330,6 +334,7 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         else _by_hour(*tariff, figures),
         co2_kg_per_kwh=carbon_by_hour(place) if carbon is None else (figures.given(*carbon, "kg per kWh"),),
         co2_usd_per_tonne=0.0 if priced is None else figures.given(*priced, "USD per t CO2"),
+        network_usd_per_month=0.0 if network is None else figures.given(*network, "USD per month"),
         time_zone=_time_zone(given) or zone if clock.first is not None else "",
         grid_zone=zone,
     )

@@ -39,7 +39,8 @@ OF_INSTANCES = (
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
 CATEGORIES = (
-    *("hardware", "maintenance", "space", "electricity", "carbon", "on demand", "spot", "capacity block", "committed"),
+    *("hardware", "maintenance", "space", "facility network", "electricity", "carbon", "on demand", "spot"),
+    *("capacity block", "committed"),
     *("egress", "storage", "tokens", "batch tokens", "flex tokens", "priority tokens", "failed calls", "residency"),
     *("flat fee", "provisioned throughput", "committed throughput", "minimum spend", "service credit", "staff"),
 )

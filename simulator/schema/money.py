@@ -102,6 +102,9 @@ class Servers(Settings):
     """Weeks from order to service."""
     space_usd_per_kw_month: NotNegative | None = None
     """Space, cooling and connection for each kW reserved, rented or of one's own building."""
+    network_usd_per_month: NotNegative | None = None
+    """Connection of the site at a fixed price, as an uplink and cross connects: once, whatever stands there. What lies
+    between the servers is in `network_storage_share`."""
     pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
     """Ratio of facility to IT power, instead of the site's."""
     electricity_usd_per_kwh: NotNegative | None = None

@@ -49,6 +49,7 @@ class Facility:
     Attributes
     ----------
     usd_per_kw_month : space, cooling and connection by reserved power: rent of a colocation, or the own building
+    network_usd_per_month : connection of the whole site, as an uplink and cross connects, whatever stands there
     pue : facility power per IT power
     electricity_usd_per_kwh : 1 price, or 24 by hour of day
     co2_kg_per_kwh : carbon intensity of the grid: 1, 24 by hour of day, or 288 by month and hour; empty if not known
@@ -63,6 +64,7 @@ class Facility:
     time_zone: str = ""
     grid_zone: str = ""
     co2_usd_per_tonne: Money = 0.0
+    network_usd_per_month: Money = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from agreement import agree
+from agreement import agree, second_bill
 from bill_cases import API, month, pool, provider, rented
+from scenario_cases import chat, written
 
 from simulator.bill.study import bill_study, study_usd_per_month
 from simulator.bill.sums import total_usd
 from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
 from simulator.decide.price_flips import price_flips
+from simulator.run.simulate import simulate
 from simulator.study.bill import Bill, MonthUse
 from simulator.study.decision import Walked
 from simulator.study.terms import ApiTerms, Fee, Terms
@@ -128,3 +132,24 @@ def test_hours_of_use_are_not_asked_where_a_spend_is_agreed() -> None:
     assert (below.hours_per_day, below.hours_below) == (0.0, None), "$365 of rent are more than $109.50"
     agreed = against(costed("agreed", replace(API, minimum_usd_per_month=200.0), [use()]), cloud)
     assert (agreed.hours_per_day, agreed.hours_below) == (None, None)
+
+
+def test_the_connection_of_a_site_is_paid_once_whatever_stands_there(tmp_path: Path) -> None:
+    """$900 a month for two kinds of server of one site, $400 more for another site, and their tax of a fifth."""
+    pools = ", ".join(
+        f"{{name: {gpu}, site: {site}, gpu: {gpu}, billing: owned}}"
+        for site, gpu in (("datacentre", "h100-sxm"), ("datacentre", "l40s"), ("colo", "h200"))
+    )
+    servers = (
+        "{name: here, site: datacentre, network_usd_per_month: 900}, "
+        "{name: there, site: colo, network_usd_per_month: 400}"
+    )
+    vat = "taxes: [{name: vat, share: 0.2, categories: [facility network]}]"
+    text = chat(f"own: {{servers: [{servers}], pools: [{pools}], {vat}}}", study="months: 3", rate_rps=1)
+    run = simulate(written(tmp_path, text), tmp_path)
+    lines = pd.read_parquet(run.bundle / "costs.parquet")
+    paid = lines[lines["category"] == "facility network"].groupby("site")["usd_per_month"].sum()
+    assert paid.to_dict() == pytest.approx({"datacentre": 900, "colo": 400})
+    assert lines[lines["category"] == "vat"]["usd_per_month"].sum() == pytest.approx(260)
+    study = second_bill(run.bundle, "own")
+    assert [row["usd"] for row in study.mean_lines()] == pytest.approx(lines["usd_per_month"].tolist(), rel=1e-9)

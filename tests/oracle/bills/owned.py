@@ -94,8 +94,9 @@ class Owned:
             usd["installation"] += box["install_usd"] * factor / 12
             usd["maintenance"] += (box["capex_usd"] + network) * now["server"]["maintenance_share_per_year"] / 12
         usd["space"] = bought * kind["reserved_kw"] * place["usd_per_kw_month"]
+        usd["facility network"] = place.get("network_usd_per_month", 0.0) if bought else 0.0
         sums = [
-            (name, sum_usd, "by_month" if name in ("maintenance", "space") else "bought")
+            (name, sum_usd, "by_month" if name in ("maintenance", "space", "facility network") else "bought")
             for name, sum_usd in usd.items()
         ]
         rows = []

@@ -146,6 +146,7 @@ def site(scenario: Row, said: Row) -> Row:
     }
     place = {
         "usd_per_kw_month": said["space_usd_per_kw_month"],
+        "network_usd_per_month": said.get("network_usd_per_month", 0.0),
         "pue": cost["pue"],
         "electricity_usd_per_kwh": tariff or [cost["electricity_usd_per_kwh"] if one is None else one],
         "time_zone": "",
