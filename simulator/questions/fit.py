@@ -8,6 +8,7 @@ from pathlib import Path
 from simulator.catalog.gpus import gpu
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import Answers
+from simulator.questions.traffic import longest_session_tokens, session_end_tokens
 from simulator.resolve.hardware import machine_of
 from simulator.resolve.memory import Answer, Question, answer, shape_of
 from simulator.schema.hardware import HardwareSettings
@@ -45,13 +46,16 @@ def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings
     ------
     InputError : requests longer than the model takes, or a model that does not fit eight of them
     """
-    wanted = LEAST_LENGTH
-    while wanted < LONGEST * (answers.isl + answers.osl):
+    wanted, longest = LEAST_LENGTH, LONGEST * (answers.isl + answers.osl)
+    while wanted < (max(longest, longest_session_tokens(answers)) if answers.turns > 1 else longest):
         wanted *= 2
     context = _answer(answers, folder, name, hardware, 1, None).shape.context
     if answers.isl + answers.osl > context:
         told = f"prompt and answer have {answers.isl + answers.osl} tokens, {answers.model} takes {context}"
         raise InputError(Problem(told, path="isl"))
+    if (end := session_end_tokens(answers)) > context:
+        told = f"the last request of a session has {end:,.0f} tokens in the mean, {answers.model} takes {context:,}"
+        raise InputError(Problem(f"{told}: shorter sessions, or shorter prompts", path="turns"))
     found = [_answer(answers, folder, name, hardware, tp, min(wanted, context)) for tp in DEGREES]
     fitting = [one for one in found if one.plan.fits]
     if not fitting:

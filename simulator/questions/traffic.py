@@ -10,6 +10,8 @@ from simulator.questions.answers import AMOUNTS, Answers, Busy
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 TOKENS_PER_PRICE = 1e6
+LENGTH_CV = 0.8
+"""Coefficient of variation of the tokens that a request brings."""
 Quiet = tuple[str, str, float]
 """Days, hours, and load as a share of that of a busy hour."""
 BUSY_HOURS: dict[Busy, tuple[Quiet, ...]] = {
@@ -53,6 +55,19 @@ def user_tokens(answers: Answers) -> int:
         told = f"in sessions of {turns} requests prompts have at least {math.ceil(least):,} tokens in the mean"
         raise InputError(Problem(f"{told}, as answers of {answers.osl} tokens are repeated", path="isl"))
     return new
+
+
+def session_end_tokens(answers: Answers) -> float:
+    """Prompt and answer of a session's last request, in the mean; of requests that stand alone those of each."""
+    if answers.turns == 1:
+        return answers.isl + answers.osl
+    return shared_tokens(answers) + answers.turns * (user_tokens(answers) + answers.osl)
+
+
+def longest_session_tokens(answers: Answers) -> int:
+    r"""What hardly a session exceeds: $e (1 + 3 c / \sqrt{T})$ of the mean end $e$, as T turns vary by $c$ each."""
+    spread = 3 * LENGTH_CV / math.sqrt(answers.turns)
+    return math.ceil(session_end_tokens(answers) * (1 + spread))
 
 
 def cached_tokens(answers: Answers, offer: TokenOffer) -> float:

@@ -13,7 +13,15 @@ from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.checks import check_answers
 from simulator.questions.fit import fit_of
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
-from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps, cached_tokens, shared_tokens, user_tokens
+from simulator.questions.traffic import (
+    BUSY_HOURS,
+    LENGTH_CV,
+    busy_rate_rps,
+    cached_tokens,
+    longest_session_tokens,
+    shared_tokens,
+    user_tokens,
+)
 from simulator.schema.base import SMALLEST, DataClass
 
 
@@ -91,7 +99,7 @@ def _requests(answers: Answers, longest: int) -> list[str]:
     shared = shared_tokens(answers)
     osl = f"{{kind: lognormal, mean: {answers.osl}, cv: 0.7, max: {longest // 4}}}"
     if answers.turns == 1:
-        isl = f"{{kind: lognormal, mean: {answers.isl}, cv: 0.8, max: {longest // 4 * 3}}}"
+        isl = f"{{kind: lognormal, mean: {answers.isl}, cv: {LENGTH_CV}, max: {longest // 4 * 3}}}"
         return [
             "      arrivals: {kind: poisson, rate_rps: RATE}",
             f"      lengths: {{isl: {isl}, osl: {osl}}}",
@@ -100,12 +108,15 @@ def _requests(answers: Answers, longest: int) -> list[str]:
     user = user_tokens(answers)
     system = f", system_tokens: {shared}" if shared else ""
     session = f"turns: {answers.turns}, think_s: {answers.think_s:g}{system}"
-    most = max((longest - shared) // answers.turns // 2, 1)
+    lengths = f"isl: {user}, osl: {answers.osl}"
+    said = "alike, as the model's context has no room for longer ones"
+    if longest_session_tokens(answers) <= longest:
+        isl, osl = (f"{{kind: lognormal, mean: {n}, cv: {cv}}}" for n, cv in ((user, LENGTH_CV), (answers.osl, 0.7)))
+        lengths, said = f"isl: {isl}, osl: {osl}", "on average"
     return [
-        f"      # {user:,} new tokens a request make prompts of {answers.isl:,} in the mean of {answers.turns} turns.",
+        f"      # {user:,} new tokens a request, {said}, make prompts of {answers.isl:,} in the mean of a session.",
         f"      arrivals: {{kind: sessions, rate_rps: RATE, {session}}}",
-        f"      lengths: {{isl: {{kind: lognormal, mean: {user}, cv: 0.8, max: {max(most, user)}}}, osl: "
-        f"{{kind: lognormal, mean: {answers.osl}, cv: 0.7, max: {max(most, answers.osl)}}}}}",
+        f"      lengths: {{{lengths}}}",
     ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simulator.catalog.models import models
@@ -18,6 +19,7 @@ from simulator.questions.answers import Answers, questions
 from simulator.questions.places import question_of
 from simulator.questions.traffic import usd_per_request
 from simulator.questions.write import scenario_text
+from simulator.resolve.demand import request_source
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
@@ -165,6 +167,26 @@ def test_requests_of_sessions_have_the_mean_prompt_that_was_said(tmp_path: Path)
     mean = sum(1200 + k * new + (k - 1) * 200 for k in range(1, 11)) / 10
     assert mean == pytest.approx(6000, abs=10)
     assert scenario.topologies["on_prem"].pools[0].routing == "session_sticky"
+
+
+@pytest.mark.parametrize("isl", [6000, 20_000])
+def test_sessions_have_that_mean_and_hardly_one_is_too_long(tmp_path: Path, isl: int) -> None:
+    """Drawn as a run draws them: lengths vary where the context has room for it, and are alike where it has none."""
+    given = {"model": "qwen3-32b", "turns": 20, "isl": isl, "osl": 150, "think_s": 0.1, "rate_rps": 50.0}
+    planned(tmp_path, **given)
+    loaded = load_scenario(tmp_path / "mine.yaml")
+    prompts = np.concatenate([chunk.isl for chunk in request_source(loaded).chunks()])
+    assert prompts.mean() == pytest.approx(isl, rel=0.03)
+    longest = loaded.scenario.engine.max_model_len
+    assert longest is not None
+    assert (prompts + 150 > longest).mean() < 0.01
+    varied = len({int(length) for length in prompts}) > 25
+    assert varied == (isl == 6000)
+
+
+def test_sessions_that_no_context_holds_are_refused_at_their_number() -> None:
+    with pytest.raises(InputError, match=r"turns: the last request of a session has [\d,]+ tokens .* takes 40,960"):
+        scenario_text({"rate_rps": 1.0, "model": "qwen3-32b", "turns": 20, "isl": 25_000, "osl": 400})
 
 
 def test_what_a_session_said_before_is_in_the_cache_of_a_token_api() -> None:
