@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 import pytest
 from config_cases import LLAMA, write_config
 
+from simulator.catalog.shapes.config import shape_from_config
+from simulator.errors import InputError
 from simulator.resolve.memory import Question, answer
 from simulator.units import BYTES_PER_GIB
 
+MODELS: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "vllm-shapes.json").read_text(encoding="utf-8")
+)["models"]
 DRAFTS: dict[str, Any] = {"speculative_method": "mtp", "num_speculative_tokens": 3}
 
 
@@ -59,3 +65,13 @@ def test_buffers_for_a_step_are_held_with_the_weights(tmp_path: Path) -> None:
         for tokens in (4096, 8192)
     ]
     assert sizes[1] - sizes[0] == 4096 * 2 * 4096 * 2
+
+
+def test_encoders_that_a_config_names_nowhere_are_planned_and_an_unknown_one_is_refused() -> None:
+    """Phi-4-multimodal: an image of 36 crops and the whole, 1,024 patches each; audio by its own section."""
+    config = MODELS["phi4mm"]["config"]
+    (tower,) = shape_from_config("phi-4", config).towers
+    assert tower.tokens_per_item * tower.patches_per_token == 37 * 1024
+    with pytest.raises(InputError) as caught:
+        shape_from_config("phi-4", config | {"audio_processor": {"name": "other", "config": {}}})
+    assert [problem.path for problem in caught.value.problems] == ["audio_processor"]

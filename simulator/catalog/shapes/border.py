@@ -202,6 +202,8 @@ RULES: dict[str, Check] = {
     "downsample_channels": _list_of(_whole(1, WIDTH)),
     "projector_config": _mapping,
     **dict.fromkeys(("heads", "input_dim", "n_embed"), _whole(1, WIDTH)),
+    **dict.fromkeys(("attention_dim", "input_size", "linear_units"), _whole(1, WIDTH)),
+    "num_blocks": _whole(0, LAYERS),
     "patch_size": _or(_whole(1, WIDTH), _list_of(_whole(1, WIDTH))),
     **dict.fromkeys(_ONE_OR_LISTED, _or(_whole(0, WIDTH), _list_of(_whole(0, WIDTH)))),
     **dict.fromkeys(_EXPERTS, _or(_whole(0, EXPERTS), _list_of(_whole(0, EXPERTS)))),

@@ -33,6 +33,7 @@ FAMILIES: dict[str, Family] = {
             "internlm3",
             "baichuan",
             "phi3",
+            "phi4mm",
             "granite",
             "smollm3",
             "seed_oss",

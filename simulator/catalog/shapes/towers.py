@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.phi4mm import phi4mm
 from simulator.catalog.shapes.projectors import audio_projector, deepstack_levels, is_kind, vision_projector
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix, Tower
@@ -34,6 +35,8 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
     towers: list[Tower] = []
     matrices: list[Matrix] = []
     top = _with_encoders(top)
+    if top.model_type == "phi4mm":
+        return phi4mm(top, hidden)
     for key, build in (("vision_config", _vision), ("audio_config", _audio)):
         section = top.get(key)
         if isinstance(section, Mapping) and section:
