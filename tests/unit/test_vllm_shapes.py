@@ -23,9 +23,6 @@ MODELS: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "data" / "vllm-shapes.json").read_text(encoding="utf-8")
 )["models"]
 REFUSED = {
-    "blip-2": "qformer_config",
-    "granite_speech": "encoder_config",
-    "granite_speech_plus": "encoder_config",
     "hrm_text": "model_type",
     "inkling_mm_model": "text_config.model_type",
 }
@@ -72,6 +69,21 @@ def test_what_is_not_understood_is_refused_by_its_key(name: str, path: str) -> N
     with pytest.raises(InputError) as caught:
         planned(name)
     assert caught.value.problems[0].path == path
+
+
+@pytest.mark.parametrize("section", ["qformer_config", "encoder_config", "speech_config", "sam_config"])
+def test_a_section_of_an_encoder_that_nobody_reads_is_refused(section: str) -> None:
+    with pytest.raises(InputError) as caught:
+        shape_from_config("own", {**MODELS["qwen2"]["config"], section: {"hidden_size": 64}})
+    assert [problem.path for problem in caught.value.problems] == [section]
+
+
+@pytest.mark.parametrize(("name", "section"), [("blip-2", "qformer_config"), ("granite_speech", "projector_config")])
+def test_queries_that_read_the_encoder_in_every_layer_are_more_weights(name: str, section: str) -> None:
+    """Twelve layers of 768 read an encoder of 1,408: six more of them, each two matrices of each width."""
+    config = MODELS[name]["config"]
+    every = {**config, section: {**config[section], "cross_attention_frequency": 1}}
+    assert shape_from_config("q", every).parameters - planned(name).parameters == 6 * 2 * 768 * (768 + 1408)
 
 
 @pytest.mark.parametrize(

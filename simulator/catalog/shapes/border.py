@@ -165,6 +165,7 @@ _MAYBE_NONE = (
     *("routed_expert_hidden_size", "spatial_merge_size", "mm_tokens_per_image", "image_seq_length", "out_hidden_size"),
 )
 _LAYERS = (
+    "num_layers",
     *("depth", "layers", "vt_num_hidden_layers", "encoder_layers", "conf_num_hidden_layers", "num_kv_shared_layers"),
     *("num_hash_layers", "first_k_dense_replace", "max_window_layers", "num_dense_layers"),
     *("num_nextn_predict_layers", "mtp_num_hidden_layers", "full_attention_interval", "interleave_moe_layer_step"),

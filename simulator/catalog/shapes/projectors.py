@@ -161,6 +161,10 @@ def _ernie(asked: Between) -> Sizes:
     return (width, width), (width, width), *frames, (asked.hidden, width)
 
 
+def _none(_: Between) -> Sizes:
+    return ()
+
+
 def _plain(asked: Between) -> Sizes:
     return ((asked.squared, asked.hidden),)
 
@@ -176,6 +180,7 @@ _VISION: Rules = (
     (_model("ernie4_5_moe_vl"), _ernie),
     (_model("step3_vl"), _step_3),
     (_model("step3p7"), _step_3p7),
+    (_model("blip-2"), _none),
     (_models("llava"), _llava),
     (_models("internvl"), _internvl),
     (_others, _plain),

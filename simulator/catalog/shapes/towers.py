@@ -8,6 +8,7 @@ from dataclasses import replace
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.phi4mm import phi4mm
 from simulator.catalog.shapes.projectors import audio_projector, deepstack_levels, is_kind, vision_projector
+from simulator.catalog.shapes.qformers import blip_2, granite_speech
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix, Tower
 
@@ -44,12 +45,17 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
             matrices += found
             if tower is not None:
                 towers.append(tower)
+    queried = next((key for kind, key in QUERIED.items() if top.model_type.startswith(kind)), None)
+    if queried is not None:
+        matrices += blip_2(top, hidden) if queried == "qformer_config" else granite_speech(top, hidden)
     for key in UNREAD:
-        if isinstance(top.get(key), Mapping):
+        if key != queried and isinstance(top.get(key), Mapping):
             raise top.problem(key, "an encoder of this kind is not understood: its weights cannot be planned")
     return tuple(towers), tuple(matrices)
 
 
+QUERIED = {"blip-2": "qformer_config", "granite_speech": "encoder_config"}
+"""Beginnings of the types of models with a Q-Former, and the section that others are refused by."""
 UNREAD = ("encoder_config", "qformer_config", "speech_config", "sam_config")
 """Sections of encoders that are not planned."""
 
@@ -170,12 +176,12 @@ def _positions(config: Config, patch: int) -> int:
     listed = config.number("num_position_embeddings", 0)
     if listed or config.get("position_embedding_size"):
         return listed or 2 * config.number("position_embedding_size")
-    fixed = config.model_type.startswith(("siglip", "clip", "internvl", "idefics", "paddleocr", "llama4"))
+    fixed = config.model_type.startswith(("siglip", "clip", "internvl", "idefics", "paddleocr", "llama4", "blip_2"))
     return (_first(config, "image_size") // patch) ** 2 if fixed else 0
 
 
 def _vision_tower(config: Config, top: Config, width: int, inner: int, patch: int, merge: int) -> Tower:
-    per_item = top.first("mm_tokens_per_image", "image_seq_length", default=0)
+    per_item = top.first("mm_tokens_per_image", "image_seq_length", "num_query_tokens", default=0)
     image = config.first("image_size", default=0) if not isinstance(config.get("image_size"), list) else 0
     if per_item and image:
         return Tower(width, inner, max(1, (image // patch) ** 2 // per_item), per_item)
