@@ -15,6 +15,7 @@ from dashboard.components.problems import problem_texts, show_problems
 from dashboard.components.ways_out import offer_ways_out
 from dashboard.components.words import markdown, plain
 from dashboard.context import choose
+from dashboard.links import leave
 from dashboard.pages import Page
 from dashboard.settings import settings
 from dashboard.visitor import visitor
@@ -77,10 +78,14 @@ def _show(entry: Page) -> None:
         for text in problem_texts(error):
             st.warning(text, icon=":material/warning:")
     if context is None and entry.needs_run:
+        st.set_page_config(page_title=f"{entry.title} · servecast")
         st.title(entry.title)
         _offer_first_run()
         return
+    of_run = f" of {context.bundle.path.name}" if context and entry.view != "start" else ""
+    st.set_page_config(page_title=f"{entry.title}{of_run} · servecast")
     with shown_in(context.bundle.summary.get("currency") if context else None):
         if entry.needs_run and (rate := rate_words()):
             st.caption(markdown(rate))
         import_module(f"dashboard.views.{entry.view}").show(context)
+    leave(entry.view)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from simulator.decide.standing import met_throughout
@@ -73,7 +74,7 @@ def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) 
     if not grows(decision):
         return
     st.header("Month by month")
-    st.altair_chart(months_chart(decision, names, shown), key="decision.months_chart")
+    show_chart(months_chart(decision, names, shown), "decision.months_chart", "cost of each month, by topology")
     st.caption("Hollow marks: the SLO is missed in that month.")
     headers = ["topology", *month_headers()[1:]]
     frame = pd.DataFrame(month_rows(decision, shown), columns=headers)

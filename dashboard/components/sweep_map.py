@@ -27,4 +27,4 @@ def show_map(name: str, table: pd.DataFrame, paths: Sequence[str], key: str) -> 
     bill = markdown(figure("usd_per_month").label)
     words = f"colour: SLO attainment; words: {bill}, in brackets where the SLO is missed or not known"
     st.markdown(f"**{plain(name)}**, {words}")
-    show_wide(chart, key)
+    show_wide(chart, key, f"SLO attainment and bill of {name}, by what is varied")

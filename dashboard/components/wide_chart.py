@@ -7,12 +7,19 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
+from dashboard.components.chart import show_values
+
 _LEAST_PX, LABELS_PX = 240, 90
 """Least width of what is drawn, and the room beside it for the numbers of the axis."""
 
 
-def show_wide(chart: Any, key: str) -> None:
-    """Show the chart, a `stacked` one as wide as the page; what is wider can be moved sideways."""
+def show_wide(chart: Any, key: str, words: str) -> None:
+    """Show the chart, a `stacked` one as wide as the page; what is wider can be moved sideways.
+
+    Parameters
+    ----------
+    words : as of `show_chart`
+    """
     name = f"wide-{key.replace('.', '-')}"
     is_stacked = isinstance(chart, alt.VConcatChart)
     width = (
@@ -20,4 +27,6 @@ def show_wide(chart: Any, key: str) -> None:
     )
     st.html(f"<style>.st-key-{name} {{overflow-x: auto}} .st-key-{name} > div {{{width}}}</style>")
     with st.container(key=name):
-        st.altair_chart(chart, key=key, width="stretch" if is_stacked else "content")
+        told = f"{words}; its values follow as a table"
+        st.altair_chart(chart, key=key, width="stretch" if is_stacked else "content", alt=told)
+    show_values(chart, key, words)

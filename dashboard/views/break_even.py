@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown
 from dashboard.context import Context
@@ -25,12 +26,14 @@ def show(context: Context) -> None:
     for note in decision_notes(decided, list(context.topologies)):
         st.markdown(f"- {markdown(note)}")
     st.header("Against the months")
-    st.altair_chart(cumulative_spending(context.topologies, context.names), key="break_even.months")
+    spending = cumulative_spending(context.topologies, context.names)
+    show_chart(spending, "break_even.months", "spending up to each month, by topology")
     st.caption("As it is paid, at the prices of today.")
     _tornado(context)
     if any(found["uncertainty"] for found in context.topologies.values()):
         st.header("How sure the monthly cost is")
-        st.altair_chart(intervals(context.topologies, context.names), key="break_even.intervals")
+        drawn = intervals(context.topologies, context.names)
+        show_chart(drawn, "break_even.intervals", "intervals of the monthly cost, by topology")
 
 
 def _pairs(decided: Decision, context: Context) -> None:
@@ -51,7 +54,7 @@ def _pairs(decided: Decision, context: Context) -> None:
         )
         return
     st.header("Against the load")
-    st.altair_chart(chart, key="break_even.volume")
+    show_chart(chart, "break_even.volume", "cost at the loads that were tried, by topology")
 
 
 def _tornado(context: Context) -> None:
@@ -61,4 +64,5 @@ def _tornado(context: Context) -> None:
         return
     st.header("What would move it")
     name = st.selectbox("Topology", known, key="break_even.topology", bind="query-params") or known[0]
-    st.altair_chart(swings(name, context.topologies[name]["tornado"]), key="break_even.tornado")
+    tornado = swings(name, context.topologies[name]["tornado"])
+    show_chart(tornado, "break_even.tornado", f"what moves the monthly cost of {name}")

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
@@ -34,7 +35,9 @@ def show(context: Context | None) -> None:
     rows = pd.DataFrame([_row(group) for group in table.groups])
     row = st.container(horizontal=True)
     for metric in _METRICS:
-        row.altair_chart(error_bars(rows, metric), key=f"calibration.groups.{metric}", width=_CHART_PX)
+        with row.container(width=_CHART_PX):
+            words = f"errors of {_METRICS[metric]}, by GPU"
+            show_chart(error_bars(rows, metric), f"calibration.groups.{metric}", words)
     config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in _METRICS.items()}
     config |= {f"{name} p90": st.column_config.NumberColumn("nine of ten", format="percent") for name in _METRICS}
     config |= {f"{name} {of}": st.column_config.NumberColumn(of) for name in _METRICS for of in ("points", "models")}
@@ -125,7 +128,7 @@ def _watch(path: str) -> None:
             delta_color="off",
             border=True,
         )
-        st.altair_chart(drift_slices(report), key="calibration.drift")
+        show_chart(drift_slices(report), "calibration.drift", "time of steps against the profile, by part of the watch")
         show_table(pd.DataFrame(report["comparison"]), key="calibration.comparison")
     except (InputError, KeyError, TypeError) as error:
         st.error(plain(f"{file} is no report of servecast calibrate live: {error}"), icon=":material/error:")

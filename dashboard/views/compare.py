@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.comparison import show_comparison
 from dashboard.components.other_runs import other_run
 from dashboard.components.rates import show_rate
@@ -72,7 +73,7 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
     if not pairs:
         st.info("There is nothing to compare: no request was served.", icon=":material/inbox:")
         return
-    st.altair_chart(differences_chart(pairs, baseline, names), key=f"{key}_chart")
+    show_chart(differences_chart(pairs, baseline, names), f"{key}_chart", f"differences to {baseline}, by figure")
     unsure = [entry for entry in pairs if not entry.is_sure and (entry.mean or entry.half_width)]
     if any(math.isfinite(entry.half_width) for entry in pairs):
         words = "all are sure" if not unsure else f"{len(unsure)} of {len(pairs)}, pale, may be chance"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
@@ -35,7 +36,8 @@ def show(context: Context) -> None:
     )
     basis = chosen or "month"
     data = items(table(context.bundle, "costs"), context.topologies, basis)
-    st.altair_chart(line_items(data, list(context.topologies), basis_words(basis)), key="cost.items")
+    chart = line_items(data, list(context.topologies), basis_words(basis))
+    show_chart(chart, "cost.items", "line items of the bill, by topology")
     if basis == "horizon":
         st.caption("The mean month, repeated; purchases, replacements and resale are in the spending below.")
     _unused(data, context.topologies)
@@ -99,7 +101,8 @@ def _spending(context: Context) -> None:
         format_func=lambda name: _FLOWS[name],
     )
     discounted = flow == "present"
-    st.altair_chart(cumulative_spending(context.topologies, context.names, discounted), key="cost.flow")
+    chart = cumulative_spending(context.topologies, context.names, discounted)
+    show_chart(chart, "cost.flow", "spending up to each month, by topology")
     st.caption("A hardware purchase stands at month 0; its resale lowers the last month.")
     if discounted:
         st.caption(f"Discounted at {', '.join(f'{rate:.1%}' for rate in sorted(rates))} per year; it ends at the NPV.")

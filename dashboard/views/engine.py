@@ -6,6 +6,7 @@ import math
 
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.standing import stand
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
@@ -35,7 +36,7 @@ def show(context: Context) -> None:
         )
         return
     names = [f"{pool} #{number}" for pool, number in known]
-    place = columns[1].selectbox("Replica", names, key="engine.replica") or names[0]
+    place = columns[1].selectbox("Replica", names, key="engine.replica", bind="query-params") or names[0]
     pool, number = known[names.index(place)]
     begins_s = _opens_at(context, str(topology), pool, number)
     start_s = columns[2].number_input("From [s]", 0.0, None, begins_s, 5.0, key="engine.start", bind="query-params")
@@ -45,7 +46,7 @@ def show(context: Context) -> None:
         st.info("The replica was idle then; choose another time.", icon=":material/bedtime:")
         return
     _summary(view)
-    show_wide(step_timeline(view.steps), "engine.timeline")
+    show_wide(step_timeline(view.steps), "engine.timeline", "steps of the replica over time")
     st.header("Lives of requests")
     numbers = list(dict.fromkeys(view.requests["request"]))
     chosen = st.multiselect(
@@ -57,7 +58,8 @@ def show(context: Context) -> None:
         help="by number in the run",
     )
     if chosen:
-        st.altair_chart(request_life(view.requests[view.requests["request"].isin(chosen)]), key="engine.lives")
+        lives = request_life(view.requests[view.requests["request"].isin(chosen)])
+        show_chart(lives, "engine.lives", "what each request did over time")
 
 
 def _opens_at(context: Context, topology: str, pool: str, number: int) -> float:

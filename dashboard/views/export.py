@@ -6,12 +6,12 @@ import stat
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import streamlit as st
 
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
+from dashboard.links import links
 from dashboard.loading import stamp
 from simulator.report.bill_xlsx import bill_workbook
 from simulator.report.html import render
@@ -71,22 +71,20 @@ def show(context: Context) -> None:
             on_click="ignore",
         )
     st.header("Files of the run")
-    for file in sorted(bundle.path.iterdir()):
-        if file.suffix in _KINDS and stat.S_ISREG(file.lstat().st_mode):
-            _file(file)
-    st.header("Link")
+    with st.container(horizontal=True):
+        for file in sorted(bundle.path.iterdir()):
+            if file.suffix in _KINDS and stat.S_ISREG(file.lstat().st_mode):
+                _file(file)
+    st.header("Links")
     st.caption(
-        "The address of a page holds the run, the baseline and what is chosen on it. This one opens the overview:"
+        "The address of a page holds the run, the topologies, the baseline and what is chosen on it. These open the "
+        "pages that you have looked at as you left them:"
     )
-    st.code(f"{_origin()}/?run={name}", language=None)
+    for title, address in links(name):
+        st.markdown(f"**{title}**")
+        st.code(address, language=None, wrap_lines=True)
     with st.expander("The memo", expanded=True):
         st.markdown(markdown(text))
-
-
-def _origin() -> str:
-    """Scheme, host and port that the reader's browser used."""
-    found = urlsplit(st.context.url or "")
-    return f"{found.scheme}://{found.netloc}" if found.netloc else ""
 
 
 @st.cache_data(max_entries=16)

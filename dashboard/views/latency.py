@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.flow import flow
 from dashboard.components.table import show_table
 from dashboard.context import Context
@@ -31,9 +32,10 @@ def show(context: Context) -> None:
     charts = flow("latency.charts", _CHART_PX)
     for metric in (metric for metric in TITLES if (data["metric"] == metric).any()):
         chart = distribution(data, metric, context.names, _limits(context, str(class_name), metric))
-        charts.altair_chart(chart, key=f"latency.{metric}")
+        with charts.container():
+            show_chart(chart, f"latency.{metric}", f"share of requests within each {TITLES[metric]}, by topology")
     st.header("Where the time goes")
-    st.altair_chart(breakdown(context.topologies, str(class_name)), key="latency.breakdown")
+    show_chart(breakdown(context.topologies, str(class_name)), "latency.breakdown", "mean time of a request, by part")
     st.caption(
         "Queue: from arrival until a step, or a token API, took the request up. Cold start: what of that it waited "
         "before a pool without a ready replica. Cascade: until a first answer that nobody saw had been checked."

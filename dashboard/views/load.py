@@ -15,10 +15,11 @@ from dashboard.loading import stamp, table
 from simulator.figures.table import figure
 from simulator.report.calendar_chart import by_hour, calendar_charts
 from simulator.report.table import has_choice
-from simulator.report.time_charts import LoadTables, load_over_time, load_tables
+from simulator.report.time_charts import LoadTables, load_over_time, load_tables, span_min
 from simulator.results.bundle import Bundle
 
 _ALL = "all"
+_ZOOM = "all rows show this time, and the link of the page holds it; scrolling over a row zooms without changing it"
 
 
 def show(context: Context) -> None:
@@ -36,8 +37,10 @@ def show(context: Context) -> None:
     )
     number = None if replication in (None, _ALL) else int(replication)
     read = partial(table, context.bundle)
-    tables, chart = _drawn(context.bundle, str(context.bundle.path), stamp(context.bundle.path), topology, number)
-    show_wide(chart, "load.chart")
+    key = str(context.bundle.path), stamp(context.bundle.path)
+    tables = _tables(context.bundle, *key, topology, number)
+    chart = _drawn(tables, *key, topology, number, _window(tables))
+    show_wide(chart, "load.chart", f"load, capacity and what befell {topology} over time")
     if number is None and count > 1:
         words = "bands: from the smallest to the largest of them; losses and events: those of all."
         st.caption(f"Lines: means of {count} replications; {words}")
@@ -52,18 +55,37 @@ def show(context: Context) -> None:
     if len(calendar):
         st.header("By day and hour")
         st.caption("When it is busy, and how much could still come then, in local time.")
-        for chart, key in zip(calendar_charts(calendar), ("load.busy", "load.used"), strict=False):
-            show_wide(chart, key)
+        fields = (("load.busy", "requests arriving, by day and hour"), ("load.used", "capacity used, by day and hour"))
+        for chart, (name, words) in zip(calendar_charts(calendar), fields, strict=False):
+            show_wide(chart, name, words)
     _pools(context, topology)
+
+
+def _window(tables: LoadTables) -> tuple[float, float]:
+    """Minutes that are shown, which the address keeps."""
+    end = span_min(tables)
+    begin_min, end_min = st.slider(
+        "Shown minutes", 0.0, end, (0.0, end), key="load.window", bind="query-params", format="%.1f", help=_ZOOM
+    )
+    return (begin_min, end_min) if end_min > begin_min else (0.0, end)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _tables(_bundle: Bundle, folder: str, written: str, topology: str, replication: int | None) -> LoadTables:
+    return load_tables(partial(table, _bundle), topology, _bundle.summary["topologies"][topology], replication)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _drawn(
-    _bundle: Bundle, folder: str, written: str, topology: str, replication: int | None
-) -> tuple[LoadTables, Any]:
-    """What is drawn of a topology, and the chart: putting its rows together takes most of what the page does."""
-    tables = load_tables(partial(table, _bundle), topology, _bundle.summary["topologies"][topology], replication)
-    return tables, load_over_time(tables)
+    _tables: LoadTables,
+    folder: str,
+    written: str,
+    topology: str,
+    replication: int | None,
+    window_min: tuple[float, float],
+) -> Any:
+    """The chart of a topology: putting its rows together takes most of what the page does."""
+    return load_over_time(_tables, window_min)
 
 
 def _pools(context: Context, topology: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_months, show_sizes, show_verdict
 from dashboard.components.flow import flow
@@ -43,7 +44,8 @@ def show(context: Context) -> None:
     # the browser loads what draws a chart as one comes: it stands below the tables, and is sent before them
     chart = cost_against_attainment(context.topologies, context.names)
     height = _CHART_PX + legend_px(context.names)
-    st.altair_chart(chart.properties(width="container", height=height), key="overview.chart")
+    words = "cost per month against SLO attainment, by topology"
+    show_chart(chart.properties(width="container", height=height), "overview.chart", words)
     with above:
         show_sizes(decided, context.topologies)
         show_months(decided, context.names, list(context.topologies))

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.chart import show_chart
 from dashboard.components.decision import show_winners
 from dashboard.components.other_runs import other_runs
 from dashboard.components.rates import show_rate
@@ -53,9 +54,10 @@ def show(context: Context) -> None:
         st.info("No request was served, so there is nothing to set the cost against.", icon=":material/inbox:")
         return
     limit = slo_limit_s(resolved(context.bundle).document.data, measure)
-    event = st.altair_chart(
+    event = show_chart(
         pareto_chart(points, measure, context.names, limit and limit[0]),
-        key="pareto.chart",
+        "pareto.chart",
+        f"cost against {MEASURES[measure][0]}",
         on_select="rerun",
         selection_mode="chosen",
     )

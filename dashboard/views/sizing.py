@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.changes import changed_text, open_sizes
+from dashboard.components.chart import show_chart
 from dashboard.components.decision import show_months, show_sizes, size_words, trail_rows
 from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.table import show_table
@@ -43,7 +44,7 @@ def show(context: Context) -> None:
     st.header("What flips the verdict")
     flips = decided["flips"]
     if any(flip["factor"] for flip in flips):
-        st.altair_chart(flip_chart(flips), key="sizing.flips_chart")
+        show_chart(flip_chart(flips), "sizing.flips_chart", "how far each input moves until another topology wins")
     st.markdown("\n".join(f"- {markdown(note)}" for note in flip_notes(flips)) or "Nothing was looked at.")
     _search(context, out)
 
@@ -70,7 +71,9 @@ def _trail(context: Context) -> None:
         return
     st.header(f"What was tried ({len(rows)} sizes)")
     words = list(dict.fromkeys(rows["outcome"]))
-    chosen = st.pills("Outcome", words, selection_mode="multi", key="sizing.outcome", default=words)
+    chosen = st.pills(
+        "Outcome", words, selection_mode="multi", key="sizing.outcome", default=words, bind="query-params"
+    )
     kept = rows[rows["outcome"].isin(chosen or words)].copy()
     cost = figure("usd_per_month")
     kept[cost.id] = [cost.text(usd) for usd in kept[cost.id]]

@@ -39,7 +39,7 @@ def show(context: Context | None) -> None:
     name, files = "", dict[str, bytes]()
     told_of_model: Any = None
     for group in get_args(Group):
-        st.subheader(group)
+        st.header(group)
         if group in _GROUP_WORDS:
             st.caption(_GROUP_WORDS[group])
         amount = _amount() if group == "How much, and when" else None

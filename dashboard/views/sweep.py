@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.changes import RATES, changed_text
+from dashboard.components.chart import show_chart
 from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.keep import show_keeping
 from dashboard.components.main_values import Value, main_values
@@ -152,9 +153,14 @@ def _pareto(name: str, found: pd.DataFrame, paths: tuple[str, ...], context: Con
         st.warning("Nothing could be simulated: the lines below say why.", icon=":material/warning:")
         return
     measure = st.selectbox(
-        "Cost against", list(MEASURES), format_func=lambda key: MEASURES[key][0], key="sweep.measure"
+        "Cost against",
+        list(MEASURES),
+        format_func=lambda key: MEASURES[key][0],
+        key="sweep.measure",
+        bind="query-params",
     )
     if measure is None or all(point[measure] is None for point in points):
         return
     limit = slo_limit_s(resolved(context.bundle).document.data, measure)
-    st.altair_chart(pareto_chart(points, measure, context.names, limit and limit[0]), key="sweep.pareto")
+    chart = pareto_chart(points, measure, context.names, limit and limit[0])
+    show_chart(chart, "sweep.pareto", f"cost against {MEASURES[measure][0]}, by point of the sweep")

@@ -311,7 +311,8 @@ def _show_over_time(context: Context, found: Mapping[str, Any], fault: Fault | N
         for side, words in (("plain", "as it is"), ("changed", "changed"))
     }
     clock_s = float(next(iter(context.topologies.values())).get("clock_s") or 0.0)
-    show_wide(felt_over_time(sides, context.names, window, clock_s), "what_if.over_time")
+    chart = felt_over_time(sides, context.names, window, clock_s)
+    show_wide(chart, "what_if.over_time", "what users feel over time, changed and as it is")
     fault_words = "Shaded: while the fault lasts." if window else ""
     said = ["Waits and losses are of the requests that came then.", _replication_words(found["excerpt"]), fault_words]
     st.caption(" ".join(filter(None, said)))

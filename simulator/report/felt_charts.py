@@ -44,7 +44,7 @@ def felt_over_time(
     ]
     data = pd.concat(frames, ignore_index=True)
     first, last = float(data["minutes"].min()), float(data["minutes"].max())
-    scale, axis = alt.Scale(domain=[first, last], nice=False), time_axis(last, clock_s)
+    scale, axis = alt.Scale(domain=[first, last], nice=False), time_axis(last, clock_s, first)
     x = alt.X("minutes:Q", scale=scale, axis=axis)
     shade = None
     if window_s is not None:

@@ -175,7 +175,7 @@ def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Seque
             "share": entry.mean / abs(entry.base),
             "low": (entry.mean - entry.half_width) / abs(entry.base),
             "high": (entry.mean + entry.half_width) / abs(entry.base),
-            "difference": f"{entry.mean:+,.4g} ± {entry.half_width:,.2g}, {entry.unit_words}",
+            "difference": f"{_cell(entry, shown_as(entry.figure)[2])}, {entry.unit_words}",
             "sure": "yes" if entry.is_sure else "no",
         }
         for entry in found

@@ -12,22 +12,24 @@ _HOUR, _DAY, _WEEK = 60, 1440, 10_080
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def time_axis(span_min: float, clock_s: float = 0.0) -> alt.Axis:
+def time_axis(end_min: float, clock_s: float = 0.0, begin_min: float = 0.0) -> alt.Axis:
     """Axis of a chart over minutes of the run; ticks stand at round times of the day.
 
     Up to two hours it shows minutes, up to two days the time of the day, beyond that weekdays, beyond a month days.
 
     Parameters
     ----------
+    end_min, begin_min : of what is shown
     clock_s : local time at minute 0, in s since Monday 00:00
     """
+    span_min = end_min - begin_min
     least = span_min / _MOST_TICKS
     step = next((step for step in _STEPS_MIN if step >= least), _STEPS_MIN[-1] * math.ceil(least / _STEPS_MIN[-1]))
-    if span_min <= 2 * _HOUR:
-        return alt.Axis(title="minutes", values=[step * k for k in range(int(span_min // step) + 1)])
+    if end_min <= 2 * _HOUR:
+        first = -begin_min % step
+        return alt.Axis(title="minutes", values=_ticks(begin_min + first, end_min, step))
     clock_min = clock_s / 60
-    first = -clock_min % step
-    ticks = [first + step * k for k in range(int((span_min - first) // step) + 1)]
+    ticks = _ticks(begin_min + (-clock_min - begin_min) % step, end_min, step)
     local = f"(datum.value + {clock_min % _WEEK:.6f})"
     minute = f"round({local} % {_DAY})"
     time = f"pad(floor({minute} / 60) % 24, 2, '0', 'left') + ':' + pad({minute} % 60, 2, '0', 'left')"
@@ -38,3 +40,7 @@ def time_axis(span_min: float, clock_s: float = 0.0) -> alt.Axis:
         words = day if step >= _DAY else f"{minute} % {_DAY} == 0 ? {day} : {time}"
         return alt.Axis(title="weekday and time of the day", values=ticks, labelExpr=words)
     return alt.Axis(title="days", values=ticks, labelExpr=f"format(datum.value / {_DAY}, '.0f')")
+
+
+def _ticks(first: float, end: float, step: float) -> list[float]:
+    return [first + step * k for k in range(int((end - first) // step) + 1)]

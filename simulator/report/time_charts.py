@@ -146,8 +146,19 @@ def _lost(demand: pd.DataFrame) -> pd.DataFrame:
     return found[["minutes", "end_min", "target", "why", "lost", "share"]]
 
 
-def load_over_time(tables: LoadTables) -> Any:
-    """One row a quantity, one colour a pool or provider, all on the same minutes; drag to move, scroll to zoom."""
+def span_min(tables: LoadTables) -> float:
+    """Minutes at which what is shown ends."""
+    times = pd.concat([tables.demand["minutes"], tables.samples["minutes"], tables.events["end_min"]])
+    return float(times.max())
+
+
+def load_over_time(tables: LoadTables, window_min: tuple[float, float] | None = None) -> Any:
+    """One row a quantity, one colour a pool or provider, all on the same minutes; drag to move, scroll to zoom.
+
+    Parameters
+    ----------
+    window_min : minutes that are shown at first, all unless given
+    """
     nowhere = [NOWHERE] if (tables.lost["target"] == NOWHERE).any() else []
     names = [*tables.targets, *nowhere]
     colour = alt.Color(
@@ -156,9 +167,9 @@ def load_over_time(tables: LoadTables) -> Any:
         title="pool or token API",
         legend=names_legend(names),
     )
-    times = pd.concat([tables.demand["minutes"], tables.samples["minutes"], tables.events["end_min"]])
-    span_min = float(times.max())
-    scale, axis = alt.Scale(domain=[0, span_min], nice=False), time_axis(span_min, tables.clock_s)
+    begin_min, end_min = window_min or (0.0, span_min(tables))
+    scale = alt.Scale(domain=[begin_min, end_min], nice=False)
+    axis = time_axis(end_min, tables.clock_s, begin_min)
 
     def x(column: str) -> alt.X:
         return alt.X(f"{column}:Q", scale=scale, axis=axis)

@@ -98,6 +98,14 @@ def test_a_page_shows_itself_and_keeps_nobody_out(page: Page, server: str, view:
     page.wait_for_timeout(DRAWN_MS)
     expect(page.get_by_test_id("stException")).to_have_count(0)
     expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+    entry = next(entry for entry in PAGES if entry.view == view)
+    assert page.title().startswith(entry.title)
+    assert page.title().endswith(" · servecast")
+    assert not entry.needs_run or " of small-" in page.title()
+    for chart in page.get_by_test_id("stVegaLiteChart").all():
+        words, told, _ = (chart.get_attribute("aria-label") or "").partition("; its values follow as a table")
+        assert told, "a chart says what it shows"
+        expect(page.get_by_text(f"Values: {words}", exact=True)).to_be_visible()
     assert {theme: faults_in(page, theme) for theme in ("light", "dark")} == {"light": [], "dark": []}
     page.remove_listener("pageerror", note)
     assert wrong == []
