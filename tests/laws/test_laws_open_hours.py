@@ -204,7 +204,7 @@ def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
     """Asked for nothing else they answer what the month costs in the run, on the hours and sizes that it has there."""
     asked: list[tuple[int, Explorer]] = []
 
-    def trial_flips(*known: Any, plain: bool) -> list[Any]:
+    def trial_flips(*known: Any, **_: Any) -> list[Any]:
         asked.append((known[-1], known[-2]))
         return []
 
