@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from simulator.resolve.open_windows import open_windows, with_hours
+from simulator.resolve.open_windows import open_windows, window_values, with_hours
 from simulator.resolve.sizes import OpenPool, Size, is_open, open_pool, replaceable, size_values, stated
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.set_lines import Given, item
@@ -22,7 +22,7 @@ class Candidate:
     scaled : indices of the pools whose replicas are searched
     hardware : what was changed in each of them, as `gpu` and `tp`
     hours : found for the windows that leave them open; empty where none does
-    windows : places of these below the topology
+    windows : places of these below the topology, and the keys that are open there with their values
     """
 
     loaded: LoadedScenario
@@ -30,11 +30,11 @@ class Candidate:
     scaled: tuple[int, ...]
     hardware: Mapping[str, Any]
     hours: str = ""
-    windows: tuple[str, ...] = ()
+    windows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
     def at_hours(self, hours: str) -> Candidate:
         """The candidate with the same hours in every window that leaves them open."""
-        open_ = tuple(path for path, _ in open_windows(self.settings))
+        open_ = tuple((path, tuple(window_values(one, hours).items())) for path, one in open_windows(self.settings))
         return replace(self, loaded=with_hours(self.loaded, self.topology, hours), hours=hours, windows=open_)
 
     @property
@@ -57,7 +57,7 @@ class Candidate:
 
     def values(self, sizes: Mapping[int, Size]) -> list[Given]:
         """What makes the topology this fleet: paths below it, and what stands there."""
-        found: list[Given] = [(f"{path}.hours", self.hours) for path in self.windows]
+        found: list[Given] = [(f"{path}.{key}", value) for path, open_ in self.windows for key, value in open_]
         for k, size in sizes.items():
             root = f"pools{item(self.settings.pools, k)}"
             found += [(f"{root}.{key}", value) for key, value in self.hardware.items()]

@@ -11,6 +11,7 @@ from simulator.figures.table import NONE, figure
 from simulator.money import money
 from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
+from simulator.resolve.open_windows import window_words
 
 _FIGURES = [
     figure(name)
@@ -100,7 +101,7 @@ def _trail(row: Mapping[str, Any]) -> str:
         price = f" ({money(usd)})" if usd is not None and tried["word"] == "met" else ""
         by_word.setdefault(tried["word"], []).append(f"{tried['sizes']}{price}")
     words = "; ".join(f"{word}: {', '.join(sizes)}" for word, sizes in by_word.items())
-    hours = f"window {row['hours']} h; " if row["hours"] else ""
+    hours = f"window {window_words(row['hours'])}; " if row["hours"] else ""
     return f"{row['topology']}: {hours}{row['claim']}; {words}"
 
 

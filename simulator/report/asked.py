@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from simulator.resolve.open_windows import window_words
 from simulator.resolve.sizes import AUTO, Fixed, with_sizes
 from simulator.results.bundle import Bundle
 from simulator.scenario.differences import ABSENT, Difference
@@ -54,7 +55,7 @@ def _results(bundle: Bundle) -> Iterator[tuple[str, str]]:
         yield f"topologies.{name}.pools[{pool}]", size
     for name in bundle.summary["order"]:
         if hours := _search(bundle, name).get("hours"):
-            yield f"topologies.{name}.routing.windows", f"{hours} h"
+            yield f"topologies.{name}.routing.windows", window_words(hours)
 
 
 def _sizes(bundle: Bundle) -> Iterator[tuple[str, str, str]]:

@@ -21,7 +21,6 @@ from simulator.resolve.figures import Figures
 from simulator.resolve.places import place_of
 from simulator.scenario.money_checks import NAMED_TERMS
 from simulator.scenario.week import week_spans
-from simulator.schema.clock import AUTO_HOURS
 from simulator.schema.money import GpuVolumePriceSettings
 from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.study.contract import AS_LISTED, Volume, VolumeStep
@@ -117,7 +116,7 @@ def replica_shares(pool: Pool) -> dict[int, float]:
     scaler, most = pool.autoscaler, most_replicas(pool)
     if isinstance(scaler, QueueAutoscaler) and isinstance(scaler.min, int) and scaler.min < most:
         return {scaler.min: 0.5, most: 0.5}
-    if not pool.schedule or any(window.hours == AUTO_HOURS for window in pool.schedule):
+    if not pool.schedule or any(window.is_open for window in pool.schedule):
         return {most: 1.0}
     found: dict[int, float] = {}
     for window in pool.schedule:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.demand import jobs_per_month
-from simulator.resolve.open_windows import WHOLE_DAY, open_windows, with_hours
+from simulator.resolve.open_windows import WHOLE_WEEK, open_windows, with_hours
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import with_whole_changes
 from simulator.scenario.set_lines import Given, item
@@ -254,7 +254,7 @@ def at_start(loaded: LoadedScenario) -> LoadedScenario:
     """The scenario with the smallest size wherever one is open: enough to look up and check everything else."""
     for name, topology in loaded.scenario.topologies.items():
         if has_open_sizes(topology):
-            loaded = with_hours(loaded, name, WHOLE_DAY)
+            loaded = with_hours(loaded, name, WHOLE_WEEK)
         loaded = with_sizes(loaded, name, {pool.index: smallest(pool) for pool in open_pools(loaded, name)})
     return loaded
 

@@ -10,7 +10,7 @@ import numpy as np
 from simulator.resolve.clock import clock_of, period_clock_s
 from simulator.scenario.months import hours_left, reached_periods
 from simulator.scenario.week import period_window, week_spans, windows_of
-from simulator.schema.clock import AUTO_HOURS, WeekWindow
+from simulator.schema.clock import WeekWindow
 from simulator.schema.routing import WeightedRouting
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
@@ -93,7 +93,7 @@ def _windows(
     scenario: Scenario, windows: Sequence[tuple[str, WeekWindow]], period: str, meant: Spans, simulated: Spans
 ) -> Iterator[str]:
     for path, window in windows:
-        if window.hours == AUTO_HOURS or window.time_zone not in (None, scenario.run.time_zone):
+        if window.is_open or window.time_zone not in (None, scenario.run.time_zone):
             continue
         holds = week_spans(window)
         of_hours, of_time = (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.agreed import Spell, committed_instances_stay
+from simulator.resolve.open_windows import window_words
 from simulator.resolve.sizes import alone, at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_names_alone, plan_topology
@@ -78,9 +79,9 @@ def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> 
     return [
         f"from month {phase.event.from_month}: {phase.event.name}"
         + (f", {phase.event.downtime_h:g} h without service" if phase.event.downtime_h else "")
-        + (f", window {hours[phase.event.from_month]} h" if phase.event.from_month in hours else "")
+        + (f", window {window_words(hours[phase.event.from_month])}" if phase.event.from_month in hours else "")
         for phase in events
-    ] + [f"from month {month}: window {hours[month]} h" for month in grown]
+    ] + [f"from month {month}: window {window_words(hours[month])}" for month in grown]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from simulator.errors import InputError, Problem
-from simulator.schema.clock import AUTO_HOURS, WeekWindow
+from simulator.schema.clock import AUTO_WINDOW, WeekWindow
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
@@ -86,8 +86,10 @@ def hours_from_to(text: str) -> tuple[float, float]:
 
 
 def begin_and_length_s(window: WeekWindow) -> tuple[float, float]:
-    if window.hours == AUTO_HOURS:
+    if window.hours == AUTO_WINDOW:
         raise InputError(Problem("is open: run finds them, elsewhere give hours", path="hours", got=window.hours))
+    if window.days == AUTO_WINDOW:
+        raise InputError(Problem("is open: run finds them, elsewhere give days", path="days", got=window.days))
     start_s, end_s = (time_s(text) for text in window.hours.split("-"))
     if start_s == end_s:
         raise InputError(Problem("begins when it ends: 0-24 is the whole day", path="hours", got=window.hours))

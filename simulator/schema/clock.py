@@ -44,8 +44,9 @@ def _known_zone(value: str) -> str:
 
 Days = Annotated[str, Field(pattern=f"^{_SPAN}(?: *, *{_SPAN})*$")]
 Hours = Annotated[str, Field(pattern=f"^{_TIME}-{_TIME}$")]
-AUTO_HOURS = "auto"
-OpenHours = Annotated[str, Field(pattern=f"^(?:{AUTO_HOURS}|{_TIME}-{_TIME})$")]
+AUTO_WINDOW = "auto"
+OpenDays = Annotated[str, Field(pattern=f"^(?:{AUTO_WINDOW}|{_SPAN}(?: *, *{_SPAN})*)$")]
+OpenHours = Annotated[str, Field(pattern=f"^(?:{AUTO_WINDOW}|{_TIME}-{_TIME})$")]
 Moment = Annotated[
     str,
     Field(pattern=f"^(?:{_DAY}(?: {_TIME})?|{_DATE}(?:[ T]{_TIME})?)$"),
@@ -63,8 +64,8 @@ Holidays = Country | tuple[Day, ...]
 class WeekWindow(Settings):
     """The same hours on some days of the week."""
 
-    days: Days = "mon-sun"
-    """Days on which it begins, as `mon-fri` or `sat, sun`."""
+    days: OpenDays = "mon-sun"
+    """Days on which it begins, as `mon-fri` or `sat, sun`; auto finds them together with hours that are auto."""
     hours: OpenHours = "0-24"
     """From and to, as `8-20` or `8:30-17`; past midnight where the end is not later, as `22-6`. All windows of a
     topology that say auto get the same hours: the cheapest that meet the SLO."""
@@ -72,6 +73,11 @@ class WeekWindow(Settings):
     """In which its days and hours count; the run's unless given. Needs a run that begins on a date."""
     holidays: Literal["sunday", "included", "excluded"] = "sunday"
     """What it makes of the run's holidays: they are Sundays, or it begins on all of them, or on none."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its days or its hours are left to the search."""
+        return AUTO_WINDOW in (self.days, self.hours)
 
 
 class RoutingWindow(WeekWindow):

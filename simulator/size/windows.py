@@ -1,19 +1,27 @@
-"""The search for the hours of windows that leave them open, each tried with its sizes."""
+"""The search for the days and hours of windows that leave them open, each tried with its sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from simulator.errors import InputError, Problem
-from simulator.resolve.open_windows import arrivals_by_hour, busiest_hours, open_windows, with_hours
+from simulator.resolve.open_windows import (
+    arrivals_by_day_and_hour,
+    busiest_days,
+    busiest_hours,
+    open_windows,
+    window_words,
+    with_hours,
+)
 from simulator.resolve.sizes import OpenPool, alone, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.clock import WeekWindow
+from simulator.scenario.week import week_days
+from simulator.schema.clock import AUTO_WINDOW, WeekWindow
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
@@ -22,11 +30,14 @@ from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import UNFINISHED, Limits, Search, same_cost
 from simulator.size.infeasible import judged
 from simulator.size.trials import Progress, Trials, Tried
-from simulator.units import HOURS_PER_DAY, SECONDS_PER_DAY
+from simulator.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_WEEK
+from simulator.workload.spec import DAYS_PER_WEEK
 
 _FIRST_LENGTHS = (24, 20, 16, 12, 8, 4)
 """Hours of the windows that are tried first; then those around the best, by `_STEPS`, the last until it stays."""
 _STEPS = (2, 1)
+Lengths = tuple[int, int]
+"""Days of a week, and hours of a day; 0 of what is not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +102,12 @@ def best_window(
 ) -> Answer:
     """The cheapest hours of the windows that a topology leaves open, together with its sizes.
 
-    Of each length only the busiest hours one after another are a candidate, 24 in all. They are raced against each
-    other as sizes are: what costs no less than the best of other hours is excluded by its bound, or raced out after a
-    replication. Six lengths are closed first, then the neighbours of the cheapest until those on either side cost more;
-    the others are skipped, so it is the best of those tried. A topology without such windows has the answer of its
-    sizes.
+    Of each length only the busiest hours one after another are a candidate, 24 in all, and where days are open too
+    those of each number of the busiest days. They are raced against each other as sizes are: what costs no less than
+    the best of other hours is excluded by its bound, or raced out after a replication. Six lengths are closed first,
+    on every day, then the neighbours of the cheapest until those on either side cost more; then fewer days at these
+    hours, and the neighbours of the cheapest again. The others are skipped, so it is the best of those tried. A
+    topology without such windows has the answer of its sizes.
 
     Parameters
     ----------
@@ -111,21 +123,24 @@ def best_window(
     windows = open_windows(loaded.scenario.topologies[name])
     if not windows:
         return answer(loaded, name, periods, store, limits, progress, rows, pools, assumed, planned)
-    candidates = _candidates(loaded, name, windows[0], periods)
-    most = len(_FIRST_LENGTHS) + 2 * len(_STEPS)
+    has_days = any(window.days == AUTO_WINDOW for _, window in windows)
+    has_hours = any(window.hours == AUTO_WINDOW for _, window in windows)
+    first = next((one for one in windows if one[1].days == AUTO_WINDOW), windows[0])
+    candidates = _candidates(loaded, name, first, periods, has_days, has_hours)
+    most = has_hours * (len(_FIRST_LENGTHS) + 2 * len(_STEPS)) + has_days * (DAYS_PER_WEEK + has_hours * len(_STEPS))
     if limits is not None and limits.seconds is not None:
         limits = replace(limits, seconds=limits.seconds / most)
     opened = tuple(pools) if pools is not None else open_pools(loaded, name)
-    tried: dict[int, Window] = {}
+    tried: dict[Lengths, Window] = {}
 
-    def look(length: int) -> None:
-        if not 1 <= length <= len(candidates) or length in tried:
+    def look(lengths: Lengths) -> None:
+        if lengths not in candidates or lengths in tried:
             return
-        hours, before = candidates[length - 1], len(tried)
+        hours, before = candidates[lengths], len(tried)
 
         def tick(what: str, share: float) -> None:
             if progress:
-                progress(f"{what}, {hours} h", min((before + share) / most, 1.0))
+                progress(f"{what}, {window_words(hours)}", min((before + share) / most, 1.0))
 
         there = alone(with_hours(loaded, name, hours), name)
         trials = Trials(there, name, opened, periods, store, tick, rows, assumed, planned)
@@ -133,29 +148,40 @@ def best_window(
         found = searched(trials, limits, rival)
         if found.best is None and found.least_usd is not None:
             found, _ = judged(trials, found)
-        tried[length] = Window(hours, trials, found)
+        tried[lengths] = Window(hours, trials, found)
 
-    for length in _FIRST_LENGTHS:
-        look(length)
-    for step in _STEPS:
-        while True:
-            cheapest, before = _cheapest(tried), len(tried)
-            look(cheapest - step)
-            look(cheapest + step)
-            if len(tried) == before or step > 1:
-                break
+    def neighbours() -> None:
+        for step in _STEPS:
+            while True:
+                (days, cheapest), before = _cheapest(tried), len(tried)
+                look((days, cheapest - step))
+                look((days, cheapest + step))
+                if len(tried) == before or step > 1:
+                    break
+
+    every_day = DAYS_PER_WEEK if has_days else 0
+    if has_hours:
+        for length in _FIRST_LENGTHS:
+            look((every_day, length))
+        neighbours()
+    if has_days:
+        _, hours = _cheapest(tried) if tried else (0, 0)
+        for days in range(DAYS_PER_WEEK, 0, -1):
+            look((days, hours))
+        if has_hours:
+            neighbours()
     return _answer(loaded, tried)
 
 
-def _cheapest(tried: dict[int, Window]) -> int:
-    """Length of the cheapest; of equal ones the longest, and of those that never meet the SLO too."""
-    return min(tried, key=lambda length: (tried[length].usd_per_month, -length))
+def _cheapest(tried: Mapping[Lengths, Window]) -> Lengths:
+    """Lengths of the cheapest; of equal ones the longest, and of those that never meet the SLO too."""
+    return min(tried, key=lambda lengths: (tried[lengths].usd_per_month, -lengths[0], -lengths[1]))
 
 
-def _answer(loaded: LoadedScenario, tried: dict[int, Window]) -> Answer:
+def _answer(loaded: LoadedScenario, tried: Mapping[Lengths, Window]) -> Answer:
     best = tried[_cheapest(tried)]
     found = best.search
-    rows = tuple(tried[length].row(found.best) for length in sorted(tried))
+    rows = tuple(tried[lengths].row(found.best) for lengths in sorted(tried))
     searches = [window.search for window in tried.values()]
     n = sum(search.tried for search in searches)
     claim = f"best of {n} tried" if found.best is not None else f"none of {n} tried meets"
@@ -175,15 +201,22 @@ def _limited(searches: Sequence[Search]) -> tuple[str, ...]:
 
 
 def _candidates(
-    loaded: LoadedScenario, name: str, window: tuple[str, WeekWindow], periods: Sequence[PeriodDemand]
-) -> list[str]:
-    path = f"topologies.{name}.{window[0]}.hours"
-    days = [one for one in periods if one.demand.horizon_s >= SECONDS_PER_DAY]
-    if not days:
-        words = "hours are found from a whole day of arrivals: run.horizon_s must be at least 86400"
+    loaded: LoadedScenario,
+    name: str,
+    window: tuple[str, WeekWindow],
+    periods: Sequence[PeriodDemand],
+    has_days: bool,
+    has_hours: bool,
+) -> dict[Lengths, str]:
+    """Days and hours by their lengths."""
+    key, whole_s, what = ("days", SECONDS_PER_WEEK, "week") if has_days else ("hours", SECONDS_PER_DAY, "day")
+    path = f"topologies.{name}.{window[0]}.{key}"
+    long = [one for one in periods if one.demand.horizon_s >= whole_s]
+    if not long:
+        words = f"{key} are found from a whole {what} of arrivals: run.horizon_s must be at least {whole_s:.0f}"
         raise InputError(Problem(words, *loaded.place(path), path=path, got="auto"))
-    counts = np.zeros(HOURS_PER_DAY)
-    for one in days:
+    counts = np.zeros((DAYS_PER_WEEK, HOURS_PER_DAY))
+    for one in long:
         demand = one.demand
         arrival_s = [
             chunk.arrival_s[: chunk.n_open]
@@ -191,9 +224,15 @@ def _candidates(
             for chunk in demand.source(number).chunks()
         ]
         inside = [times[times < demand.horizon_s] for times in arrival_s]
-        hours = arrivals_by_hour(loaded, window[1], inside, demand.when.clock_s)
-        counts += hours * one.period.hours / demand.horizon_s
+        by_hour = arrivals_by_day_and_hour(loaded, window[1], inside, demand.when.clock_s)
+        counts += by_hour * one.period.hours / demand.horizon_s
     if not np.any(counts):
         words = "no request arrives by the clock on its days, so no hours are busier than others"
         raise InputError(Problem(words, *loaded.place(path), path=path, got="auto"))
-    return busiest_hours(counts)
+    days = dict(enumerate(busiest_days(counts.sum(axis=1)), start=1)) if has_days else {0: ""}
+    found: dict[Lengths, str] = {}
+    for n_days, text in days.items():
+        on = counts[week_days(text)] if text else counts
+        hours = dict(enumerate(busiest_hours(on.sum(axis=0)), start=1)) if has_hours else {0: ""}
+        found |= {(n_days, n_hours): f"{text} {each}".strip() for n_hours, each in hours.items()}
+    return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.money import money
+from simulator.resolve.open_windows import window_words
 from simulator.resolve.sizes import Fixed
 from simulator.size.answer import Answer
 from simulator.size.trials import Tried
@@ -23,10 +24,11 @@ def size_warnings(answer: Answer) -> list[str]:
         lines.append(f"its best needs no {' and no '.join(empty)}")
     if answer.windows:
         told = ", ".join(f"{row['hours']} {_hours_word(row)}" for row in answer.windows)
-        lines.append(f"window {answer.hours} h, the cheapest of those tried, the busiest hours of each length: {told}")
+        window = f"window {window_words(answer.hours)}, the cheapest of those tried"
+        lines.append(f"{window}, the busiest hours of each length: {told}")
         alike = [row["hours"] for row in answer.windows if row["equal"]]
         if alike:
-            lines.append(f"the same cost{_noise(found.best)}: window {', '.join(alike)} h")
+            lines.append(f"the same cost{_noise(found.best)}: window {window_words(', '.join(alike))}")
     if found.equal:
         sizes = ", ".join(map(str, found.equal))
         lines.append(f"the same cost{_noise(found.best)}: {sizes}")

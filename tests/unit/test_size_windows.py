@@ -32,15 +32,21 @@ def period(hours: float, by_hour: dict[int, int], days: float = 1.0, replication
 def asked(monkeypatch: pytest.MonkeyPatch, *periods: Any) -> list[float]:
     """Weights of the hours of the day by which candidates are chosen."""
     place = import_module("simulator.size.windows")
+    told: list[float] = []
 
     def by_hour(loaded: Any, window: Any, arrival_s: list[np.ndarray], clock_s: float) -> np.ndarray:
-        return sum((np.bincount((times % DAY_S / 3600).astype(int), minlength=24) for times in arrival_s), np.zeros(24))
+        hours = [(times / 3600).astype(int) % 168 for times in arrival_s]
+        return sum((np.bincount(one, minlength=168) for one in hours), np.zeros(168)).reshape(7, 24)
 
-    monkeypatch.setattr(place, "arrivals_by_hour", by_hour)
-    monkeypatch.setattr(place, "busiest_hours", lambda counts: (counts * DAY_S).tolist())
+    def busiest(counts: np.ndarray) -> list[str]:
+        told.extend(float(value) for value in counts * DAY_S)
+        return ["all"]
+
+    monkeypatch.setattr(place, "arrivals_by_day_and_hour", by_hour)
+    monkeypatch.setattr(place, "busiest_hours", busiest)
     loaded: Any = SimpleNamespace(place=lambda path: (None, None, None))
-    found: Any = _candidates(loaded, "t", ("pools[p]", None), periods)  # type: ignore[arg-type]
-    return [float(value) for value in found]
+    _candidates(loaded, "t", ("pools[p]", None), periods, False, True)  # type: ignore[arg-type]
+    return told
 
 
 def test_each_period_counts_by_its_hours_and_by_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
