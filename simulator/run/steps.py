@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simulator.endings import query
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_again
@@ -120,7 +121,7 @@ def _query(bundle: Bundle, sql: str, values: list[Any]) -> pd.DataFrame:
     if not (bundle.path / _TABLE).exists():
         raise InputError(Problem("kept no rows of requests: run it with run.keep_requests: true", str(bundle.path)))
     file = bundle.file(_TABLE)
-    with duckdb.connect() as connection:
+    with query(), duckdb.connect() as connection:
         connection.read_parquet(str(file)).create_view("rows")
         found: pd.DataFrame = connection.execute(sql, values).df()
     return found

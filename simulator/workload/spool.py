@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.endings import query
 from simulator.errors import InputError, Problem
 from simulator.results.scratch import scratch
 
@@ -86,7 +87,8 @@ class Spool:
 @contextmanager
 def _disk() -> Iterator[None]:
     try:
-        yield
+        with query():
+            yield
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         text = f"cannot keep its rows in the folder of temporary files (TMPDIR): {str(error).splitlines()[0]}"
         raise InputError(Problem(text)) from error

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
+import duckdb
 import numba
 import pytest
 
-from simulator.endings import raises
+from simulator.endings import query, raises
 from simulator.errors import InputError
 from simulator.run.budget import Budget, within
 
@@ -83,3 +84,25 @@ def test_so_does_one_that_comes_while_an_object_is_removed() -> None:
             lose()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class _OverError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, _OverError])
+def test_a_query_ends_with_what_its_signal_raises(error: type[BaseException]) -> None:
+    """A hundred thousand million rows are counted until a timer goes off."""
+    before = signal.signal(signal.SIGALRM, raises(error))
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(error), query():
+            duckdb.sql("select sum(range % 7) from range(100000000000)").fetchall()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_other_errors_of_a_query_stay() -> None:
+    with pytest.raises(RuntimeError, match="another"), query():
+        raise RuntimeError("another")
