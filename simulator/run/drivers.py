@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from simulator.bill.category import CARBON
 from simulator.bill.study import study_usd_per_month, with_commitments_of
 from simulator.bill.sums import mean
 from simulator.catalog.costs import cost_entries, cost_words
+from simulator.catalog.gpus import gpu
 from simulator.catalog.sites import site
 from simulator.resolve.figures import Figures
 from simulator.resolve.terms import ResolvedTerms, spelled_terms
@@ -17,6 +20,8 @@ from simulator.simulate.priced import Priced
 _STEP = 0.01
 _SPARES = "onprem.spare_fraction"
 """Buys whole servers: a hundredth more of it buys none."""
+_GPU_HOURS, _TOKENS = "GPU-hours", "tokens"
+_OF_POWER = ("electricity", CARBON)
 _LEAST_SHARE = 0.01
 """Of the bill; what moves less of it is not told one by one."""
 
@@ -26,7 +31,8 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
 
     The share of a figure is the elasticity of the month's bill to it, (C(1.01 x) - C(x)) / (0.01 C(x)). Where a line is
     proportional to the figure, that is the line's share of the bill; below 0 it lowers the bill, as a longer life. What
-    buys whole servers has the share that is gone without it, (C(x) - C(0)) / C(x).
+    buys whole servers has the share that is gone without it, (C(x) - C(0)) / C(x); the catalog's price of an offer that
+    of the lines which are paid by it.
 
     Returns
     -------
@@ -46,7 +52,33 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
         rows.append(
             {"figure": figure.id, "value": figure.value, "unit": figure.unit, "kind": figure.kind, "share": share}
         )
+    rows += _offers(planned, prices, priced, usd)
     return sorted(rows, key=lambda row: (-abs(row["share"]), row["figure"]))
+
+
+def _offers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, usd: float) -> list[dict[str, Any]]:
+    """Prices of the catalog's offers, of GPUs and of tokens."""
+    paid: dict[str, list[float]] = {}
+    places = {pool.name: f"{site(pool.site).name}/{gpu(pool.gpu).name}" for pool in planned.settings.pools}
+    billing = {pool.name: pool.billing for pool in planned.settings.pools}
+    offers = {one.name: one.offer for one in planned.settings.providers if one.offer is not None}
+    for line in priced.bill.lines:
+        if line.owner in places and line.unit == _GPU_HOURS:
+            tier = billing[line.owner] if line.category == "committed" else line.category.replace(" ", "_")
+            paid.setdefault(f"{places[line.owner]}/{tier}", []).append(mean(line.usd))
+        elif line.owner in offers and line.category == _TOKENS:
+            paid.setdefault(f"{offers[line.owner]}.{line.part.replace(' ', '_')}", []).append(mean(line.usd))
+    return [
+        {
+            "figure": figure.id,
+            "value": figure.value,
+            "unit": figure.unit,
+            "kind": figure.kind,
+            "share": math.fsum(paid[figure.id]) / usd,
+        }
+        for figure in prices.figures
+        if figure.kind != "given" and figure.id in paid
+    ]
 
 
 def _usd(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, values: Mapping[str, float]) -> float:
@@ -67,20 +99,25 @@ def driver_words(rows: list[dict[str, Any]]) -> list[str]:
         )
         found.append(f"defaults behind the bill, and the share of it that moves with each: {parts}")
     rest = [
-        cost_words(row["figure"]) for row in rows if row["kind"] == "estimate" and row["share"] and row not in telling
+        f"{cost_words(row['figure'])} {row['share']:.2%}"
+        for row in rows
+        if row["kind"] == "estimate" and row["share"] and row not in telling
     ]
     if rest:
         found.append(f"estimates that move less than {_LEAST_SHARE:.0%} of the bill: {', '.join(rest)}")
     return found
 
 
-def place_estimates(planned: PlannedTopology) -> list[str]:
+def place_estimates(planned: PlannedTopology, priced: Priced) -> list[str]:
     """What the catalog only estimates of GPUs' power and of the sites' network, cold starts and repairs."""
     found = []
     asked = [engine.gpu for engine in planned.engines if not engine.power_is_given]
     guessed = sorted({card.name for card in asked if card.power_is_estimate})
     if guessed:
-        found.append(f"power in serving of {', '.join(guessed)} is an estimate, scaled by board power")
+        power = [mean(one.usd) for one in priced.bill.lines if one.category in _OF_POWER and one.part == "gpus"]
+        share = math.fsum(power) / priced.usd_per_month if priced.usd_per_month else 0.0
+        moves = f"{share:.2%} of the bill" if share else "it moves energy and emissions, not the bill"
+        found.append(f"power in serving of {', '.join(guessed)} is an estimate, scaled by board power: {moves}")
     names: dict[str, list[str]] = {}
     for spec in planned.fleet.pools:
         place = site(spec.site)

@@ -87,7 +87,7 @@ def summarise(
         cost=cost,
         drivers=tuple(behind),
         warnings=(
-            *_warnings(loaded, planned, metrics, prices, behind),
+            *_warnings(loaded, planned, metrics, prices, priced, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, usages)),
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
@@ -225,6 +225,7 @@ def _warnings(
     planned: PlannedTopology,
     metrics: Mapping[str, Any],
     prices: ResolvedTerms,
+    priced: Priced,
     behind: list[dict[str, Any]],
 ) -> list[dict[str, str]]:
     basis = [
@@ -235,7 +236,7 @@ def _warnings(
         *cache_words(planned, prices, workload_spec(loaded.scenario, loaded.path.parent)),
         *driver_words(behind),
         *_cost_warnings(loaded, planned, prices, {row["figure"]: row["share"] for row in behind}),
-        *place_estimates(planned),
+        *place_estimates(planned, priced),
     ]
     return [
         *remarks("trust", doubts(planned.engines)),
@@ -264,7 +265,7 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
         found += beyond_the_trace(workload, loaded.scenario.run.horizon_s)
     found += other_hours(loaded.scenario, planned.settings)
     if any(planned.offers):
-        found.append("provider latency and rate limits are catalog estimates")
+        found.append("provider latency and rate limits are catalog estimates: TTFT, TPOT and the SLO rest on them")
     if metrics["escalations_denied"]:
         found.append(
             f"{metrics['escalations_denied']:,} of {metrics['arrived']:,} requests kept their first answer: the second "

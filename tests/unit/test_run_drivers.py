@@ -42,6 +42,26 @@ def test_a_figure_has_the_share_of_the_lines_that_it_is_a_factor_of(bundle: Bund
     assert "onprem.fte_cost" not in shares(bundle.summary["topologies"]["cloud"])
 
 
+def test_prices_of_the_catalog_have_the_share_of_what_is_paid_by_them(bundle: Bundle) -> None:
+    lines = bundle.table("costs")
+    cloud, api = (bundle.summary["topologies"][name] for name in ("cloud", "api"))
+    rent = lines[(lines["topology"] == "cloud") & (lines["category"] == "on demand")]["usd_per_month"].sum()
+    share = rent / cloud["cost"]["usd_per_month"]
+    assert shares(cloud)["lambda/h100-sxm/on_demand"] == pytest.approx(share)
+    found = shares(api)
+    assert found["together/llama-3.3-70b.input"] + found["together/llama-3.3-70b.output"] == pytest.approx(1)
+    assert f"USD per GPU-hour {share:.0%}" in " ".join(row["text"] for row in cloud["warnings"])
+    assert "TTFT, TPOT and the SLO rest on them" in " ".join(row["text"] for row in api["warnings"])
+
+
+def test_an_estimate_of_little_has_its_share_too(bundle: Bundle) -> None:
+    own = bundle.summary["topologies"]["own"]
+    found = shares(own)
+    assert 0 < found["power.h100_bare_idle_w"] < 0.01
+    told = " ".join(row["text"] for row in own["warnings"])
+    assert f"power of an idle H100 {found['power.h100_bare_idle_w']:.2%}" in told
+
+
 def test_a_server_that_stands_by_has_what_is_paid_for_it(bundle: Bundle, tmp_path: Path) -> None:
     """A share of servers is rounded up to whole ones, so that a hundredth more of it moves nothing."""
     own = bundle.summary["topologies"]["own"]
