@@ -34,6 +34,7 @@ def memory(
     num_speculative_tokens: int = 0,
     draft_model: str | None = None,
     flashinfer: bool = False,
+    language_model_only: bool = False,
     kv_cache_memory_bytes: int | None = None,
     table: Path | None = None,
     compare: Path | None = None,
@@ -96,6 +97,8 @@ def memory(
         Model that drafts, with speculative_method draft_model.
     flashinfer
         FlashInfer is installed, as in vLLM's container images; matters from 0.9.2 to 0.16.
+    language_model_only
+        Text alone, as vLLM's option of that name: no encoders of images, video and audio are loaded or profiled.
     kv_cache_memory_bytes
         KV cache of each GPU, whatever else is held, as vLLM's option of that name; what is left unless given.
     table
@@ -140,6 +143,7 @@ def memory(
         num_speculative_tokens=num_speculative_tokens,
         draft_model=draft_model,
         flashinfer=flashinfer,
+        language_model_only=language_model_only,
         kv_cache_memory_bytes=kv_cache_memory_bytes,
     )
     if compare is not None:

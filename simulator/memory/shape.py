@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Cut = Literal["tp", "kv", "whole", "experts", "vocab"]
@@ -212,3 +212,10 @@ class ModelShape:
     def tied(self) -> bool:
         """Whether one matrix embeds and heads."""
         return all(matrix.name != "lm_head" for matrix in self.matrices)
+
+
+def without_encoders(shape: ModelShape) -> ModelShape:
+    """A model that is served for text alone: neither its encoders nor room for what they hand to its layers."""
+    handed = sum(tower.outputs - 1 for tower in shape.towers) * shape.hidden * shape.dtype_bytes
+    matrices = tuple(matrix for matrix in shape.matrices if "_tower." not in matrix.name)
+    return replace(shape, matrices=matrices, towers=(), step_bytes=shape.step_bytes - handed)

@@ -21,7 +21,7 @@ from simulator.memory.drafts import with_head, with_model
 from simulator.memory.planner import Plan, Request, plan
 from simulator.memory.profile import Card
 from simulator.memory.rules import Rules
-from simulator.memory.shape import ModelShape
+from simulator.memory.shape import ModelShape, without_encoders
 from simulator.memory.weights import Weights
 from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
@@ -67,6 +67,7 @@ class Question:
     speculative_method, draft_model : `eagle`, `mtp`, `draft_model` or `ngram`; the model that drafts
     num_speculative_tokens : drafts of a request and step, for each of which a layer with a state keeps one more
     flashinfer : FlashInfer is installed, as in vLLM's container images, where the version does not require it
+    language_model_only : no images, video or audio: neither encoders nor what they encode
     card : the GPU itself, instead of the one called `gpu`
     folder : of files that are named by relative paths
     """
@@ -95,6 +96,7 @@ class Question:
     num_speculative_tokens: int = 0
     draft_model: str | None = None
     flashinfer: bool = False
+    language_model_only: bool = False
     kv_cache_memory_bytes: int | None = None
     card: Card | None = None
     folder: Path = Path()
@@ -133,7 +135,7 @@ def answer(question: Question) -> Answer:
     checkpoint = _checkpoint(question.model, question.folder)
     own = question.gpu.endswith((".yaml", ".yml"))
     card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
-    shape = checkpoint.shape
+    shape = without_encoders(checkpoint.shape) if question.language_model_only else checkpoint.shape
     found = rules(question.version, shape, question.flashinfer)
     if question.disable_hybrid_kv_cache_manager is not None:
         separate = not question.disable_hybrid_kv_cache_manager
@@ -314,7 +316,8 @@ def _weights(
     published = checkpoint.quantized.get(name)
     if published is not None:
         config = {**checkpoint.config, **published}
-        shape = shape_from_config(shape.name, config)
+        whole = shape_from_config(shape.name, config)
+        shape = without_encoders(whole) if question.language_model_only else whole
         return of_checkpoint(config["quantization_config"], None, card, found.hopper_expert_kernel), shape
     return named(name, shape, card, found.hopper_expert_kernel), shape
 

@@ -81,6 +81,7 @@ SETTINGS: dict[str, str] = {
     "enable_prefix_caching": r"enable_prefix_caching=(True|False)",
     "asked_prefix_caching": r"'enable_prefix_caching': (True|False)",
     "flashinfer": r"(Using FlashInfer for top-p)",
+    "language_model_only": r"'language_model_only': (True)",
     "speculative_method": r"SpeculativeConfig\(method='(\w+)'|'speculative_config': \{[^}]*'method': '(\w+)'",
     "num_speculative_tokens": r"num_spec_tokens=(\d+)|'num_speculative_tokens': (\d+)",
     "kv_cache_memory_bytes": r"'kv_cache_memory_bytes': (\d+)",
@@ -276,7 +277,7 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
     if question.speculative_method is None and "speculative_method" in found:
         changes["speculative_method"] = _drafting(found["speculative_method"]) or "ngram"
         changes["num_speculative_tokens"] = int(found.get("num_speculative_tokens", 0))
-    for name in ("flashinfer", "enforce_eager"):
+    for name in ("flashinfer", "enforce_eager", "language_model_only"):
         if name in found:
             changes[name] = True
     return replace(question, **changes)

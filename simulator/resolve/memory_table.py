@@ -139,6 +139,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "num_speculative_tokens": (_whole, "a whole number"),
     "draft_model": _NAME,
     "flashinfer": _SWITCH,
+    "language_model_only": _SWITCH,
     "kv_cache_memory_bytes": _COUNT,
 }
 COLUMNS = ("id", *_READERS)

@@ -12,6 +12,7 @@ from config_cases import LLAMA, write_config
 
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError
+from simulator.memory.shape import without_encoders
 from simulator.resolve.memory import Question, answer
 from simulator.units import BYTES_PER_GIB
 
@@ -75,3 +76,31 @@ def test_encoders_that_a_config_names_nowhere_are_planned_and_an_unknown_one_is_
     with pytest.raises(InputError) as caught:
         shape_from_config("phi-4", config | {"audio_processor": {"name": "other", "config": {}}})
     assert [problem.path for problem in caught.value.problems] == ["audio_processor"]
+
+
+def test_text_alone_needs_no_encoder() -> None:
+    """Qwen3.6's: 27 layers of 1,152 with MLPs of 4,304, patches of 1,536 values, four of which become one token."""
+    asked = Question("qwen3.6-27b", "h200", max_num_seqs=8, version="0.29.0")
+    both, alone = (answer(replace(asked, language_model_only=text)).plan.terms for text in (False, True))
+    encoder = 27 * (4 * 1152**2 + 2 * 1152 * 4304) + 1152 * 1536 + 4608 * (4608 + 5120)
+    assert both.weight_bytes - alone.weight_bytes == 2 * encoder
+    assert alone.activation_bytes < both.activation_bytes
+    assert alone.kv_bytes - both.kv_bytes == pytest.approx(2 * encoder + both.activation_bytes - alone.activation_bytes)
+
+
+def test_text_alone_has_no_buffers_for_what_an_encoder_hands_on() -> None:
+    shape = shape_from_config("vl", MODELS["qwen3_vl"]["config"])
+    assert shape.step_bytes > 0
+    assert without_encoders(shape).step_bytes == 0
+
+
+@pytest.mark.parametrize("name", ["blip-2", "granite_speech", "phi4mm", "qwen3_vl", "gemma4"])
+def test_without_encoders_the_weights_are_those_of_the_decoder(name: str) -> None:
+    config = MODELS[name]["config"]
+    decoder = config.get("text_config", {key: value for key, value in config.items() if key != "audio_processor"})
+    alone = without_encoders(shape_from_config(name, config))
+    tied = config.get("tie_word_embeddings", decoder.get("tie_word_embeddings"))
+    if name == "phi4mm":
+        decoder |= {"model_type": "phi3"}
+    plain = shape_from_config(name, decoder | ({} if tied is None else {"tie_word_embeddings": tied}))
+    assert alone.parameters == plain.parameters

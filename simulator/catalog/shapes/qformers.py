@@ -14,7 +14,7 @@ from simulator.memory.shape import Matrix
 
 def blip_2(top: Config, hidden: int) -> list[Matrix]:
     """What reads BLIP-2's images: the queries, the Q-Former, and the projection of its result."""
-    return _queried(_section(top, "qformer_config"), top.number("num_query_tokens", 32), hidden)
+    return _queried(_section(top, "qformer_config"), top.number("num_query_tokens", 32), hidden, "vision_tower")
 
 
 def granite_speech(top: Config, hidden: int) -> list[Matrix]:
@@ -38,7 +38,7 @@ def granite_speech(top: Config, hidden: int) -> list[Matrix]:
             parts.whole(f"{name}.depth", between, kernel, plain=True),
         ]
     queries = top.number("window_size", 15) // max(top.number("downsample_rate", 5), 1)
-    return matrices + _queried(_section(top, "projector_config"), max(queries, 1), hidden)
+    return matrices + _queried(_section(top, "projector_config"), max(queries, 1), hidden, "audio_tower")
 
 
 def _section(top: Config, key: str) -> Config:
@@ -48,16 +48,18 @@ def _section(top: Config, key: str) -> Config:
     return Config(found, top.file, f"{top.section}{key}.")
 
 
-def _queried(config: Config, queries: int, hidden: int) -> list[Matrix]:
+def _queried(config: Config, queries: int, hidden: int, tower: str) -> list[Matrix]:
     """A Q-Former: attention and an MLP a layer, and every few layers attention to the encoder."""
     wide, inner = config.number("hidden_size"), config.number("intermediate_size")
     read, every = config.number("encoder_hidden_size", 1408), max(config.number("cross_attention_frequency", 2), 1)
     matrices = [
-        parts.whole("projector.queries", queries, wide, plain=True),
-        parts.whole("projector.linear", hidden, wide, plain=True),
+        parts.whole(f"{tower}.projector.queries", queries, wide, plain=True),
+        parts.whole(f"{tower}.projector.linear", hidden, wide, plain=True),
     ]
     for layer in range(config.number("num_hidden_layers")):
-        matrices.append(parts.whole(f"projector.layers.{layer}", 4 * wide + 2 * inner, wide, plain=True))
+        matrices.append(parts.whole(f"{tower}.projector.layers.{layer}", 4 * wide + 2 * inner, wide, plain=True))
         if layer % every == 0:
-            matrices.append(parts.whole(f"projector.layers.{layer}.cross", 2 * wide + 2 * read, wide, plain=True))
+            matrices.append(
+                parts.whole(f"{tower}.projector.layers.{layer}.cross", 2 * wide + 2 * read, wide, plain=True)
+            )
     return matrices
