@@ -32,17 +32,19 @@ Terms = dict[tuple[str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    """One thing that more replicas do not mend.
+    """One thing that the replicas which are looked at do not mend.
 
     Attributes
     ----------
     acts : whether a pool brings it about
     without : any pool of a fleet that has it, without it
+    is_mended : whether more replicas might mend it, as they stand in for those that are lost
     """
 
     name: str
     acts: Callable[[PoolSpec], bool]
     without: Callable[[PoolSpec], PoolSpec]
+    is_mended: bool = False
 
 
 def _from_the_start(pool: PoolSpec) -> PoolSpec:
@@ -57,6 +59,7 @@ _CAUSES = (
         "stock-outs",
         lambda pool: pool.reliability.unavailable_probability > 0,
         lambda pool: replace(pool, reliability=replace(pool.reliability, unavailable_probability=0.0)),
+        True,
     ),
     _Cause(
         "outages",
@@ -67,11 +70,13 @@ _CAUSES = (
         "spot reclaims",
         lambda pool: pool.reliability.reclaim_mtbf_s > 0,
         lambda pool: replace(pool, reliability=replace(pool.reliability, reclaim_mtbf_s=0.0)),
+        True,
     ),
     _Cause(
         "failures",
         lambda pool: bool(pool.reliability.mtbf_s or pool.reliability.known),
         lambda pool: replace(pool, reliability=replace(pool.reliability, mtbf_s=0.0, known=())),
+        True,
     ),
     _Cause(
         "link",
@@ -103,7 +108,8 @@ def judged(trials: Trials, found: Search) -> tuple[Search, str]:
 
     Returns
     -------
-    The search, which leaves nothing open where more replicas than it looks at would miss as well; and the words.
+    The search, which leaves nothing open where more replicas than it looks at would miss as well, or where no number
+    of them is known to cost more than the fewest, so that looking at more would end nothing; and the words.
     """
     if not found.is_finished:
         return found, NOT_FINISHED
@@ -118,9 +124,11 @@ def judged(trials: Trials, found: Search) -> tuple[Search, str]:
     if told and not left:
         return closed, "; ".join(told)
     limit = _limit(trials, case.tried, found)
-    if causes := case.causes(left if told else None):
-        return closed, "; ".join([*told, case.words(causes, left, bool(told)) + limit])
-    return closed if told else found, "; ".join([*told, case.generic(left if told else None) + limit])
+    causes = case.causes(left if told else None)
+    rises = found.least_usd is not None and found.least_usd > trials.least_usd()
+    is_open = rises and not told and all(cause.is_mended for cause in causes)
+    words = case.words(causes, left, bool(told)) if causes else case.generic(left if told else None)
+    return found if is_open else closed, "; ".join([*told, words + limit])
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,25 @@ def test_the_most_replicas_withhold_nothing_where_no_number_would_do(tmp_path: P
     assert "was not finished" not in found.summary["verdict"]
 
 
+@pytest.mark.parametrize(("owned", "held"), [(True, True), (False, False)])
+def test_replicas_that_may_stand_in_for_lost_ones_withhold_the_verdict_where_more_cost_more(
+    tmp_path: Path, owned: bool, held: bool
+) -> None:
+    """The only server fails for good: two would do. What a rented one costs that may be lost is not known before."""
+    where = "site: datacentre, billing: owned" if owned else "site: lambda, price_usd_per_gpu_hour: 1"
+    fails = "server_failures: [{start_s: 8, duration_s: 900}]"
+    text = (
+        f"one: {{pools: [{{name: a, gpu: h100-sxm, replicas: auto, tensor_parallel_size: {8 if owned else 1}, {where}, "
+        f"{fails}}}], staff: {{}}}}, "
+        "dear: {pools: [{name: d, site: lambda, gpu: h100-sxm, replicas: 4, price_usd_per_gpu_hour: 90}]}"
+    )
+    found = run(tmp_path, text, Limits(max_replicas=1))
+    assert found.summary["topologies"]["one"]["search"]["infeasible"].startswith(
+        "failures: without it 1 replica would do"
+    )
+    assert found.decision["withheld_by"] == (["one"] if held else [])
+
+
 THREE = (
     "three: {pools: [{name: a, site: lambda, gpu: h100-sxm, replicas: auto, price_usd_per_gpu_hour: 3}, "
     "{name: b, site: lambda, gpu: l40s, replicas: auto, price_usd_per_gpu_hour: 2}, "
