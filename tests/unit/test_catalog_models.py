@@ -70,6 +70,7 @@ def test_a_model_that_sees_has_the_encoder_that_its_publisher_tells(name: str, e
         ("deepseek-r1", "deepseek-v3"),
         ("Qwen/Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b-2507"),
         ("qwen3.5-27b", "qwen3.6-27b"),
+        ("Qwen/Qwen3.8-27B", "qwen3.6-27b"),
     ],
 )
 def test_a_model_has_several_names(alias: str, name: str) -> None:
