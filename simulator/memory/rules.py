@@ -35,6 +35,7 @@ class Rules:
     draft_sampler_bytes : the same where drafts are accepted or rejected
     graphs_profiled : graphs are captured once within the profile, with what their collectives allocate
     inputs_held : what was encoded in the profile is held through the forward pass and the sampler after it
+    sleep_mode_overshoots : in sleep mode it finds more memory for the KV cache than there is
     virtual_buffers : NCCL maps its buffers as it needs them (cuMem); else it allocates those of every channel
     graphs_in_budget : the graphs' estimated memory comes out of the budget
     graph_mode : capture sizes of mixed batches, and of decode batches too
@@ -68,6 +69,7 @@ class Rules:
     draft_sampler_bytes: float
     graphs_profiled: bool
     inputs_held: bool
+    sleep_mode_overshoots: bool
     virtual_buffers: bool
     graphs_in_budget: bool
     graph_mode: Literal["piecewise", "full and piecewise"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from simulator.catalog.vllm import rules
 from simulator.errors import InputError, Problem
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.results.inputs import input_file
@@ -84,6 +85,7 @@ SETTINGS: dict[str, str] = {
     "language_model_only": r"'language_model_only': (True)",
     "speculative_method": r"SpeculativeConfig\(method='(\w+)'|'speculative_config': \{[^}]*'method': '(\w+)'",
     "num_speculative_tokens": r"num_spec_tokens=(\d+)|'num_speculative_tokens': (\d+)",
+    "enable_sleep_mode": _either("enable_sleep_mode", "True"),
     "kv_cache_memory_bytes": r"'kv_cache_memory_bytes': (\d+)",
 }
 FORMATS = {
@@ -98,6 +100,10 @@ FORMATS = {
 """Quantisations of vLLM that are one format of weights."""
 DRAFTING = {"eagle": "eagle", "eagle3": "eagle", "mtp": "mtp", "ngram": "ngram"}
 """Its methods of speculative decoding; names that end in `mtp` are one more spelling of that."""
+SLEEPS = (
+    "in sleep mode vLLM before 0.27.0 counts what loading has given back as held by torch, and finds more memory for "
+    "the KV cache than there is (its issue 40256): the plan has what is left, and the engine may run out of memory"
+)
 ENGINES = {
     "SGLang": r"max_total_num_tokens=|server_args=ServerArgs|\bsglang\b",
     "llama.cpp": r"llama_model_loader|llm_load_print_meta|ggml_",
@@ -199,7 +205,10 @@ def compare(file: Path, question: Question) -> Comparison:
         if term == "kv_tokens" and {"kv_gib", "kv_tokens"} <= figures.keys() and figures["kv_gib"] > 0 and not told:
             kept = replace(asked, kv_cache_memory_bytes=round(figures["kv_gib"] * BYTES_PER_GIB))
             rows.append(_row(OF_LOGGED, theirs, answer(kept).plan.kv_tokens))
-    return Comparison(rows, _left_out(question, said, has_formats=found.shape.quantization is not None))
+    told_beside = _left_out(question, said, has_formats=found.shape.quantization is not None)
+    if "enable_sleep_mode" in said and rules(asked.version, found.shape).sleep_mode_overshoots:
+        told_beside += (SLEEPS,)
+    return Comparison(rows, told_beside)
 
 
 def _row(term: str, theirs: float | None, mine: float) -> dict[str, Any]:

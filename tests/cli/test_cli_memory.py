@@ -302,3 +302,18 @@ def test_a_method_that_is_not_planned_is_told_and_its_drafts_are_counted(
     counted = next(row["plan"] for row in found["rows"] if row["term"] == "max_concurrency")
     plain = printed(capsys, "qwen3.6-27b", "--gpu", "h200")["max_concurrency"]
     assert counted < plain
+
+
+@pytest.mark.parametrize(
+    ("version", "sleeps", "told"), [("0.26.0", True, 1), ("0.27.0", True, 0), ("0.26.0", False, 0)]
+)
+def test_a_log_in_sleep_mode_is_told_to_promise_more_than_there_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, version: str, sleeps: bool, told: int
+) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text(
+        f"non-default args: {{'model_tag': 'qwen3.6-27b', 'enable_sleep_mode': {sleeps}}}\n"
+        f"Initializing a V1 LLM engine (v{version}) with config: x\nAvailable KV cache memory: 60.00 GiB\n"
+    )
+    notes = printed(capsys, "--compare", str(log), "--gpu", "h200")["notes"]
+    assert len([note for note in notes if "sleep mode" in note]) == len(notes) == told
