@@ -188,7 +188,7 @@ def test_an_engine_in_sleep_mode_found_more_than_there_is(sequences: int | None,
     """vLLM's issue 40256, up to 0.26: what loading has given back counts as held by torch, whoever is to be served."""
     asked = replace(QWEN_27B, max_num_seqs=sequences)
     terms = answer(asked).plan.terms
-    assert kv_gib - gib(terms.kv_bytes) == pytest.approx(0.72, abs=0.04)
+    assert kv_gib - gib(terms.kv_bytes) == pytest.approx(0.71, abs=0.06)
     found = answer(replace(asked, kv_cache_memory_bytes=round(kv_gib * BYTES_PER_GIB))).plan
     assert found.kv_tokens == pytest.approx(tokens, rel=0.005)
 
