@@ -9,12 +9,14 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.schema.provider import Provider
 from simulator.study.choices import LIMITS, TargetRouting
 from simulator.study.fleet import FleetSpec, ProviderSpec
 from simulator.study.usage import Usage
 from simulator.units import SECONDS_PER_MINUTE
 
 _NORMAL = NormalDist().inv_cdf(0.975)
+_TOKENS = LIMITS.index("tokens")
 
 
 def near_limits(fleet: FleetSpec, usages: Sequence[Usage], dispersion: float, by_chance: Sequence[bool]) -> list[str]:
@@ -40,6 +42,33 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], dispersion: float, by
         calls = np.sum([one.calls + one.failed_calls for one in used], axis=(0, 2))
         if calls[np.array(by_chance)].any() and not _is_relieved(fleet, len(fleet.pools) + k):
             found += _of_provider(provider, np.sum([one.asked for one in used], axis=0), minutes, dispersion)
+    return found
+
+
+def other_units(fleet: FleetSpec, providers: Sequence[Provider], usages: Sequence[Usage]) -> list[str]:
+    """Units of throughput that would let through what is asked a minute on average, where others are bought.
+
+    Minutes that ask for more than the average want more units: a run at that number tells. Nothing is told of a target
+    that others take over from.
+
+    Parameters
+    ----------
+    usages : of all replications
+    """
+    minutes = math.fsum(usage.span_s for usage in usages) / SECONDS_PER_MINUTE
+    found: list[str] = []
+    for k, provider in enumerate(providers):
+        per_unit, units = provider.tokens_per_minute_per_unit, provider.provisioned_units
+        if not per_unit or not units or provider.tokens_per_minute or _is_relieved(fleet, len(fleet.pools) + k):
+            continue
+        asked = math.fsum(float(usage.providers[k].asked[_TOKENS, 0]) for usage in usages) / minutes
+        least = max(math.ceil(asked / per_unit), 1)
+        if asked and least not in (math.floor(units), math.ceil(units)):
+            found.append(
+                f"{provider.name}: {_told(asked)} tokens a minute are asked for on average, which {least:,} units let "
+                f"through, and {units:,g} are bought (provisioned_units={least} is the least to try, more for minutes "
+                "above the average)"
+            )
     return found
 
 

@@ -27,7 +27,7 @@ from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
-from simulator.run.near_limits import near_limits
+from simulator.run.near_limits import near_limits, other_units
 from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.run.prompt_caches import cache_words
 from simulator.run.rare_failures import rare_failures
@@ -91,6 +91,7 @@ def summarise(
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, usages)),
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
+            *remarks("load", other_units(planned.fleet, planned.settings.providers, usages)),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,

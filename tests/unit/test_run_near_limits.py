@@ -11,7 +11,8 @@ import pytest
 from fleet_cases import Source, classes, evenly, fleet, provider
 
 from simulator.fleet.simulate import simulate_fleet
-from simulator.run.near_limits import near_limits
+from simulator.run.near_limits import near_limits, other_units
+from simulator.schema.provider import Provider
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import Outages, RetryDelay, RoutingSpec, ServiceTier
 from simulator.study.usage import ProviderUsage, Usage
@@ -147,3 +148,31 @@ def test_batches_and_calls_in_outages_ask_for_nothing() -> None:
 def test_answers_and_cached_prompts_ask_by_their_weights() -> None:
     found = asked(60, output_weight=8.0, cached_weight=0.0)
     assert found.asked[:, 0].tolist() == pytest.approx([50, 50 * (7 + 8 * 3), 350, 150])
+
+
+@pytest.mark.parametrize(
+    ("units", "least"),
+    # 1,180 calls of 100 tokens in ten minutes are 11,800 a minute: 6 units of 2,000, of which 5.9 are taken
+    [(6.0, None), (5.5, None), (5.0, 6), (15.0, 6), (7.0, 6)],
+)
+def test_units_that_would_do_are_told_where_others_are_bought(units: float, least: int | None) -> None:
+    own = {"prices": [{"input": 0, "output": 0}], "ttft_s": {"median": 0.1}, "tpot_s": {"median": 0.01}}
+    bought = Provider.model_validate(
+        {"name": "api", "provisioned_units": units, "usd_per_unit_hour": 1, "tokens_per_minute_per_unit": 2_000} | own
+    )
+    usages = [Usage(600.0, (), (used(1_180),), ())] * 2
+    found = other_units(fleet(providers=(provider(),)), [bought], usages)
+    assert bool(found) is (least is not None)
+    if least is not None:
+        assert found[0].startswith("api: 11,800 tokens a minute are asked for on average, which 6 units let through,")
+        assert f"provisioned_units={least} is the least to try" in found[0]
+
+
+def test_units_that_others_take_over_from_are_not_told() -> None:
+    routing = RoutingSpec(TargetRouting.OVERFLOW, (0, 1))
+    one = fleet(providers=(provider(), provider(name="more")), routing=routing, classes=classes(2))
+    bought = Provider.model_validate(
+        {"name": "api", "provisioned_units": 1, "usd_per_unit_hour": 1, "tokens_per_minute_per_unit": 2_000}
+    )
+    usage = Usage(600.0, (), (used(1_180), used(10)), ())
+    assert not other_units(one, [bought, Provider(name="more")], [usage])
