@@ -16,12 +16,14 @@ from simulator.bill.gpu_time import Engine, alone_share, cached_share, plain_sha
 from simulator.bill.minimum import saved_usd
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import mean, total_usd
+from simulator.bill.taxes import with_taxes
 from simulator.bill.use import PoolUse, Use, study_uses
 from simulator.study.bill import Bill, Line, MonthUse
-from simulator.study.terms import ApiTerms, Terms
+from simulator.study.terms import ApiTerms, Tax, Terms
 from simulator.units import TOKENS_PER_MILLION
 
 _NOT_MACHINES = ("egress", "storage", MINIMUM_SPEND, SERVICE_CREDIT)
+_TOKENS = "tokens"
 _LEAST_SHARE = 1e-9
 """Shares below it are the rounding of equal times."""
 
@@ -51,7 +53,8 @@ def savings_usd(terms: Terms, months: Sequence[MonthUse], bill: Bill, engines: M
     """What is saved, beside the bill. Savings overlap: they do not add up.
 
     Machines would have been more in proportion to their GPU time: lines of a pool or site, traffic and storage apart,
-    times the share (of a site that of its pools by busy GPU-hours). What is for the topology as a whole stays.
+    times the share (of a site that of its pools by busy GPU-hours), with the taxes on them. What is for the topology as
+    a whole stays.
 
     Parameters
     ----------
@@ -65,7 +68,8 @@ def savings_usd(terms: Terms, months: Sequence[MonthUse], bill: Bill, engines: M
             if share is cached_share:
                 usd |= _apis_saved_usd(terms, use, billed.lines, billed.month)
             for owner, value in usd.items():
-                found[k][owner] = found[k].get(owner, 0.0) + value * billed.length / terms.months
+                taxed = value * _with_tax(billed.lines, owner, terms.taxes, billed.month)
+                found[k][owner] = found[k].get(owner, 0.0) + taxed * billed.length / terms.months
     return Savings(*({owner: usd for owner, usd in one.items() if usd} for one in found))
 
 
@@ -100,6 +104,14 @@ def _of_all(pools: Mapping[str, PoolUse], shares: Mapping[str, float]) -> float:
     hours = {name: pool.gpu_hours["busy"] for name, pool in pools.items()}
     whole = sum(hours.values())
     return sum(shares.get(name, 0.0) * busy for name, busy in hours.items()) / whole if whole > 0 else 0.0
+
+
+def _with_tax(lines: Sequence[Line], owner: str, taxes: Sequence[Tax], month: int) -> float:
+    """What machines, or tokens, of an owner cost with the taxes on them, as a multiple of what they do without."""
+    mine = [line for line in lines if line.owner == owner and line.category not in _NOT_MACHINES]
+    paid = [line for line in mine if line.unit == _TOKENS] or mine
+    usd = mean(total_usd(paid))
+    return mean(total_usd(with_taxes(paid, taxes, month))) / usd if usd else 1.0
 
 
 def _machines_usd(lines: Sequence[Line], owner: str) -> float:

@@ -17,11 +17,14 @@ from simulator.bill.gpu_time import Engine
 from simulator.bill.savings import savings_usd
 from simulator.bill.split import StepCost
 from simulator.bill.study import bill_study
+from simulator.bill.sums import total_usd
 from simulator.perf.steptime import StepTime
-from simulator.study.terms import Terms
+from simulator.study.terms import Span, Tax, Terms
 from simulator.study.usage import PoolUsage, Usage
 
 TIMES = st.floats(1e-4, 1.0)
+ROWS = np.cumsum(np.full(22, 1e-3)).reshape(2, 11)
+SEQS = np.cumsum(np.full(5, 1e-3))
 
 
 @st.composite
@@ -90,3 +93,31 @@ def test_batches_that_take_as_long_as_their_requests_alone_save_nothing() -> Non
         found = savings_usd(terms, months, bill_study(terms, months), {"r": engine}).batching
         assert found.get("r", 0.0) == pytest.approx(expected, abs=0.0, rel=1e-9)
         assert ("r" in found) == (expected > 0)
+
+
+def test_what_is_saved_has_the_tax_that_would_have_been_on_it() -> None:
+    """A fifth on tokens: 1,000,000 cached ones an hour at $2.00 instead of $0.50; a fee by month has no part in it."""
+    price = replace(API.prices[0], input=2.0, cached_input=0.5, cache_write=2.0, output=8.0)
+    api = replace(API, prices=(price,), fixed_usd_per_month=700.0)
+    taxes = (Tax("vat", 0.2, ("tokens",)), Tax("late", 0.5, (), Span(2)))
+    terms = Terms("t", apis=(api,), taxes=taxes, months=1)
+    months = [month(Usage(HOUR_S, (), (provider([[[0, 10**6, 0, 10**5]]]),), ()))]
+    found = savings_usd(terms, months, bill_study(terms, months), {})
+    assert found.prefix_caching == pytest.approx({API.provider: 730 * (2.0 - 0.5) * 1.2})
+
+
+def test_machines_that_are_saved_have_their_tax() -> None:
+    """Half of the lines taxed at a tenth: the saving rises by what the bill of the machines does."""
+    engine = Engine(StepTime(ROWS, SEQS, 0.0, 0.0, calibrated=True, origin="any"), StepCost(1e-3, 1e-3, 0, 0), None)
+    use = pool("a", stays=fixed(1), work=np.array([[1, 500, 400, 10, 10, 10]] * 2), steps=50, input_tokens=900)
+    months = [month(Usage(2 * HOUR_S, (use,), (), (servers(1, ["a"]),)))]
+    plain = Terms("t", owned=(owned(("a",)),), months=1)
+    taxed = replace(plain, taxes=(Tax("vat", 0.1, ("hardware",)),))
+    bills = [bill_study(one, months) for one in (plain, taxed)]
+    saved_usd = [
+        sum(savings_usd(one, months, bill, {"a": engine}).prefix_caching.values())
+        for one, bill in zip((plain, taxed), bills, strict=True)
+    ]
+    usd = [float(total_usd(bill.lines)) for bill in bills]
+    assert saved_usd[0] > 0
+    assert saved_usd[1] / saved_usd[0] == pytest.approx(usd[1] / usd[0])
