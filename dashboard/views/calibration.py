@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.chart import show_chart
+from dashboard.components.flow import flow
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
@@ -21,7 +22,8 @@ from simulator.report.table import warnings
 
 _METRICS = {"ttft": "TTFT", "tpot": "TPOT", "throughput": "throughput"}
 _PERIOD_S = 5.0
-_CHART_PX = 320
+_CHART_PX = 300
+"""Least width of a chart of errors."""
 
 
 def show(context: Context | None) -> None:
@@ -33,9 +35,9 @@ def show(context: Context | None) -> None:
     st.header("Errors on published results, by GPU")
     table = error_table()
     rows = pd.DataFrame([_row(group) for group in table.groups])
-    row = st.container(horizontal=True)
+    row = flow("calibration.charts", _CHART_PX)
     for metric in _METRICS:
-        with row.container(width=_CHART_PX):
+        with row.container():
             words = f"errors of {_METRICS[metric]}, by GPU"
             show_chart(error_bars(rows, metric), f"calibration.groups.{metric}", words)
     config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in _METRICS.items()}

@@ -44,7 +44,7 @@ def show(context: Context) -> None:
     _spending(context)
     _whose(context)
     st.header("Line items")
-    columns = ["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]
+    columns = ["topology", "category", "part", "usd", "owner", "quantity", "unit", "kind"]
     show_table(
         in_currency(data[columns].assign(kind=data["kind"].str.replace("_", " ")), "usd"),
         key="cost.table",
@@ -110,8 +110,8 @@ def _spending(context: Context) -> None:
         {
             "topology": name,
             "months": horizon_months(found),
-            in_sign("paid at the start [$]"): converted(found["cost"]["upfront_usd"]),
-            in_sign("paid over the horizon [$]"): converted(paid_usd(found)),
+            in_sign("at the start [$]"): converted(found["cost"]["upfront_usd"]),
+            in_sign("over the horizon [$]"): converted(paid_usd(found)),
             in_sign("present value [$]"): converted(-found["cost"]["npv_usd"]),
         }
         for name, found in context.topologies.items()

@@ -19,6 +19,8 @@ from simulator.report.time_charts import LoadTables, load_over_time, load_tables
 from simulator.results.bundle import Bundle
 
 _ALL = "all"
+_ALWAYS = ("pool", "site", "peak replicas")
+"""Columns of pools that stand there also where they say nothing; what befell none of them has none."""
 _ZOOM = "all rows show this time, and the link of the page holds it; scrolling over a row zooms without changing it"
 
 
@@ -114,6 +116,8 @@ def _pools(context: Context, topology: str) -> None:
     ]
     if not rows:
         return
+    frame = pd.DataFrame(rows)
+    frame = frame[[name for name in frame if name in _ALWAYS or frame[name].astype(bool).any()]]
     numbers = ("launches", "cold start [s]", "failures", "spot reclaims", "stock-outs", "zone outages")
     config = {name: st.column_config.NumberColumn(format="%.1f") for name in (*numbers, "starting [h]")}
-    show_table(pd.DataFrame(rows), key="load.pools", column_config=config)
+    show_table(frame, key="load.pools", column_config=config)

@@ -164,7 +164,7 @@ def test_spending_can_be_seen_as_present_value(open_money: Open, first: Bundle) 
     for name, found in first.summary["topologies"].items():
         cost = found["cost"]
         assert shown.loc[name, "present value [$]"] == pytest.approx(-cost["npv_usd"], abs=0.5)
-        assert shown.loc[name, "paid at the start [$]"] == pytest.approx(-cost["cash_flow_usd"][0], abs=0.5)
+        assert shown.loc[name, "at the start [$]"] == pytest.approx(-cost["cash_flow_usd"][0], abs=0.5)
 
 
 def test_break_even_is_that_of_the_decision(open_money: Open, first: Bundle) -> None:
