@@ -56,27 +56,27 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
         raise InputError(Problem(told, path="owned_gpus", got=str(answers.owned_gpus)))
     own = _pool(answers, fit, "base", OWN_SITE, f"{_owned(answers, fit)}, billing: owned")
     rented = _pool(answers, fit, "rented", answers.site, _rented(answers))
-    api = f"    providers: [{_provider(answers)}]" if has_api(answers) else ""
+    api = _api(answers) if has_api(answers) else []
     places = _places(answers)
     found: list[tuple[str, Lines]] = [("on_prem", ["    pools:", own])]
     if places.site[0]:
         found.append(("cloud", ["    pools:", rented]))
     if places.api[0]:
-        found.append((API, [api]))
+        found.append((API, api))
     full = _full_at(answers, fit, folder)
     why = (
         f"    # {full}: what a replica of base holds within {answers.ttft_s:g} s to the first token, or "
         f"{FULL_AT:.0%} of what it holds within {answers.tpot_s:g} s a token."
     )
     if places.api[1] or places.site[1]:
-        burst, beside = (API, [api]) if places.api[1] else ("rented", [])
+        burst, beside = (API, api) if places.api[1] else ("rented", [])
         pools = ["    pools:", own, *([] if places.api[1] else [rented])]
         when = f"order: [base, {burst}], when: {{outstanding_per_replica: {full}}}"
         found.append(("hybrid", [*pools, *beside, why, f"    routing: {{kind: overflow, {when}}}"]))
     if places.api[1] and not places.api[0]:
         said = f"    # {answers.data_class} data go to the API; what may not leave goes to base."
         order = f"    routing: {{kind: overflow, order: [{API}, base]}}"
-        found.append(("split", ["    pools:", own, api, said, order]))
+        found.append(("split", ["    pools:", own, *api, said, order]))
     found += _of_other_gpus(answers, folder, places)
     return [
         "# auto: the cheapest size that meets the SLO is searched, so each topology is compared at its best.",
@@ -209,6 +209,13 @@ def _flow(hardware: HardwareSettings) -> str:
     return f"{{{', '.join(parts)}}}"
 
 
+def _api(answers: Answers) -> Lines:
+    """The token API; what it is paid for today it lets through, whatever the catalog takes its limits to be."""
+    is_paid = answers.spend_usd_per_month is not None
+    said = ["    # 0 is no limit: what is paid for today comes through."] if is_paid else []
+    return [*said, f"    providers: [{_provider(answers)}]"]
+
+
 def _provider(answers: Answers) -> str:
     parts = [f"name: {API}"]
     if answers.offer is not None:
@@ -219,6 +226,8 @@ def _provider(answers: Answers) -> str:
         if answers.api_cached_usd is not None:
             prices += f", cached_input: {_number(answers.api_cached_usd)}"
         parts.append(f"prices: [{{{prices}}}], price_source: an answer")
+    if answers.spend_usd_per_month is not None:
+        parts.append("requests_per_minute: 0, tokens_per_minute: 0")
     parts += [
         f"{name.removeprefix('api_')}: {{median: {_number(value)}}}"
         for name in ("api_ttft_s", "api_tpot_s")

@@ -147,6 +147,14 @@ def test_data_of_two_kinds_go_where_each_may(tmp_path: Path) -> None:
     assert set(planned(tmp_path, **given, other_data_class="public")[1]) == {"on_prem", "cloud", "api", "hybrid"}
 
 
+@pytest.mark.parametrize(("given", "limit"), [({"spend_usd_per_month": 1e5}, 0), ({"rate_rps": 1.0}, None)])
+def test_what_is_paid_for_today_meets_no_limit(tmp_path: Path, given: dict[str, Any], limit: float | None) -> None:
+    text = scenario_text({"offer": "openai/gpt-4.1", **given}, tmp_path)
+    (tmp_path / "mine.yaml").write_text(text)
+    (provider,) = load_scenario(tmp_path / "mine.yaml").scenario.topologies["api"].providers
+    assert (provider.tokens_per_minute, provider.requests_per_minute) == (limit, limit)
+
+
 def test_other_gpus_are_compared_at_sizes_of_their_own(tmp_path: Path) -> None:
     scenario, found = planned(tmp_path, model="qwen2.5-72b", other_gpus="l40s, b200", owned_gpus=8)
     assert set(found) == {"on_prem", "cloud", "hybrid", "on_prem_l40s", "on_prem_b200", "cloud_b200"}
