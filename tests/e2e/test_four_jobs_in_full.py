@@ -1,0 +1,188 @@
+"""The same jobs at the size at which people came with them, on the command line and in a real browser."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from bench.browser import chromium, settle
+from simulator.cli.main import _run
+
+Capture = pytest.CaptureFixture[str]
+PATIENCE_MS = 240_000
+RUN_MS = 900_000
+BY_DAY_S = 86_400
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+
+
+def answer(capsys: Capture, *arguments: str) -> dict[str, Any]:
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert _run([*arguments, "--format", "json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def short(horizon_s: int) -> list[str]:
+    return ["--set", f"run.horizon_s={horizon_s}", "--set", "run.warmup_s=60", "--jobs", "1"]
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with chromium() as browser:
+        yield opened(browser)
+
+
+def opened(browser: Browser) -> Page:
+    found = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True).new_page()
+    found.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    return found
+
+
+def say(page: Page, question: str, value: object) -> None:
+    field = page.get_by_label(question)
+    field.fill(str(value))
+    field.press("Enter")
+    page.wait_for_timeout(300)
+    settle(page)
+
+
+def choose(page: Page, question: str, option: str) -> None:
+    field = page.get_by_role("combobox", name=question)
+    field.click()
+    field.fill(option)
+    page.get_by_role("option", name=option, exact=True).click()
+    settle(page)
+
+
+def run_shorter(page: Page, horizon_s: int) -> None:
+    """Write the scenario of the answers, shorten its horizon in the editor, run it, open the result."""
+    page.get_by_role("button", name="Write the scenario").click()
+    area = page.locator(".st-key-scenario-text textarea")
+    expect(area).to_have_value(re.compile("horizon_s: 1800"))
+    area.fill(area.input_value().replace("horizon_s: 1800, warmup_s: 300", f"horizon_s: {horizon_s}, warmup_s: 60"))
+    area.press("Control+Enter")
+    expect(page.get_by_text(f"{horizon_s // 60} min × 1")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("link", name="Open the result").click(timeout=RUN_MS)
+    expect(page.locator("h1").first).to_have_text("new")
+
+
+TODAY = ["--spend-usd-per-month", "180000", "--offer", "openai/gpt-4.1", "--cached-share", "0.4"]
+
+
+def test_180_000_dollars_a_month_of_which_some_data_may_not_leave(tmp_path: Path, capsys: Capture) -> None:
+    """All at the API costs what is paid today; with a tenth that is restricted nine tenths of it stay there."""
+    bills: dict[str, dict[str, Any]] = {}
+    lines = pd.DataFrame()
+    for name, share in (("all", "0"), ("some", "0.1")):
+        file = tmp_path / f"{name}.yaml"
+        said = ["--model", "qwen3-32b", *TODAY, "--isl", "4000", "--osl", "400", "--months", "36"]
+        assert _run(["new", str(file), *said, "--other-share", share, "--no-ask"]) == 0
+        found = answer(capsys, "run", str(file), "--out", str(tmp_path), *short(240))
+        bills[name], lines = found["topologies"], pd.read_parquet(Path(found["bundle"]) / "costs.parquet")
+    assert set(bills["all"]) == {"on_prem", "cloud", "api", "hybrid"}
+    assert bills["all"]["api"]["cost"]["usd_per_month"] == pytest.approx(180_000, rel=0.1)
+    assert set(bills["some"]) == {"on_prem", "hybrid", "split"}
+    is_tokens = (lines["topology"] == "split") & (lines["category"] == "tokens")
+    tokens = lines[is_tokens]["usd_per_month"].sum()
+    assert tokens == pytest.approx(162_000, rel=0.1)
+    owned = bills["some"]["on_prem"]["cost"]["usd_per_month"]
+    assert owned == pytest.approx(bills["all"]["on_prem"]["cost"]["usd_per_month"], rel=0.3)
+    assert owned < 180_000
+
+
+def write_log(file: Path) -> int:
+    """Three days of an access log: busy by day, quiet at night."""
+    draw, at_s, count = random.Random(7), 0.0, 0
+    with file.open("w", newline="") as log:
+        rows = csv.writer(log)
+        rows.writerow(["arrival_s", "input_tokens", "output_tokens"])
+        while at_s < 3 * BY_DAY_S:
+            hour = at_s / 3600 % 24
+            at_s += draw.expovariate(0.05 + (0.45 * math.sin((hour - 7) / 13 * math.pi) if 7 < hour < 20 else 0.0))
+            rows.writerow([f"{at_s:.3f}", draw.randint(50, 1800), draw.randint(20, 600)])
+            count += 1
+    return count
+
+
+def test_three_days_of_an_access_log(tmp_path: Path, capsys: Capture) -> None:
+    """Settings that keep p95 TTFT below a second; then a node dies on the second day, and the API answers 429."""
+    count = write_log(tmp_path / "log.csv")
+    file = tmp_path / "log.yaml"
+    file.write_text("""schema_version: 1
+name: three-days
+model: llama-3.1-70b-instruct
+engine: {quantization: fp8, max_model_len: 8192}
+workload:
+  classes:
+    - {name: chat, arrivals: {kind: trace, file: log.csv}, slo: {ttft_s: {p95: 1.0}}}
+topologies:
+  cloud:
+    pools: [{name: rented, site: lambda, gpu: h100-sxm, tensor_parallel_size: 2, autoscaler: auto}]
+  api: {providers: [{name: together, offer: together/llama-3.3-70b}]}
+cost: {draws: 0}
+run: {horizon_s: 259200, warmup_s: 3600, start: mon 0:00}
+""")
+    plain = answer(capsys, "run", str(file), "--out", str(tmp_path), "--jobs", "1")
+    cloud = plain["topologies"]["cloud"]
+    assert cloud["metrics"]["slo_met"]
+    assert cloud["metrics"]["arrived"] == pytest.approx(count, rel=0.05)
+    assert cloud["search"]["sizes"]["rented"]
+    noon_s = BY_DAY_S + 12 * 3600
+    faults = ["--set", f"topologies.cloud.pools[rented].server_failures=[{{start_s: {noon_s}, duration_s: 3600}}]"]
+    faults += ["--set", "topologies.api.providers[together].tokens_per_minute=20000"]
+    bundle = Path(plain["bundle"]) / "scenario.resolved.yaml"
+    hit = answer(capsys, "run", str(bundle), "--out", str(tmp_path), "--jobs", "1", *faults)["topologies"]
+    assert hit["cloud"]["metrics"]["slo_attainment"] < cloud["metrics"]["slo_attainment"]
+    assert hit["api"]["metrics"]["reasons"]["rejected"]["rate_limit"] > 0
+    assert not plain["topologies"]["api"]["metrics"]["reasons"].get("rejected", {}).get("rate_limit")
+
+
+def test_does_self_hosting_pay_in_the_browser(page: Page, server: str, runs: Path) -> None:
+    page.goto(f"{server}/start")
+    settle(page)
+    choose(page, "Which model do you serve?", "qwen3-32b")
+    page.get_by_role("radio", name="Money paid for tokens").click()
+    settle(page)
+    say(page, "Or: what do you pay for tokens a month today", 180_000)
+    say(page, "How many tokens has a prompt?", 4000)
+    say(page, "How many tokens has an answer?", 400)
+    say(page, "What share of the prompts' tokens is the same", 0.4)
+    choose(page, "Which token API would you use instead?", "openai/gpt-4.1")
+    say(page, "What share of the requests has data of another kind?", 0.1)
+    run_shorter(page, 240)
+    expect(page.get_by_text("the cheapest topology that meets the SLO").first).to_be_visible()
+    (folder,) = runs.glob("new-*")
+    found = json.loads((folder / "summary.json").read_text())
+    assert set(found["topologies"]) == {"on_prem", "hybrid", "split"}
+
+
+def test_which_and_why_in_the_browser_alone(page: Page, server: str, runs: Path) -> None:
+    """Which, why, what if demand doubles, and a memo: no other page is needed than those of the menu."""
+    (run,) = (folder.name for folder in runs.glob("small-*"))
+    page.goto(f"{server}/?run={run}")
+    settle(page)
+    verdict = page.get_by_text("the cheapest topology that meets the SLO").first
+    expect(verdict).to_be_visible()
+    best = verdict.inner_text().split(":")[0].split()[-1]
+    page.get_by_role("link", name="Compare", exact=True).click()
+    expect(page.get_by_text(re.compile(r"costs \$[\d,]+ a month (more|less) than")).first).to_be_visible()
+    page.goto(f"{server}/what-if?run={run}&what_if.demand=2")
+    settle(page)
+    expect(page.get_by_text("arrivals.rate_rps=8")).to_be_visible()
+    page.get_by_role("link", name="Export", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Memo (HTML)").click()
+    assert best in Path(download.value.path()).read_text()
