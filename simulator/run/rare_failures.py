@@ -20,6 +20,7 @@ def rare_failures(fleet: FleetSpec, usages: Sequence[Usage]) -> list[str]:
     for pool in fleet.pools:
         used = [_find(usage, pool.name) for usage in usages]
         found += _of_pool(pool, used)
+        found += _reclaims(pool, used)
         found += _outages(pool.name, "its zone", pool.outages, spans_s, sum(one.outages for one, _ in used))
     for k, provider in enumerate(fleet.providers):
         seen = sum(usage.providers[k].outages for usage in usages)
@@ -38,6 +39,17 @@ def _outages(name: str, what: str, outages: Outages, spans_s: Sequence[float], s
 
 def _find(usage: Usage, name: str) -> tuple[PoolUsage, float]:
     return next(pool for pool in usage.pools if pool.name == name), usage.span_s
+
+
+def _reclaims(pool: PoolSpec, usages: Sequence[tuple[PoolUsage, float]]) -> Iterator[str]:
+    """Of instances that are taken away by chance."""
+    mean_s = pool.reliability.reclaim_mtbf_s
+    if not mean_s > 0:
+        return
+    held_s = sum(len({stay.server for stay in used.stays}) * span_s for used, span_s in usages)
+    seen = sum(used.reclaims for used, _ in usages)
+    if held_s and held_s / mean_s < _ENOUGH:
+        yield f"{pool.name}: {held_s / mean_s:.2g} reclaims are expected {_IN_WHAT_HAS} {seen}: {_LEFT}"
 
 
 def _of_pool(pool: PoolSpec, usages: Sequence[tuple[PoolUsage, float]]) -> Iterator[str]:

@@ -82,3 +82,14 @@ def test_outages_of_zones_and_apis_are_told_alike() -> None:
         "a: 0.6 outages of it",
     ]
     assert rare_failures(fleet, [usage(fleet, 60.0, 1)]) == []
+
+
+@pytest.mark.parametrize(("mean_s", "is_told"), [(50.0, True), (5.0, False), (0.0, False)])
+def test_reclaims_that_a_run_can_hardly_have_are_told(mean_s: float, is_told: bool) -> None:
+    """Two instances of two replicas for 10 s in two runs: 40 s of instances."""
+    pool = cases.pool("p", 4, gpus_per_server=2, reliability=Reliability(reclaim_mtbf_s=mean_s))
+    fleet = cases.fleet((pool,), classes=cases.classes(1))
+    found = rare_failures(fleet, [usage(fleet, 10.0, seed) for seed in (4, 5)])
+    assert bool(found) is is_told
+    if is_told:
+        assert re.match(r"p: (0\.8|1|1\.2) reclaims are expected in what is simulated, which has \d+:", found[0])
