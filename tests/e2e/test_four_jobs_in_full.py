@@ -17,6 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from bench.browser import chromium, settle
 from simulator.cli.main import _run
+from simulator.run.evaluate import evaluate
+from simulator.scenario.load import load_scenario
 
 Capture = pytest.CaptureFixture[str]
 PATIENCE_MS = 240_000
@@ -77,6 +79,24 @@ def run_shorter(page: Page, horizon_s: int) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("link", name="Open the result").click(timeout=RUN_MS)
     expect(page.locator("h1").first).to_have_text("new")
+
+
+def test_300_developers_on_16_gpus_until_june(tmp_path: Path, capsys: Capture) -> None:
+    """Agents in working hours, 8 % more a month: the month until which two servers of 8 H100 last."""
+    file = tmp_path / "agents.yaml"
+    said = ["--model", "qwen3-32b", "--users", "300", "--requests-per-user-per-hour", "90", "--owned-gpus", "16"]
+    said += ["--turns", "20", "--think-s", "10", "--isl", "16000", "--osl", "400", "--ttft-s", "5"]
+    assert _run(["new", str(file), *said, "--growth-per-month", "0.08", "--months", "7", "--no-ask"]) == 0
+    found = answer(capsys, "run", str(file), "--out", str(tmp_path), *short(600))["decision"]["topologies"]
+    last = found["on_prem"]["lasts_until"]
+    assert 0 < last < 7
+    assert [month["meets"] for month in found["on_prem"]["months"]] == [month <= last for month in range(1, 8)]
+    assert found["cloud"]["meets"]
+    assert found["cloud"]["lasts_until"] is None
+    for month, meets in ((last, True), (last + 1, False)):
+        sets = [f"workload.classes[requests].arrivals.rate_rps={7.5 * 1.08 ** (month - 1)}", "study.months=1"]
+        sets += ["run.horizon_s=600", "run.warmup_s=60", "study.growth_per_year=0"]
+        assert evaluate(load_scenario(file, sets=sets), "on_prem").slo_met is meets, month
 
 
 TODAY = ["--spend-usd-per-month", "180000", "--offer", "openai/gpt-4.1", "--cached-share", "0.4"]
