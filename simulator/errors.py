@@ -94,6 +94,8 @@ MOST_LISTED = 40
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Message for a name that is in no list: those that begin so, the closest, or all (their number, where many)."""
     choices: Sequence[str] = sorted(known)
+    if not choices:
+        return f"unknown {kind} {name!r}: none is known"
     begin = sorted((each for each in choices if name and each.lower().startswith(name.lower())), key=len)
     if begin:
         meant = [repr(choice) for choice in begin[:MOST_MEANT]]

@@ -38,6 +38,13 @@ class Dates:
     way: str | None = None
     day_first: bool | None = None
 
+    @property
+    def order(self) -> str:
+        """What dates with strokes begin with in this file, in words; empty for others."""
+        if self.day_first is None:
+            return ""
+        return f" whose {'day' if self.day_first else 'month'} comes first, as in other rows"
+
     def iso(self, table: Table, name: str) -> Table:
         """A table, of a row at least, whose column has ISO 8601 in place of what is a date; all else stays.
 

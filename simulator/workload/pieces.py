@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import json
 import lzma
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_file
-from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems
+from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems, two_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,6 +155,7 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
         with _opened(file) as text:
             head = text.readline()
         separator = next((each for each in (separator, ";", "\t", "|") if each in head), separator)
+        _check_names(file, head, separator)
         first = 2
         for frame in _frames_of_csv(file, separator):
             filled = _filled(frame)
@@ -167,8 +169,27 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
         place = re.search(r"line (\d+)", str(error))
         line = int(place[1]) if place else None
         raise InputError(Problem(f"is not CSV with equal rows: {error}".strip(), file=str(file), line=line)) from error
-    except (pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(Problem("is not text in UTF-8: save it as CSV UTF-8", file=str(file))) from error
+    except (pd.errors.EmptyDataError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(Problem(f"is not a CSV file: {error}", file=str(file))) from error
+
+
+def _check_names(file: Path, head: str, separator: str) -> None:
+    """Refuse two columns of one name, of which a table would rename one.
+
+    Raises
+    ------
+    InputError : there are
+    """
+    try:
+        first = next(csv.reader([head.removeprefix("\ufeff")], delimiter=separator), [])
+    except csv.Error:
+        return
+    names = [name.strip() for name in first]
+    twice = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
+    if twice is not None:
+        raise InputError(Problem(two_columns(twice), file=str(file), line=1))
 
 
 def _filled(frame: pd.DataFrame) -> NDArray[np.bool_]:

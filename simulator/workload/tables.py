@@ -15,9 +15,16 @@ from simulator.errors import InputError, Problem, unknown_name
 if TYPE_CHECKING:
     import pandas as pd
 
-_DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
+_COMMA_HINT = (re.compile(r"\s*-?\d+,\d+\s*"), "write the decimal comma as a point: ")
+_THOUSANDS = r"\s*\d{1,3}(?:[., \u2019'\u00a0\u202f]\d{3})+\s*"
+_THOUSANDS_HINT = (re.compile(_THOUSANDS), "write it without separators of thousands: ")
 MAX_PROBLEMS = 20
 _MAX_TOKENS = 2**31 - 1
+
+
+def two_columns(name: str) -> str:
+    """What is wrong with a file that has a name twice."""
+    return f"has two columns called {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Table:
         columns = self.frame.columns
         if not columns.is_unique:
             twice = columns[columns.duplicated()][0]
-            raise InputError(Problem(f"has two columns called {twice}", file=str(self.file), line=1))
+            raise InputError(Problem(two_columns(str(twice)), file=str(self.file), line=1))
 
     def having(self, frame: pd.DataFrame) -> Table:
         """The same rows with other columns."""
@@ -106,20 +113,30 @@ def token_column(table: Table, name: str) -> tuple[NDArray[np.int32], list[Probl
     """Column as int32 tokens, 1 where a value is no whole number of at least 1, with a problem for each of these."""
     values = table.numbers(name)
     raw = table.frame[name]
-    bad = ~((values >= 1) & (values <= _MAX_TOKENS) & (values == np.floor(values)))
-    problems = problems_at(table, raw, bad, f"{name} must be a whole number, at least 1")
+    large = (values > _MAX_TOKENS) & (values == np.floor(values))
+    bad = ~((values >= 1) & (values == np.floor(values))) | large
+    if table.decimal_comma and table.is_text_in(name):
+        bad |= raw.astype(str).str.fullmatch(_THOUSANDS).to_numpy(np.bool_)
+    problems = problems_at(table, raw, bad & ~large, f"{name} must be a whole number, at least 1", _THOUSANDS_HINT)
+    problems += problems_at(table, raw, large, f"{name} must be at most {_MAX_TOKENS:,}")
     return np.where(bad, 1, values).astype(np.int32), problems
 
 
-def problems_at(table: Table, raw: pd.Series, bad: NDArray[np.bool_], message: str) -> list[Problem]:
-    """One problem for each bad row, by line, the first `MAX_PROBLEMS` of them."""
+def problems_at(
+    table: Table,
+    raw: pd.Series,
+    bad: NDArray[np.bool_],
+    message: str,
+    hint: tuple[re.Pattern[str], str] = _COMMA_HINT,
+) -> list[Problem]:
+    """One problem for each bad row, by line, the first `MAX_PROBLEMS` of them; what matches the hint's has it first."""
     rows = np.flatnonzero(bad)[:MAX_PROBLEMS]
-    return [_problem(table, int(table.line[row]), str(raw.iloc[row]) or "nothing", message) for row in rows]
+    return [_problem(table, int(table.line[row]), str(raw.iloc[row]) or "nothing", message, hint) for row in rows]
 
 
-def _problem(table: Table, line: int, got: str, message: str) -> Problem:
-    hint = "write the decimal comma as a point: " if _DECIMAL_COMMA.fullmatch(got) else ""
-    return Problem(f"{hint}{message}", file=str(table.file), line=line, got=got)
+def _problem(table: Table, line: int, got: str, message: str, hint: tuple[re.Pattern[str], str]) -> Problem:
+    form, words = hint
+    return Problem(f"{words if form.fullmatch(got) else ''}{message}", file=str(table.file), line=line, got=got)
 
 
 def raise_problems(problems: list[Problem]) -> None:

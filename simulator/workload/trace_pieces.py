@@ -304,24 +304,26 @@ class Rows:
     def _times(self, table: Table, column: str) -> NDArray[np.float64]:
         import pandas as pd
 
-        raw = table.frame[column]
+        given, raw = table, table.frame[column]
         if pd.api.types.is_timedelta64_dtype(raw):
             raw = raw.dt.total_seconds()
-            table = table.having(table.frame.assign(**{column: raw}))
+            given = table = table.having(table.frame.assign(**{column: raw}))
         elif self.dated is not False and table.is_text_in(column):
             table = self._dates.iso(table, column)
             raw = table.frame[column]
         if self.dated is None:
             self.dated = self.kind == "azure" or self._looks_dated(raw)
         if not self.dated:
-            values, problems = number_column(table, column)
+            values, problems = number_column(given, column)
             self.problems += [replace(each, message=f"{each.message}, or a date as {_DATE}") for each in problems]
             self.whole &= bool(np.all(values[np.isfinite(values)] % 1 == 0))
             self.problems += self._of_another_clock(table, column, values)
             return values
         times = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601")
         bad = times.isna().to_numpy()
-        self.problems += problems_at(table, raw, bad, f"{column} must be a date and time")
+        self.problems += problems_at(
+            given, given.frame[column], bad, f"{column} must be a date and time{self._dates.order}"
+        )
         self.problems += self._of_another_zone(table, column, ~bad)
         self._base = times.min() if self._base is None else self._base
         return np.asarray((times - self._base).dt.total_seconds(), np.float64)

@@ -233,6 +233,30 @@ def test_layers_of_unequal_width_are_counted_one_by_one() -> None:
         )
 
 
+@pytest.mark.parametrize("layers", [2, 4])
+def test_a_list_of_layers_names_each_and_no_other(layers: int) -> None:
+    """One that is longer than the model has layers of no pipeline stage, a shorter one lacks weights."""
+    blocks = [{"attention": {"n_heads_in_group": 2}, "ffn": {"ffn_mult": 3.0}}] * 3
+    mamba = {"mamba_num_heads": 8, "mamba_head_dim": 64, "ssm_state_size": 128}
+    for config, key in (
+        (PLAIN | {"model_type": "nemotron-nas", "block_configs": blocks}, "block_configs"),
+        (DENSE | mamba | {"model_type": "nemotron_h", "hybrid_override_pattern": "M*-"}, "hybrid_override_pattern"),
+        (DENSE | mamba | {"model_type": "nemotron_h", "layers_block_type": ["mamba"] * 3}, "layers_block_type"),
+    ):
+        assert shape_from_config("m", config | {"num_hidden_layers": 3}).layers == 3
+        with pytest.raises(InputError, match="must name each of the") as caught:
+            shape_from_config("m", config | {"num_hidden_layers": layers})
+        assert [(problem.path, problem.got) for problem in caught.value.problems] == [(key, "3")]
+
+
+@pytest.mark.parametrize("share", [["x"], "half", float("nan"), float("inf"), -1, 0, True])
+@pytest.mark.parametrize("key", ["rope_parameters", "rope_scaling"])
+def test_a_share_that_is_turned_is_a_number_in_each_place(key: str, share: object) -> None:
+    for rotary in ({"partial_rotary_factor": share}, {"full_attention": {"partial_rotary_factor": share}}):
+        with pytest.raises(InputError, match="partial_rotary_factor must be a number above 0"):
+            shape_from_config("m", DENSE | {"model_type": "llama", key: rotary})
+
+
 @pytest.mark.parametrize(
     ("keys", "values"),
     [

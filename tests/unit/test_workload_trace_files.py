@@ -120,8 +120,24 @@ def test_failed_burstgpt_requests_are_explained(tmp_path: Path) -> None:
         ("blanks.csv", "arrival_s input_tokens output_tokens\n0 3 4\n", "it looks blank-separated"),
         (
             "decimal.csv",
-            "arrival_s;input_tokens;output_tokens\n0,5;3;4\n",
+            'arrival_s,input_tokens,output_tokens\n"0,5",3,4\n',
             r"decimal.csv:2: write the decimal comma as a point: arrival_s .*got 0,5",
+        ),
+        (
+            "twice.csv",
+            "arrival_s,input_tokens,output_tokens,input_tokens\n0,3,4,5\n",
+            r"twice.csv:1: has two columns called input_tokens",
+        ),
+        ("large.csv", "arrival_s,input_tokens,output_tokens\n0,3000000000,4\n", "must be at most 2,147,483,647"),
+        (
+            "impossible.csv",
+            "arrival_s,input_tokens,output_tokens\n01.02.2026 10:00:00,3,4\n31.02.2026 10:00:00,3,4\n",
+            r"impossible.csv:3: .*got 31.02.2026 10:00:00",
+        ),
+        (
+            "orders.csv",
+            "arrival_s,input_tokens,output_tokens\n13/02/2026 10:00:00,3,4\n02/13/2026 10:00:00,3,4\n",
+            r"orders.csv:3: .*whose day comes first.*got 02/13/2026 10:00:00",
         ),
         ("odd.csv", "when,what\n1,2\n", "columns match no trace format"),
         ("empty.csv", "", "is not a CSV file"),
@@ -134,6 +150,41 @@ def test_files_that_are_no_trace(tmp_path: Path, name: str, text: str, message: 
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         load_trace(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("separator", "tokens", "refused"),
+    [
+        (";", "1.000", True),
+        (";", "1,000", True),
+        (";", "2.147.000", True),
+        (";", "1 500", True),
+        (",", '"1,000"', True),
+        (";", "1000", False),
+        (";", "1000.0", False),
+        (",", "1.000", False),
+    ],
+)
+def test_tokens_with_a_separator_of_thousands_are_never_read_as_a_thousandth(
+    tmp_path: Path, separator: str, tokens: str, refused: bool
+) -> None:
+    """In files of semicolons both marks may be either; where values end at commas a point begins a fraction."""
+    file = tmp_path / "thousands.csv"
+    rows = (("arrival_s", "input_tokens", "output_tokens"), ("0", tokens, "4"))
+    file.write_text("".join(separator.join(row) + "\n" for row in rows))
+    if refused:
+        with pytest.raises(InputError, match=r"thousands.csv:2: write it without separators of thousands: input_"):
+            load_trace(file)
+    else:
+        assert load_trace(file).requests.isl.tolist() == [float(tokens)]
+
+
+def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "excel.csv"
+    for encoding in ("utf-16", "latin-1"):
+        file.write_text("arrival_s,input_tokens,output_tokens,größe\n0,3,4,5\n", encoding)
+        with pytest.raises(InputError, match=r"excel.csv: is not text in UTF-8: save it as CSV UTF-8"):
+            load_trace(file)
 
 
 def test_unknown_format_names_the_closest() -> None:

@@ -103,15 +103,22 @@ def _rates(value: Any) -> str | None:
 
 
 def _scaling(value: Any) -> str | None:
-    """Rotary scaling: a factor on the context and the context that it starts from."""
+    """Rotary embedding, as a whole or by kind of layer: a factor on the context, the context that it starts from, and
+    the share of a head that is turned."""
     if (wrong := _mapping(value)) is not None:
         return wrong
-    for key, check in (("factor", _factor), ("original_max_position_embeddings", _whole(0, TOKENS))):
-        if value.get(key) is not None and (found := check(value[key])):
-            return f"{key} {found}"
+    for each in (value, *(own for own in value.values() if isinstance(own, Mapping))):
+        for key, check in _OF_ROTARY.items():
+            if each.get(key) is not None and (found := check(each[key])):
+                return f"{key} {found}"
     return None
 
 
+_OF_ROTARY: dict[str, Check] = {
+    "factor": _factor,
+    "original_max_position_embeddings": _whole(0, TOKENS),
+    "partial_rotary_factor": _factor,
+}
 _AT_LEAST_ONE = (
     *(
         "hidden_size",

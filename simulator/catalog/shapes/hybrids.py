@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.decoder import (
     Built,
@@ -30,7 +32,7 @@ from simulator.memory.shape import LayerCache, Matrix, StatePart
 def nemotron_nas(config: Config, family: Family, built: Built) -> None:
     """Layers by `block_configs`: attention may be missing, MLPs are of their own width."""
     hidden, heads, width = config.number("hidden_size"), config.number("num_attention_heads"), head_width(config)
-    for layer, block in enumerate(config["block_configs"]):
+    for layer, block in enumerate(_each_layer(config, "block_configs", config["block_configs"])):
         add_norms(config, family, built, layer)
         attention, ffn = block["attention"], block["ffn"]
         if attention.get("replace_with_linear") or ffn.get("replace_with_linear"):
@@ -45,6 +47,19 @@ def nemotron_nas(config: Config, family: Family, built: Built) -> None:
     built.lacks("layers of unequal width")
 
 
+def _each_layer(config: Config, key: str, listed: list[Any]) -> list[Any]:
+    """What a list says of each layer, none more and none less.
+
+    Raises
+    ------
+    InputError : there are others than `num_hidden_layers`
+    """
+    layers = config.number("num_hidden_layers")
+    if len(listed) != layers:
+        raise config.problem(key, f"must name each of the {layers} layers of num_hidden_layers", str(len(listed)))
+    return listed
+
+
 NEMOTRON_STATE_BYTES = 4
 """Of a value of a Mamba-2 state where no key says (`NemotronHForCausalLMConfig`, vLLM 0.32.0)."""
 
@@ -56,10 +71,11 @@ def nemotron_h(config: Config, family: Family, built: Built) -> None:
     listed = config.get("layers_block_type") or [kinds.get(letter, letter) for letter in pattern or ""]
     if not listed:
         raise config.problem("hybrid_override_pattern", "config.json of type 'nemotron_h' lacks it")
+    key = "layers_block_type" if config.get("layers_block_type") else "hybrid_override_pattern"
     hidden = config.number("hidden_size")
     plain = Family(gated_mlp=False, norms=1)
     same = {"linear_attention": "mamba", "full_attention": "attention"}
-    for layer, kind in enumerate(same.get(kind, kind) for kind in listed):
+    for layer, kind in enumerate(same.get(kind, kind) for kind in _each_layer(config, key, listed)):
         add_norms(config, plain, built, layer)
         if kind == "mamba":
             add_mamba2(config, built, layer, NEMOTRON_STATE_BYTES)
