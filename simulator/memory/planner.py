@@ -213,7 +213,8 @@ def _refusals(
         most = math.floor((1 - overheads.context / card.memory_bytes) * 100) / 100
         refusals.append(
             f"less memory is free at start-up than the engine asks for: the CUDA context takes "
-            f"{overheads.context / BYTES_PER_GIB:.2f} GiB; gpu_memory_utilization of at most {most:.2f} works"
+            f"{overheads.context / BYTES_PER_GIB:.2f} GiB; "
+            + (f"gpu_memory_utilization of at most {most:.2f} works" if most > 0 else "no gpu_memory_utilization works")
         )
     if terms.kv_bytes <= 0:
         lacking = -terms.kv_bytes / BYTES_PER_GIB

@@ -328,3 +328,32 @@ def test_a_type_of_modules_set_apart_that_nobody_knows_is_refused_at_its_place(
     with pytest.raises(InputError) as caught:
         formats_of(section, None)
     assert caught.value.problems[0].path == path
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, float("inf")]}, "weight_block_size must be two whole"),
+        ({"quant_method": "fp8", "weight_block_size": [128]}, "weight_block_size must be two whole"),
+        ({"quant_method": "fp8", "weight_block_size": [0, 128]}, "weight_block_size must be two whole"),
+        ({"quant_method": "awq", "bits": 10**30, "group_size": 128}, "bits must be a whole number from 1 to 64"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 1e-300}, "group_size must be a whole number from -1"),
+        ({"quant_method": "gptq", "bits": 4, "dynamic": {"+:x": {"bits": 0.5}}}, "bits must be a whole number"),
+        (
+            {
+                "quant_method": "torchao",
+                "quant_type": {"default": {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": -7}}},
+            },
+            "group_size must be a whole number from -1",
+        ),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": -4}}}},
+            "num_bits must be a whole number from 1 to 64",
+        ),
+    ],
+)
+def test_bits_groups_and_blocks_are_numbers_wherever_they_stand(
+    section: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        answer(Question(model=written(tmp_path, "qwen3-8b", section), gpu="h100-sxm"))

@@ -9,6 +9,7 @@ import pytest
 
 from simulator.catalog.architecture import architecture_of
 from simulator.catalog.shapes.config import shape_from_config
+from simulator.catalog.shapes.reader import Config
 from simulator.errors import InputError
 from simulator.perf.architecture import mlp_parameters
 
@@ -285,3 +286,11 @@ def test_angles_of_windows_are_held_apart() -> None:
         for more in ({}, {"rope_parameters": kinds})
     ]
     assert turned == [128, 256]
+
+
+@pytest.mark.parametrize("value", [1e308, float("nan"), -1, 1.5, 2**31, "x", [1]])
+def test_numbers_without_a_rule_of_their_own_are_counts(value: object) -> None:
+    """`n_mamba_heads` of 1e308 went on to sizes that no float holds."""
+    config = Config({"own_count": value}, None)
+    with pytest.raises(InputError, match="own_count: a whole number is needed here"):
+        config.number("own_count")

@@ -119,6 +119,37 @@ _OF_ROTARY: dict[str, Check] = {
     "original_max_position_embeddings": _whole(0, TOKENS),
     "partial_rotary_factor": _factor,
 }
+
+
+def _block(value: Any) -> str | None:
+    """Rows and columns that one scale is for."""
+    pair = isinstance(value, list) and len(value) == 2 and _list_of(_whole(1, WIDTH))(value) is None
+    return None if pair else f"must be two whole numbers from 1 to {WIDTH:,}"
+
+
+_OF_QUANTIZATION: dict[str, Check] = {
+    **dict.fromkeys(("bits", "w_bit", "num_bits"), _whole(1, 64)),
+    **dict.fromkeys(("group_size", "q_group_size"), _or(_whole(-1, WIDTH), _list_of(_whole(-1, WIDTH)))),
+    **dict.fromkeys(("weight_block_size", "block_structure"), _block),
+}
+
+
+def _quantization(value: Any) -> str | None:
+    """Format of weights: bits, groups and blocks of modules are numbers, wherever they stand."""
+    if (wrong := _mapping(value)) is not None:
+        return wrong
+    within = [value]
+    for each in within:
+        for key, own in each.items():
+            check = _OF_QUANTIZATION.get(key)
+            if check is not None and own is not None and (found := check(own)):
+                return f"{key} {found}"
+            within += [part for part in (own if isinstance(own, list) else (own,)) if isinstance(part, Mapping)]
+    return None
+
+
+COUNT = _whole(0, TOKENS)
+"""Of a key that has no rule of its own."""
 _AT_LEAST_ONE = (
     *(
         "hidden_size",
@@ -224,7 +255,7 @@ RULES: dict[str, Check] = {
     "hybrid_layer_pattern": _OF_LAYERS,
     **dict.fromkeys(("mtp_config",), _mapping),
     **dict.fromkeys(("thinker_config", "text_config", "llm_config", "language_config"), _mapping),
-    **dict.fromkeys(("quantization_config", "compression_config"), _mapping),
+    **dict.fromkeys(("quantization_config", "compression_config"), _quantization),
     **dict.fromkeys(("layer_types", "mlp_layer_types", "layers_block_type", "architectures"), _list_of(_text)),
     **dict.fromkeys(
         ("no_rope_layers", "moe_layers", "mlp_only_layers", "attn_type_list", "compress_ratios"), _OF_LAYERS

@@ -103,7 +103,7 @@ def formats_of(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix
     method = _method(section)
     try:
         chosen = _of_method(method, section, file)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         told = f"holds a value of a wrong type: {error}"
         raise InputError(Problem(told, file=file, path="quantization_config", got=method or "nothing")) from error
     if method in _HEADS_UNLESS_IGNORED or section.get("lm_head") is True:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from simulator.catalog.shapes.border import problems
+from simulator.catalog.shapes.border import COUNT, RULES, problems
 from simulator.errors import InputError, Problem
 
 DECISIVE = (
@@ -132,10 +131,11 @@ class Config(Mapping[str, Any]):
 
         Raises
         ------
-        InputError : missing without a default, or a list, text or no finite number where this model needs a number
+        InputError : missing without a default, or a list, text or no whole number of a size that `border.RULES` or
+            `border.COUNT` allow
         """
         value = self[key] if default is None else self.get(key, default)
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not isinstance(value, int | float) or (key not in RULES and COUNT(value) is not None):
             raise self.problem(key, "a whole number is needed here", str(value)[:60])
         return int(value)
 
