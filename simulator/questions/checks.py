@@ -8,6 +8,8 @@ from pathlib import Path
 
 from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
+from simulator.catalog.offers import gpu_offers
+from simulator.catalog.servers import servers_of
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
@@ -73,6 +75,28 @@ def _unknown(answers: Answers, folder: Path) -> Iterator[Problem]:
                 find(value)
         except InputError as error:
             yield from (replace(problem, path=name) for problem in error.problems)
+
+
+def check_prices(answers: Answers) -> None:
+    """Refuse a GPU of which the catalog lacks a price that no answer gives.
+
+    Raises
+    ------
+    InputError : each lacking price, with the name of its question as its path
+    """
+    problems = list(_unpriced(answers))
+    if problems:
+        raise InputError(*problems)
+
+
+def _unpriced(answers: Answers) -> Iterator[Problem]:
+    name, place = gpu(answers.gpu).name, site(answers.site)
+    if answers.server_usd is None and not servers_of(name):
+        yield Problem(f"the catalog has no price of a server with {name}: say what one costs", path="server_usd")
+    offered = any((one.gpu, one.site, one.tier) == (name, place.name, "on_demand") for one in gpu_offers())
+    if answers.rent_usd_per_gpu_hour is None and answers.data_class in place.data_classes and not offered:
+        told = f"{place.name} has no price of {name}: say what one costs an hour, or another site"
+        yield Problem(told, path="rent_usd_per_gpu_hour")
 
 
 def _missing(answers: Answers) -> Iterator[Problem]:

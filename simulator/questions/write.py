@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator.catalog.tokens import token_offer
 from simulator.questions.answers import Answers, is_asked, questions
-from simulator.questions.checks import check_answers
+from simulator.questions.checks import check_answers, check_prices
 from simulator.questions.fit import fit_of
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
 from simulator.questions.traffic import (
@@ -36,13 +36,14 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
 
     Raises
     ------
-    InputError : answers that contradict each other, an unknown name, or a model that does not fit the GPU; each has the
-        name of its question as its path
+    InputError : answers that contradict each other, an unknown name, a model that does not fit the GPU, or a price that
+        the catalog lacks; each has the name of its question as its path
     """
     answers = Answers(**given)
     check_answers(answers, folder)
     rate_rps = busy_rate_rps(answers)
     fit = fit_of(answers, folder, answers.gpu, own_hardware(answers))
+    check_prices(answers)
     topologies = topology_lines(answers, fit, folder)
     return "\n".join(
         [

@@ -207,3 +207,17 @@ def test_what_a_session_said_before_is_in_the_cache_of_a_token_api() -> None:
     assert usd_per_request(answers) == pytest.approx(by_hand)
     late = replace(answers, think_s=1e5)
     assert usd_per_request(late) == pytest.approx((2800 * price.input + 400 * price.output) / 1e6)
+
+
+def test_prices_that_the_catalog_lacks_are_asked_at_their_questions(tmp_path: Path) -> None:
+    """A scenario of answers was refused by its own keys, which the answers do not have."""
+    card = {"own_gpu": "our card", "gpu": "rtx-5090", "memory_gib": 25.2, "rate_rps": 1.0}
+    prices = {"server_usd": 60000, "rent_usd_per_gpu_hour": 0.7}
+    for said in ({}, {"server_usd": 60000}, {"rent_usd_per_gpu_hour": 0.7}):
+        with pytest.raises(InputError) as caught:
+            scenario_text(card | said, tmp_path, "own")
+        assert {problem.path for problem in caught.value.problems} == set(prices) - set(said)
+    planned(tmp_path, **card, **prices)
+    with pytest.raises(InputError, match="has no price of a server with rtx-5090"):
+        scenario_text(card | {"data_class": "restricted"}, tmp_path, "own")
+    planned(tmp_path, **card, data_class="restricted", server_usd=60000)
