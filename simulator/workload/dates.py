@@ -83,6 +83,8 @@ class Dates:
             month = str(_MONTHS.index(short) + 1)
         hour = int(part["hour"])
         if part["half"]:
+            if hour > 12 and part["half"][0] in "Aa":
+                return text
             hour = hour % 12 + 12 * (part["half"][0] in "Pp")
         zone = {None: "", "UTC": "Z", "GMT": "Z"}.get(part["zone"], part["zone"])
         return f"{part['year']}-{int(month):02d}-{int(day):02d}T{hour:02d}{part['rest'].replace(',', '.')}{zone}"

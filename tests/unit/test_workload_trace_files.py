@@ -139,6 +139,11 @@ def test_failed_burstgpt_requests_are_explained(tmp_path: Path) -> None:
             "arrival_s,input_tokens,output_tokens\n13/02/2026 10:00:00,3,4\n02/13/2026 10:00:00,3,4\n",
             r"orders.csv:3: .*whose day comes first.*got 02/13/2026 10:00:00",
         ),
+        (
+            "morning.csv",
+            "arrival_s,input_tokens,output_tokens\n11/29/2026 11:30 AM,3,4\n11/29/2026 13:30 AM,3,4\n",
+            r"morning.csv:3: .*got 11/29/2026 13:30 AM",
+        ),
         ("odd.csv", "when,what\n1,2\n", "columns match no trace format"),
         ("empty.csv", "", "is not a CSV file"),
         ("header.csv", "arrival_s,input_tokens,output_tokens\n", "has no rows"),
