@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from simulator.scenario.document import join
 from simulator.scenario.unknown import models_in, unknown_key, unknown_value
 from simulator.schema.base import NOT_A_NUMBER, Day, Name, pattern_of
-from simulator.schema.clock import Country, Days, Hours, Moment, OpenHours
+from simulator.schema.clock import Country, Days, Hours, Moment, OpenDays, OpenHours
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Month
 
@@ -23,6 +23,7 @@ PATTERNS = {
     pattern_of(Name): "letters, digits, '_', '.' and '-', without spaces",
     pattern_of(Day): "a day, as 2026-11-26",
     pattern_of(Days): "days of the week, as mon-fri or sat, sun",
+    pattern_of(OpenDays): "days of the week, as mon-fri or sat, sun, or auto",
     pattern_of(Hours): "hours of a day, from and to, as 8-20, 8:30-17 or 22-6",
     pattern_of(OpenHours): "hours of a day, from and to, as 8-20, 8:30-17 or 22-6, or auto",
     pattern_of(Moment): "a day of the week and a time, as tue 8:00, or a date and a time, as 2027-03-02 8:00",

@@ -150,10 +150,20 @@ def _shape_problems(scenario: Scenario) -> Iterator[Found]:
         k, data = scenario.study.events.index(event), laid_over(before_event(scenario, event), event.change)
         try:
             Topology.model_validate(data)
+            yield from _nowhere(scenario, k, data)
         except ValidationError as error:
             broken.add(event.topology)
             for detail in own_errors(data, error):
                 yield in_change(scenario, k, *explain(data, detail, Topology))
+
+
+def _nowhere(scenario: Scenario, k: int, after: Any) -> Iterator[Found]:
+    """Pools that event `k` adds without a word on where: a name that is misspelled, or a site that is forgotten."""
+    known = {pool.name for pool in scenario.topologies[scenario.study.events[k].topology].pools}
+    earlier = {one["name"] for one in before_event(scenario, scenario.study.events[k]).get("pools", ())}
+    for number, pool in enumerate(after.get("pools", ())):
+        if pool["name"] not in known | earlier and "site" not in pool:
+            yield in_change(scenario, k, f"pools[{number}]", "'site' is missing", None)
 
 
 def in_change(scenario: Scenario, k: int, where: str, message: str, got: Any) -> Found:

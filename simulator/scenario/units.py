@@ -15,6 +15,8 @@ LONGEST_WAIT_S = 7200.0
 LONGEST_NETWORK_S = 5.0
 """From a gateway to a replica."""
 _SECONDS_PER_MS = 1e-3
+_MEANT_S = 3600.0
+"""Whole multiples of it are meant: nobody has a limit of so many whole hours by chance."""
 Found = tuple[str, str, Any]
 
 
@@ -41,7 +43,7 @@ def topology_unit_problems(path: str, topology: Topology) -> Iterator[Found]:
 
 
 def _too_long(path: str, value_s: float, most_s: float, who: str = "") -> Iterator[Found]:
-    if value_s >= most_s:
+    if value_s >= most_s and value_s % _MEANT_S:
         long = f"{value_s:g} s" if value_s < 30 else f"{value_s / 60:.3g} minutes"
         text = f"is {long}: did you mean {value_s:g} ms, {value_s * _SECONDS_PER_MS:g}?"
         yield path, f"{text} {who}".strip(), value_s

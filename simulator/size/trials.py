@@ -204,8 +204,9 @@ class Trials:
         return min((usd for one in ones if (usd := self._bound_if_planned(one)) is not None), default=0.0)
 
     def _bound_if_planned(self, point: Point) -> float | None:
+        """None where some requests have no target either."""
         try:
-            return self.bound_usd(point)
+            return None if denied(self.loaded, self.sized(point).subject.fleet) else self.bound_usd(point)
         except InputError:
             return None
 

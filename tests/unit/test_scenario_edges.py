@@ -66,14 +66,19 @@ CASES: dict[str, tuple[list[str], list[str], str]] = {
         f"{CLASS}.images: pictures within conversations are not simulated",
     ),
     "a TTFT of minutes": (
-        [f"{CHAT}.slo.ttft_s.p99=300"],
-        [f"{CHAT}.slo.ttft_s.p99=299"],
-        f"{CLASS}.slo.ttft_s.p99: is 5 minutes: did you mean 300 ms, 0.3?",
+        [f"{CHAT}.slo.ttft_s.p99=100"],
+        [f"{CHAT}.slo.ttft_s.p99=99"],
+        f"{CLASS}.slo.ttft_s.p99: is 1.67 minutes: did you mean 100 ms, 0.1?",
     ),
     "a TPOT of seconds": (
-        [f"{CHAT}.slo.tpot_s.p95=10"],
-        [f"{CHAT}.slo.tpot_s.p95=9.9"],
-        f"{CLASS}.slo.tpot_s.p95: is 0.167 minutes: did you mean 10 ms, 0.01?",
+        [f"{CHAT}.slo.tpot_s.p95=2"],
+        [f"{CHAT}.slo.tpot_s.p95=1.9"],
+        f"{CLASS}.slo.tpot_s.p95: is 2 s: did you mean 2 ms, 0.002?",
+    ),
+    "an answer within hours that are not whole": (
+        [f"{CHAT}.slo.e2e_s.p99=30000"],
+        [f"{CHAT}.slo.e2e_s.p99=28800"],
+        f"{CLASS}.slo.e2e_s.p99: is 500 minutes: did you mean 30000 ms, 30?",
     ),
     "who waits for minutes": (
         [f"{CHAT}.slo.ttft_s.p99=400", f"{CHAT}.service_tier=priority"],

@@ -95,6 +95,7 @@ def test_blocks_that_hold_no_request_are_refused() -> None:
     """One block is the null block, so two hold one of 16 tokens."""
     small = f"{CHAT}.lengths={{isl: 10, osl: 6}}"
     plan_topologies(load_scenario(SCENARIO, sets=["engine.num_gpu_blocks_override=2", small]))
-    text = str(refused("engine.num_gpu_blocks_override=2", f"{CHAT}.lengths={{isl: 10, osl: 7}}"))
+    long = f"{CHAT}.lengths={{isl: 10, osl: 7}}"
+    text = str(refused("engine.num_gpu_blocks_override=2", "topologies.api=null", long))
     assert "the shortest request has 17 tokens" in text
     assert "holds more than 16" in text

@@ -21,7 +21,7 @@ REFUSED = Refutation("chat", "ttft p95 ≤ 1 s", 99, 1, 0.1, 0, 1.0)
 class Made:
     """Trials of which the number of replicas alone decides; each costs $100."""
 
-    impatient = ""
+    hopeless = ""
 
     def __init__(self, meets: Meets, pools: int) -> None:
         self.pools = tuple(OpenPool(k, f"p{k}", 0 if pools > 1 else 1, 1, False) for k in range(pools))
