@@ -91,6 +91,7 @@ def _arguments(host: str, port: int, open_browser: bool, names: list[str]) -> li
         "server.address": host,
         "server.port": port,
         "server.headless": str(not open_browser).lower(),
+        "server.showEmailPrompt": "false",
         "server.maxUploadSize": _MIB_PER_UPLOAD,
         "server.maxMessageSize": _MB_PER_MESSAGE,
         "server.fileWatcherType": "none",

@@ -231,3 +231,8 @@ def test_problems_keep_their_place() -> None:
 
     found = within(Path("/srv/x"), Problem("no /srv/x/a", "/srv/x/s.yaml", 1, 2, got="/srv/x/b"))
     assert found == Problem("no a", "s.yaml", 1, 2, got="b")
+
+
+def test_whoever_opens_a_browser_for_the_first_time_is_not_asked_for_an_address() -> None:
+    """Streamlit asks in the terminal before it serves, unless it is told not to."""
+    assert "--server.showEmailPrompt=false" in _arguments("127.0.0.1", 1, True, [])
