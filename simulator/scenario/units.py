@@ -7,16 +7,15 @@ from typing import Any
 
 from simulator.schema.topology import Topology
 from simulator.schema.workload import RequestClass
+from simulator.units import SECONDS_PER_HOUR
 
-LONGEST_S = {"ttft_s": 100.0, "tpot_s": 2.0, "e2e_s": 7200.0}
+LONGEST_S = {"ttft_s": 100.0, "tpot_s": 2.0}
 """Limits of an SLO that no one who waits for an answer means, in seconds."""
 LONGEST_WAIT_S = 7200.0
-"""Of a client that goes on waiting."""
+"""For a whole answer, unless whole hours are given, which milliseconds rarely are."""
 LONGEST_NETWORK_S = 5.0
 """From a gateway to a replica."""
 _SECONDS_PER_MS = 1e-3
-_MEANT_S = 3600.0
-"""Whole multiples of it are meant: nobody has a limit of so many whole hours by chance."""
 Found = tuple[str, str, Any]
 
 
@@ -28,7 +27,10 @@ def class_unit_problems(path: str, cls: RequestClass) -> Iterator[Found]:
     for term, most_s in LONGEST_S.items():
         for percentile, limit_s in getattr(cls.slo, term).items():
             yield from _too_long(f"{path}.slo.{term}.{percentile}", limit_s, most_s, who)
-    yield from _too_long(f"{path}.timeout_s", cls.timeout_s, LONGEST_WAIT_S, who)
+    waits = {f"slo.e2e_s.{percentile}": limit_s for percentile, limit_s in cls.slo.e2e_s.items()}
+    for where, wait_s in {**waits, "timeout_s": cls.timeout_s}.items():
+        if wait_s % SECONDS_PER_HOUR:
+            yield from _too_long(f"{path}.{where}", wait_s, LONGEST_WAIT_S, who)
 
 
 def topology_unit_problems(path: str, topology: Topology) -> Iterator[Found]:
@@ -43,7 +45,7 @@ def topology_unit_problems(path: str, topology: Topology) -> Iterator[Found]:
 
 
 def _too_long(path: str, value_s: float, most_s: float, who: str = "") -> Iterator[Found]:
-    if value_s >= most_s and value_s % _MEANT_S:
+    if value_s >= most_s:
         long = f"{value_s:g} s" if value_s < 30 else f"{value_s / 60:.3g} minutes"
         text = f"is {long}: did you mean {value_s:g} ms, {value_s * _SECONDS_PER_MS:g}?"
         yield path, f"{text} {who}".strip(), value_s

@@ -70,6 +70,11 @@ CASES: dict[str, tuple[list[str], list[str], str]] = {
         [f"{CHAT}.slo.ttft_s.p99=99"],
         f"{CLASS}.slo.ttft_s.p99: is 1.67 minutes: did you mean 100 ms, 0.1?",
     ),
+    "a TTFT of whole hours": (
+        [f"{CHAT}.slo.ttft_s.p99=3600"],
+        [f"{CHAT}.slo.e2e_s.p99=10800"],
+        f"{CLASS}.slo.ttft_s.p99: is 60 minutes: did you mean 3600 ms, 3.6?",
+    ),
     "a TPOT of seconds": (
         [f"{CHAT}.slo.tpot_s.p95=2"],
         [f"{CHAT}.slo.tpot_s.p95=1.9"],
