@@ -159,10 +159,9 @@ def _shape_problems(scenario: Scenario) -> Iterator[Found]:
 
 def _nowhere(scenario: Scenario, k: int, after: Any) -> Iterator[Found]:
     """Pools that event `k` adds without a word on where: a name that is misspelled, or a site that is forgotten."""
-    known = {pool.name for pool in scenario.topologies[scenario.study.events[k].topology].pools}
-    earlier = {one["name"] for one in before_event(scenario, scenario.study.events[k]).get("pools", ())}
+    known = {one["name"] for one in before_event(scenario, scenario.study.events[k]).get("pools", ())}
     for number, pool in enumerate(after.get("pools", ())):
-        if pool["name"] not in known | earlier and "site" not in pool:
+        if pool["name"] not in known and "site" not in pool:
             yield in_change(scenario, k, f"pools[{number}]", "'site' is missing", None)
 
 

@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 
 from simulator.errors import InputError, Problem
-from simulator.workload.tables import MAX_PROBLEMS, Table
+from simulator.workload.tables import Table
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_LOOKED_AT = 20
+"""Values of the first piece by which the way is told, since the first of them may be broken."""
 _UTC = ("UTC", "GMT")
 """Names of the zone that dates may end in."""
 _TIME = (
@@ -53,7 +55,7 @@ class Dates:
         InputError : days and months cannot be told apart
         """
         raw = table.frame[name]
-        some = [str(value).strip() for value in raw.iloc[:MAX_PROBLEMS]]
+        some = [str(value).strip() for value in raw.iloc[:_LOOKED_AT]]
         if self.way is None:
             self.way = next((way for text in some for way in _WAYS if re.fullmatch(_WAYS[way], text)), "")
         if self.way:

@@ -59,10 +59,9 @@ class Spool:
             return
         self._in_order &= bool(piece.times[0] >= self._last and np.all(piece.times[1:] >= piece.times[:-1]))
         self._last = float(piece.times[-1])
-        columns = piece._asdict()
         with _disk():
-            self._rows.execute("insert into rows select times, isl, osl from columns")
-        del columns
+            self._rows.register("piece", piece._asdict())
+            self._rows.execute("insert into rows select times, isl, osl from piece")
 
     def pieces(self) -> Iterator[Piece]:
         """All rows in order of time."""

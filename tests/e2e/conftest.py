@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
-from bench import browser
+from bench import browser as chrome
 
 VARIABLE = "SERVECAST_E2E"
 HERE = Path(__file__).parent
+PATIENCE_MS = 240_000
 SCENARIO = HERE.parent / "data/scenarios/dashboard.yaml"
 
 
@@ -19,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = None
     if VARIABLE not in os.environ:
         reason = f"needs a browser: `make test-e2e` ({VARIABLE} is not set)"
-    elif browser.chromium_path() is None:
+    elif chrome.chromium_path() is None:
         reason = "needs Debian's packages chromium and chromium-driver"
     for item in items:
         if reason and HERE in item.path.parents:
@@ -39,5 +41,22 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(runs: Path) -> Iterator[str]:
     """Address of a dashboard that shows `runs` and writes there."""
-    with browser.server(runs, out=runs) as (address, _):
+    with chrome.server(runs, out=runs) as (address, _):
         yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chrome.chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own, which waits long, since machines are shared."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    found = context.new_page()
+    found.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    yield found
+    context.close()

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from bench.browser import chromium, settle
 from bench.browser import server as browser_server
+from bench.browser import settle
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 PATIENCE_MS = 240_000
 RUN_MS = 240_000
 """For a run that searches its sizes on a machine that is busy."""
 SESSIONS = 10
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
-    found = context.new_page()
-    found.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    yield found
-    context.close()
 
 
 def run_scenario(page: Page, server: str, text: str) -> None:

@@ -90,7 +90,7 @@ class _Full:
     """A database whose disk is full."""
 
     def __init__(self, rows: duckdb.DuckDBPyConnection) -> None:
-        self.close = rows.close
+        self.close, self.register = rows.close, rows.register
 
     def execute(self, query: str) -> None:
         raise duckdb.IOException(f"No space left on device: {query}")
