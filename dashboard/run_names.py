@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
 
+from simulator.errors import InputError
+from simulator.results.inputs import input_file, input_json
 from simulator.results.notes import read_note
 from simulator.results.seal import MANIFEST
 
@@ -18,6 +19,8 @@ _MOST_NOTE = 60
 """Letters of a note in a label."""
 _HASHED = re.compile(r"(.+)-[0-9a-f]{8}")
 _MODEL = re.compile(r"^model: *[\"']?([^\"'#\n]+)", re.MULTILINE)
+_MOST_BYTES = 4_000_000
+"""Of a summary that is read for a name."""
 _HEAD_BYTES = 20_000
 """Of a scenario's text, in which its model stands."""
 
@@ -42,10 +45,10 @@ def _parts(folder: str, written_ns: int) -> tuple[str, str]:
     when = datetime.fromtimestamp(written_ns / 1e9)
     head = f"{hashed[1] if hashed else path.name}, {when:%d %b %Y %H:%M}"
     try:
-        order = json.loads((path / "summary.json").read_text("utf-8"))["order"]
-        with (path / "scenario.resolved.yaml").open(encoding="utf-8") as file:
+        order = input_json(path / "summary.json", _MOST_BYTES)["order"]
+        with input_file(path / "scenario.resolved.yaml").open(encoding="utf-8") as file:
             model = _MODEL.search(file.read(_HEAD_BYTES))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, OSError, ValueError, KeyError, TypeError):
         return head, ""
     named = model[1].strip().rpartition("/")[2].removesuffix(".json") if model else ""
     return head, ", ".join(part for part in (named, " / ".join(map(str, order))) if part)

@@ -17,6 +17,11 @@ Tier = Literal["on_demand", "reserved_1y", "reserved_3y", "reserved_5y", "spot",
 TIERS: tuple[Tier, ...] = ("on_demand", "reserved_1y", "reserved_3y", "reserved_5y", "spot", "capacity_block")
 
 
+def offer_name(site: str, gpu: str, tier: str) -> str:
+    """Name of an offer in listings and among the figures of a bill, as `aws-us-east/h100-sxm/on_demand`."""
+    return f"{site}/{gpu}/{tier}"
+
+
 class GpuOffer(Entry):
     """One price of one instance at one site on one day.
 
@@ -47,8 +52,8 @@ class GpuOffer(Entry):
 
     @property
     def name(self) -> str:
-        """Name in listings, as `aws-us-east/h100-sxm/on_demand`."""
-        return f"{self.site}/{self.gpu}/{self.tier}"
+        """As `offer_name` has it."""
+        return offer_name(self.site, self.gpu, self.tier)
 
     @property
     def usd_per_gpu_hour(self) -> float:

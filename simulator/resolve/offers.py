@@ -335,5 +335,4 @@ def _said(pool: Pool) -> tuple[str, str]:
 
 def figure_of(offer: GpuOffer) -> Figure:
     """The price of an offer, with its source and day."""
-    name = f"{offer.site}/{offer.gpu}/{offer.tier}"
-    return Figure(name, offer.usd_per_gpu_hour, UNIT, offer.kind, offer.source, offer.date)
+    return Figure(offer.name, offer.usd_per_gpu_hour, UNIT, offer.kind, offer.source, offer.date)

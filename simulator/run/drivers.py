@@ -11,6 +11,7 @@ from simulator.bill.study import study_usd_per_month, with_commitments_of
 from simulator.bill.sums import mean
 from simulator.catalog.costs import cost_entries, cost_words
 from simulator.catalog.gpus import gpu
+from simulator.catalog.offers import offer_name
 from simulator.catalog.sites import site
 from simulator.resolve.figures import Figures
 from simulator.resolve.terms import ResolvedTerms, spelled_terms
@@ -31,8 +32,8 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
 
     The share of a figure is the elasticity of the month's bill to it, (C(1.01 x) - C(x)) / (0.01 C(x)). Where a line is
     proportional to the figure, that is the line's share of the bill; below 0 it lowers the bill, as a longer life. What
-    buys whole servers has the share that is gone without it, (C(x) - C(0)) / C(x); the catalog's price of an offer that
-    of the lines which are paid by it.
+    buys whole servers has the share that is gone without it, (C(x) - C(0)) / C(x). A catalog's price of an offer has
+    the share of the lines that are paid by it.
 
     Returns
     -------
@@ -59,13 +60,14 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
 def _offers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, usd: float) -> list[dict[str, Any]]:
     """Prices of the catalog's offers, of GPUs and of tokens."""
     paid: dict[str, list[float]] = {}
-    places = {pool.name: f"{site(pool.site).name}/{gpu(pool.gpu).name}" for pool in planned.settings.pools}
-    billing = {pool.name: pool.billing for pool in planned.settings.pools}
+    pools = {pool.name: pool for pool in planned.settings.pools}
     offers = {one.name: one.offer for one in planned.settings.providers if one.offer is not None}
     for line in priced.bill.lines:
-        if line.owner in places and line.unit == _GPU_HOURS:
-            tier = billing[line.owner] if line.category == "committed" else line.category.replace(" ", "_")
-            paid.setdefault(f"{places[line.owner]}/{tier}", []).append(mean(line.usd))
+        if line.owner in pools and line.unit == _GPU_HOURS:
+            pool = pools[line.owner]
+            tier = pool.billing if line.category == "committed" else line.category.replace(" ", "_")
+            name = offer_name(site(pool.site).name, gpu(pool.gpu).name, tier)
+            paid.setdefault(name, []).append(mean(line.usd))
         elif line.owner in offers and line.category == _TOKENS:
             paid.setdefault(f"{offers[line.owner]}.{line.part.replace(' ', '_')}", []).append(mean(line.usd))
     return [

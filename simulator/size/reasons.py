@@ -71,20 +71,24 @@ def empty_engine_misses(
         engines = [engine for engine, allowed in zip(planned.engines, cls.allowed, strict=False) if allowed]
         if number in absent or not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
             continue
-        whole, isl = sample.isl[rows], np.minimum(sample.isl[rows], 1) if cached else sample.isl[rows]
+        osl, reads = sample.osl[rows], {True: sample.isl[rows], False: np.minimum(sample.isl[rows], 1)}
         runs = {
-            name: [run_apart(engine.config, engine.step_time, read, sample.osl[rows]) for engine in engines]
-            for name, read in (("tpot_s", whole), ("", isl))
-            if any((term.metric == "tpot_s") == bool(name) for term in slo.terms)
+            is_whole: [run_apart(engine.config, engine.step_time, reads[is_whole], osl) for engine in engines]
+            for is_whole in {_reads_all(term, cached) for term in slo.terms}
         }
         for term in slo.terms:
-            values = [_missed(records, term) for records in runs["tpot_s" if term.metric == "tpot_s" else ""]]
+            values = [_missed(records, term) for records in runs[_reads_all(term, cached)]]
             if all(value is not None for value in values):
                 best = min(value for value in values if value is not None)
                 what = f"{term.metric.removesuffix('_s')} p{term.quantile * 100:g}"
                 words = f"{slo.name}: {what} of an empty engine is {best:.3g} s, the limit {term.limit_s:g} s"
                 found[slo.name, str(term)] = words
     return found
+
+
+def _reads_all(term: SloTerm, cached: bool) -> bool:
+    """Whether the prompts of a term are read whole: those of times per token always are."""
+    return not cached or term.metric == "tpot_s"
 
 
 def _missed(records: NDArray[np.void], term: SloTerm) -> float | None:

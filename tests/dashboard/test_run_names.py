@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from dashboard.run_names import labels
 from simulator.results.notes import write_note
 from simulator.results.seal import MANIFEST
@@ -32,3 +34,22 @@ def test_a_run_is_called_by_name_time_model_topologies_and_note(runs: Path, tmp_
     assert found["of today"].endswith(", own / cloud / api, “as offered in May, at the new price of electricity and …”")
     assert ", llama-3.1-8b-instruct, own / " in found["of today"]
     assert found["broken-01234567"].startswith("broken, ")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "scenario.resolved.yaml"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "nothing", "huge"])
+def test_what_is_no_plain_file_of_its_size_stops_no_page(runs: Path, tmp_path: Path, name: str, kind: str) -> None:
+    (run,) = runs.glob("small-*")
+    shutil.copytree(run, tmp_path / run.name)
+    file = tmp_path / run.name / name
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    elif kind == "huge":
+        with file.open("wb") as content:
+            content.truncate(2**30)
+    (label,) = labels({run.name: file.parent}).values()
+    assert label.startswith("small, ")
+    assert "own" not in label
