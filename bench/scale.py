@@ -1,7 +1,8 @@
 """CPU time and peak memory of `servecast run` as a scenario grows: `python bench/scale.py classes 1000 10000`.
 
 Each size is a command of its own, in one process and with nothing kept from earlier ones; kernels have to be compiled.
-`--keep FOLDER` leaves scenarios and traces there.
+`described` is `servecast traces` of a trace of which most rows come late. `--keep FOLDER` leaves scenarios and
+traces there.
 """
 
 from __future__ import annotations
@@ -101,7 +102,13 @@ KINDS: Mapping[str, Callable[[int, Path], Scenario]] = {
 }
 
 
-def _trace(n: int, folder: Path) -> dict[str, str]:
+DESCRIBED = "described"
+"""Kind of what `servecast traces` describes."""
+LATE_S = 3.0
+"""How late a row of it may be."""
+
+
+def _trace(n: int, folder: Path, late_s: float = 0.0) -> dict[str, str]:
     file = folder / f"rows{n}.csv"
     random = np.random.default_rng(1)
     with file.open("w", encoding="utf-8") as text:
@@ -110,29 +117,37 @@ def _trace(n: int, folder: Path) -> dict[str, str]:
             count = min(PIECE_ROWS, n - first)
             times = np.arange(first, first + count) / ROW_RATE_RPS
             isl, osl = random.integers(50, 600, count), random.integers(20, 200, count)
+            if late_s:
+                times = times + late_s * random.random(count)
             text.writelines(f"{t:.1f},{i},{o}\n" for t, i, o in zip(times, isl, osl, strict=True))
     return {"kind": "trace", "file": file.name}
 
 
 def run_one(kind: str, n: int, folder: Path) -> tuple[float, float, float]:
-    """CPU seconds, wall-clock seconds and peak bytes of a run."""
-    file = folder / f"{kind}{n}.yaml"
-    text = yaml.safe_dump(KINDS[kind](n, folder), sort_keys=False, default_flow_style=None, width=1_000)
-    file.write_text(text, encoding="utf-8")  # what classes have in common is written once, as an alias
-    options = ["--out", str(folder / "runs"), "--fresh", "--jobs", "1", "--quiet", "--time-limit", "100000"]
+    """CPU seconds, wall-clock seconds and peak bytes of a command."""
+    arguments = _arguments(kind, n, folder)
     began = time.monotonic()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "simulator.cli", "run", str(file), *options], stdout=subprocess.DEVNULL
-    )
+    child = subprocess.Popen([sys.executable, "-m", "simulator.cli", *arguments], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)
     if status:
         raise SystemExit(f"{kind} {n}: ended with {os.waitstatus_to_exitcode(status)}")
     return used.ru_utime + used.ru_stime, time.monotonic() - began, used.ru_maxrss * KIB
 
 
+def _arguments(kind: str, n: int, folder: Path) -> list[str]:
+    """Of the command, whose files are written."""
+    if kind == DESCRIBED:
+        return ["traces", str(folder / _trace(n, folder, LATE_S)["file"]), "--bin-s", "60"]
+    file = folder / f"{kind}{n}.yaml"
+    text = yaml.safe_dump(KINDS[kind](n, folder), sort_keys=False, default_flow_style=None, width=1_000)
+    file.write_text(text, encoding="utf-8")  # what classes have in common is written once, as an alias
+    options = ["--out", str(folder / "runs"), "--fresh", "--jobs", "1", "--quiet", "--time-limit", "100000"]
+    return ["run", str(file), *options]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", choices=(*KINDS, DESCRIBED))
     parser.add_argument("sizes", type=int, nargs="+")
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
