@@ -10,8 +10,8 @@ from simulator.questions.answers import AMOUNTS, Answers, Busy
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 TOKENS_PER_PRICE = 1e6
-LENGTH_CV = 0.8
-"""Coefficient of variation of the tokens that a request brings."""
+LENGTH_CV, ANSWER_CV = 0.8, 0.7
+"""Coefficients of variation of the tokens that a request brings, and of those of its answer."""
 Quiet = tuple[str, str, float]
 """Days, hours, and load as a share of that of a busy hour."""
 BUSY_HOURS: dict[Busy, tuple[Quiet, ...]] = {

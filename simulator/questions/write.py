@@ -14,6 +14,7 @@ from simulator.questions.checks import check_answers, check_prices
 from simulator.questions.fit import fit_of
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
 from simulator.questions.traffic import (
+    ANSWER_CV,
     BUSY_HOURS,
     LENGTH_CV,
     busy_rate_rps,
@@ -98,7 +99,7 @@ def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
 def _requests(answers: Answers, longest: int) -> list[str]:
     """Arrivals and lengths of a class."""
     shared = shared_tokens(answers)
-    osl = f"{{kind: lognormal, mean: {answers.osl}, cv: 0.7, max: {longest // 4}}}"
+    osl = f"{{kind: lognormal, mean: {answers.osl}, cv: {ANSWER_CV}, max: {longest // 4}}}"
     if answers.turns == 1:
         isl = f"{{kind: lognormal, mean: {answers.isl}, cv: {LENGTH_CV}, max: {longest // 4 * 3}}}"
         return [
@@ -112,7 +113,9 @@ def _requests(answers: Answers, longest: int) -> list[str]:
     lengths = f"isl: {user}, osl: {answers.osl}"
     said = "alike, as the model's context has no room for longer ones"
     if longest_session_tokens(answers) <= longest:
-        isl, osl = (f"{{kind: lognormal, mean: {n}, cv: {cv}}}" for n, cv in ((user, LENGTH_CV), (answers.osl, 0.7)))
+        isl, osl = (
+            f"{{kind: lognormal, mean: {n}, cv: {cv}}}" for n, cv in ((user, LENGTH_CV), (answers.osl, ANSWER_CV))
+        )
         lengths, said = f"isl: {isl}, osl: {osl}", "on average"
     return [
         f"      # {user:,} new tokens a request, {said}, make prompts of {answers.isl:,} in the mean of a session.",
