@@ -12,6 +12,7 @@ from simulator.processes import forks, results, tell
 from simulator.resolve.sizes import is_open
 from simulator.run.decision import estimated, measured_of
 from simulator.run.evaluate import course_of, planned_at
+from simulator.run.fresh import on_fresh
 from simulator.run.loads import Loads
 from simulator.run.months import Progress
 from simulator.run.priced import first_month_usd
@@ -145,6 +146,14 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
         trail = FIXED if found is None else Trail(found.search.claim, found.search.tried)
         measured = measured_of(planned, course.priced, shown.demand, trail)
         estimated([measured], shown.demand, work.sizer.store)
+    on_fresh(
+        course.journey,
+        subject_of(planned),
+        work.loads,
+        work.sizer.store,
+        searched=found is not None,
+        advise=work.advise,
+    )
     if work.advise and found is None:
         usd, first = first_month_usd(course.priced), work.loads.first_month
         advice(work.loaded, name, usd, first, work.sizer.store, course.journey.months[0].meets)

@@ -9,9 +9,10 @@ from simulator.decide.standing import edge_of
 from simulator.run.left_open import spans
 from simulator.run.loads import Loads
 from simulator.run.months import Journey
-from simulator.simulate.one import subject_of
+from simulator.simulate.one import Subject, subject_of
 from simulator.simulate.store import Store
-from simulator.size.answer import holds_on_fresh
+from simulator.size.advice import MOST_REQUESTS
+from simulator.size.answer import edge_as_written, holds_on_fresh
 from simulator.study.decision import HOLDS_ON_FRESH, MISSES_ON_FRESH, Walked
 from simulator.study.demand import Level
 
@@ -27,6 +28,40 @@ class Nearest:
 
     month: int
     edge: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnFresh:
+    """What traffic that no search has seen says of a topology.
+
+    Attributes
+    ----------
+    as_written : of one whose size is written, what it says of the first month; empty where it was not asked
+    nearest : None where no later month has little to spare, or none was asked of it
+    was_asked : whether it may have been tried at all
+    """
+
+    as_written: str = ""
+    nearest: Nearest | None = None
+    was_asked: bool = False
+
+
+def on_fresh(journey: Journey, subject: Subject, loads: Loads, store: Store, searched: bool, advise: bool) -> OnFresh:
+    """Try a topology on fresh traffic where it has little to spare.
+
+    Parameters
+    ----------
+    subject : in the first month
+    searched : its sizes were left open, so the search has tried the first month
+    advise : as `simulate` takes it
+    """
+    if searched:
+        return OnFresh(nearest=nearest_month(journey, loads, store), was_asked=True)
+    first = loads.first_month
+    if not (advise and journey.months[0].meets and sum(one.demand.requests for one in first) <= MOST_REQUESTS):
+        return OnFresh()
+    written = edge_as_written(subject, first, store)
+    return OnFresh(written, nearest_month(journey, loads, store, MOST_REQUESTS), was_asked=True)
 
 
 def nearest_month(journey: Journey, loads: Loads, store: Store, most_requests: int | None = None) -> Nearest | None:

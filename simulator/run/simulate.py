@@ -33,7 +33,7 @@ from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, decide_run, measured_of
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
-from simulator.run.fresh import fresh_words, later_edge, nearest_month
+from simulator.run.fresh import fresh_words, later_edge, on_fresh
 from simulator.run.further import Since, further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
@@ -60,8 +60,8 @@ from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.advice import MOST_REQUESTS, advice
-from simulator.size.answer import Answer, edge_as_written, with_found_hours
+from simulator.size.advice import advice
+from simulator.size.answer import Answer, with_found_hours
 from simulator.size.expected import expected_trials
 from simulator.size.found import Limits, bounded
 from simulator.size.words import size_warnings
@@ -299,10 +299,13 @@ class _Study:
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
         told = replace(told, fleet=journey.fleet(fleet), least_usd_per_month=course.least_usd_per_month)
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))
+        fresh = on_fresh(
+            journey, subject_of(topology), work.loads, sizer.store, searched=answer is not None, advise=work.advise
+        )
+        later = later_edge(journey, fresh.nearest)
         if answer is not None:
-            nearest = nearest_month(journey, work.loads, sizer.store)
-            told = replace(told, search=answer.row(), edge=later_edge(journey, nearest))
-            told = told.warned("size", [*size_warnings(answer), *fresh_words(journey, nearest)])
+            told = replace(told, search=answer.row(), edge=later)
+            told = told.warned("size", [*size_warnings(answer), *fresh_words(journey, fresh.nearest)])
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
         told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
@@ -314,12 +317,11 @@ class _Study:
             usd, first = first_month_usd(found), work.loads.first_month
             when = " in month 1" if len({month.level for month in journey.months}) > 1 else ""
             words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets, when)
-            if journey.months[0].meets and sum(one.demand.requests for one in first) <= MOST_REQUESTS:
-                as_written = edge_as_written(subject_of(topology), first, sizer.store)
-                nearest = nearest_month(journey, work.loads, sizer.store, MOST_REQUESTS)
-                told = replace(told, edge=edge_of(as_written) or later_edge(journey, nearest) or as_written)
-                told = told.warned("size", [f"as written {edge}{when}" for edge in [edge_of(as_written)] if edge])
-                told = told.warned("size", fresh_words(journey, nearest))
+            if fresh.was_asked:
+                edge = edge_of(fresh.as_written)
+                told = replace(told, edge=edge or later or fresh.as_written)
+                told = told.warned("size", [f"as written {edge}{when}"] if edge else [])
+                told = told.warned("size", fresh_words(journey, fresh.nearest))
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)

@@ -127,7 +127,8 @@ def test_a_copy_has_the_same_bill_and_shares_the_verdict(seed: int) -> None:
 
 
 FIXED = {"hardware", "network and storage", "installation", "maintenance", "space", "on demand", "committed", "spot"}
-BY_USE = {"tokens", "flex tokens", "electricity", "carbon", "egress"}
+CALLS = {"tokens", "flex tokens"}
+BY_USE = {*CALLS, "electricity", "carbon", "egress"}
 
 
 def filled(text: Row) -> Row:
@@ -161,18 +162,24 @@ def doubled(text: Row) -> Row:
     return text | {"workload": {"classes": classes}, "topologies": twice(text["topologies"])}
 
 
+COUNTS = ("replicas", "spares", "commitments", "instances", "provisioned_units")
+
+
 def twice(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {name: twice(each, name) for name, each in value.items()}
     if isinstance(value, list):
         return [twice(each, key) for each in value]
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return 2 * value if is_number and key in ("replicas", "spares", "commitments", "instances") else value
+    return 2 * value if is_number and key in COUNTS else value
 
 
 @pytest.mark.parametrize("seed", few(range(400, 420), 402, 406))
 def test_twice_the_traffic_on_twice_the_fleet_costs_twice(seed: int) -> None:
-    """Staff, fees and what is agreed by the month apart; what goes with use within the chance of so few requests."""
+    """Staff, fees and what is agreed by the month apart; what goes with use within the chance of so few requests.
+
+    What a fleet passes on when it is full comes to at most twice: twice the servers pool the chances of arrivals.
+    """
     text = filled(scenario(Random(seed)))
     one, two = lines_of(text), lines_of(doubled(text))
     for name in one:
@@ -181,4 +188,7 @@ def test_twice_the_traffic_on_twice_the_fleet_costs_twice(seed: int) -> None:
                 small, large = (
                     sum(usd for line, usd in there[name].items() if line[1] == category) for there in (one, two)
                 )
-                assert large == pytest.approx(2 * small, rel=within), (name, category)
+                if category in CALLS and text["topologies"][name].get("routing", {}).get("kind") == "overflow":
+                    assert large <= (1 + within) * 2 * small, (name, category)
+                else:
+                    assert large == pytest.approx(2 * small, rel=within), (name, category)
