@@ -1,10 +1,12 @@
 """Unit conversions and words, used only at the edges; inside, everything is in s, bytes, tokens and USD."""
 
 SECONDS_PER_MINUTE = 60.0
+MINUTES_PER_HOUR = 60
 SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 86400.0
 SECONDS_PER_WEEK = 7 * SECONDS_PER_DAY
 HOURS_PER_DAY = 24
+MONTHS_PER_YEAR = 12
 HOURS_PER_MONTH = 730.0
 """Mean hours of a month (8760 / 12), the convention of cloud price lists."""
 HOURS_PER_YEAR = 8760.0

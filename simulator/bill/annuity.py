@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.study.terms import Money
-
-MONTHS_PER_YEAR = 12
+from simulator.units import MONTHS_PER_YEAR
 
 
 def recovery_factor(rate: Money, periods: Money) -> Money:

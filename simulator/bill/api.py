@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.category import FAILED_CALLS, FLAT_FEE, RESIDENCY, of_tokens
 from simulator.bill.parts import at_site, one_line
 from simulator.bill.sums import total
 from simulator.bill.use import ProviderUse
@@ -38,21 +39,20 @@ def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Lin
     lines: list[Line] = []
     for name in dict.fromkeys(names):
         classes = [c for c in range(shape[0]) if names[c] == name]
-        category = f"{name} tokens" if name else "tokens"
         for kind, part in enumerate(TOKEN_KINDS):
             usd = _usd(terms, use.priced, classes, kind) * token_index
             tokens = float(use.tokens[classes, :, kind].sum())
-            lines += one_line(terms.provider, category, part, tokens, "tokens", usd, "by_use")
+            lines += one_line(terms.provider, of_tokens(name), part, tokens, "tokens", usd, "by_use")
     if terms.bills_failed:
         usd = total(_usd(terms, use.priced_failed, range(shape[0]), kind) for kind in range(shape[2])) * token_index
         tokens = float(use.failed_tokens.sum())
-        lines += one_line(terms.provider, "failed calls", "tokens", tokens, "tokens", usd, "by_use")
+        lines += one_line(terms.provider, FAILED_CALLS, "tokens", tokens, "tokens", usd, "by_use")
     premium = total(line.usd for line in lines) * terms.residency_premium
     tokens = math.fsum(line.quantity for line in lines)
     found = [
         *lines,
-        *one_line(terms.provider, "residency", "premium", tokens, "tokens", premium, "by_use"),
-        *one_line(terms.provider, "flat fee", "month", 1.0, "months", terms.fixed_usd_per_month, "by_month"),
+        *one_line(terms.provider, RESIDENCY, "premium", tokens, "tokens", premium, "by_use"),
+        *one_line(terms.provider, FLAT_FEE, "month", 1.0, "months", terms.fixed_usd_per_month, "by_month"),
     ]
     return at_site(found, terms.site)
 

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
+from simulator.bill.category import (
+    COMMITTED_UNITS,
+    EGRESS,
+    FAILED_CALLS,
+    FLAT_FEE,
+    MINIMUM_SPEND,
+    NETWORK_AND_STORAGE,
+    RESIDENCY,
+    SERVICE_CREDIT,
+    STAFF,
+    STORAGE,
+    UNITS_BY_HOUR,
+    by_hour,
+)
 from simulator.bill.cents import whole_cents
 from simulator.bill.minimum import POOL_MONTHS
 from simulator.bill.taxes import TAXED
@@ -43,20 +56,18 @@ MANDATORY = (
 _AI = ("AI and Machine Learning", "Generative AI")
 _MACHINES = ("Compute", "Virtual Machines")
 SERVICES = {
-    "residency": _AI,
-    "failed calls": _AI,
-    "provisioned throughput": _AI,
-    "committed throughput": _AI,
-    "flat fee": _AI,
+    RESIDENCY: _AI,
+    FAILED_CALLS: _AI,
+    UNITS_BY_HOUR: _AI,
+    COMMITTED_UNITS: _AI,
+    FLAT_FEE: _AI,
     MINIMUM_SPEND: _AI,
-    "on demand": _MACHINES,
-    "spot": _MACHINES,
-    "capacity block": _MACHINES,
-    "network and storage": ("Networking", "Other (Networking)"),
-    "egress": ("Networking", "Other (Networking)"),
-    "storage": ("Storage", "Other (Storage)"),
+    **dict.fromkeys(map(by_hour, ("on_demand", "spot", "capacity_block")), _MACHINES),
+    NETWORK_AND_STORAGE: ("Networking", "Other (Networking)"),
+    EGRESS: ("Networking", "Other (Networking)"),
+    STORAGE: ("Storage", "Other (Storage)"),
     SERVICE_CREDIT: ("Other", "Other (Other)"),
-    "staff": ("Other", "Other (Other)"),
+    STAFF: ("Other", "Other (Other)"),
 }
 """FOCUS service category and subcategory by category of the line; tokens are AI, all others compute."""
 _OTHER = ("Other", "Other (Other)")

@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
+from simulator.bill.annuity import annual_usd
+from simulator.bill.category import HARDWARE
 from simulator.bill.owned import site_owner
 from simulator.bill.parts import one_line
 from simulator.bill.purchases import Servers, came, held, life_months, price_usd
 from simulator.bill.sums import total
 from simulator.study.bill import Line
 from simulator.study.terms import Money, OwnedSite, ServerKind
+from simulator.units import MONTHS_PER_YEAR
 
 
 def hardware_payments_usd(
@@ -66,7 +68,7 @@ def sold_early_lines(site: OwnedSite, servers: Sequence[Servers], discount_rate:
         *_, (_, _, _, now) = held(site, start, end)
         lost += [new * share * lost_usd(kind, end - now.bought) for kind, share in now.kinds]
     count = sum(new for _, new in came(servers))
-    found = one_line(site_owner(site), "hardware", "sold early", count, "servers", total(lost), "bought")
+    found = one_line(site_owner(site), HARDWARE, "sold early", count, "servers", total(lost), "bought")
     return [replace(line, prepaid_share=1.0, site=site.site) for line in found]
 
 

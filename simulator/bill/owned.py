@@ -8,8 +8,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
-from simulator.bill.category import CARBON
+from simulator.bill.annuity import annual_usd
+from simulator.bill.category import (
+    CARBON,
+    ELECTRICITY,
+    FACILITY_NETWORK,
+    HARDWARE,
+    INSTALLATION,
+    MAINTENANCE,
+    NETWORK_AND_STORAGE,
+    SPACE,
+)
 from simulator.bill.clock import at_prices
 from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
 from simulator.bill.power import Draw, grid_of_month, site_draw
@@ -18,7 +27,7 @@ from simulator.bill.sums import mean, nothing, total
 from simulator.bill.use import STATES, Use
 from simulator.study.bill import Kind, Line
 from simulator.study.terms import Money, OwnedSite, ServerKind, Terms
-from simulator.units import HOURS_PER_MONTH, KG_PER_TONNE
+from simulator.units import HOURS_PER_MONTH, KG_PER_TONNE, MONTHS_PER_YEAR
 
 _SLACK = 1e-9
 
@@ -72,9 +81,9 @@ def owned_lines(terms: Terms, index: int, use: Use, by_month: Sequence[Servers],
     maintenance = price * site.server.maintenance_share_per_year / MONTHS_PER_YEAR
     space = servers.bought * site.server.reserved_kw * site.facility.usd_per_kw_month
     sums = {
-        "hardware": monthly(lambda kind: kind.capex_usd),
-        "network and storage": monthly(lambda kind: kind.capex_usd * kind.network_storage_share),
-        "installation": monthly(lambda kind: kind.install_usd, is_sold=False),
+        HARDWARE: monthly(lambda kind: kind.capex_usd),
+        NETWORK_AND_STORAGE: monthly(lambda kind: kind.capex_usd * kind.network_storage_share),
+        INSTALLATION: monthly(lambda kind: kind.install_usd, is_sold=False),
     }
     lines: list[Line] = []
     for category, usd in sums.items():
@@ -82,10 +91,10 @@ def owned_lines(terms: Terms, index: int, use: Use, by_month: Sequence[Servers],
             lines += shared_out(owner, category, usd * use.share, hours, "by_use")
         else:
             lines += shared_out(owner, category, usd, hours, "bought", 1.0)
-    lines += shared_out(owner, "maintenance", maintenance * use.share, hours, "by_month")
-    lines += shared_out(owner, "space", space * use.share, hours, "by_month")
+    lines += shared_out(owner, MAINTENANCE, maintenance * use.share, hours, "by_month")
+    lines += shared_out(owner, SPACE, space * use.share, hours, "by_month")
     network = site.facility.network_usd_per_month
-    lines += shared_out(owner, "facility network", network * use.share, hours, "by_month")
+    lines += shared_out(owner, FACILITY_NETWORK, network * use.share, hours, "by_month")
     lines += _electricity(site, index, use, servers.bought)
     lines += _carbon(site, index, use, servers.bought, terms.calendar_month(k + 1))
     return at_site(lines, site.site)
@@ -106,7 +115,7 @@ def _electricity(site: OwnedSite, index: int, use: Use, bought: int) -> list[Lin
     """Each hour of day at its price, times PUE."""
     place = site.facility
     draw = site_draw(site, index, use, bought, place.time_zone)
-    return _power_lines(site, draw, "electricity", "kWh", (1.0,), place.electricity_usd_per_kwh)
+    return _power_lines(site, draw, ELECTRICITY, "kWh", (1.0,), place.electricity_usd_per_kwh)
 
 
 def _carbon(site: OwnedSite, index: int, use: Use, bought: int, calendar_month: int) -> list[Line]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.bill.use import Use
 from simulator.study.terms import OwnedSite, Terms
-from simulator.units import HOURS_PER_DAY
+from simulator.units import HOURS_PER_DAY, MONTHS_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True)

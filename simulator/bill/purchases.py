@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.bill.sums import total
 from simulator.study.terms import Money, OwnedSite, ServerKind
+from simulator.units import MONTHS_PER_YEAR
 
 _PAID = ("capex_usd", "network_storage_share", "install_usd", "life_years", "residual_share")
 """With the resale by age, what goes with a purchase."""

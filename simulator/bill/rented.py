@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from simulator.bill.category import COMMITTED, EGRESS, STORAGE, by_hour
 from simulator.bill.clock import at_prices
 from simulator.bill.commitments import Term
 from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
@@ -37,10 +38,9 @@ def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_d
     share = on_demand / billed if billed > 0 else 0.0
     bought = billed * terms.gpus_per_instance
     parts = use.gpu_hours | {"unused": held_by_nobody(bought, use.gpu_hours.values())}
-    category = "on demand" if terms.tier.startswith("reserved") else terms.tier.replace("_", " ")
     usd = at_prices(above, terms.usd_per_instance_hour) * on_demand_index
     usd = usd * mean_factor(terms.volume, on_demand * terms.gpus_per_instance)
-    lines = shared_out(terms.pool, category, usd, {part: h * share for part, h in parts.items()}, "by_use")
+    lines = shared_out(terms.pool, by_hour(terms.tier), usd, {part: h * share for part, h in parts.items()}, "by_use")
     below = 0
     for i in range(len(terms.commitments)):
         count = sum(term.instances for term in running if term.commitment == i)
@@ -82,7 +82,7 @@ def _upfront_share(terms: Sequence[Term]) -> float:
 def committed_category(terms: RentedTerms, commitment: int) -> str:
     """What the lines of a commitment are called: by its term where there are several."""
     months = terms.commitments[commitment].term_months
-    return "committed" if len(terms.commitments) == 1 else f"committed {month_words(months)}"
+    return COMMITTED if len(terms.commitments) == 1 else f"{COMMITTED} {month_words(months)}"
 
 
 def _data_lines(terms: RentedTerms, use: PoolUse) -> list[Line]:
@@ -91,6 +91,6 @@ def _data_lines(terms: RentedTerms, use: PoolUse) -> list[Line]:
     egress = bytes_out * terms.egress_usd_per_gb / BYTES_PER_GB
     storage = terms.storage_gb * terms.storage_usd_per_gb_month
     return [
-        *one_line(terms.pool, "egress", "output tokens", mean(bytes_out) / BYTES_PER_GB, "GB", egress, "by_use"),
-        *one_line(terms.pool, "storage", "volumes", mean(terms.storage_gb), "GB", storage, "by_month"),
+        *one_line(terms.pool, EGRESS, "output tokens", mean(bytes_out) / BYTES_PER_GB, "GB", egress, "by_use"),
+        *one_line(terms.pool, STORAGE, "volumes", mean(terms.storage_gb), "GB", storage, "by_month"),
     ]

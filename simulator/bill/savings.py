@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.api import price_list
-from simulator.bill.category import MINIMUM_SPEND, SERVICE_CREDIT
+from simulator.bill.category import EGRESS, MINIMUM_SPEND, SERVICE_CREDIT, STORAGE
 from simulator.bill.commitments import price_index
 from simulator.bill.credits import credited_share
 from simulator.bill.gpu_time import Engine, alone_share, cached_share, plain_share
@@ -22,7 +22,7 @@ from simulator.study.bill import Bill, Line, MonthUse
 from simulator.study.terms import ApiTerms, Tax, Terms
 from simulator.units import TOKENS_PER_MILLION
 
-_NOT_MACHINES = ("egress", "storage", MINIMUM_SPEND, SERVICE_CREDIT)
+_NOT_MACHINES = (EGRESS, STORAGE, MINIMUM_SPEND, SERVICE_CREDIT)
 _TOKENS = "tokens"
 _LEAST_SHARE = 1e-9
 """Shares below it are the rounding of equal times."""

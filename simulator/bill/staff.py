@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulator.bill.annuity import MONTHS_PER_YEAR
+from simulator.bill.category import STAFF
 from simulator.bill.parts import one_line
 from simulator.bill.sums import mean, total_usd
 from simulator.study.bill import Line
 from simulator.study.terms import Fee, Staff, Terms
+from simulator.units import MONTHS_PER_YEAR
 
 
 def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share: float = 1.0) -> list[Line]:
@@ -27,7 +28,7 @@ def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share:
     return [
         line
         for part, count in fte.items()
-        for line in one_line(topology, "staff", part, mean(count), "FTE", count * usd, "by_month")
+        for line in one_line(topology, STAFF, part, mean(count), "FTE", count * usd, "by_month")
     ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.bill.api import api_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
+from simulator.bill.category import COMMITTED_UNITS, HARDWARE
 from simulator.bill.commitments import PaidTerm, Term, price_index, settled, terms_of
 from simulator.bill.credits import Up, credit_lines
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
@@ -21,8 +22,8 @@ from simulator.bill.purchases import Servers, prices
 from simulator.bill.rented import committed_category, left_over_lines, rented_lines
 from simulator.bill.staff import fee_lines, share_lines, staff_lines
 from simulator.bill.sums import nothing, total, total_usd
-from simulator.bill.taxes import HARDWARE, rate, tax_lines
-from simulator.bill.units import COMMITTED_UNITS, UnitTerm, owed_unit_lines, unit_lines, unit_terms
+from simulator.bill.taxes import rate, tax_lines
+from simulator.bill.units import UnitTerm, owed_unit_lines, unit_lines, unit_terms
 from simulator.bill.use import Use, study_uses
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Bill, Line, MonthBill, MonthUse

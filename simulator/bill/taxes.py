@@ -6,15 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from simulator.bill.category import COMMITTED, HARDWARE, WITH_HARDWARE
 from simulator.bill.parts import one_line
 from simulator.bill.sums import mean, total_usd
 from simulator.study.bill import Kind, Line
 from simulator.study.terms import Span, Tax, Terms
 
-HARDWARE = "hardware"
 TAXED = "USD taxed"
 """Unit of the lines of taxes."""
-_WITH_HARDWARE = ("network and storage", "installation")
 _PARTS: dict[Kind, str] = {
     "bought": "on what is bought",
     "committed": "on commitments",
@@ -61,10 +60,10 @@ def named(category: str) -> str:
     `hardware` has its network, storage and installation; `committed` are commitments of several terms, as `committed 12
     months`.
     """
-    if category in _WITH_HARDWARE:
+    if category in WITH_HARDWARE:
         return HARDWARE
-    is_of_terms = category.startswith("committed ") and category.endswith((" month", " months"))
-    return "committed" if is_of_terms else category
+    is_of_terms = category.startswith(f"{COMMITTED} ") and category.endswith((" month", " months"))
+    return COMMITTED if is_of_terms else category
 
 
 def _is_on(tax: Tax, category: str) -> bool:

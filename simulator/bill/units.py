@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simulator.bill.category import COMMITTED_UNITS, UNITS_BY_HOUR
 from simulator.bill.commitments import PaidTerm, price_index
 from simulator.bill.parts import at_site, one_line
 from simulator.bill.sums import mean, total
 from simulator.bill.use import ProviderUse, Use
 from simulator.study.bill import Line
 from simulator.study.terms import ApiTerms, Money, Terms
-from simulator.units import HOURS_PER_MONTH
+from simulator.units import HOURS_PER_MONTH, MINUTES_PER_HOUR
 
-_MINUTES_PER_HOUR = 60
 _ROUNDING = 1e-9
-COMMITTED_UNITS = "committed throughput"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +85,13 @@ def _lines(api: ApiTerms, use: ProviderUse, running: Sequence[UnitTerm], index: 
     by_hour = 0.0 if api.unit_term_months else max(api.provisioned_units - committed, 0.0)
     taken = 1.0
     if committed + by_hour and api.unit_tokens_per_minute:
-        minutes = (committed + by_hour) * HOURS_PER_MONTH * _MINUTES_PER_HOUR
+        minutes = (committed + by_hour) * HOURS_PER_MONTH * MINUTES_PER_HOUR
         tokens = float(((use.tokens + use.failed_tokens) * np.array(api.unit_token_weights)).sum())
         taken = min(tokens / (minutes * api.unit_tokens_per_minute), 1.0)
     hours, lines = by_hour * HOURS_PER_MONTH, _committed_lines(running, taken)
     for part, share in _parts(taken):
         usd = hours * share * api.usd_per_unit_hour * index
-        found = one_line(api.provider, "provisioned throughput", part, hours * share, "unit-hours", usd, "by_month")
+        found = one_line(api.provider, UNITS_BY_HOUR, part, hours * share, "unit-hours", usd, "by_month")
         lines += at_site(found, api.site)
     return lines
 

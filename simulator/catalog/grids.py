@@ -8,9 +8,7 @@ from typing import Literal
 
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
-
-MONTHS = 12
-HOURS = 24
+from simulator.units import HOURS_PER_DAY, MONTHS_PER_YEAR
 
 
 class Course(Entry):
@@ -61,7 +59,7 @@ class Grid(Entry):
     def mean_day(self) -> tuple[float, ...]:
         """Intensity by hour of day, mean over the months: 24 figures."""
         table = self.co2_kg_per_kwh
-        return tuple(math.fsum(table[hour::HOURS]) / MONTHS for hour in range(HOURS))
+        return tuple(math.fsum(table[hour::HOURS_PER_DAY]) / MONTHS_PER_YEAR for hour in range(HOURS_PER_DAY))
 
 
 @lru_cache

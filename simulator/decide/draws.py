@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.bill.study import study_usd_per_month, with_commitments_of
 from simulator.bill.sums import mean
 from simulator.bill.unit import usd_per_million
@@ -30,6 +29,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.terms import Money, Terms
+from simulator.units import MONTHS_PER_YEAR
 
 COVERAGE = 0.9
 """Share of the draws within the intervals that are shown."""

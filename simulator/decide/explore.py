@@ -26,6 +26,7 @@ from simulator.study.decision import (
     Crossing,
     Flip,
 )
+from simulator.units import MONTHS_PER_YEAR
 
 ESTIMATE_TRIALS = 2
 """Trials by which the capacity of a fleet is estimated where no time is given for more."""
@@ -340,7 +341,7 @@ def growth_flip(
 
     def usd(name: str, per_year: float) -> float | None:
         paid: list[float] = []
-        most = max(per_year ** (last / 12), 1.0)
+        most = max(per_year ** (last / MONTHS_PER_YEAR), 1.0)
         for month in range(last, -1, -1) if per_year > 1.0 else range(last + 1):
             cost = _between_loads(explorer, name, min(per_year ** (month / 12), most), most)
             if cost is None:

@@ -57,6 +57,14 @@ def _space(terms: Terms, factor: float) -> Terms:
     return _housed(terms, lambda place: replace(place, usd_per_kw_month=place.usd_per_kw_month * factor))
 
 
+def _network(terms: Terms, factor: float) -> Terms:
+    return _housed(terms, lambda place: replace(place, network_usd_per_month=place.network_usd_per_month * factor))
+
+
+def _has_network(terms: Terms) -> bool:
+    return any(np.any(one.facility.network_usd_per_month) for site in terms.owned for one in (site, *site.later))
+
+
 def _housed(terms: Terms, change: Callable[[Facility], Facility]) -> Terms:
     """Terms with other prices of the places where servers stand, in all months."""
 
@@ -117,6 +125,7 @@ ASSUMPTIONS: dict[str, Assumption] = {
     "price of electricity": (_electricity, _is_owned),
     "price of CO2": (_carbon, has_carbon),
     "price of space": (_space, _is_owned),
+    "price of sites' connections": (_network, _has_network),
     "salaries": (_staff, lambda terms: bool(terms.staff)),
     "licences and other fees": (_licences, lambda terms: bool(terms.fees)),
     "agreed spends": (_spends, has_minimum),

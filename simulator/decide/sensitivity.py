@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.errors import InputError, Problem
 from simulator.rng import stream
+from simulator.units import MONTHS_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True)

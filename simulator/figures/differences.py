@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from simulator.bill.category import FACILITY_NETWORK, HARDWARE, MAINTENANCE, NETWORK_AND_STORAGE, SPACE
 from simulator.bill.unused import UNUSED
 from simulator.money import apart, converted, difference, digits, rounded, with_sign
 from simulator.units import TOKENS_PER_MILLION
@@ -19,7 +20,7 @@ _TOKENS = "tokens"
 _PRICED = {_GPU_HOURS: (1.0, "each"), _TOKENS: (TOKENS_PER_MILLION, "per 1M")}
 """Units whose prices are told: of how many, in words."""
 _LARGE = ((1e9, " bn"), (1e6, "M"))
-_OWNED = ("hardware", "network and storage", "maintenance", "space", "facility network")
+_OWNED = (HARDWARE, NETWORK_AND_STORAGE, MAINTENANCE, SPACE, FACILITY_NETWORK)
 _UNUSED_WORDS = {
     "idle": "GPUs that are idle",
     "spare": "GPUs that stand by as spares",

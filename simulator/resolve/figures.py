@@ -14,10 +14,11 @@ from simulator.resolve.located import place_of
 from simulator.scenario.load import LoadedScenario
 from simulator.study.figure import Figure
 from simulator.study.terms import Money
+from simulator.units import MONTHS_PER_YEAR
 
 _SHARES = ("fraction", "probability", "monthly uptime", "load fraction", "max fraction", "per year")
 """Units of figures that are shares of something, by how they begin."""
-_LEAST_YEARS = 1 / 12
+_LEAST_YEARS = 1 / MONTHS_PER_YEAR
 
 
 class Figures:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
-from simulator.bill.category import CARBON
+from simulator.bill.category import CARBON, ELECTRICITY, by_hour, of_tokens
+from simulator.bill.rented import committed_category
 from simulator.bill.study import study_usd_per_month, with_commitments_of
 from simulator.bill.sums import mean
 from simulator.catalog.costs import cost_entries, cost_words
 from simulator.catalog.gpus import gpu
 from simulator.catalog.offers import offer_name
 from simulator.catalog.sites import site
+from simulator.catalog.tokens import ServiceTier
 from simulator.resolve.figures import Figures
+from simulator.resolve.offers import named_term
 from simulator.resolve.terms import ResolvedTerms, spelled_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.priced import Priced
+from simulator.study.bill import Line
+from simulator.study.terms import Terms
 
 _STEP = 0.01
 _SPARES = "onprem.spare_fraction"
 """Buys whole servers: a hundredth more of it buys none."""
-_GPU_HOURS, _TOKENS = "GPU-hours", "tokens"
-_OF_POWER = ("electricity", CARBON)
+_TIERS = {by_hour(billing): billing for billing in ("on_demand", "spot", "capacity_block")}
+_OF_POWER = (ELECTRICITY, CARBON)
 _LEAST_SHARE = 0.01
 """Of the bill; what moves less of it is not told one by one."""
 
@@ -59,17 +64,21 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
 
 def _offers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, usd: float) -> list[dict[str, Any]]:
     """Prices of the catalog's offers, of GPUs and of tokens."""
-    paid: dict[str, list[float]] = {}
+    noted = {figure.id for figure in prices.figures}
     pools = {pool.name: pool for pool in planned.settings.pools}
     offers = {one.name: one.offer for one in planned.settings.providers if one.offer is not None}
+    terms_sold = _terms_sold(priced.terms)
+    paid: dict[str, list[float]] = {}
     for line in priced.bill.lines:
-        if line.owner in pools and line.unit == _GPU_HOURS:
+        if line.owner in pools:
             pool = pools[line.owner]
-            tier = pool.billing if line.category == "committed" else line.category.replace(" ", "_")
-            name = offer_name(site(pool.site).name, gpu(pool.gpu).name, tier)
+            tier = terms_sold.get((line.owner, line.category)) or _TIERS.get(line.category, "")
+            names = [offer_name(site(pool.site).name, gpu(pool.gpu).name, tier)]
+        else:
+            names = _token_prices(offers.get(line.owner, ""), line)
+        name = next((one for one in names if one in noted), None)
+        if name is not None:
             paid.setdefault(name, []).append(mean(line.usd))
-        elif line.owner in offers and line.category == _TOKENS:
-            paid.setdefault(f"{offers[line.owner]}.{line.part.replace(' ', '_')}", []).append(mean(line.usd))
     return [
         {
             "figure": figure.id,
@@ -81,6 +90,29 @@ def _offers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, usd
         for figure in prices.figures
         if figure.kind != "given" and figure.id in paid
     ]
+
+
+def _terms_sold(terms: Terms) -> dict[tuple[str, str], str | None]:
+    """Tier of the catalog that each commitment of a bill is, by pool and category of its lines."""
+    return {
+        (offer.pool, committed_category(offer, i)): named_term(one.term_months)
+        for first in terms.rented
+        for offer in (first, *first.later)
+        for i, one in enumerate(offer.commitments)
+    }
+
+
+def _token_prices(offer: str, line: Line) -> list[str]:
+    """Prices of a catalog's offer that a line of tokens may be paid by: the first that it has is the one.
+
+    What a service tier does not state costs what it costs without a tier, and where that has no price, either, what
+    input costs.
+    """
+    tier = next((tier for tier in ("", *get_args(ServiceTier)) if line.category == of_tokens(tier)), None)
+    if not offer or tier is None:
+        return []
+    kinds, lists = (line.part.replace(" ", "_"), "input"), (f"{tier}.", "") if tier else ("",)
+    return [f"{offer}.{prices}{kind}" for kind in kinds for prices in lists]
 
 
 def _usd(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, values: Mapping[str, float]) -> float:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from simulator.bill.category import TAXABLE
 from simulator.bill.taxes import named
 from simulator.catalog.currencies import currencies
 from simulator.errors import unknown_name
@@ -38,13 +39,6 @@ OF_INSTANCES = (
 )
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
-CATEGORIES = (
-    *("hardware", "maintenance", "space", "facility network", "electricity", "carbon", "on demand", "spot"),
-    *("capacity block", "committed"),
-    *("egress", "storage", "tokens", "batch tokens", "flex tokens", "priority tokens", "failed calls", "residency"),
-    *("flat fee", "provisioned throughput", "committed throughput", "minimum spend", "service credit", "staff"),
-)
-"""Lines of bills that a tax may be on; the names of fees are others."""
 _FIRST_ZONE = timedelta(hours=14)
 """A day begins so long before it does in UTC where it begins first."""
 NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36, "reserved_5y": 60}
@@ -61,7 +55,7 @@ def money_problems(scenario: Scenario) -> Iterator[Found]:
         topology = scenario.topologies.get(event.topology)
         own = None if topology is None else topology.taxes
         taxed = [name for tax in (scenario.cost.taxes if own is None else own) for name in tax.categories or ()]
-        if event.usd_once and named(event.name) in CATEGORIES and named(event.name) in taxed:
+        if event.usd_once and named(event.name) in TAXABLE and named(event.name) in taxed:
             words = f"its cost would be taxed as the line {named(event.name)} of the bill: call it otherwise"
             yield f"study.events[{k}].name", words, event.name
     if scenario.currency is not None:
@@ -85,12 +79,12 @@ def _tax_problems(path: str, taxes: Sequence[TaxSettings], fees: Sequence[str]) 
         if tax.name in fees:
             yield f"{path}[{k}].name", "is the name of a fee, too: give each its own", tax.name
         for i, name in enumerate(tax.categories or ()):
-            both = [fee for fee in fees if name in (fee, named(fee)) and named(fee) in CATEGORIES]
+            both = [fee for fee in fees if name in (fee, named(fee)) and named(fee) in TAXABLE]
             for fee in dict.fromkeys(both):
                 text = f"is a line of the bill, and the fee {fee} is taxed as such: call that otherwise, as '{fee} fee'"
                 yield f"{path}[{k}].categories[{i}]", text, name
-            if name not in (*CATEGORIES, *fees):
-                yield f"{path}[{k}].categories[{i}]", unknown_name("line of a bill", name, (*CATEGORIES, *fees)), None
+            if name not in (*TAXABLE, *fees):
+                yield f"{path}[{k}].categories[{i}]", unknown_name("line of a bill", name, (*TAXABLE, *fees)), None
 
 
 def twice(named: Iterable[tuple[str, str]]) -> Iterator[Found]:

@@ -12,11 +12,10 @@ from simulator.scenario.money_checks import twice
 from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_MONTH, MONTHS_PER_YEAR, SECONDS_PER_HOUR
 
 Found = tuple[str, str, Any]
 MONTHS_PER_QUARTER = 3
-MONTHS_PER_YEAR = 12
 _SLACK_HOURS = 1e-6
 _LEAST_MONTHS, _MOST_MONTHS = 0.1, 600.0
 _MOST_LOAD = 1000.0

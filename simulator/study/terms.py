@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.study.contract import AS_LISTED, Credit, Volume
 from simulator.study.schedule import Following, Launches
+from simulator.units import MONTHS_PER_YEAR
 
 Money = float | NDArray[np.float64]
 
@@ -365,7 +366,7 @@ class Terms:
 
     def calendar_month(self, month: int) -> int:
         """Of the calendar, 1 to 12, of a month of the study, from 1 on."""
-        return (self.first_month + month - 2) % 12 + 1
+        return (self.first_month + month - 2) % MONTHS_PER_YEAR + 1
 
     @property
     def offers(self) -> tuple[RentedTerms | ApiTerms, ...]:
