@@ -93,12 +93,12 @@ def without_resale(bill: Bill, months: float) -> Bill:
 
 
 def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
-    """Hours of use a day above which a choice that stands all the time costs less than renting for these hours alone.
+    """Hours of use a day above which a choice costs less than a rival that rents for these hours alone.
 
-    h = 24 (C - V - F) / (U + T - V), with C what the choice costs, V what of it goes with requests, which come in these
-    hours only, U what the rival's instances cost by the hour when rented around the clock, T what goes with its
-    requests and F what it pays anyway; fees that are a share of a bill are that share of each of them. Above 24: not
-    even then. Independent of the load, as long as the fleets stay and V and T, tokens and traffic, are equal.
+    h = 24 (C - F) / (U + T - H - V), with C and F what the choice and its rival pay anyway, H and U what their
+    instances on demand cost by the hour when rented around the clock, V and T what goes with their requests, which come
+    in these hours only; fees that are a share of a bill are that share of each of them. Above 24: not even then.
+    Independent of the load, as long as the fleets stay and V and T, tokens and traffic, are equal.
 
     Returns
     -------
@@ -117,10 +117,11 @@ def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
 
 
 def hours_below(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
-    """Hours of use a day below which a choice that pays more for its requests costs less than the rival's fixed part.
+    """Hours of use a day below which a choice that pays more by the hour costs less than a rival that pays more anyway.
 
-    The same h as `hours_per_day`, where C - V - F and U + T - V are both below 0, as of a token API beside rented GPUs
-    with a licence or staff; None where it costs less above some hours, at all or at none.
+    The same h as `hours_per_day`, where C - F and U + T - H - V are both below 0, as of a token API beside rented GPUs
+    with a licence or staff, and of GPUs on demand beside some under commitment; None where it costs less above some
+    hours, at all or at none.
     """
     parts = _crossing(mine, rival)
     if parts is None:
@@ -130,12 +131,12 @@ def hours_below(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
 
 
 def _crossing(mine: Sequence[Line], rival: Sequence[Line]) -> tuple[float, float] | None:
-    """C - V - F and U + T - V of `hours_per_day`; None for a rival that does not rent by the hour."""
+    """C - F and U + T - H - V of `hours_per_day`; None for a rival that does not rent by the hour."""
     ours, theirs = _parted(mine), _parted(rival)
     if theirs.by_hour <= 0 or any(line.kind == "by_use" and "tokens" in line.unit for line in rival):
         return None
-    fixed_more = ours.anyway + ours.by_hour - theirs.anyway
-    return fixed_more, theirs.by_hour + theirs.with_requests - ours.with_requests
+    saved = theirs.by_hour + theirs.with_requests - ours.by_hour - ours.with_requests
+    return ours.anyway - theirs.anyway, saved
 
 
 class _Parted(NamedTuple):
@@ -164,11 +165,10 @@ def _goes_with(line: Line) -> str:
 def hours_flip(found: Sequence[Costed], pairs: Sequence[BreakEven]) -> Flip | None:
     """Hours of use a day below which another than today's winners is cheapest, rented for these hours alone.
 
-    None where no winner stands all the time, as rented machines need not, or where no rival is rented by the hour for
-    less at any hours.
+    None where no rival is rented by the hour for less at any hours.
     """
     winners = [one for one in found if one.name in rank([each.contender for each in found]).winners]
-    if not winners or any(_parted(one.bill.lines).by_hour > 0 for one in winners):
+    if not winners:
         return None
     known = {(pair.topology, pair.rival): pair.hours_per_day for pair in pairs}
     least: dict[str, float] = {}

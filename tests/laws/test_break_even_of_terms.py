@@ -52,6 +52,21 @@ def test_a_rent_that_stops_at_night_says_nothing_of_hours_of_use() -> None:
     assert found["flat", "office"].hours_per_day is None
 
 
+def test_what_is_above_commitments_is_rented_for_the_hours_of_use_too() -> None:
+    """Two of $14: one under commitment at $8 pays above 24 · 8 / 14 hours of use, not above the 24 · 22 / 28 of both
+    all day beside two for these hours; at $18 it costs more than at $8 in any hour."""
+    two = fixed(2, 24 * HOUR_S)
+    demand, term, dear = rented(usd=14.0), Commitment(8.0, 12, 1), Commitment(18.0, 24, 1)
+    found = _pairs(
+        _rent("demand", demand, stays=two),
+        _rent("mixed", replace(demand, commitments=(term,)), stays=two),
+        _rent("dearer", replace(demand, commitments=(dear,)), stays=two),
+    )
+    assert found["mixed", "demand"].hours_per_day == pytest.approx(24 * 8 / 14)
+    assert found["demand", "mixed"].hours_below == pytest.approx(24 * 8 / 14)
+    assert (found["mixed", "dearer"].hours_per_day, found["dearer", "mixed"].hours_per_day) == (0.0, 24.0)
+
+
 def test_a_window_within_an_hour_is_all_the_time() -> None:
     start_s, end_s = 0.5 * HOUR_S, 1.25 * HOUR_S
     usage = Usage(
@@ -59,7 +74,7 @@ def test_a_window_within_an_hour_is_all_the_time() -> None:
     )
     walked = walk(Horizon(24, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
     rent = costed("rent", Terms("rent", rented=(rented(usd=14.0),), months=24), walked)
-    dear = replace(_rent("dear", rented(usd=28.0)))
+    dear = _rent("dear", rented(usd=28.0, commitments=(Commitment(28.0, 24, 1),)))
     assert _pairs(rent, dear)["dear", "rent"].hours_per_day == pytest.approx(48.0)
 
 

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from agreement import agree, second_bill
-from bill_cases import API, month, pool, provider, rented
+from bill_cases import API, FREE, PLAIN_SERVER, fixed, month, owned, pool, provider, rented, servers
 from scenario_cases import chat, written
 
+from simulator.bill.category import usd_by_category
 from simulator.bill.study import bill_study, study_usd_per_month
 from simulator.bill.sums import total_usd
 from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
+from simulator.decide.flips import ASSUMPTIONS
 from simulator.decide.price_flips import price_flips
 from simulator.run.simulate import simulate
 from simulator.study.bill import Bill, MonthUse
@@ -153,3 +155,16 @@ def test_the_connection_of_a_site_is_paid_once_whatever_stands_there(tmp_path: P
     assert lines[lines["category"] == "vat"]["usd_per_month"].sum() == pytest.approx(260)
     study = second_bill(run.bundle, "own")
     assert [row["usd"] for row in study.mean_lines()] == pytest.approx(lines["usd_per_month"].tolist(), rel=1e-9)
+
+
+def test_the_price_of_a_connection_moves_as_an_assumption() -> None:
+    """$900 a month for an uplink are $1,800 at twice its price; where none is paid nothing is asked."""
+    change, applies = ASSUMPTIONS["price of sites' connections"]
+    uplink = owned(server=PLAIN_SERVER, facility=replace(FREE, network_usd_per_month=900.0))
+    there = month(Usage(HOUR, (pool(stays=fixed(1)),), (), (servers(1, ["pool"]),)))
+    agreed = Terms("own", owned=(uplink,), months=1.0)
+    paid = [usd_by_category(bill_study(terms, [there]).lines) for terms in (agreed, change(agreed, 2.0))]
+    assert [one["facility network"] for one in paid] == pytest.approx([900.0, 1_800.0])
+    assert paid[0]["hardware"] == paid[1]["hardware"]
+    assert applies(agreed)
+    assert not applies(replace(agreed, owned=(owned(server=PLAIN_SERVER, facility=FREE),)))

@@ -81,20 +81,22 @@ def test_the_part_down_is_of_owned_servers_alone() -> None:
     }
 
 
-def costed(spec: PoolSpec, price: float) -> Costed:
-    found, terms = run(spec), Terms("one", rented=(rented(usd=price, gpus_per_instance=1),), months=1.0)
+def costed(spec: PoolSpec, price: float, *committed: Commitment) -> Costed:
+    offer = rented(usd=price, gpus_per_instance=1, commitments=committed)
+    found, terms = run(spec), Terms("one", rented=(offer,), months=1.0)
     return Costed("one", terms, (), (month(found.usage),), bill_study(terms, [month(found.usage)]), ())
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [{}, {"reliability": Reliability(known=(HALF,))}, {"outages": Outages(windows=(HALF,))}],
+    ("fault", "hours"),
+    [({}, 8.0), ({"reliability": Reliability(known=(HALF,))}, 16.0), ({"outages": Outages(windows=(HALF,))}, 16.0)],
     ids=["nothing", "a failure", "an outage"],
 )
-def test_hours_of_use_are_those_of_machines_that_are_lost_alike(fault: dict[str, Any]) -> None:
-    """$10 an hour all day beside $15 in the hours of use: 16 hours a day, whatever takes both for half of the time."""
+def test_hours_of_use_are_those_of_machines_that_are_lost_alike(fault: dict[str, Any], hours: float) -> None:
+    """$5 an hour under commitment beside $15 in the hours of use: 8 hours a day, and 16 if half of that is not paid."""
     spec = replace(TWO, replicas=1, **fault)
-    assert against(costed(spec, 10.0), costed(spec, 15.0)).hours_per_day == pytest.approx(16.0)
+    found = against(costed(spec, 15.0, Commitment(5.0, 1, 1)), costed(spec, 15.0))
+    assert found.hours_per_day == pytest.approx(hours)
 
 
 def test_hours_of_use_are_not_asked_of_a_pool_that_is_not_there_all_the_time() -> None:

@@ -127,8 +127,9 @@ def test_a_tax_that_comes_later_is_on_what_is_paid_from_then_on() -> None:
     assert late.paid_usd.tolist() == pytest.approx([0.0, 2_555.0, 2_555.0, 2_847.0, 2_847.0])
 
 
-def costed(name: str, usd: float, taxes: tuple[Tax, ...] = ()) -> Costed:
-    terms = Terms(name, rented=(rented(usd=usd, gpus_per_instance=1),), months=1.0, taxes=taxes)
+def costed(name: str, usd: float, taxes: tuple[Tax, ...] = (), committed: tuple[Commitment, ...] = ()) -> Costed:
+    offer = rented(usd=usd, gpus_per_instance=1, commitments=committed)
+    terms = Terms(name, rented=(offer,), months=1.0, taxes=taxes)
     return Costed(name, terms, (), (gpus(),), bill_study(terms, [gpus()]), ())
 
 
@@ -136,10 +137,11 @@ def costed(name: str, usd: float, taxes: tuple[Tax, ...] = ()) -> Costed:
     ("taxes", "hours"), [((), 16.0), ((VAT,), 19.2), ((replace(VAT, categories=("tokens",)),), 16.0)]
 )
 def test_hours_of_use_know_of_it(taxes: tuple[Tax, ...], hours: float) -> None:
-    """Rent of $2 all day beside $3 for the hours of use: 16 hours a day; with a fifth more on the first 19.2."""
-    assert against(costed("mine", 2.0, taxes), costed("rival", 3.0)).hours_per_day == pytest.approx(hours)
+    """$2 under commitment beside $3 for the hours of use: 16 hours a day; with a fifth more on the first 19.2."""
+    term = (Commitment(2.0, 1, 1),)
+    assert against(costed("mine", 3.0, taxes, term), costed("rival", 3.0)).hours_per_day == pytest.approx(hours)
     changes = tuple(replace(tax, span=Span(1, 1)) for tax in taxes)
-    assert not changes or against(costed("mine", 2.0, changes), costed("rival", 3.0)).hours_per_day is None
+    assert not changes or against(costed("mine", 3.0, changes, term), costed("rival", 3.0)).hours_per_day is None
 
 
 def test_it_is_a_tax_in_the_export() -> None:

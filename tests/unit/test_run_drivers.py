@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from simulator.catalog.offers import gpu_offer
 from simulator.cli.main import _run
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+OWED = {"reserved_1y": 1.0, "reserved_3y": 1.5}
+"""Paid of a term in a study of two years, as a multiple of what falls into it."""
 SHORT = ["run={horizon_s: 40, warmup_s: 5, replications: 2, seed: 3}", "cost.draws=0"]
 
 
@@ -119,3 +122,34 @@ def test_nothing_measured_has_no_verdict_and_no_bug(tmp_path: Path, capsys: pyte
     assert _run(["report", str(folder), "--format", "md"]) == 0
     assert _run(["compare", str(folder)]) == 0
     assert "No verdict" in capsys.readouterr().out
+
+
+def test_each_term_and_service_tier_has_a_price_of_its_own(tmp_path: Path) -> None:
+    """Of several terms, of one beside what is on demand, of a term without a name; and of batches."""
+    pool = "name: p, site: aws-us-east, gpu: h100-sxm, instance: p5.48xlarge"
+    terms = "{term_months: 12, instances: 1}, {term_months: 36, instances: 1}"
+    ways = {
+        "several": f"replicas: 24, commitments: [{terms}]",
+        "one": "replicas: 16, commitments: [{term_months: 36, instances: 1}]",
+        "unnamed": "replicas: 8, billing: reserved, term_months: 12",
+    }
+    rented = {name: f"{{pools: [{{{pool}, {way}}}]}}" for name, way in ways.items()}
+    calls = "{providers: [{name: a, offer: openai/gpt-4o-mini}]}"
+    parts = ", ".join(f"{name}: {text}" for name, text in (*rented.items(), ("api", calls)))
+    batch = ("workload.classes[chat].service_tier=batch", "workload.classes[chat].slo={e2e_s: {p99: 86400}}")
+    sets = [*SHORT, *batch, f"topologies={{{parts}}}", "study.months=24"]
+    summary = simulate(load_scenario(SCENARIO, sets=sets), tmp_path).summary["topologies"]
+    offers = {tier: gpu_offer("aws-us-east", "h100-sxm", tier, gpus=8) for tier in ("on_demand", *OWED)}
+    month = {tier: 730 * offer.usd_per_instance_hour for tier, offer in offers.items()}
+
+    def told(name: str) -> dict[str, float]:
+        usd = summary[name]["cost"]["usd_per_month"]
+        return {key.rpartition("/")[2]: share * usd for key, share in shares(summary[name]).items() if "/h100" in key}
+
+    owed = {tier: OWED.get(tier, 1.0) * usd for tier, usd in month.items()}
+    assert told("several") == pytest.approx(owed)
+    assert told("one") == pytest.approx({tier: owed[tier] for tier in ("on_demand", "reserved_3y")})
+    assert told("unnamed") == pytest.approx({"reserved_1y": month["reserved_1y"]})
+    found = shares(summary["api"])
+    assert found["openai/gpt-4o-mini.batch.input"] > 0
+    assert sum(found.values()) == pytest.approx(1)
