@@ -10,9 +10,6 @@ from simulator.catalog.gpus import gpu
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.scenario.load import LoadedScenario
 
-MOST_POOLS = 2
-"""Pools of a topology whose replicas are searched together."""
-
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
@@ -65,7 +62,7 @@ def check_options(loaded: LoadedScenario, options: PlanOptions) -> None:
     ------
     InputError : every option that names something unknown or is out of range
     """
-    problems = [*_unknown(loaded, options), *_out_of_range(options), *_too_many(loaded, options)]
+    problems = [*_unknown(loaded, options), *_out_of_range(options)]
     if problems:
         raise InputError(*problems)
 
@@ -94,12 +91,3 @@ def _out_of_range(options: PlanOptions) -> Iterator[Problem]:
             yield Problem(f"must be at least {low}", option, got=str(value))
     if options.error is not None and not 0 <= options.error < 1:
         yield Problem("must be at least 0 and less than 1", "--error", got=str(options.error))
-
-
-def _too_many(loaded: LoadedScenario, options: PlanOptions) -> Iterator[Problem]:
-    for name, topology in loaded.scenario.topologies.items():
-        sized = [pool.name for pool in topology.pools if not options.pools or pool.name in options.pools]
-        if len(sized) > MOST_POOLS and (not options.topologies or name in options.topologies):
-            path = f"topologies.{name}"
-            text = f"has {len(sized)} pools to size ({', '.join(sized)}): choose {MOST_POOLS} at most with --pool"
-            yield Problem(text, *loaded.place(path), path=path)

@@ -12,7 +12,7 @@ from simulator.run.evaluate import Evaluation
 from simulator.scenario.set_lines import Given
 from simulator.size.found import Search
 from simulator.size.trials import Point
-from simulator.size.words import limit_words
+from simulator.size.words import gap_warnings
 
 SetLines = Callable[[str, Sequence[Given]], list[str]]
 
@@ -88,8 +88,8 @@ def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
 
 def _figures(evaluation: Evaluation, found: Search | None) -> dict[str, Any]:
     summary = evaluation.summary
-    if found and found.limited:
-        summary = summary.warned("size", [limit_words(found.limited, found.max_replicas, found.bound)], first=True)
+    if found:
+        summary = summary.warned("size", gap_warnings(found), first=True)
     metrics, cost = summary.metrics, summary.cost
     return {
         "slo_met": evaluation.slo_met,

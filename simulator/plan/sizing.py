@@ -24,6 +24,9 @@ from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
 from simulator.size.windows import best_window
 
+_ALL_FLEETS_OF = 2
+"""Pools up to which all minimal fleets are found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
@@ -84,9 +87,11 @@ def _more(size: Size, spare: int) -> Size:
 
 
 def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
-    """All minimal fleets are found, whatever they cost; only the cheapest where settings of an autoscaler are open."""
-    limits = bounded(Limits(max_replicas), candidate.loaded)
-    return replace(limits, prune=any(refinable(pool) for pool in candidate.pools()))
+    """All minimal fleets of up to two pools are found, whatever they cost; only the cheapest of more, and where
+    settings of an autoscaler are open.
+    """
+    limits, pools = bounded(Limits(max_replicas), candidate.loaded), candidate.pools()
+    return replace(limits, prune=len(pools) > _ALL_FLEETS_OF or any(map(refinable, pools)))
 
 
 def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progress: Progress) -> Sizing:
@@ -140,9 +145,11 @@ def _cheaper(before: Search, unfinished: Search) -> Search:
 
 
 def minimal(found: Search) -> tuple[Point, ...]:
-    """Fleets that met of which no smaller one did; where settings of an autoscaler are open too, the cheapest."""
+    """Fleets that met of which no smaller one did; of three and more pools, and where settings of an autoscaler are
+    open too, the cheapest.
+    """
     met = [tried.point for tried in found.by_word("met")]
-    if found.best is not None and found.claim.startswith("best of"):
+    if found.best is not None and (found.claim.startswith("best of") or len(found.best.point) > _ALL_FLEETS_OF):
         return (found.best.point,)
     counts = [_counts(point) for point in met]
     return tuple(

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from simulator.metrics.accumulate import MetricAccumulator
+from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
+from simulator.run.left_open import spans
+from simulator.run.loads import Loads
+from simulator.run.months import Journey
 from simulator.run.remarks import remarks
-from simulator.simulate.capacity import kept_up, load_of, load_warnings
+from simulator.simulate.capacity import KEPT_UP, kept_up, load_of, load_warnings
 from simulator.simulate.demand import Demand
+from simulator.study.decision import Walked
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 from simulator.workload.lengths import length_sampler
 from simulator.workload.spec import Sessions
 
@@ -37,7 +44,7 @@ def offered_warnings(
     if not kept_up(told, arrived_rps):
         words = load_warnings(load_of(demand.source(0), demand.horizon_s), topology)
         if words and told["slo_met"]:
-            words = [f"{word}: lengthen run.horizon_s, in {demand.horizon_s:g} s that cannot be seen" for word in words]
+            words = [f"{word}{_longer(demand)}" for word in words]
         if words:
             return remarks("load", words)
     begun = remarks("load", young_sessions(demand, metrics))
@@ -45,6 +52,50 @@ def offered_warnings(
         return begun
     slow = short_warm_up(metrics) if topology.fleet.pools else []
     return [*begun, *remarks("basis", [*slow, *young_caches(metrics)])]
+
+
+def _longer(demand: Demand) -> str:
+    return f": lengthen run.horizon_s, in {demand.horizon_s:g} s that cannot be seen"
+
+
+def later_offered(journey: Journey, loads: Loads) -> list[dict[str, str]]:
+    """A warning of later months that keep the SLO in their window though more is offered than the fleet can serve.
+
+    Of each fleet the heaviest months are asked, as long as that holds of them. What is told of the first month is of
+    its metrics; of these it is the tokens that were processed, which lack as much.
+    """
+    found: dict[int, str] = {}
+    for _, months in groupby(journey.months[1:], lambda month: _spell(journey, month.month).first):
+        for month in sorted(filter(_meets, months), key=lambda one: -math.fsum(one.level)):
+            words = _too_much(month, _spell(journey, month.month).planned, loads)
+            if not words:
+                break
+            found[month.month] = words
+    first = min(found, default=None)
+    return [] if first is None else remarks("load", [f"{spans(sorted(found))}: {found[first]}"])
+
+
+def _meets(month: Walked) -> bool:
+    return month.meets
+
+
+def _spell(journey: Journey, month: int) -> Spell:
+    return max((one for one in journey.spells if one.first <= month), key=lambda one: one.first)
+
+
+def _too_much(month: Walked, planned: PlannedTopology, loads: Loads) -> str:
+    """What is said where a period of a month asks for more than the fleet can serve, and got less; else empty."""
+    for period in dict.fromkeys(share.period for share in month.shares):
+        demand = loads.at(period.at(month.level))
+        offered = load_of(demand.source(0), demand.horizon_s)
+        words = load_warnings(offered, planned)
+        if not words or offered is None:
+            continue
+        each = [share.served.tokens for share in month.shares if share.period == period]
+        got = max(math.fsum(one.processed for one in tokens) / len(tokens) for tokens in each)
+        if got < KEPT_UP * offered.rate_rps * (offered.isl + offered.osl) * HOURS_PER_MONTH * SECONDS_PER_HOUR:
+            return f"{words[0]}{_longer(demand)}"
+    return ""
 
 
 def young_caches(metrics: MetricAccumulator) -> list[str]:

@@ -39,7 +39,7 @@ from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
 from simulator.run.measured_instances import cheaper_instances, moved_instances
 from simulator.run.months import Progress
-from simulator.run.offered import offered_warnings
+from simulator.run.offered import later_offered, offered_warnings
 from simulator.run.orders import early_orders
 from simulator.run.phases import before_events, check_events, event_words
 from simulator.run.priced import first_month_usd
@@ -295,7 +295,7 @@ class _Study:
         bundle.append("costs.parquet", cost_frame(name, found))
         told = summarise(self.sized, topology, found, course.prices, work.loads.shown.period.name, demand.absent)
         offered = offered_warnings(topology, demand, told.metrics, merged_metrics(found.replications))
-        told = replace(told, warnings=(*offered, *told.warnings))
+        told = replace(told, warnings=(*offered, *later_offered(journey, work.loads), *told.warnings))
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
         told = replace(told, fleet=journey.fleet(fleet), least_usd_per_month=course.least_usd_per_month)
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))

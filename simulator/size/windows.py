@@ -106,8 +106,8 @@ def best_window(
     those of each number of the busiest days. They are raced against each other as sizes are: what costs no less than
     the best of other hours is excluded by its bound, or raced out after a replication. Six lengths are closed first,
     on every day, then the neighbours of the cheapest until those on either side cost more; then fewer days at these
-    hours, and the neighbours of the cheapest again. The others are skipped, so it is the best of those tried. A
-    topology without such windows has the answer of its sizes.
+    hours, and the neighbours of the cheapest again, in hours and in days, until all of these cost more. The others are
+    skipped, so it is the best of those tried. A topology without such windows has the answer of its sizes.
 
     Parameters
     ----------
@@ -169,6 +169,12 @@ def best_window(
         for days in range(DAYS_PER_WEEK, 0, -1):
             look((days, hours))
         if has_hours:
+            neighbours()
+        before = 0
+        while has_hours and before != len(tried):
+            (days, hours), before = _cheapest(tried), len(tried)
+            look((days - 1, hours))
+            look((days + 1, hours))
             neighbours()
     return _answer(loaded, tried)
 

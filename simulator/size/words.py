@@ -9,8 +9,12 @@ from simulator.money import money
 from simulator.resolve.open_windows import window_words
 from simulator.resolve.sizes import Fixed
 from simulator.size.answer import Answer
+from simulator.size.found import Search
 from simulator.size.trials import Tried
 from simulator.study.decision import NOT_FINISHED
+
+_SHOWN = 0.005
+"""Least share that a whole percent shows."""
 
 
 def size_warnings(answer: Answer) -> list[str]:
@@ -32,19 +36,29 @@ def size_warnings(answer: Answer) -> list[str]:
     if found.equal:
         sizes = ", ".join(map(str, found.equal))
         lines.append(f"the same cost{_noise(found.best)}: {sizes}")
-    gap = found.gap_usd / found.best.usd_per_month if found.gap_usd and found.best is not None else 0.0
-    saved = f"at most {gap:.0%} could be saved"
-    if gap and not found.is_finished:
-        lines.append(f"the search was not finished: {saved} (--search-seconds sets its time)")
-    if found.limited:
-        words = limit_words(found.limited, found.max_replicas, found.bound)
-        lines.append(f"{words}; {saved}" if gap and found.is_finished else words)
+    lines += gap_warnings(found, " (--search-seconds sets its time)")
     if found.falls is not None:
         met, larger = found.falls
         so = "none was skipped" if len(answer.pools) == 1 else "smaller ones than were refused may do"
         lines.append(f"not monotone: {met} met and {larger}, which is more, was refused, so {so}")
     if answer.edge:
         lines.append(answer.edge)
+    return lines
+
+
+def gap_warnings(found: Search, longer: str = "") -> list[str]:
+    """What a search left open, by time, its looks or its most replicas, and how much that could save at most.
+
+    Parameters
+    ----------
+    longer : how it may go on where it was not finished
+    """
+    gap = found.gap_usd / found.best.usd_per_month if found.gap_usd and found.best is not None else 0.0
+    saved = f"{f'at most {gap:.0%}' if gap >= _SHOWN else 'less than 1%'} could be saved"
+    lines = [f"the search was not finished: {saved}{longer}"] if gap and not found.is_finished else []
+    if found.limited:
+        words = limit_words(found.limited, found.max_replicas, found.bound)
+        lines.append(f"{words}; {saved}" if gap and found.is_finished else words)
     return lines
 
 

@@ -209,11 +209,24 @@ def test_options_that_name_nothing_are_refused_together() -> None:
         plan_fleet(load_scenario(SIZED), PlanOptions(pools=("bse",)))
 
 
-def test_three_pools_need_a_choice() -> None:
-    pools = ", ".join(f"{{name: {name}, site: datacentre, gpu: h100-sxm, billing: owned}}" for name in "abc")
+@pytest.mark.parametrize("most", [64, 1])
+def test_of_three_pools_the_cheapest_is_found_and_what_is_left_open_is_said(most: int) -> None:
+    """A pool that is twice as dear by the GPU gets none, unless one replica of each is all that a plan may look at."""
+    pools = ", ".join(
+        f"{{name: {name}, site: lambda, gpu: h100-sxm, price_usd_per_gpu_hour: {usd}}}"
+        for name, usd in (("a", 4), ("b", 2), ("c", 6))
+    )
     third = f"topologies.own.pools=[{pools}]"
-    with pytest.raises(InputError, match="has 3 pools to size"):
-        plan_fleet(load_scenario(SIZED, sets=[third]))
+    plan = plan_fleet(load_scenario(SIZED, sets=[third]), own_only(max_replicas=most))
+    (row,) = plan.fleets
+    counts = [pool["replicas"] for pool in row["pools"]]
+    left = [line for line in notes(plan) if "could be saved" in line]
+    if most == 64:
+        assert counts[0] == counts[2] == 0 < counts[1]
+        assert left == []
+    else:
+        assert counts[1] == 1 < sum(counts)
+        assert left != []
 
 
 def test_scaled_step_times_take_as_much_longer() -> None:

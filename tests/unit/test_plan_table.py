@@ -168,8 +168,9 @@ def test_what_is_cheaper_is_not_called_needed(counts: list[int], others: list[li
     assert f"own: {said}; the cheapest" in unwrapped(notes(plan(with_counts(counts), *dearer, another)))
 
 
-def test_the_best_of_a_few_settings_is_not_called_needed() -> None:
-    scaled = fleet(pools=[pool(size="2 to 5", replicas=5)], claim="best of 7 tried")
+@pytest.mark.parametrize("claim", ["best of 7 tried", "not finished"])
+def test_the_best_of_a_few_settings_is_not_called_needed(claim: str) -> None:
+    scaled = fleet(pools=[pool(size="2 to 5", replicas=5)], claim=claim)
     assert "own: 5 replicas in the cheapest fleet tried; the cheapest" in unwrapped(notes(plan(scaled)))
 
 

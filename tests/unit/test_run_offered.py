@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
+import pytest
+from scenario_cases import chat, written
 
 from simulator.fleet.records import RECORD, Status
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import ClassSlo
-from simulator.run.offered import short_warm_up, young_caches, young_sessions
+from simulator.resolve.agreed import Spell
+from simulator.resolve.topology import plan_topology
+from simulator.run.loads import loads_of
+from simulator.run.months import Journey
+from simulator.run.offered import later_offered, short_warm_up, young_caches, young_sessions
 from simulator.simulate.demand import Demand
+from simulator.study.bill import Tokens
+from simulator.study.decision import Served, Share, Walked
 from simulator.workload.spec import ClassWorkload, Constant, Sessions, WorkloadSpec
 
 
@@ -99,3 +108,31 @@ def test_a_cache_that_fills_is_told_with_its_first_and_last_share() -> None:
         "b: prefix caches begin empty and still fill: 10% of the prompt tokens were found in the first"
     )
     assert ", 42% in the last" in words
+
+
+@pytest.mark.parametrize(("kept", "said"), [(0.93, "months 9 to 11: unstable: "), (1.0, "")])
+def test_of_later_months_it_is_told_where_more_comes_than_a_fleet_can_do(
+    tmp_path: Path, kept: float, said: str
+) -> None:
+    """A replica that does 1,900 output tokens/s gives 9.5 answers of 200 a second; four a second are 10.1 in month 9.
+
+    Month 12 misses the SLO, and so says it itself.
+    """
+    own = "{pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: 1, billing: owned}]}"
+    loaded = written(
+        tmp_path,
+        chat(f"own: {own}", study="months: 12, growth_per_year: 3.0", rate_rps=4, horizon_s=600),
+        "engine.throughput={output_tokens_per_s: 1900, input_tokens_per_s: 1000000000, tpot_s: 0.01}",
+    )
+    loads, planned = loads_of(loaded), plan_topology(loaded, "own")
+    period = loads.horizon.periods[0]
+
+    def month(number: int) -> Walked:
+        level = loads.horizon.level(number)
+        tokens = kept * (500 + 200) * 4 * level[0] * 730 * 3600
+        gave = Served(number < 12, 1.0, "", (), (Tokens(tokens, tokens, tokens),))
+        return Walked(number, level, (1,), number < 12, 1.0, "", (Share(730.0, period, gave),))
+
+    journey = Journey(tuple(map(month, range(1, 13))), (Spell(1, planned),))
+    told = [one["text"] for one in later_offered(journey, loads)]
+    assert [text.startswith(said) for text in told] == [True] * bool(said)

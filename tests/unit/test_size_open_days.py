@@ -22,14 +22,14 @@ engine: {max_model_len: 8192, enable_prefix_caching: false}
 workload:
   classes:
     - name: chat
-      arrivals: {kind: schedule, rate_rps: 0.01, hourly: HOURLY, weekly: [1, 1, 1, 1, 1, 0.1, 0.1]}
+      arrivals: {kind: schedule, rate_rps: 0.01, hourly: HOURLY, weekly: [WEEKLY]}
       lengths: {isl: 2000, osl: 20}
       data_class: public
       slo: {ttft_s: {p95: 5.0}}
 topologies:
   t:
     pools:
-      - {name: gpus, site: aws-us-east, gpu: l40s, replicas: 0, price_usd_per_gpu_hour: 0.006,
+      - {name: gpus, site: aws-us-east, gpu: l40s, replicas: 0, price_usd_per_gpu_hour: USD,
          schedule: [{WINDOW, replicas: 1}]}
     providers:
       - {name: api, prices: [{input: 0.15, output: 0.6}], ttft_s: {median: 0.3}, tpot_s: {median: 0.01},
@@ -43,10 +43,16 @@ DAY = "[0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0]"
 
 
 def week(
-    folder: Path, window: str, hourly: str = f"[{', '.join(['1'] * 24)}]", horizon_s: int = 604_800
+    folder: Path,
+    window: str,
+    hourly: str = f"[{', '.join(['1'] * 24)}]",
+    horizon_s: int = 604_800,
+    weekly: str = "1, 1, 1, 1, 1, 0.1, 0.1",
+    usd_per_hour: float = 0.006,
 ) -> LoadedScenario:
     file = folder / "scenario.yaml"
     text = WEEK.replace("WINDOW", window).replace("HOURLY", hourly).replace("HORIZON", str(horizon_s))
+    text = text.replace("WEEKLY", weekly).replace("USD", str(usd_per_hour))
     file.write_text(text)
     return load_scenario(file)
 
@@ -105,6 +111,18 @@ def test_days_and_hours_are_found_together(tmp_path: Path) -> None:
     assert (days, hours) == ("mon-fri", "9-17")
     again = of(week(tmp_path, f"days: {days}, hours: {hours}", DAY), tmp_path)
     assert found["cost"]["usd_per_month"] == again["cost"]["usd_per_month"]
+
+
+@pytest.mark.exhaustive
+def test_days_are_looked_at_again_where_the_hours_have_changed(tmp_path: Path) -> None:
+    """Of k·$0.011 of tokens an hour, k = 3 in four hours and 1.8 in eight, and GPUs of $0.0158: on seven days, of
+    weights 1, 1, 1, 0.6, 0.6, 0.1 and 0.1, four hours are worth it (3·0.63 > 1.4); four hours on five days
+    (3·0.6 > 1.4); twelve on these five (1.8·0.84 > 1.4); and twelve on three of them, as Thursday's bring 0.6·2.2.
+    """
+    hourly = "[0, 0, 0, 0, 0, 0, 1.8, 1.8, 1.8, 1.8, 3, 3, 3, 3, 1.8, 1.8, 1.8, 1.8, 0, 0, 0, 0, 0, 0]"
+    weights, usd = "1, 1, 1, 0.6, 0.6, 0.1, 0.1", 0.0158
+    found = of(week(tmp_path, "days: auto, hours: auto", hourly, weekly=weights, usd_per_hour=usd), tmp_path)
+    assert found["search"]["hours"] == "mon-wed 6-18"
 
 
 def test_days_need_a_week_of_arrivals(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from simulator.simulate.refusal import Refutation
 from simulator.size.answer import Answer
 from simulator.size.found import Search
 from simulator.size.trials import Tried
-from simulator.size.words import size_warnings
+from simulator.size.words import gap_warnings, size_warnings
 from simulator.study.decision import NOT_FINISHED
 
 BEST = Tried((Fixed(4),), "met", (100.0, 102.0, 98.0))
@@ -67,3 +67,8 @@ def test_where_no_size_meets_the_reason_comes_first() -> None:
     cut = Search(None, (), "not finished", least_usd=10.0)
     (words,) = size_warnings(Answer("t", ("p",), {0: Fixed(2)}, cut, infeasible=NOT_FINISHED))
     assert words == "no size was found in time: the search was not finished; shown at p 2"
+
+
+def test_a_share_that_a_percent_does_not_show_is_not_called_none() -> None:
+    cut = Search(BEST, (BEST,), "not finished", least_usd=99.7)
+    assert gap_warnings(cut) == ["the search was not finished: less than 1% could be saved"]
