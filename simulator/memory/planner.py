@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulator.memory.cache import Group, Pool, pool, request_blocks
+from simulator.memory.experts import scratch_bytes
 from simulator.memory.kv_format import IN_16_BIT, KvFormat
 from simulator.memory.profile import (
     Card,
@@ -158,12 +159,14 @@ def _stages(
     most = request.max_cudagraph_capture_size
     graphs = 0.0 if request.enforce_eager else graph_bytes(shape, request.limits, rules, overheads, pp, most)
     runtime = runtime_bytes(card, request.split, rules, overheads)
+    length = request.max_model_len or shape.context
+    scratch = scratch_bytes(shape, weights, card, request.split, request.limits, length, rules)
     stages = []
     buffers = shape.step_bytes * request.limits.max_num_batched_tokens
     for stage, loaded in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
         weight = loaded + buffers
         drafts, last = request.num_speculative_tokens > 0, stage == pp - 1
-        activations = activation_bytes(shape, card, request.split, request.limits, rules, last, drafts)
+        activations = activation_bytes(shape, card, request.split, request.limits, rules, last, drafts, scratch)
         left = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
         stages.append(
             Terms(

@@ -67,7 +67,14 @@ class Overheads:
 
 
 def activation_bytes(
-    shape: ModelShape, card: Card, split: Split, limits: BatchLimits, rules: Rules, last: bool, drafts: bool = False
+    shape: ModelShape,
+    card: Card,
+    split: Split,
+    limits: BatchLimits,
+    rules: Rules,
+    last: bool,
+    drafts: bool = False,
+    scratch: float = 0.0,
 ) -> float:
     """Peak of live activations in the profile run on one GPU.
 
@@ -79,6 +86,7 @@ def activation_bytes(
     ----------
     last : whether this is the last pipeline stage
     drafts : whether the sampler accepts or rejects drafts
+    scratch : memory that kernels of the forward pass keep
     """
     tokens = limits.max_num_batched_tokens
     hidden_states = tokens * shape.hidden * ACTIVATION_BYTES
@@ -89,10 +97,10 @@ def activation_bytes(
             per_entry = max(per_entry, rules.draft_sampler_bytes)
         sequences = min(limits.max_num_seqs, tokens)
         sampler = hidden_states + sequences * (shape.vocab * per_entry + shape.hidden * ACTIVATION_BYTES)
-    forward = tokens * _layer_values(shape, split) * ACTIVATION_BYTES
+    forward = max(tokens * _layer_values(shape, split) * ACTIVATION_BYTES, 2 * hidden_states + scratch)
     kept = max((_encoded_bytes(tower, shape.hidden, tokens, rules.inputs_held) for tower in shape.towers), default=0.0)
     encoders = max((_tower_bytes(tower, tokens, split.tp) for tower in shape.towers), default=0.0)
-    return max(max(forward, sampler) + kept, encoders)
+    return max(max(forward, sampler + scratch) + kept, encoders)
 
 
 def _layer_values(shape: ModelShape, split: Split) -> float:
@@ -185,5 +193,5 @@ def _group_bytes(card: Card, doublings: float, rules: Rules, overheads: Overhead
         return card.nvlinks * (overheads.link_first + overheads.link_doubling * doublings)
     if not card.peers and not rules.graphs_profiled:
         return overheads.group_first
-    peers = overheads.group_peers if card.peers else 0.0
+    peers = overheads.group_peers if card.peers and rules.peers_held else 0.0
     return overheads.group_first + overheads.group_doubling * doublings + peers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,7 @@ class Rules:
     inputs_held : what was encoded in the profile is held through the forward pass and the sampler after it
     sleep_mode_overshoots : in sleep mode it finds more memory for the KV cache than there is
     virtual_buffers : NCCL maps its buffers as it needs them (cuMem); else it allocates those of every channel
+    peers_held : buffers of peers are there when the profile ends
     graphs_in_budget : the graphs' estimated memory comes out of the budget
     graph_mode : capture sizes of mixed batches, and of decode batches too
     most_captured : largest captured batch
@@ -45,6 +47,10 @@ class Rules:
     null_block_checked : the longest request must fit beside the null block
     runtime_bytes : beside torch's own, on one GPU, of this version
     hopper_expert_kernel : MXFP4 experts run in Triton on Hopper; else in Marlin with its padding
+    aligned_fp8_experts : experts in FP8 with one scale per tensor are padded for FlashInfer's kernel
+    kept_expert_scratch : formats of experts whose scratch memory is kept after the forward pass, by generation of GPU
+    indexer_lengths : longest requests whose keys a sparse indexer's scratch memory holds; 0 where it is not kept
+    long_indexer_lengths : the same of lengths above 256 k
     """
 
     version: str
@@ -71,6 +77,7 @@ class Rules:
     inputs_held: bool
     sleep_mode_overshoots: bool
     virtual_buffers: bool
+    peers_held: bool
     graphs_in_budget: bool
     graph_mode: Literal["piecewise", "full and piecewise"]
     most_captured: int
@@ -79,3 +86,7 @@ class Rules:
     null_block_checked: bool
     runtime_bytes: float
     hopper_expert_kernel: bool
+    aligned_fp8_experts: bool
+    kept_expert_scratch: Mapping[str, Collection[str]]
+    indexer_lengths: int
+    long_indexer_lengths: int

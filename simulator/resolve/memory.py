@@ -18,6 +18,7 @@ from simulator.catalog.shapes.step_format import notes_of_mixture, precision_of
 from simulator.catalog.vllm import default_length, default_limits, overheads, rules
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.drafts import with_head, with_model
+from simulator.memory.experts import padded_for_kernel
 from simulator.memory.planner import Plan, Request, plan
 from simulator.memory.profile import Card
 from simulator.memory.rules import Rules
@@ -307,7 +308,7 @@ def _weights(
     section: Mapping[str, Any] | None = shape.quantization
     if section is not None and asked in PLAIN_DTYPES:
         weights = of_checkpoint(section, checkpoint.file, card, found.hopper_expert_kernel)
-        return weights, shape
+        return padded_for_kernel(weights, shape, card, found), shape
     name = _quantized(asked, checkpoint)
     if name is None:
         size = PLAIN_DTYPES[asked] or 2
@@ -318,8 +319,10 @@ def _weights(
         config = {**checkpoint.config, **published}
         whole = shape_from_config(shape.name, config)
         shape = without_encoders(whole) if question.language_model_only else whole
-        return of_checkpoint(config["quantization_config"], None, card, found.hopper_expert_kernel), shape
-    return named(name, shape, card, found.hopper_expert_kernel), shape
+        weights = of_checkpoint(config["quantization_config"], None, card, found.hopper_expert_kernel)
+    else:
+        weights = named(name, shape, card, found.hopper_expert_kernel)
+    return padded_for_kernel(weights, shape, card, found), shape
 
 
 def _quantized(asked: str, checkpoint: _Checkpoint) -> str | None:

@@ -119,6 +119,13 @@ def test_nccl_allocated_all_its_buffers_up_to_0_10_1() -> None:
     assert buffers("l4", 4, "0.29.0") == pytest.approx(0.8, abs=0.01)
 
 
+@pytest.mark.parametrize(("tp", "gpu", "held"), [(2, "h100-sxm", 0.42), (4, "h200", 0.7), (8, "h200", 1.2)])
+def test_peers_hold_little_before_graphs_are_captured_in_the_profile(tp: int, gpu: str, held: float) -> None:
+    """Non-torch memory of two H100, and what weights, sampler and KV cache leave on H200 (0.11.2 to 0.16.0)."""
+    assert buffers(gpu, tp, "0.11.2") == buffers(gpu, tp, "0.16.0") == pytest.approx(held, abs=0.12)
+    assert buffers(gpu, tp, "0.18.0") > held + 0.85
+
+
 def test_groups_without_peer_memory_do_not_grow_where_graphs_are_captured_after_the_profile() -> None:
     """Eight L40S with 0.10.2: 0.21 GiB of non-torch memory each, 238,208 tokens beside Qwen3 235B."""
     assert buffers("l40s", 8, "0.10.2") == pytest.approx(0.21, abs=0.15)

@@ -1,0 +1,67 @@
+"""What kernels of experts and indexers hold, against start-up logs of vLLM and the shapes in its source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from simulator.resolve.memory import Question, answer
+from simulator.units import BYTES_PER_GIB
+
+R1 = Question("deepseek-v3", "h200", tp=8, gpu_memory_utilization=0.92, max_model_len=8192, enable_prefix_caching=False)
+MAVERICK = Question("llama-4-maverick", "h200", tp=8, gpu_memory_utilization=0.92, max_model_len=8192)
+LLAMA_70B = Question("llama-3.3-70b-instruct", "h200", tp=4, gpu_memory_utilization=0.92, max_model_len=8192)
+
+
+def peak(question: Question) -> float:
+    return answer(question).plan.terms.activation_bytes
+
+
+@pytest.mark.parametrize(
+    ("question", "version", "tokens"),
+    [
+        (R1, "0.13.0", 658_752),
+        (R1, "0.14.1", 633_088),
+        (R1, "0.16.0", 658_176),
+        (R1, "0.18.0", 653_808),
+        (MAVERICK, "0.11.2", 1_141_712),
+        (LLAMA_70B, "0.11.2", 1_182_608),
+        (LLAMA_70B, "0.16.0", 1_183_568),
+        (LLAMA_70B, "0.18.0", 1_200_192),
+    ],
+    ids=lambda value: value.model if isinstance(value, Question) else None,
+)
+def test_tokens_of_logs_of_h200(question: Question, version: str, tokens: int) -> None:
+    """Logs among the validation records of github.com/ashishkamra/vllm-memory-estimator of May 2026."""
+    assert answer(replace(question, version=version)).plan.kv_tokens == pytest.approx(tokens, rel=0.006)
+
+
+def test_triton_keeps_two_arrays_for_every_chosen_token_beside_the_sampler() -> None:
+    """2 x (max(768, 2048) + max(1536, 2048)) bytes for each of 8 experts of 8,192 tokens, from 0.14 on."""
+    asked = Question("qwen3-30b-a3b", "h200", max_num_batched_tokens=8192, max_num_seqs=1024)
+    kept = 8192 * 8 * (2048 + 2048) * 2
+    assert peak(replace(asked, version="0.16.0")) - peak(replace(asked, version="0.13.0")) == kept
+    assert peak(replace(asked, version="0.18.0")) - peak(replace(asked, version="0.20.0")) == kept
+    assert peak(replace(asked, version="0.24.0")) - peak(replace(asked, version="0.20.0")) == kept
+
+
+def test_cut_blocks_run_in_triton_on_hopper_and_whole_ones_in_flashinfer() -> None:
+    asked = Question("qwen3-235b-a22b", "h200", tp=4, dtype="fp8", max_num_batched_tokens=8192, version="0.18.0")
+    assert peak(asked) - peak(replace(asked, expert_parallel=True)) == 8192 * 8 * (4096 + 4096) * 2
+
+
+def test_ungated_experts_in_fp8_are_padded_for_flashinfer_since_0_17() -> None:
+    """Nemotron 3 Nano: 1,856 values become 1,920; its weights grew by 0.88 GiB from 0.16.0 to 0.18.0."""
+    asked = Question("nemotron-3-nano-30b-a3b", "h200", dtype="fp8", version="0.18.0")
+    new, old = (answer(replace(asked, version=version)).plan.terms.weight_bytes for version in ("0.18.0", "0.16.0"))
+    assert (new - old) / BYTES_PER_GIB == pytest.approx(0.88, abs=0.07)
+    ampere = [answer(replace(asked, gpu="a100-80", version=v)).plan.terms.weight_bytes for v in ("0.18.0", "0.16.0")]
+    assert ampere[0] == ampere[1]
+
+
+def test_an_indexer_keeps_the_keys_of_forty_longest_requests_of_less_than_256k_tokens() -> None:
+    """825 MiB for DeepSeek V3.2's 163,840 tokens, as vLLM's source says, where its experts keep nothing."""
+    asked = Question("deepseek-v3.2", "b200", tp=8, dtype="nvfp4", version="0.18.0")
+    assert peak(asked) - peak(replace(asked, max_model_len=8192)) == 40 * (163840 - 8192) * 132
+    assert 40 * 163840 * 132 == 825 * 2**20
