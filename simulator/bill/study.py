@@ -27,7 +27,7 @@ from simulator.bill.units import UnitTerm, owed_unit_lines, unit_lines, unit_ter
 from simulator.bill.use import Use, study_uses
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Bill, Line, MonthBill, MonthUse
-from simulator.study.terms import ApiTerms, Money, RentedTerms, Terms
+from simulator.study.terms import ApiTerms, Money, OwnedSite, RentedTerms, Span, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ def _billed(terms: Terms, months: Sequence[MonthUse]) -> _Billed:
     sold = {month: _sold_early(terms, plan, month) for month in range(1, len(uses) + 1)}
     by_key: dict[tuple[object, ...], tuple[Line, ...]] = {}
     lines: list[tuple[Line, ...]] = []
+    spans, paying = terms.spans, _paying_for_carbon(terms)
     for k, use in enumerate(uses):
-        rows = _price_months(terms, plan, k)
+        rows = _price_months(terms, plan, spans, paying, k)
         key = (id(use), *(there[k].bought for there in plan.servers), *rows, bool(sold[k + 1]) * k)
         if key not in by_key:
             by_key[key] = _month_lines(terms, use, k, plan, [*owed, *sold[k + 1]])
@@ -158,7 +159,16 @@ def _plan(terms: Terms, uses: Sequence[Use]) -> _Plan:
     )
 
 
-def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
+def _paying_for_carbon(terms: Terms) -> list[OwnedSite]:
+    """Sites where some facility pays for it."""
+    return [
+        site for site in terms.owned if not all(nothing(one.facility.co2_usd_per_tonne) for one in (site, *site.later))
+    ]
+
+
+def _price_months(
+    terms: Terms, plan: _Plan, spans: Sequence[Span], paying: Sequence[OwnedSite], k: int
+) -> list[object]:
     """What month k + 1 is priced by: rows of the indices, and terms by commitment, row and instances."""
     last = len(terms.rental_index) - 1
     rows: list[object] = [min(k + 1, last)] if terms.rented else []
@@ -171,9 +181,10 @@ def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
         for offer, begun in zip(terms.rented, plan.begun, strict=True)
     ]
     rows += [k for site in terms.owned if len(prices(site)) > 1]
-    priced = (site.at(k + 1).facility for site in terms.owned if not nothing(site.at(k + 1).facility.co2_usd_per_tonne))
+    at = (site.at(k + 1).facility for site in paying)
+    priced = (place for place in at if not nothing(place.co2_usd_per_tonne))
     rows += [terms.calendar_month(k + 1) for place in priced if is_by_month(place.co2_kg_per_kwh)]
-    rows += [k + 1 in span for span in terms.spans] + [term.runs_in(k) for term in plan.units]
+    rows += [k + 1 in span for span in spans] + [term.runs_in(k) for term in plan.units]
     return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
 
 

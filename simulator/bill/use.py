@@ -128,10 +128,11 @@ class Use:
 
 def study_uses(terms: Terms, months: Sequence[MonthUse]) -> list[Use]:
     """Use of each month of a study; months of the same use and terms share one object. Errors are `month_use`'s."""
+    spans = terms.spans
     known: dict[tuple[int, tuple[bool, ...]], Use] = {}
     found: list[Use] = []
     for number, month in enumerate(months, start=1):
-        key = id(month), tuple(number in span for span in terms.spans)
+        key = id(month), tuple(number in span for span in spans)
         if key not in known:
             known[key] = month_use(terms, month, number)
         found.append(known[key])
@@ -265,7 +266,7 @@ def _site(site: OwnedSite, periods: Sequence[PeriodUse]) -> SiteUse:
         return ServerHours(*(_sum([np.zeros(HOURS_PER_DAY), *parts]) for parts in by_kind))
 
     used = max((servers.used for _, servers, _ in found), default=0)
-    return SiteUse(used, {zone: hours(zone) for zone in _of(site.facility)})
+    return SiteUse(used, {zone: hours(zone) for zone in dict.fromkeys(_of(site.facility))})
 
 
 def _provider(name: str, api: ApiTerms, periods: Sequence[PeriodUse]) -> ProviderUse:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -118,8 +117,11 @@ def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_
 
 
 def _query(bundle: Bundle, sql: str, values: list[Any]) -> pd.DataFrame:
+    import duckdb
+
     if not (bundle.path / _TABLE).exists():
         raise InputError(Problem("kept no rows of requests: run it with run.keep_requests: true", str(bundle.path)))
+
     file = bundle.file(_TABLE)
     with query(), duckdb.connect() as connection:
         connection.read_parquet(str(file)).create_view("rows")

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +37,8 @@ class Spool:
     """
 
     def __init__(self) -> None:
+        import duckdb
+
         self._folder = scratch()
         self._rows = duckdb.connect(str(Path(self._folder.name) / "rows"))
         self._rows.execute(f"set memory_limit = '{_MEMORY}'")
@@ -85,6 +86,8 @@ class Spool:
 
 @contextmanager
 def _disk() -> Iterator[None]:
+    import duckdb
+
     try:
         with query():
             yield
