@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from simulator.scenario.document import Origin, join
@@ -59,7 +61,7 @@ class _Comments:
 
     def __call__(self, path: str) -> str:
         """Origin of a value, on one line."""
-        origin = " ".join(str(self._origin(path) or "default").split())
+        origin = " ".join(str(_named(self._origin(path)) or "default").split())
         file = self._files.get(path)
         if file is None:
             return origin
@@ -74,6 +76,13 @@ class _Comments:
             return own
         written = f"{pool}].engine.{re.split(r'[.[]', key)[0]}"
         return None if self._loaded.origin(written) else self._loaded.origin(f"engine.{key}")
+
+
+def _named(origin: Origin | None) -> Origin | None:
+    """Where the value was written, by the file's name alone where its folder is that of one machine."""
+    if origin is None or not Path(origin.file).is_absolute():
+        return origin
+    return replace(origin, file=Path(origin.file).name)
 
 
 def _lines(comments: _Comments, node: Any, path: str, depth: int) -> list[str]:

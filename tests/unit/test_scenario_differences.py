@@ -188,7 +188,7 @@ def test_a_file_that_went_away_is_named_at_its_place(tmp_path: Path) -> None:
 def test_a_pools_engine_is_resolved_in_full(tmp_path: Path) -> None:
     loaded = load_scenario(BATCHING)
     text = resolved_yaml(loaded)
-    assert f"max_model_len: 8192  # {BATCHING}:7:" in text.partition("topologies:")[2]
+    assert f"max_model_len: 8192  # {BATCHING.name}:7:" in text.partition("topologies:")[2]
     again = tmp_path / "again.yaml"
     again.write_text(text)
     reloaded = load_scenario(again)

@@ -116,7 +116,7 @@ def test_the_resolved_view_loads_to_the_same_scenario_and_names_origins(tmp_path
     again.write_text(text)
     assert load_scenario(again).scenario == loaded.scenario
     assert "seed: 9  # --set run.seed=9" in text
-    assert f"rate_rps: 4.0  # {SMALL}:8:" in text
+    assert f"rate_rps: 4.0  # {SMALL.name}:8:" in text
     assert "tolerance: 0.1  # default" in text
 
 
