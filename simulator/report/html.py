@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings as warnings_module
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import vl_convert
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from simulator.figures.table import NONE
 from simulator.money import rate_words, shown_in
 from simulator.report import charts
+from simulator.report.behind import tables_behind
 from simulator.report.cost_charts import basis_words, cumulative_spending, items, line_items
 from simulator.report.decision import (
     PAIR_HEADERS,
@@ -26,6 +30,10 @@ from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, comparison, ordered, period_words, warnings
 from simulator.report.time_charts import load_over_time, load_tables
 from simulator.results.bundle import Bundle
+
+_MOST_ROWS = 60
+"""Of a table below a chart; longer ones are in the bundle."""
+_WHOLE_FROM = 1000
 
 
 def render(bundle: Bundle) -> str:
@@ -56,13 +64,40 @@ def _render(bundle: Bundle) -> str:
         ],
         scenario=bundle.scenario_file.read_text(encoding="utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
-        charts=[spec(chart) for chart in _charts(bundle, topologies)],
+        charts=[_described(chart) for chart in _charts(bundle, topologies)],
         money_notes=money_notes(topologies),
-        money_charts=[spec(chart) for chart in (*_decided(bundle, topologies), *money_charts(topologies))],
+        money_charts=[_described(chart) for chart in (*_decided(bundle, topologies), *money_charts(topologies))],
         decision_notes=decision_notes(bundle.decision, topologies),
         pair_headers=PAIR_HEADERS,
         pairs=pair_rows(bundle.decision, topologies),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A chart with its title in words, and headers and rows of what it draws; without those of long courses."""
+
+    spec: str
+    words: str
+    tables: list[tuple[list[str], list[list[str]]]]
+
+
+def _described(chart: Any) -> _Described:
+    written = spec(chart)
+    title = json.loads(written)["title"]
+    words = title if isinstance(title, str) else f"{title['text']}: {title['subtitle']}"
+    tables = [
+        (list(frame.columns), [[_cell(value) for value in row] for row in frame.itertuples(index=False)])
+        for _, frame in tables_behind(chart)
+        if len(frame) <= _MOST_ROWS
+    ]
+    return _Described(written, words, tables)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return NONE if math.isnan(value) else f"{value:,.4g}" if abs(value) < _WHOLE_FROM else f"{value:,.0f}"
+    return NONE if value is None else str(value)
 
 
 def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,10 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert page.count("vegaEmbed(&#34;") == 0
     assert page.count('vegaEmbed("#chart-') == 9
     assert page.count('vegaEmbed("#money-') == 3
+    described = re.findall(r'role="img" aria-label="([^"]+)" id="(?:chart|money)-', page)
+    assert len(described) == 9 + 3
+    assert {"Where the money goes", "Time to first token"} <= {*described}
+    assert "<summary>Values: Time to first token</summary>" in page
     assert "Why not the others, and from when" in page
     assert f"<th>{PAIR_HEADERS[2]}</th>" in page
     for words in ("Money: how sure", "2,000 draws", "a month more than", "moves no price"):
