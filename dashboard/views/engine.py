@@ -55,6 +55,7 @@ def show(context: Context) -> None:
         default=numbers[:8],
         key="engine.requests",
         max_selections=_MOST_LIVES,
+        bind="query-params",
         help="by number in the run",
     )
     if chosen:

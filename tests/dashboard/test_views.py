@@ -137,6 +137,9 @@ def test_the_engine_view_opens_where_a_replica_computes(open_view: Open, bundle:
     assert app.number_input(key="engine.start").value < 12.0
     assert not app.warning
     assert open_view("engine", **{"engine.start": "30.0"}).number_input(key="engine.start").value == 30.0
+    one = str(app.multiselect(key="engine.requests").options[-1])
+    linked = open_view("engine", **{"engine.topology": "cloud", "engine.requests": one})
+    assert [str(number) for number in linked.multiselect(key="engine.requests").value] == [one]
 
 
 @pytest.mark.parametrize(
