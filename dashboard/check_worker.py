@@ -17,10 +17,12 @@ from dashboard.processes import answer_lines
 from dashboard.workspace import load_confined
 from simulator.errors import InputError, Problem, collect
 from simulator.questions.fit import model_words
+from simulator.questions.log import log_words, read_log
 from simulator.questions.write import scenario_text
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
+from simulator.scenario.named_files import is_config
 from simulator.sweep.grid import assignments, read_sweep
 
 _MAX_BYTES = 2**31
@@ -46,16 +48,26 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compose(file: Path, root: Path, answers: dict[str, Any]) -> dict[str, Any]:
-    """The scenario that answers make, written to `file`, what is wrong with it, and what their model is."""
+    """The scenario that answers make, written to `file`, what is wrong with it, and what their files are."""
     try:
         text = scenario_text(answers, root)
-        told = model_words(answers["model"], root) if "model" in answers else ""
+        told = _told(answers, root)
     except InputError as error:
         return {"problems": [asdict(problem) for problem in error.problems]}
     except _UNREADABLE as error:
         return {"problems": [asdict(_unreadable(error, "the answers"))]}
     file.write_text(text, encoding="utf-8")
     return {"text": text, "told": told, **_check(file, root)}
+
+
+def _told(answers: dict[str, Any], root: Path) -> dict[str, str]:
+    """What the files of the answers are, in words, by the question that asks for one."""
+    found = {}
+    if "model" in answers and is_config(root, answers["model"]):
+        found["model"] = model_words(answers["model"], root)
+    if "trace" in answers:
+        found["trace"] = log_words(read_log(root, answers["trace"]))
+    return found
 
 
 def _check(file: Path, root: Path, grid: Sequence[str] = ()) -> dict[str, Any]:

@@ -47,12 +47,12 @@ class Composed:
     Attributes
     ----------
     text : of the scenario; empty where the answers make none
-    told : what their model is
+    told : what their files are, by the question that asks for one
     problems : of the answers, or of the scenario that they make
     """
 
     text: str
-    told: str
+    told: Mapping[str, str]
     problems: tuple[Problem, ...]
 
 
@@ -73,7 +73,7 @@ def compose(answers: Mapping[str, Any], files: Mapping[str, bytes], visitor: str
             found = pool.ask(asked, _WAIT_S, visitor)
         if found is None:
             return Composed(
-                "", "", (Problem(f"takes more than {_WAIT_S:g} s or too much memory to read", "model.json"),)
+                "", {}, (Problem(f"takes more than {_WAIT_S:g} s or too much memory to read", "model.json"),)
             )
         problems = tuple(within(root, Problem(**problem)) for problem in found.get("problems", ()))
-        return Composed(found.get("text", ""), found.get("told", ""), problems)
+        return Composed(found.get("text", ""), found.get("told", {}), problems)

@@ -10,18 +10,20 @@ import streamlit as st
 
 from dashboard.checks import Composed, compose
 from dashboard.components.answer_field import OWN_MODEL, Given, answer_field, keep, restored
+from dashboard.components.own_log import own_log
 from dashboard.components.own_model import own_model
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.visitor import visitor
 from simulator.errors import InputError, Problem
-from simulator.questions.answers import AMOUNTS, Asked, Group, is_asked, questions
+from simulator.questions.answers import AMOUNTS, TOLD_BY_TRACE, Asked, Group, is_asked, questions
 from simulator.questions.places import question_of
 
 _AMOUNT_WORDS = {
     "users": "People who use it",
     "rate_rps": "Requests per second",
     "spend_usd_per_month": "Money paid for tokens",
+    "trace": "An access log",
 }
 _COLUMNS = 3
 _GROUP_WORDS: dict[str, str] = {
@@ -36,32 +38,40 @@ def show(context: Context | None) -> None:
     st.caption("Answer what you know. Each default stands with its reason, here and in the scenario.")
     given: Given = {}
     places: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     name, files = "", dict[str, bytes]()
-    told_of_model: Any = None
+    is_logged = False
     for group in get_args(Group):
         st.header(group)
         if group in _GROUP_WORDS:
             st.caption(_GROUP_WORDS[group])
         amount = _amount() if group == "How much, and when" else None
+        is_logged = is_logged or amount == "trace"
         asked = [question for question in questions() if question.group == group]
+        asked = [question for question in asked if not (is_logged and question.name in TOLD_BY_TRACE)]
         for row in _rows(asked, given, amount):
             for question, column in zip(row, st.columns(_COLUMNS, vertical_alignment="top"), strict=False):
                 with column:
-                    answer_field(question, given)
+                    if question.name == "trace":
+                        files |= own_log(question, given)
+                    else:
+                        answer_field(question, given)
                     places[question.name] = st.container()
                     if question.name in AMOUNTS:
                         places["amount"] = places[question.name]
-            if any(question.name == "model" for question in row):
-                told_of_model = st.container()
-                if given.get("model") == OWN_MODEL:
-                    with told_of_model:
-                        name, files = own_model()
+            for question in row:
+                if question.name in ("model", "trace"):
+                    told[question.name] = st.container()
+                if question.name == "model" and given.get("model") == OWN_MODEL:
+                    with told["model"]:
+                        name, config = own_model()
+                        files |= config
     keep(given)
     if given.get("model") == OWN_MODEL:
         given["model"] = name
-    composed = _composed(given, files)
-    if composed.told and files:
-        told_of_model.caption(composed.told)
+    composed = _composed(given, files, is_logged)
+    for asked_of, words in composed.told.items():
+        told[asked_of].caption(words)
     _tell(composed.problems, places)
     _go_on(composed, files)
 
@@ -100,17 +110,19 @@ def _amount() -> str:
     )
 
 
-def _composed(given: Given, files: dict[str, bytes]) -> Composed:
+def _composed(given: Given, files: dict[str, bytes], is_logged: bool) -> Composed:
     """Once for the same answers."""
     told = json.dumps(given, sort_keys=True).encode() + b"".join(files.values())
-    if given.get("model", "").endswith(".json") and not files:
-        return Composed("", "", (Problem("upload its config.json, or paste it", path="model"),))
+    if given.get("model", "").endswith(".json") and given["model"] not in files:
+        return Composed("", {}, (Problem("upload its config.json, or paste it", path="model"),))
+    if is_logged and "trace" not in given:
+        return Composed("", {}, (Problem("upload the log", path="trace"),))
     digest = hashlib.sha256(told).hexdigest()
     if st.session_state.get("start.composed", ("",))[0] != digest:
         try:
             st.session_state["start.composed"] = digest, compose(given, files, visitor())
         except InputError as error:
-            st.session_state["start.composed"] = digest, Composed("", "", error.problems)
+            st.session_state["start.composed"] = digest, Composed("", {}, error.problems)
     found: Composed = st.session_state["start.composed"][1]
     return found
 

@@ -48,6 +48,10 @@ class Answers:
     spend_usd_per_month: Annotated[
         float | None, Ask("How much, and when", "Or: what do you pay for tokens a month today, in USD?")
     ] = None
+    trace: Annotated[
+        str | None,
+        Ask("How much, and when", "Or: which file has the requests that came, a line each (CSV, JSON lines, Parquet)?"),
+    ] = None
     isl: Annotated[
         int, Ask("How much, and when", "How many tokens has a prompt?", "a conversation with a few turns behind it")
     ] = 1500
@@ -174,8 +178,10 @@ class Answers:
     rate_source: Annotated[str | None, Ask("How long", "Where does the rate come from?")] = None
 
 
-AMOUNTS = ("users", "rate_rps", "spend_usd_per_month")
+AMOUNTS = ("users", "rate_rps", "spend_usd_per_month", "trace")
 """Questions of which one is answered."""
+TOLD_BY_TRACE = ("isl", "osl", "cached_share", "turns", "think_s", "busy", "other_share", "other_data_class")
+"""Questions that a log of the requests answers."""
 RATE = ("usd_per_unit", "rate_date", "rate_source")
 """Questions of a currency other than USD."""
 OWN_GPU = ("memory_gib", "bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops", "board_power_w")
@@ -203,6 +209,8 @@ def is_asked(name: str, given: Mapping[str, Any]) -> bool:
     """
     if name in AMOUNTS:
         return all(given.get(other) is None for other in AMOUNTS if other != name)
+    if name in TOLD_BY_TRACE and given.get("trace") is not None:
+        return False
     if name == "think_s":
         return bool(given.get("turns", 1) != 1)
     if name in OWN_SPEED and given.get("offer") is not None:

@@ -13,7 +13,15 @@ from simulator.catalog.servers import servers_of
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
-from simulator.questions.answers import OWN_GPU, OWN_PRICES, OWN_SPEED, RATE, Answers, questions
+from simulator.questions.answers import (
+    OWN_GPU,
+    OWN_PRICES,
+    OWN_SPEED,
+    RATE,
+    TOLD_BY_TRACE,
+    Answers,
+    questions,
+)
 from simulator.scenario.named_files import is_config
 from simulator.schema.base import LARGEST
 
@@ -115,6 +123,11 @@ def _missing(answers: Answers) -> Iterator[Problem]:
         yield Problem("say its peak in BF16 too", path="bf16_tflops")
     if answers.gpus_per_server is not None and answers.server_usd is None:
         yield Problem("say what that server costs (server_usd)", path="gpus_per_server")
+    if answers.trace is not None:
+        told = "the log of the requests tells it (trace): leave it out"
+        for asked in questions():
+            if asked.name in TOLD_BY_TRACE and (got := getattr(answers, asked.name)) != asked.default:
+                yield Problem(told, path=asked.name, got=str(got))
     if answers.other_share and answers.other_data_class == answers.data_class:
         yield Problem("must be another kind than that of the rest (data_class)", path="other_data_class")
     yield from _of_api(answers)

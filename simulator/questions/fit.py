@@ -8,6 +8,7 @@ from pathlib import Path
 from simulator.catalog.gpus import gpu
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import Answers
+from simulator.questions.log import read_log
 from simulator.questions.traffic import longest_session_tokens, session_end_tokens
 from simulator.resolve.hardware import machine_of
 from simulator.resolve.memory import Answer, Question, answer, shape_of
@@ -46,8 +47,8 @@ def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings
     ------
     InputError : requests longer than the model takes, or a model that does not fit eight of them
     """
-    wanted, longest = LEAST_LENGTH, LONGEST * (answers.isl + answers.osl)
-    while wanted < (max(longest, longest_session_tokens(answers)) if answers.turns > 1 else longest):
+    wanted, longest = LEAST_LENGTH, _longest_tokens(answers, folder)
+    while wanted < longest:
         wanted *= 2
     context = _answer(answers, folder, name, hardware, 1, None).shape.context
     if answers.isl + answers.osl > context:
@@ -64,6 +65,13 @@ def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings
     roomy = (one for one in fitting if one.plan.kv_tokens >= REQUESTS_AT_ONCE * (answers.isl + answers.osl))
     chosen = next(roomy, fitting[-1])
     return Fit(name, hardware, chosen.question.tp, chosen.plan.max_model_len)
+
+
+def _longest_tokens(answers: Answers, folder: Path) -> int:
+    if answers.trace is not None:
+        return read_log(folder, answers.trace).longest_tokens
+    longest = LONGEST * (answers.isl + answers.osl)
+    return max(longest, longest_session_tokens(answers)) if answers.turns > 1 else longest
 
 
 def model_words(name: str, folder: Path) -> str:

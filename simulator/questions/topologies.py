@@ -183,7 +183,8 @@ def _owned(answers: Answers, fit: Fit) -> str:
 
 
 def _scaled(answers: Answers) -> str:
-    return "replicas: auto" if answers.busy == "always" else "autoscaler: auto"
+    is_even = answers.busy == "always" and answers.trace is None
+    return "replicas: auto" if is_even else "autoscaler: auto"
 
 
 def _rented(answers: Answers) -> str:

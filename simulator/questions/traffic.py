@@ -7,6 +7,7 @@ import math
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import AMOUNTS, Answers, Busy
+from simulator.questions.log import Log
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 TOKENS_PER_PRICE = 1e6
@@ -109,19 +110,22 @@ def usd_per_request(answers: Answers) -> float:
     return usd
 
 
-def busy_rate_rps(answers: Answers) -> float:
-    """Requests per second in a busy hour.
+def busy_rate_rps(answers: Answers, log: Log | None = None) -> float:
+    """Requests per second in a busy hour; of a log in the mean.
 
     Raises
     ------
-    InputError : not exactly one of users, rate_rps and spend_usd_per_month is given, or it is not above 0
+    InputError : not exactly one of `AMOUNTS` is given, or it is not above 0
     """
-    given: dict[str, float] = {name: value for name in AMOUNTS if (value := getattr(answers, name)) is not None}
+    given = {name: value for name in AMOUNTS if (value := getattr(answers, name)) is not None}
     if len(given) != 1:
         found = f"given are {' and '.join(given)}" if given else "none is given"
-        told = f"say how much is asked by one of users, rate_rps and spend_usd_per_month: {found}"
+        told = f"say how much is asked by one of {', '.join(AMOUNTS[:-1])} and {AMOUNTS[-1]}: {found}"
         raise InputError(Problem(told, path=next(iter(given), None)))
-    name, value = next(iter(given.items()))
+    if log is not None:
+        return log.rate_rps
+    name, said = next(iter(given.items()))
+    value = float(said)
     if not value > 0:
         raise InputError(Problem("must be above 0", path=name, got=f"{value:g}"))
     if name == "users":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from simulator.catalog.tokens import token_offer
 from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.checks import check_answers, check_prices
 from simulator.questions.fit import fit_of
+from simulator.questions.log import Log, log_words, read_log
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
 from simulator.questions.traffic import (
     ANSWER_CV,
@@ -24,6 +26,10 @@ from simulator.questions.traffic import (
     user_tokens,
 )
 from simulator.schema.base import SMALLEST, DataClass
+
+LONGEST_WARM_UP_S = 3600
+LEAST_WARM_UPS = 20
+"""How many times as long as its warm-up a log is at least."""
 
 
 def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "new") -> str:
@@ -42,7 +48,10 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
     """
     answers = Answers(**given)
     check_answers(answers, folder)
-    rate_rps = busy_rate_rps(answers)
+    log = None if answers.trace is None else read_log(folder, answers.trace)
+    rate_rps = busy_rate_rps(answers, log)
+    if log is not None:
+        answers = replace(answers, isl=log.isl, osl=log.osl)
     fit = fit_of(answers, folder, answers.gpu, own_hardware(answers))
     check_prices(answers)
     topologies = topology_lines(answers, fit, folder)
@@ -52,18 +61,22 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             *(f"# {line}" for line in _defaults(answers, given)),
             "schema_version: 1",
             f"name: {json.dumps(name)}",
-            f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second in a busy hour.')}",
+            f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second {_when(log)}.')}",
             f"model: {json.dumps(answers.model)}",
             f"engine: {{quantization: {answers.quantization}, max_model_len: {fit.max_model_len}}}",
-            *_workload(answers, rate_rps, fit.max_model_len),
+            *(_workload(answers, rate_rps, fit.max_model_len) if log is None else _logged(answers, log)),
             *topologies,
             *server_lines(answers),
             *_currency(answers),
             *_study(answers),
-            "run: {horizon_s: 1800, warmup_s: 300, start: mon 8:00}",
+            *_run(log),
             "",
         ]
     )
+
+
+def _when(log: Log | None) -> str:
+    return "in a busy hour" if log is None else "in the mean of a log"
 
 
 def _defaults(answers: Answers, given: Collection[str]) -> list[str]:
@@ -88,12 +101,49 @@ def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
     lines = ["workload:", "  classes:"]
     for name, kind, share in parts:
         rate = f"{rate_rps * share:.6g}"
-        lines += [f"    - name: {name}", *(line.replace("RATE", rate) for line in said)]
-        lines += [
-            f"      data_class: {kind}",
-            f"      slo: {{ttft_s: {{p95: {answers.ttft_s:g}}}, tpot_s: {{p95: {answers.tpot_s:g}}}}}",
-        ]
+        lines += [f"    - name: {name}", *(line.replace("RATE", rate) for line in said), *_terms(answers, kind)]
     return lines
+
+
+def _terms(answers: Answers, kind: DataClass) -> list[str]:
+    """Kind of the data and SLO of a class."""
+    return [
+        f"      data_class: {kind}",
+        f"      slo: {{ttft_s: {{p95: {answers.ttft_s:g}}}, tpot_s: {{p95: {answers.tpot_s:g}}}}}",
+    ]
+
+
+def _logged(answers: Answers, log: Log) -> list[str]:
+    """The classes of a log: one, or one for each label of its rows."""
+    parts = ["kind: trace", f"file: {json.dumps(answers.trace)}"]
+    if log.columns:
+        names = ", ".join(f"{ours}: {json.dumps(theirs)}" for ours, theirs in log.columns)
+        parts.append(f"columns: {{{names}}}")
+    if log.failures:
+        parts.append("leave_out_failures: true")
+    lines = [
+        f"# {log_words(log)}.",
+        *(["# Its columns are known by their names; others can be said here."] if log.columns else []),
+        "workload:",
+        "  classes:",
+    ]
+    for name in log.labels or ("requests",):
+        said = [f"    - name: {json.dumps(name)}", f"      arrivals: {{{', '.join(parts)}}}"]
+        lines += [*said, *_terms(answers, answers.data_class)]
+    return lines
+
+
+def _run(log: Log | None) -> list[str]:
+    """What is simulated: half an hour of each kind of hours, or a log from its first to its last request."""
+    if log is None:
+        return ["run: {horizon_s: 1800, warmup_s: 300, start: mon 8:00}"]
+    warmup_s = min(math.floor(log.span_s / LEAST_WARM_UPS), LONGEST_WARM_UP_S)
+    start = "mon 0:00" if log.start is None else log.start
+    why = "if it begins on a Monday at midnight, as it does not say" if log.start is None else "as it begins, in UTC"
+    return [
+        f"# All of the log, {why}; a month is as busy as the log is.",
+        f"run: {{horizon_s: {math.ceil(log.span_s)}, warmup_s: {warmup_s}, start: {start}}}",
+    ]
 
 
 def _requests(answers: Answers, longest: int) -> list[str]:
@@ -148,7 +198,7 @@ def _study(answers: Answers) -> Sequence[str]:
     lines = ["study:", f"  months: {answers.months:g}"]
     if abs(growth) >= SMALLEST:
         lines.append(f"  growth_per_year: {growth:.6g}")
-    kinds = BUSY_HOURS[answers.busy]
+    kinds = () if answers.trace is not None else BUSY_HOURS[answers.busy]
     if kinds:
         lines.append("  periods:")
         lines += [

@@ -96,12 +96,14 @@ class SpooledTrace:
     ----------
     was_read : as of `LoadedTrace`
     factor, start : seconds of a unit of its times, and the time from which they count
+    since_1970_s : second since 1970 at which they begin to count; None where the file does not say it
     """
 
     spool: Spool
     was_read: WasRead
     factor: float
     start: float
+    since_1970_s: float | None
 
     def pieces(self) -> Iterator[Piece]:
         """In order of arrival, as `load_trace` has them."""
@@ -118,12 +120,20 @@ class SpooledTrace:
 def spool_trace(file: Path, reading: Reading, spool: Spool) -> SpooledTrace:
     """As `load_trace`, into a spool: when and how long the requests are, whatever else the file says of them."""
     rows, failures, left_out = _rows(file, reading, math.inf, spool)
-    return SpooledTrace(spool, _was_read(rows, None, failures, left_out), rows.factor, rows.start)
+    was_read = _was_read(rows, None, failures, left_out)
+    return SpooledTrace(spool, was_read, rows.factor, rows.start, rows.since_1970_s)
 
 
 def has_hashes(file: Path, reading: Reading) -> bool:
     """Whether rows say which blocks their prompts are made of."""
     return has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, "hash_ids")
+
+
+def labels_of(file: Path, reading: Reading) -> tuple[str, ...]:
+    """Labels of a trace in servecast's own format, in the order in which they come; none where it has no `class`."""
+    if not has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, "class"):
+        return ()
+    return tuple(label for label in load_trace(file, reading, 0.0).spans if label)
 
 
 def _rows(file: Path, reading: Reading, until_s: float, spool: Spool | None = None) -> tuple[Rows, int, int]:

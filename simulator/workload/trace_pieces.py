@@ -202,10 +202,9 @@ class Rows:
                 self._count(times, np.zeros(len(times), np.int64))
                 self.spool.add(Piece(times, isl, osl))
             return
-        labels = (
-            self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.broadcast_to(0, len(isl))
-        )
-        sessions = self.sessions.numbers(self._sessions(table)) if self.talks else np.broadcast_to(0, len(isl))
+        alike = np.broadcast_to(0, len(isl))
+        labels = self.labels.numbers(list(table.frame["class"])) if self._names("class") else alike
+        sessions = self.sessions.numbers(self._sessions(table)) if self.talks else alike
         think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
         if self.problems:
             return
@@ -213,13 +212,8 @@ class Rows:
         self._count(times, labels)
         keep = self._inside(times)
         self._blocks += [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else []
-        columns: dict[str, NDArray[Any]] = {
-            "times": times,
-            "isl": isl,
-            "osl": osl,
-            "labels": labels,
-            "sessions": sessions,
-        }
+        columns: dict[str, NDArray[Any]] = {"times": times, "isl": isl, "osl": osl}
+        columns |= {"labels": labels, "sessions": sessions}
         columns |= {"think_s": think_s, "e2e_s": e2e_s, "acceptance": acceptance}
         self._kept.append({name: _rows_of(column, keep) for name, column in columns.items()})
 
@@ -255,6 +249,12 @@ class Rows:
         """Time in the file at which the clock of the trace begins."""
         counts = self.kind == "table" and not self.dated and self._least * self.factor < EPOCH_S
         return 0.0 if counts else self._least
+
+    @property
+    def since_1970_s(self) -> float | None:
+        """Second since 1970, UTC, at which the clock of the trace begins; None where the file does not say it."""
+        counted = self.start * self.factor if self._least >= self._long else None
+        return float(self._base.timestamp()) + self._least if self.dated else counted
 
     @property
     def talks(self) -> bool:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
-import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from forms import BY_DAY_S, choose, run_it, run_shorter, say, write_log
 from playwright.sync_api import Browser, Page, expect
 
 from bench.browser import chromium, settle
@@ -22,8 +20,6 @@ from simulator.scenario.load import load_scenario
 
 Capture = pytest.CaptureFixture[str]
 PATIENCE_MS = 240_000
-RUN_MS = 900_000
-BY_DAY_S = 86_400
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 
 
@@ -50,35 +46,6 @@ def opened(browser: Browser) -> Page:
     found.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     return found
-
-
-def say(page: Page, question: str, value: object) -> None:
-    field = page.get_by_label(question)
-    field.fill(str(value))
-    field.press("Enter")
-    page.wait_for_timeout(300)
-    settle(page)
-
-
-def choose(page: Page, question: str, option: str) -> None:
-    field = page.get_by_role("combobox", name=question)
-    field.click()
-    field.fill(option)
-    page.get_by_role("option", name=option, exact=True).click()
-    settle(page)
-
-
-def run_shorter(page: Page, horizon_s: int) -> None:
-    """Write the scenario of the answers, shorten its horizon in the editor, run it, open the result."""
-    page.get_by_role("button", name="Write the scenario").click()
-    area = page.locator(".st-key-scenario-text textarea")
-    expect(area).to_have_value(re.compile("horizon_s: 1800"))
-    area.fill(area.input_value().replace("horizon_s: 1800, warmup_s: 300", f"horizon_s: {horizon_s}, warmup_s: 60"))
-    area.press("Control+Enter")
-    expect(page.get_by_text(f"{horizon_s // 60} min × 1")).to_be_visible()
-    page.get_by_role("button", name="Run", exact=True).click()
-    page.get_by_role("link", name="Open the result").click(timeout=RUN_MS)
-    expect(page.locator("h1").first).to_have_text("new")
 
 
 def test_300_developers_on_16_gpus_until_june(tmp_path: Path, capsys: Capture) -> None:
@@ -121,20 +88,6 @@ def test_180_000_dollars_a_month_of_which_some_data_may_not_leave(tmp_path: Path
     owned = bills["some"]["on_prem"]["cost"]["usd_per_month"]
     assert owned == pytest.approx(bills["all"]["on_prem"]["cost"]["usd_per_month"], rel=0.3)
     assert owned < 180_000
-
-
-def write_log(file: Path) -> int:
-    """Three days of an access log: busy by day, quiet at night."""
-    draw, at_s, count = random.Random(7), 0.0, 0
-    with file.open("w", newline="") as log:
-        rows = csv.writer(log)
-        rows.writerow(["arrival_s", "input_tokens", "output_tokens"])
-        while at_s < 3 * BY_DAY_S:
-            hour = at_s / 3600 % 24
-            at_s += draw.expovariate(0.05 + (0.45 * math.sin((hour - 7) / 13 * math.pi) if 7 < hour < 20 else 0.0))
-            rows.writerow([f"{at_s:.3f}", draw.randint(50, 1800), draw.randint(20, 600)])
-            count += 1
-    return count
 
 
 def test_three_days_of_an_access_log(tmp_path: Path, capsys: Capture) -> None:
@@ -187,6 +140,65 @@ def test_does_self_hosting_pay_in_the_browser(page: Page, server: str, runs: Pat
     (folder,) = runs.glob("new-*")
     found = json.loads((folder / "summary.json").read_text())
     assert set(found["topologies"]) == {"on_prem", "hybrid", "split"}
+
+
+def test_how_long_two_servers_last_in_the_browser(page: Page, server: str, runs: Path) -> None:
+    """As on the command line, where the same scenario is checked month by month."""
+    page.goto(f"{server}/start")
+    settle(page)
+    choose(page, "Which model do you serve?", "qwen3-32b")
+    say(page, "How many people use it?", 300)
+    say(page, "How often does one of them ask", 90)
+    say(page, "How many tokens has a prompt?", 16_000)
+    say(page, "How many tokens has an answer?", 400)
+    say(page, "How many requests follow each other in one session", 20)
+    say(page, "How long is it from an answer to the session's next request", 10)
+    say(page, "How long may the first token take", 5)
+    say(page, "How many of them do you have already?", 16)
+    say(page, "By what share does the load grow each month?", 0.08)
+    say(page, "For how many months do you decide?", 7)
+    before = {*runs.glob("new-*")}
+    run_shorter(page, 600)
+    (folder,) = {*runs.glob("new-*")} - before
+    own = json.loads((folder / "summary.json").read_text())["decision"]["topologies"]["on_prem"]
+    assert 0 < own["lasts_until"] < 7
+    page.get_by_role("link", name="Sizing", exact=True).click()
+    settle(page)
+    expect(page.get_by_text(f"month {own['lasts_until']}").first).to_be_visible()
+
+
+def test_which_autoscaler_settings_in_the_browser(page: Page, server: str, runs: Path, tmp_path: Path) -> None:
+    """An access log answers how much and when; settings keep p95 TTFT below a second, then a node dies."""
+    log = tmp_path / "access log.csv"
+    count = write_log(log)
+    page.goto(f"{server}/start")
+    settle(page)
+    page.get_by_role("radio", name="An access log").click()
+    settle(page)
+    expect(page.get_by_text("upload the log")).to_be_visible()
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(log)
+    expect(page.get_by_text(f"{count:,} requests in 72 h").first).to_be_visible()
+    expect(page.get_by_label("How many tokens has a prompt?")).to_have_count(0)
+    say(page, "How long may the first token take", 1)
+    choose(page, "Which token API would you use instead?", "together/llama-3.3-70b")
+    before = {*runs.glob("new-*")}
+    page.get_by_role("button", name="Write the scenario").click()
+    expect(page.get_by_text("Beside it lies access-log.csv")).to_be_visible()
+    run_it(page, "4,320 min × 1")
+    (folder,) = {*runs.glob("new-*")} - before
+    found = json.loads((folder / "summary.json").read_text())["topologies"]
+    assert found["cloud"]["metrics"]["slo_met"]
+    assert found["cloud"]["metrics"]["arrived"] == pytest.approx(count, rel=0.05)
+    (settings,) = found["cloud"]["search"]["sizes"].values()
+    page.get_by_role("link", name="Sizing", exact=True).click()
+    settle(page)
+    assert settings
+    page.get_by_role("link", name="What-if", exact=True).click()
+    settle(page)
+    choose(page, "What fails", "one server at lambda fails")
+    expect(page.get_by_text("server_failures").first).to_be_visible()
+    choose(page, "What fails", "the token API api answers 429 above half the load")
+    expect(page.get_by_text("tokens_per_minute").first).to_be_visible()
 
 
 def test_which_and_why_in_the_browser_alone(page: Page, server: str, runs: Path) -> None:

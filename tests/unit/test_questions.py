@@ -217,7 +217,7 @@ def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:
 
 def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
     names = [question.name for question in questions()]
-    rest = set(names) - {"users", "rate_rps", "spend_usd_per_month", "requests_per_user_per_hour"}
+    rest = set(names) - {"users", "rate_rps", "spend_usd_per_month", "trace", "requests_per_user_per_hour"}
     follow = {
         "currency": {"usd_per_unit", "rate_date", "rate_source"},
         "own_gpu": {"memory_gib", "bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops", "board_power_w"},
@@ -233,7 +233,7 @@ def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
 
     assert asked(users=3) == {*rest, "users", "requests_per_user_per_hour"}
     assert asked(rate_rps=1.0) == {*rest, "rate_rps"}
-    assert asked() == {*rest, "users", "rate_rps", "spend_usd_per_month"}
+    assert asked() == {*rest, "users", "rate_rps", "spend_usd_per_month", "trace"}
     for lead, more in follow.items():
         assert asked(rate_rps=1.0, **{lead: 7}) == {*rest, "rate_rps", *more}, lead
     known = asked(rate_rps=1.0, api_input_usd=1.0, offer="openai/gpt-4o-mini")

@@ -1,0 +1,100 @@
+"""A log of requests of one's own, as far as a scenario of it needs to know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from simulator.errors import InputError, Problem
+from simulator.scenario.week import DAYS
+from simulator.units import SECONDS_PER_HOUR
+from simulator.workload.reading import Reading
+from simulator.workload.spool import Spool
+from simulator.workload.ticks import Ticks
+from simulator.workload.trace_file import labels_of, spool_trace
+
+_READING = Reading(leaves_out_failures=True, guesses=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a log holds.
+
+    Attributes
+    ----------
+    requests : rows that have an answer
+    failures : rows without one, which are left out
+    span_s : from second 0 of its clock to its last request and a mean gap behind it
+    isl, osl : mean tokens of prompts and answers, at least 1
+    longest_tokens : the longest prompt and the longest answer together
+    columns : what the file calls the columns of servecast's own format, where that was guessed
+    labels : of its `class` column, in the order in which they come; empty where it has none
+    start : time of the week at which its clock begins, UTC; None where that counts from 0
+    """
+
+    requests: int
+    failures: int
+    span_s: float
+    isl: int
+    osl: int
+    longest_tokens: int
+    columns: tuple[tuple[str, str], ...]
+    labels: tuple[str, ...]
+    start: str | None
+
+    @property
+    def rate_rps(self) -> float:
+        """Mean requests per second."""
+        return self.requests / self.span_s
+
+
+def read_log(folder: Path, name: str) -> Log:
+    """Read a log, in bounded memory whatever its size; what was read last is kept.
+
+    Raises
+    ------
+    InputError : no such file, unknown columns, broken rows, or fewer than two times
+    """
+    file = folder / name
+    if not file.is_file():
+        raise InputError(Problem("no such file in the scenario's folder", path="trace", got=name))
+    status = file.stat()
+    return _read(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read(file: Path, _modified_ns: int, _size: int) -> Log:
+    with Spool() as spool:
+        rows = spool_trace(file, _READING, spool)
+        ticks = Ticks.of(rows)
+        if ticks.count == 1:
+            raise InputError(Problem("a log needs requests at two times at least", file=str(file)))
+        (isl, isl_counts), (osl, osl_counts) = rows.lengths("isl"), rows.lengths("osl")
+    gap_s = (ticks.last_s - ticks.first_s) / (ticks.rows - 1)
+    return Log(
+        requests=ticks.rows,
+        failures=rows.was_read.failures,
+        span_s=ticks.last_s + gap_s,
+        isl=max(round(float(isl @ isl_counts) / ticks.rows), 1),
+        osl=max(round(float(osl @ osl_counts) / ticks.rows), 1),
+        longest_tokens=int(isl[-1]) + int(osl[-1]),
+        columns=rows.was_read.columns,
+        labels=labels_of(file, _READING),
+        start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s),
+    )
+
+
+def log_words(log: Log) -> str:
+    """What a log is, so that one's own can be told from its look."""
+    left = f"; {log.failures:,} without an answer are left out" if log.failures else ""
+    return (
+        f"{log.requests:,} requests in {log.span_s / SECONDS_PER_HOUR:.3g} h, prompts of {log.isl:,} and answers of "
+        f"{log.osl:,} tokens in the mean{left}"
+    )
+
+
+def _time_of_week(since_1970_s: float) -> str:
+    at = datetime.fromtimestamp(since_1970_s, UTC)
+    return f"{DAYS[at.weekday()]} {at.hour}:{at.minute:02}"

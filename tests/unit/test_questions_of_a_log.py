@@ -1,0 +1,121 @@
+"""A log of one's own requests, which answers how much is asked, and when."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.cli.new import Given, new
+from simulator.errors import InputError
+from simulator.questions.answers import TOLD_BY_TRACE, Answers, is_asked, questions
+from simulator.questions.log import read_log
+from simulator.questions.write import scenario_text
+from simulator.resolve.demand import request_source
+from simulator.scenario.load import load_scenario
+
+ROWS = [(600 + 60 * k, 100 + k, 7 + k % 5) for k in range(120)]
+
+
+def write(file: Path, header: str, rows: list[tuple[object, ...]]) -> None:
+    file.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n", "utf-8")
+
+
+def test_a_log_is_replayed_whole(tmp_path: Path) -> None:
+    write(tmp_path / "log.csv", "arrival_s,input_tokens,output_tokens", ROWS)
+    file = tmp_path / "mine.yaml"
+    file.write_text(scenario_text({"trace": "log.csv", "ttft_s": 1.0}, tmp_path), "utf-8")
+    loaded = load_scenario(file)
+    served = [chunk for chunk in request_source(loaded).chunks() if len(chunk)]
+    assert np.concatenate([chunk.arrival_s for chunk in served]).tolist() == [row[0] for row in ROWS]
+    assert np.concatenate([chunk.isl for chunk in served]).tolist() == [row[1] for row in ROWS]
+    run = loaded.scenario.run
+    assert (run.horizon_s, run.warmup_s, run.start) == (ROWS[-1][0] + 60, 390, "mon 0:00")
+    assert loaded.scenario.study.periods == ()
+    (cls,) = loaded.scenario.workload.classes
+    assert cls.slo.ttft_s == {"p95": 1.0}
+    assert loaded.scenario.topologies["cloud"].pools[0].autoscaler == "auto"
+    log = read_log(tmp_path, "log.csv")
+    assert (log.requests, log.failures, log.longest_tokens) == (120, 0, 219 + 11)
+    assert log.isl == round(sum(row[1] for row in ROWS) / 120)
+    assert log.rate_rps == pytest.approx(120 / (ROWS[-1][0] + 60))
+
+
+@pytest.mark.parametrize(
+    ("times", "start"),
+    [
+        ([1764609305.5, 1764609400.0], "mon 17:15"),
+        (["2026-11-26T23:59:59Z", "2026-11-27T00:10:00Z"], "thu 23:59"),
+        (["2026-11-27T00:59:59+01:00", "2026-11-27T02:10:00+01:00"], "thu 23:59"),
+        ([0.0, 9.0], "mon 0:00"),
+    ],
+)
+def test_a_run_begins_when_the_log_does(tmp_path: Path, times: list[object], start: str) -> None:
+    """1764609305 is 2025-12-01, a Monday, 17:15:05 UTC."""
+    write(tmp_path / "log.csv", "timestamp,prompt_tokens,completion_tokens", [(time, 5, 5) for time in times])
+    text = scenario_text({"trace": "log.csv"}, tmp_path)
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, "utf-8")
+    scenario = load_scenario(file).scenario
+    assert scenario.run.start == start
+    columns = scenario.workload.classes[0].arrivals.columns
+    assert columns == {
+        "arrival_s": "timestamp",
+        "input_tokens": "prompt_tokens",
+        "output_tokens": "completion_tokens",
+    }
+    assert ("as it does not say" in text) == (times[0] == 0.0)
+
+
+def test_failures_are_left_out_and_labels_are_classes(tmp_path: Path) -> None:
+    rows = [(k, 50, 0 if k == 3 else 8, "batch" if k % 2 else "chat") for k in range(10)]
+    write(tmp_path / "log.csv", "arrival_s,input_tokens,output_tokens,class", rows)
+    file = tmp_path / "mine.yaml"
+    text = scenario_text({"trace": "log.csv"}, tmp_path)
+    file.write_text(text, "utf-8")
+    loaded = load_scenario(file)
+    assert [cls.name for cls in loaded.scenario.workload.classes] == ["chat", "batch"]
+    assert sum(len(chunk) for chunk in request_source(loaded).chunks()) == 9
+    assert "1 without an answer are left out" in text
+
+
+def test_what_a_log_tells_is_not_asked() -> None:
+    names = [question.name for question in questions()]
+    assert {name for name in TOLD_BY_TRACE if is_asked(name, {"trace": "log.csv"})} == set()
+    assert {name for name in names if is_asked(name, {"rate_rps": 1.0, "other_share": 0.1, "turns": 2})} >= {
+        *TOLD_BY_TRACE
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"trace": "other.csv"}, "trace: no such file in the scenario's folder (got other.csv)"),
+        ({"trace": "log.csv", "users": 5}, "given are users and trace"),
+        ({"trace": "log.csv", "isl": 700}, "isl: the log of the requests tells it (trace): leave it out (got 700)"),
+        ({"trace": "semicolon.csv"}, "columns match no trace format"),
+        ({"trace": "once.csv"}, "at two times at least"),
+        ({"trace": "long.csv"}, "prompt and answer have 200007 tokens"),
+    ],
+)
+def test_logs_that_make_no_scenario_are_refused(tmp_path: Path, given: dict[str, object], said: str) -> None:
+    header = "arrival_s,input_tokens,output_tokens"
+    write(tmp_path / "log.csv", header, [*ROWS])
+    write(tmp_path / "semicolon.csv", "when?in?out", [("1?2?3",)])
+    write(tmp_path / "once.csv", header, [(5, 5, 5), (5, 6, 6)])
+    write(tmp_path / "long.csv", header, [(5, 200_000, 7), (6, 200_000, 7)])
+    with pytest.raises(InputError) as refused:
+        scenario_text(given, tmp_path)
+    assert said in str(refused.value)
+
+
+def test_the_command_takes_a_log(tmp_path: Path) -> None:
+    write(tmp_path / "log.csv", "arrival_s,input_tokens,output_tokens", [*ROWS])
+    assert new(tmp_path / "mine.yaml", given=Given(trace="log.csv"), ask=False) == 0
+    text = (tmp_path / "mine.yaml").read_text("utf-8")
+    assert "default isl" not in text
+    assert "default busy" not in text
+    assert math.isclose(load_scenario(tmp_path / "mine.yaml").scenario.run.horizon_s, ROWS[-1][0] + 60)
+    assert Answers().trace is None
