@@ -77,12 +77,13 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> R
         values["sampler_bytes"] = values["draft_sampler_bytes"] = lean["lean_sampler_bytes"]
     data = read_yaml("memory_overheads.yaml")
     newer = number >= _number(str(data["runtime_since"]))
-    runtime = data["overheads"]["runtime_since" if newer else "runtime_before"]["value"]
+    before = data["overheads"]["runtime_before"]["value"]
     for name in ("tails_without_drafts", "longer_windows"):
         values[name] = tuple(values[name])
     return Rules(
         version=version or newest_version(),
-        runtime_bytes=runtime,
+        runtime_bytes=data["overheads"]["runtime_since"]["value"] if newer else before,
+        eager_runtime_bytes=before,
         graphs_profiled=newer,
         inputs_held=not newer_runner,
         **values,

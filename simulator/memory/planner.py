@@ -158,7 +158,7 @@ def _stages(
     pp = request.split.pp
     most = request.max_cudagraph_capture_size
     graphs = 0.0 if request.enforce_eager else graph_bytes(shape, request.limits, rules, overheads, pp, most)
-    runtime = runtime_bytes(card, request.split, rules, overheads)
+    runtime = runtime_bytes(card, request.split, rules, overheads, not request.enforce_eager)
     length = request.max_model_len or shape.context
     scratch = scratch_bytes(shape, weights, card, request.split, request.limits, length, rules)
     stages = []

@@ -173,25 +173,33 @@ def graph_bytes(
     return overheads.graph_first + more
 
 
-def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads) -> float:
-    """Memory of the engine outside torch: libraries, communicators, the CUDA context where the version counts it."""
-    total = rules.runtime_bytes + (overheads.context if rules.context_in_budget else 0.0)
+def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads, graphs: bool) -> float:
+    """Memory of the engine outside torch: libraries, communicators, the CUDA context where the version counts it.
+
+    Parameters
+    ----------
+    graphs : whether the engine captures any; a version that does so in the profile counts what it leaves behind
+    """
+    profiled = rules.graphs_profiled and graphs
+    total = rules.runtime_bytes if profiled else rules.eager_runtime_bytes
+    total += (overheads.context if rules.context_in_budget else 0.0)
     if card.generation == "cdna":
         total += overheads.rocm_runtime
     if split.tp > 1:
-        total += _group_bytes(card, math.log2(split.tp) - 1, rules, overheads)
+        total += _group_bytes(card, math.log2(split.tp) - 1, rules, overheads, profiled)
     elif split.pp > 1:
         total += overheads.group_first
     return total
 
 
-def _group_bytes(card: Card, doublings: float, rules: Rules, overheads: Overheads) -> float:
+def _group_bytes(card: Card, doublings: float, rules: Rules, overheads: Overheads, profiled: bool) -> float:
     """Buffers of a tensor-parallel group of two GPUs, doubled so often."""
     if not rules.virtual_buffers and not card.peers:
         return overheads.group_pcie
     if not rules.virtual_buffers and card.nvlinks:
         return card.nvlinks * (overheads.link_first + overheads.link_doubling * doublings)
-    if not card.peers and not rules.graphs_profiled:
+    if not card.peers and not profiled:
         return overheads.group_first
-    peers = overheads.group_peers if card.peers and rules.peers_held else 0.0
+    held = rules.peers_held and profiled == rules.graphs_profiled
+    peers = overheads.group_peers if card.peers and held else 0.0
     return overheads.group_first + overheads.group_doubling * doublings + peers

@@ -45,7 +45,7 @@ class Rules:
     context_in_budget : the CUDA context counts as memory of the engine
     free_memory_checked : vLLM refuses to start where less is free than it asks for
     null_block_checked : the longest request must fit beside the null block
-    runtime_bytes : beside torch's own, on one GPU, of this version
+    runtime_bytes, eager_runtime_bytes : beside torch's own, on one GPU, of this version; where no graph was captured
     hopper_expert_kernel : MXFP4 experts run in Triton on Hopper; else in Marlin with its padding
     aligned_fp8_experts : experts in FP8 with one scale per tensor are padded for FlashInfer's kernel
     kept_expert_scratch : formats of experts whose scratch memory is kept after the forward pass, by generation of GPU
@@ -85,6 +85,7 @@ class Rules:
     free_memory_checked: bool
     null_block_checked: bool
     runtime_bytes: float
+    eager_runtime_bytes: float
     hopper_expert_kernel: bool
     aligned_fp8_experts: bool
     kept_expert_scratch: Mapping[str, Collection[str]]
