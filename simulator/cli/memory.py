@@ -35,6 +35,7 @@ def memory(
     draft_model: str | None = None,
     flashinfer: bool = False,
     language_model_only: bool = False,
+    limit_mm_per_prompt: str | None = None,
     kv_cache_memory_bytes: int | None = None,
     table: Path | None = None,
     compare: Path | None = None,
@@ -99,6 +100,9 @@ def memory(
         FlashInfer is installed, as in vLLM's container images; matters from 0.9.2 to 0.16.
     language_model_only
         Text alone, as vLLM's option of that name: no encoders of images, video and audio are loaded or profiled.
+    limit_mm_per_prompt
+        Images, videos and clips of a prompt at most, as vLLM's option of that name: image=2,video=0, or in JSON.
+        Encoders of which nothing may come are neither loaded nor profiled.
     kv_cache_memory_bytes
         KV cache of each GPU, whatever else is held, as vLLM's option of that name; what is left unless given.
     table
@@ -144,6 +148,7 @@ def memory(
         draft_model=draft_model,
         flashinfer=flashinfer,
         language_model_only=language_model_only,
+        limit_mm_per_prompt=limit_mm_per_prompt,
         kv_cache_memory_bytes=kv_cache_memory_bytes,
     )
     if compare is not None:

@@ -10,6 +10,7 @@ from simulator.memory.cache import Group, Pool, pool, request_blocks
 from simulator.memory.experts import scratch_bytes
 from simulator.memory.kv_format import IN_16_BIT, KvFormat
 from simulator.memory.profile import (
+    MOST_ITEMS,
     Card,
     Overheads,
     activation_bytes,
@@ -38,6 +39,7 @@ class Request:
     enable_prefix_caching : of layers with a state too
     num_speculative_tokens : drafts of a request and step
     kv_cache_memory_bytes : for blocks on one GPU, whatever else is held; None for what is left
+    items_per_prompt : images, videos or clips of a prompt at most
     retained_tokens : that a window keeps beyond its own, as several MTP modules may compute them again
     """
 
@@ -51,6 +53,7 @@ class Request:
     max_cudagraph_capture_size: int | None = None
     enable_prefix_caching: bool = True
     num_speculative_tokens: int = 0
+    items_per_prompt: int = MOST_ITEMS
     retained_tokens: int = 0
     kv_cache_memory_bytes: float | None = None
 
@@ -166,7 +169,9 @@ def _stages(
     for stage, loaded in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
         weight = loaded + buffers
         drafts, last = request.num_speculative_tokens > 0, stage == pp - 1
-        activations = activation_bytes(shape, card, request.split, request.limits, rules, last, drafts, scratch)
+        activations = activation_bytes(
+            shape, card, request.split, request.limits, rules, last, drafts, scratch, request.items_per_prompt
+        )
         left = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
         stages.append(
             Terms(

@@ -14,6 +14,8 @@ PROJECTED = 4
 """Queries, keys, values and the result of an encoder's attention, in its widths."""
 ROTATED = 4
 """Queries and keys side by side, and both rotated (`Qwen2_5_VisionAttention`, vLLM 0.33.0)."""
+MOST_ITEMS = 999
+"""Images, videos or clips of a prompt where nothing is said (`MultiModalConfig.get_limit_per_prompt`)."""
 DENSE_SIZES_STEP = 8
 """Capture sizes are 1, 2, 4, then multiples of this up to 256, then of twice this."""
 DENSE_SIZES_END = 256
@@ -75,6 +77,7 @@ def activation_bytes(
     last: bool,
     drafts: bool = False,
     scratch: float = 0.0,
+    items: int = MOST_ITEMS,
 ) -> float:
     """Peak of live activations in the profile run on one GPU.
 
@@ -87,6 +90,7 @@ def activation_bytes(
     last : whether this is the last pipeline stage
     drafts : whether the sampler accepts or rejects drafts
     scratch : memory that kernels of the forward pass keep
+    items : images, videos or clips of a prompt at most
     """
     tokens = limits.max_num_batched_tokens
     hidden_states = tokens * shape.hidden * ACTIVATION_BYTES
@@ -98,8 +102,11 @@ def activation_bytes(
         sequences = min(limits.max_num_seqs, tokens)
         sampler = hidden_states + sequences * (shape.vocab * per_entry + shape.hidden * ACTIVATION_BYTES)
     forward = max(tokens * _layer_values(shape, split) * ACTIVATION_BYTES, 2 * hidden_states + scratch)
-    kept = max((_encoded_bytes(tower, shape.hidden, tokens, rules.inputs_held) for tower in shape.towers), default=0.0)
-    encoders = max((_tower_bytes(tower, tokens, split.tp) for tower in shape.towers), default=0.0)
+    most = limits.max_num_seqs * items
+    kept = max(
+        (_encoded_bytes(each, shape.hidden, tokens, most, rules.inputs_held) for each in shape.towers), default=0
+    )
+    encoders = max((_tower_bytes(tower, tokens, most, split.tp) for tower in shape.towers), default=0)
     return max(max(forward, sampler + scratch) + kept, encoders)
 
 
@@ -115,20 +122,20 @@ def _layer_values(shape: ModelShape, split: Split) -> float:
     return max(dense, attention, expert)
 
 
-def _encoder_tokens(tower: Tower, budget: int) -> int:
-    """Tokens of other modalities that are encoded at once: the token budget, or one item where that is larger."""
+def _encoder_tokens(tower: Tower, budget: int, items: int) -> int:
+    """Tokens of other modalities that are encoded at once: of `items` within the token budget, or one larger item."""
     if not tower.tokens_per_item:
         return budget
-    return max(1, budget // tower.tokens_per_item) * tower.tokens_per_item
+    return max(1, min(budget // tower.tokens_per_item, items)) * tower.tokens_per_item
 
 
-def _encoded_bytes(tower: Tower, hidden: int, budget: int, inputs: bool) -> float:
+def _encoded_bytes(tower: Tower, hidden: int, budget: int, items: int, inputs: bool) -> float:
     """Embeddings of what is encoded at once, and its pixels where the runner still holds them."""
-    tokens = _encoder_tokens(tower, budget)
+    tokens = _encoder_tokens(tower, budget, items)
     return tokens * (tower.outputs * hidden + inputs * tower.patches_per_token * tower.pixels) * ACTIVATION_BYTES
 
 
-def _tower_bytes(tower: Tower, budget: int, tp: int) -> float:
+def _tower_bytes(tower: Tower, budget: int, items: int, tp: int) -> float:
     """What is alive at once of all patches that are encoded together, in the wider half of a layer.
 
     .. math:: 2 P (k + \\max(2h + h_a / \\mathrm{TP} + c h,\\ 3h + 2 f / \\mathrm{TP}))
@@ -136,7 +143,7 @@ def _tower_bytes(tower: Tower, budget: int, tp: int) -> float:
     with :math:`h_a` of queries, keys, values, their rotated copies and the result, and `c` outputs, of which the sum
     over the GPUs is one. Encoders run layer by layer without a compiler, so a layer's input lives until it returns.
     """
-    tokens = tower.tokens_per_item if tower.alone else _encoder_tokens(tower, budget)
+    tokens = tower.tokens_per_item if tower.alone else _encoder_tokens(tower, budget, items)
     patches = tokens * tower.patches_per_token
     wide, outputs = tower.hidden, 1 if tp == 1 else 2
     attention = (2 + outputs) * wide + (PROJECTED + ROTATED * tower.rotates) * wide / tp
@@ -182,7 +189,7 @@ def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads, 
     """
     profiled = rules.graphs_profiled and graphs
     total = rules.runtime_bytes if profiled else rules.eager_runtime_bytes
-    total += (overheads.context if rules.context_in_budget else 0.0)
+    total += overheads.context if rules.context_in_budget else 0.0
     if card.generation == "cdna":
         total += overheads.rocm_runtime
     if split.tp > 1:

@@ -110,6 +110,7 @@ class Tower:
     rotates : queries and keys are rotated, which makes two copies of them
     outputs : embeddings of each token, one more for each layer that hands on its own
     alone : items are encoded one after the other, not together
+    hears : of audio, not of images and videos
     """
 
     hidden: int
@@ -121,6 +122,7 @@ class Tower:
     rotates: bool = False
     outputs: int = 1
     alone: bool = False
+    hears: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +216,11 @@ class ModelShape:
         return all(matrix.name != "lm_head" for matrix in self.matrices)
 
 
-def without_encoders(shape: ModelShape) -> ModelShape:
-    """A model that is served for text alone: neither its encoders nor room for what they hand to its layers."""
-    handed = sum(tower.outputs - 1 for tower in shape.towers) * shape.hidden * shape.dtype_bytes
-    matrices = tuple(matrix for matrix in shape.matrices if "_tower." not in matrix.name)
-    return replace(shape, matrices=matrices, towers=(), step_bytes=shape.step_bytes - handed)
+def without_encoders(shape: ModelShape, seeing: bool = True, hearing: bool = True) -> ModelShape:
+    """A model served without its encoders of images and videos, of audio, or both: neither they nor room for what they
+    hand to its layers."""
+    gone = tuple(f"{sense}_tower." for sense, left in (("vision", seeing), ("audio", hearing)) if left)
+    towers = tuple(tower for tower in shape.towers if not (hearing if tower.hears else seeing))
+    handed = sum(tower.outputs - 1 for tower in shape.towers if tower not in towers) * shape.hidden * shape.dtype_bytes
+    matrices = tuple(matrix for matrix in shape.matrices if not any(part in matrix.name for part in gone))
+    return replace(shape, matrices=matrices, towers=towers, step_bytes=shape.step_bytes - handed)

@@ -22,11 +22,12 @@ from simulator.memory.experts import padded_for_kernel
 from simulator.memory.planner import Plan, Request, plan
 from simulator.memory.profile import Card
 from simulator.memory.rules import Rules
-from simulator.memory.shape import ModelShape, without_encoders
+from simulator.memory.shape import ModelShape
 from simulator.memory.weights import Weights
 from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
 from simulator.resolve.cards import card_of
+from simulator.resolve.items import item_limits, within_limits
 from simulator.resolve.mtp import check_mtp, mtp_layers, mtp_modules, tokens_read_ahead
 from simulator.scenario.named_files import is_config
 
@@ -69,6 +70,7 @@ class Question:
     num_speculative_tokens : drafts of a request and step, for each of which a layer with a state keeps one more
     flashinfer : FlashInfer is installed, as in vLLM's container images, where the version does not require it
     language_model_only : no images, video or audio: neither encoders nor what they encode
+    limit_mm_per_prompt : items of a prompt at most, by kind, as vLLM's option has them
     card : the GPU itself, instead of the one called `gpu`
     folder : of files that are named by relative paths
     """
@@ -98,6 +100,7 @@ class Question:
     draft_model: str | None = None
     flashinfer: bool = False
     language_model_only: bool = False
+    limit_mm_per_prompt: str | None = None
     kv_cache_memory_bytes: int | None = None
     card: Card | None = None
     folder: Path = Path()
@@ -136,7 +139,7 @@ def answer(question: Question) -> Answer:
     checkpoint = _checkpoint(question.model, question.folder)
     own = question.gpu.endswith((".yaml", ".yml"))
     card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
-    shape = without_encoders(checkpoint.shape) if question.language_model_only else checkpoint.shape
+    shape, items = _encoding(question, checkpoint, checkpoint.shape)
     found = rules(question.version, shape, question.flashinfer)
     if question.disable_hybrid_kv_cache_manager is not None:
         separate = not question.disable_hybrid_kv_cache_manager
@@ -163,10 +166,18 @@ def answer(question: Question) -> Answer:
         max_cudagraph_capture_size=question.max_cudagraph_capture_size,
         enable_prefix_caching=_prefix_caching(question.enable_prefix_caching, shape, found),
         num_speculative_tokens=question.num_speculative_tokens if question.speculative_method else 0,
+        items_per_prompt=items,
         retained_tokens=_retained_tokens(question, checkpoint),
         kv_cache_memory_bytes=question.kv_cache_memory_bytes,
     )
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
+
+
+def _encoding(question: Question, checkpoint: _Checkpoint, shape: ModelShape) -> tuple[ModelShape, int]:
+    """The encoders that the prompts need, and a prompt's items at most."""
+    limits = item_limits(question.limit_mm_per_prompt)
+    kind = str(checkpoint.config.get("model_type") or shape.model_type)
+    return within_limits(shape, kind, limits, question.language_model_only)
 
 
 def _prefix_caching(asked: bool | None, shape: ModelShape, found: Rules) -> bool:
@@ -318,7 +329,7 @@ def _weights(
     if published is not None:
         config = {**checkpoint.config, **published}
         whole = shape_from_config(shape.name, config)
-        shape = without_encoders(whole) if question.language_model_only else whole
+        shape, _ = _encoding(question, checkpoint, whole)
         weights = of_checkpoint(config["quantization_config"], None, card, found.hopper_expert_kernel)
     else:
         weights = named(name, shape, card, found.hopper_expert_kernel)

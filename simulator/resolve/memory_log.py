@@ -83,6 +83,7 @@ SETTINGS: dict[str, str] = {
     "asked_prefix_caching": r"'enable_prefix_caching': (True|False)",
     "flashinfer": r"(Using FlashInfer for top-p)",
     "language_model_only": r"'language_model_only': (True)",
+    "limit_mm_per_prompt": r"'limit_mm_per_prompt': (\{(?:'\w+': \d+(?:, )?)+\})",
     "speculative_method": r"SpeculativeConfig\(method='(\w+)'|'speculative_config': \{[^}]*'method': '(\w+)'",
     "num_speculative_tokens": r"num_spec_tokens=(\d+)|'num_speculative_tokens': (\d+)",
     "enable_sleep_mode": _either("enable_sleep_mode", "True"),
@@ -286,6 +287,8 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
     if question.speculative_method is None and "speculative_method" in found:
         changes["speculative_method"] = _drafting(found["speculative_method"]) or "ngram"
         changes["num_speculative_tokens"] = int(found.get("num_speculative_tokens", 0))
+    if question.limit_mm_per_prompt is None and "limit_mm_per_prompt" in found:
+        changes["limit_mm_per_prompt"] = found["limit_mm_per_prompt"].replace("'", '"')
     for name in ("flashinfer", "enforce_eager", "language_model_only"):
         if name in found:
             changes[name] = True

@@ -140,6 +140,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "draft_model": _NAME,
     "flashinfer": _SWITCH,
     "language_model_only": _SWITCH,
+    "limit_mm_per_prompt": _NAME,
     "kv_cache_memory_bytes": _COUNT,
 }
 COLUMNS = ("id", *_READERS)

@@ -282,11 +282,13 @@ def test_a_log_of_text_alone_is_read(capsys: pytest.CaptureFixture[str], tmp_pat
     log = tmp_path / "vllm.log"
     settled = "Initializing a V1 LLM engine (v0.24.0) with config: x\nAvailable KV cache memory: 11.05 GiB\n"
     planned = []
-    for said, words in (("", ()), ("", ("--language-model-only",)), ("'language_model_only': True, ", ())):
+    limits = "'limit_mm_per_prompt': {'image': 0, 'video': 0}, "
+    said_so = (("", ("--language-model-only",)), ("'language_model_only': True, ", ()), (limits, ()))
+    for said, words in (("", ()), *said_so):
         log.write_text(f"non-default args: {{{said}'model_tag': 'qwen3.6-27b', 'max_num_seqs': 2}}\n{settled}")
         rows = printed(capsys, "--compare", str(log), "--gpu", "h200", *words)["rows"]
         planned.append({row["term"]: row["plan"] for row in rows})
-    assert planned[0] != planned[1] == planned[2]
+    assert planned[0] != planned[1] == planned[2] == planned[3]
 
 
 def test_a_method_that_is_not_planned_is_told_and_its_drafts_are_counted(

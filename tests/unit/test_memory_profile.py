@@ -104,3 +104,40 @@ def test_without_encoders_the_weights_are_those_of_the_decoder(name: str) -> Non
         decoder |= {"model_type": "phi3"}
     plain = shape_from_config(name, decoder | ({} if tied is None else {"tie_word_embeddings": tied}))
     assert alone.parameters == plain.parameters
+
+
+LIMITED = Question("qwen3.6-27b-fp8", "l40s", max_model_len=8192, max_num_seqs=16)
+
+
+@pytest.mark.parametrize("limits", ["image=0,video=0", '{"image": 0, "video": {"count": 0}}'])
+def test_encoders_of_which_nothing_may_come_are_left_out(limits: str) -> None:
+    text = answer(replace(LIMITED, language_model_only=True)).plan
+    assert answer(replace(LIMITED, limit_mm_per_prompt=limits)).plan == text
+    assert answer(replace(LIMITED, limit_mm_per_prompt="image=0")).plan == answer(LIMITED).plan
+
+
+def test_few_sequences_with_few_images_encode_no_more_than_those_at_once() -> None:
+    """Gemma 3: 256 tokens an image; its encoder's share of the peak is that of 4 images, not of the budget's 32."""
+    asked = Question("gemma-3-27b", "h100-sxm", max_num_batched_tokens=8192, max_num_seqs=4)
+    most, few, one = (
+        answer(replace(asked, limit_mm_per_prompt=limits)).plan.terms.activation_bytes
+        for limits in (None, "image=1", "image=0")
+    )
+    assert one < few < most
+    assert answer(replace(asked, limit_mm_per_prompt="image=8")).plan.terms.activation_bytes == most
+
+
+@pytest.mark.parametrize("limits", ["img=1", "nonsense", "image=-1", '{"image": [1]}', "{", '{"image": true}'])
+def test_limits_on_items_that_are_none_are_refused(limits: str) -> None:
+    with pytest.raises(InputError) as caught:
+        answer(replace(LIMITED, limit_mm_per_prompt=limits))
+    assert [problem.path for problem in caught.value.problems] == ["limit_mm_per_prompt"]
+
+
+def test_without_graphs_the_profile_leaves_nothing_of_them_behind() -> None:
+    """vLLM 0.19.1, GLM-5.1 FP8 in eager mode on eight H200: 32.11 GiB for the KV cache."""
+    asked = Question("glm-5", "h200", tp=8, dtype="fp8", max_model_len=202752, enforce_eager=True, version="0.19.1")
+    assert gib(answer(asked).plan.terms.kv_bytes) == pytest.approx(32.11, rel=0.02)
+    older = replace(asked, model="llama-3.1-8b", max_model_len=8192, version="0.16.0")
+    runtimes = [answer(replace(older, enforce_eager=eager)).plan.terms.runtime_bytes for eager in (True, False)]
+    assert runtimes[0] == runtimes[1]

@@ -44,7 +44,7 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
             tower, found = build(Config(section, top.file, f"{top.section}{key}."), top, hidden)
             matrices += found
             if tower is not None:
-                towers.append(tower)
+                towers.append(replace(tower, hears=key == "audio_config"))
     queried = next((key for kind, key in QUERIED.items() if top.model_type.startswith(kind)), None)
     if queried is not None:
         matrices += blip_2(top, hidden) if queried == "qformer_config" else granite_speech(top, hidden)
