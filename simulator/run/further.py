@@ -20,6 +20,7 @@ from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month
 from simulator.simulate.one import subject_of
+from simulator.size.passed_on import complexities, passed_on
 
 Found = TypeVar("Found")
 
@@ -63,17 +64,18 @@ def at_binding_month(
 ) -> AtMonth:
     """A month, None for the first, with topologies as events have left them by then; arguments as `further_trials`."""
     number = loads.horizon.from_month if month is None else month
-    then = _in_month(written, since, number)
+    then, periods = _in_month(written, since, number), loads.periods(loads.horizon.level(number))
     engines: list[str] = []
-    drafts, passed_on = dict[str, float](), dict[str, float]()
+    drafts, passing = dict[str, float](), dict[str, float]()
     for name in then.scenario.topologies:
         fleet = subject_of(plan_topology(at_start(alone(then, name)), name)).fleet
         pools, rule = fleet.pools, fleet.routing.cascade
-        passed_on |= {name: rule.share} if rule is not None and rule.share else {}
+        share = 0.0 if rule is None else passed_on(rule, complexities(periods[0].demand))
+        passing |= {name: share} if share else {}
         engines += [name] * bool(pools)
         acceptance = max((pool.engine.draft_chances[0] for pool in pools if pool.engine.draft_chances), default=0.0)
         drafts |= {name: acceptance} if acceptance else {}
-    return AtMonth(month, _serve(then, loads, sizer, since, number), engines, drafts, passed_on)
+    return AtMonth(month, _serve(then, loads, sizer, since, number), engines, drafts, passing)
 
 
 def _serve(then: LoadedScenario, loads: Loads, sizer: Sizer, since: Mapping[str, Since], month: int) -> Serve:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.drafts.acceptance import MOST_STD, std_of_chance
 from simulator.engine.modes.spec import DraftOdds
+from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
+from simulator.size.passed_on import complexities, passing_on
 from simulator.study.fleet import FleetSpec
 from simulator.study.terms import Terms
 
@@ -34,10 +36,15 @@ class Assumed:
 AS_IT_IS = Assumed()
 
 
-def under(subject: Subject, assumed: Assumed) -> Subject:
-    """The fleet with other step times, and acceptance of drafts and answers; checks of speed make way as much."""
+def under(subject: Subject, assumed: Assumed, demand: Demand) -> Subject:
+    """The fleet with other step times, and acceptance of drafts and answers; checks of speed make way as much.
+
+    Parameters
+    ----------
+    demand : what comes, of which a cascade passes more or fewer on
+    """
     if assumed.passed_on != 1.0:
-        subject = replace(subject, fleet=_passing_on(subject.fleet, assumed.passed_on))
+        subject = replace(subject, fleet=_passing_on(subject.fleet, assumed.passed_on, demand))
     if (assumed.steps, assumed.acceptance) == (1.0, 1.0):
         return subject
     pools = tuple(
@@ -60,12 +67,12 @@ def under(subject: Subject, assumed: Assumed) -> Subject:
     return Subject(replace(subject.fleet, pools=pools), peaks)
 
 
-def _passing_on(fleet: FleetSpec, factor: float) -> FleetSpec:
-    """The fleet with a cascade that passes so many times as many answers on at random, up to all."""
+def _passing_on(fleet: FleetSpec, factor: float, demand: Demand) -> FleetSpec:
+    """The fleet with a cascade that passes so many times as many answers on, up to all."""
     rule = fleet.routing.cascade
     if rule is None:
         return fleet
-    return replace(fleet, routing=replace(fleet.routing, cascade=replace(rule, share=min(rule.share * factor, 1.0))))
+    return replace(fleet, routing=replace(fleet.routing, cascade=passing_on(rule, factor, complexities(demand))))
 
 
 def _accepting(engine: EngineConfig, factor: float) -> EngineConfig:

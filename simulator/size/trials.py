@@ -177,7 +177,8 @@ class Trials:
         if point not in self._sized:
             loaded = with_sizes(self.loaded, self.name, self.sizes(point))
             planned = self._plan(loaded)
-            self._sized[point] = Sized(planned, resolve_terms(planned), under(subject_of(planned), self.assumed))
+            subject = under(subject_of(planned), self.assumed, self.demand)
+            self._sized[point] = Sized(planned, resolve_terms(planned), subject)
         found, change = self._sized[point], self.assumed.terms
         return found if change is None else replace(found, terms=replace(found.terms, terms=change(found.terms.terms)))
 

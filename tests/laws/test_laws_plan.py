@@ -20,6 +20,7 @@ from simulator.plan.table import notes
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.simulate.demand import demand_of
 from simulator.simulate.one import subject_of
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed, under
@@ -230,16 +231,17 @@ def test_of_three_pools_the_cheapest_is_found_and_what_is_left_open_is_said(most
 
 
 def test_scaled_step_times_take_as_much_longer() -> None:
-    planned = planned_at(load_scenario(SIZED), "own")
+    loaded = load_scenario(SIZED)
+    planned, demand = planned_at(loaded, "own"), demand_of(loaded)
     step = planned.engines[0].step_time
     double = step.scaled(2.0)
     assert np.array_equal(double.token_time_s, 2 * step.token_time_s)
     assert double.decode_attn_s == 2 * step.decode_attn_s
     subject = subject_of(planned)
-    quick = under(subject, Assumed(0.5))
+    quick = under(subject, Assumed(0.5), demand)
     assert np.array_equal(quick.fleet.pools[0].step_time.seq_time_s, 0.5 * step.seq_time_s)
     assert quick.peaks[0].output_tokens_per_gpu_s == 2 * subject.peaks[0].output_tokens_per_gpu_s
-    assert under(subject, Assumed(2.0)).peaks == subject.peaks
+    assert under(subject, Assumed(2.0), demand).peaks == subject.peaks
 
 
 @pytest.mark.exhaustive
