@@ -11,7 +11,9 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,10 +22,12 @@ from simulator.errors import InputError, Problem
 from simulator.results.files import make_folder, write_bytes
 
 FOLDER = ".drafts"
+_BEGUN_BY = "begun_by"
+"""File of a draft that names the visitor who began it."""
 MOST_VERSIONS = 50
 """Of a draft; the oldest go."""
 _MOST_DRAFTS, _KEPT_S = 200, 30 * 86_400.0
-"""How many drafts are kept, and for how long nobody may have touched one."""
+"""How many drafts are kept, shared alike by those who began them, and for how long nobody may have touched one."""
 MOST_BESIDE = 2**20
 """Bytes of the files that lie beside a draft."""
 
@@ -62,6 +66,7 @@ def begin(out: Path, text: str, beside: Mapping[str, bytes], visitor: str, name:
     draft = secrets.token_hex(6)
     folder = out / FOLDER / draft
     make_folder(folder / "beside")
+    write_bytes(folder / _BEGUN_BY, visitor.encode())
     if sum(map(len, beside.values())) <= MOST_BESIDE:
         for each, content in beside.items():
             write_bytes(folder / "beside" / Path(each).name, content)
@@ -127,7 +132,26 @@ def _read(file: Path) -> Version | None:
 
 
 def _forget_old(out: Path) -> None:
-    ages_s = {folder: time.time() - folder.stat().st_mtime for folder in (out / FOLDER).glob("*")}
-    for place, folder in enumerate(sorted(ages_s, key=lambda one: ages_s[one])):
-        if ages_s[folder] > _KEPT_S or place >= _MOST_DRAFTS:
+    """Drop what nobody touched for long, and the oldest beyond a share: who begins many pushes out their own."""
+    found: list[tuple[int, float, Path]] = []
+    begun: Counter[str] = Counter()
+    for age_s, folder in sorted(_ages_s(out)):
+        whose = _begun_by(folder)
+        found.append((begun[whose], age_s, folder))
+        begun[whose] += 1
+    for place, (_, age_s, folder) in enumerate(sorted(found)):
+        if age_s > _KEPT_S or place >= _MOST_DRAFTS:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ages_s(out: Path) -> Iterator[tuple[float, Path]]:
+    for folder in (out / FOLDER).glob("*"):
+        with suppress(FileNotFoundError):
+            yield time.time() - folder.stat().st_mtime, folder
+
+
+def _begun_by(folder: Path) -> str:
+    try:
+        return (folder / _BEGUN_BY).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""

@@ -34,11 +34,22 @@ def test_the_newest_versions_and_drafts_are_kept(tmp_path: Path, monkeypatch: py
     assert [version.number for version in drafts.versions(tmp_path, first)] == [4, 5, 6]
     old = time.time() - 60
     os.utime(tmp_path / drafts.FOLDER / first, (old, old))
-    others = [drafts.begin(tmp_path, "x", {}, "bob") for _ in range(3)]
+    others = [drafts.begin(tmp_path, "x", {}, name) for name in ("bob", "cyd", "dan")]
     assert drafts.versions(tmp_path, first) == []
     assert drafts.versions(tmp_path, others[-1])
     with pytest.raises(InputError, match="cannot be kept"):
         drafts.save(tmp_path, first, 6, "more", "ann")
+
+
+def test_who_begins_many_drafts_pushes_out_their_own_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafts, "_MOST_DRAFTS", 4)
+    anns = [drafts.begin(tmp_path, "x", {}, "ann") for _ in range(2)]
+    for draft in anns:
+        os.utime(tmp_path / drafts.FOLDER / draft, (time.time() - 86_400,) * 2)
+    for _ in range(20):
+        drafts.begin(tmp_path, "x", {}, "bob")
+    assert all(drafts.versions(tmp_path, draft) for draft in anns)
+    assert len(list((tmp_path / drafts.FOLDER).iterdir())) <= 5
 
 
 def test_no_draft_lies_elsewhere_and_none_is_too_long(tmp_path: Path) -> None:
