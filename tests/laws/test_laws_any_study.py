@@ -69,7 +69,7 @@ def at_zero(text: Any, keys: tuple[str, ...]) -> Any:
     }
 
 
-@pytest.mark.parametrize("seed", few(range(300, 340), 302))
+@pytest.mark.parametrize("seed", few(range(300, 320), 302))
 def test_a_price_of_zero_removes_its_lines_and_no_others(seed: int) -> None:
     random = Random(seed)
     text = scenario(random)
@@ -98,7 +98,7 @@ def renamed(text: Row) -> Row:
     return text | {"topologies": turned, "study": study}
 
 
-@pytest.mark.parametrize("seed", few(range(340, 370), 341))
+@pytest.mark.parametrize("seed", few(range(340, 354), 341))
 def test_order_and_names_of_topologies_and_pools_change_no_line(seed: int) -> None:
     text = scenario(Random(seed))
     names = {"own": "zz", "rent": "b", "api": "y", "hybrid": "a"}
@@ -108,7 +108,7 @@ def test_order_and_names_of_topologies_and_pools_change_no_line(seed: int) -> No
         assert other[names[name]] == pytest.approx(mine, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", few(range(370, 390), 372))
+@pytest.mark.parametrize("seed", few(range(370, 380), 372))
 def test_a_copy_has_the_same_bill_and_shares_the_verdict(seed: int) -> None:
     text = scenario(Random(seed))
     name = sorted(text["topologies"])[0]
@@ -174,7 +174,7 @@ def twice(value: Any, key: str = "") -> Any:
     return 2 * value if is_number and key in COUNTS else value
 
 
-@pytest.mark.parametrize("seed", few(range(400, 420), 402, 406))
+@pytest.mark.parametrize("seed", few(range(400, 416), 402, 406))
 def test_twice_the_traffic_on_twice_the_fleet_costs_twice(seed: int) -> None:
     """Staff, fees and what is agreed by the month apart; what goes with use within the chance of so few requests.
 
