@@ -33,7 +33,7 @@ def unit_terms(terms: Terms) -> tuple[UnitTerm, ...]:
     """Terms that begin within the study.
 
     They are renewed as long as the study lasts, each at the price of the month in which it begins. Where an event
-    writes another number, length or price, what runs is paid and used to its end, and so many units begin a term as are
+    writes another number, length or price, what runs is paid to its end, and so many units begin a term as are
     missing from what is wanted then.
     """
     found: list[UnitTerm] = []

@@ -245,6 +245,11 @@ def _same_servers(known: OwnedSite, one: OwnedSite) -> bool:
     return known.site == one.site and all(_equal(*(getattr(kind, key) for kind in there)) for key in make)
 
 
+def are_sold(before: Sequence[OwnedSite], after: Sequence[OwnedSite]) -> bool:
+    """Whether servers of one's own are left without use between two spells."""
+    return any(not any(_same_servers(known, one) for one in after) for known in before)
+
+
 def _same_offer(known: RentedTerms, one: RentedTerms) -> bool:
     """The same instances of one pool, whatever they cost then and however many are committed for how long."""
     return _instances(known) == _instances(one)

@@ -1,10 +1,12 @@
-"""What the scenario says of costs and no topology has: taxes, fees, staff, a price of CO2, overrides on nothing."""
+"""What of costs is said and has no effect: taxes, fees, staff, sales, a price of CO2, overrides on nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from simulator.bill.possible import possible_categories
+from simulator.resolve.agreed import are_sold
 from simulator.resolve.terms import ResolvedTerms
 from simulator.schema.money import TaxSettings
 from simulator.schema.scenario import CostSettings, Scenario
@@ -23,7 +25,7 @@ def idle_warnings(scenario: Scenario, found: Mapping[str, ResolvedTerms]) -> lis
 
 
 def idle_terms(scenario: Scenario, terms: Mapping[str, Sequence[Terms]]) -> list[Found]:
-    """Taxes, fees and staff that are on nothing in any month.
+    """Taxes, fees and staff that are on nothing in any month, and sales of nothing.
 
     Parameters
     ----------
@@ -39,7 +41,22 @@ def idle_terms(scenario: Scenario, terms: Mapping[str, Sequence[Terms]]) -> list
         path = f"topologies.{name}"
         said += _taxes(f"{path}.taxes", topology.taxes or (), terms[name])
         said += [(f"{path}.{key}", f"without effect, as {name} {why}") for key, why in _counted(topology, terms[name])]
+        said += _sales(scenario, name, terms[name])
     return said
+
+
+def _sales(scenario: Scenario, name: str, terms: Sequence[Terms]) -> Iterator[Found]:
+    """What servers are to bring that an event leaves without use, where it leaves none."""
+    events = [(k, one) for k, one in enumerate(scenario.study.events) if one.topology == name]
+    stages = list(pairwise(one.owned for one in terms))
+    for number, (k, event) in enumerate(sorted(events, key=lambda one: one[1].from_month)):
+        if stages:
+            sold = are_sold(*stages[number])
+        else:
+            sold = any(place.span.last == event.from_month - 1 for one in terms for place in one.owned)
+        if event.resale_share is not None and not sold:
+            why = f"without effect, as {event.name} leaves no servers of one's own without use"
+            yield f"study.events[{k}].resale_share", why
 
 
 def _counted(topology: Topology, terms: Sequence[Terms]) -> Iterator[Found]:

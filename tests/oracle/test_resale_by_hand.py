@@ -13,8 +13,11 @@ from scenario_cases import chat, written
 from simulator.bill.hardware import resale_share
 from simulator.bill.study import bill_study
 from simulator.errors import InputError
+from simulator.resolve.idle_terms import idle_terms
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
+from simulator.run.phases import check_events
+from simulator.run.simulate import simulate
 from simulator.study.terms import OwnedSite, Terms
 from simulator.study.usage import Usage
 
@@ -62,3 +65,16 @@ def test_servers_are_sold_and_written_off_by_the_shares_of_their_ages(tmp_path: 
     agree(terms, [month(there)] * 15)
     bill = bill_study(terms, [month(there)] * 15)
     assert (bill.capex_usd, float(bill.once_usd[-1])) == pytest.approx((224_000, -0.55 * 224_000))
+
+
+def test_a_sale_where_nothing_is_left_without_use_is_told(tmp_path: Path) -> None:
+    """The first event leaves the servers where they are, the second puts others in their place."""
+    staff = "{name: people, from_month: 2, topology: own, resale_share: 0.3, change: {staff: {base_fte: 2}}}"
+    other = "{name: other, from_month: 3, topology: own, resale_share: 0.3, change: {pools: [{name: p, gpu: l4}]}}"
+    loaded = written(tmp_path, chat(OWNED, study=f"months: 4, events: [{other}, {staff}]", rate_rps=1))
+    words = "without effect, as people leaves no servers of one's own without use"
+    later = check_events(loaded)["own"]
+    first = resolve_terms(plan_topology(loaded, "own")).terms
+    assert idle_terms(loaded.scenario, {"own": [first, *later]}) == [("study.events[1].resale_share", words)]
+    told = simulate(loaded, None).summary["topologies"]["own"]["warnings"]
+    assert [row["text"] for row in told if "resale_share" in row["text"]] == [f"study.events[1].resale_share: {words}"]
