@@ -93,6 +93,7 @@ FAMILIES: dict[str, Family] = {
             "chatglm",
             "bailing_moe_v2",
             "sarvam_moe",
+            "sarvam_mla",
             "param2moe",
             "iquestcoder",
         ),
