@@ -16,7 +16,6 @@ from simulator.errors import InputError, Problem
 from simulator.results.shelf import bundle_folders
 
 _APP = Path(__file__).with_name("server.py")
-_MIB_PER_UPLOAD = 2
 _MB_PER_MESSAGE = 32
 """Either way; what a browser sends is held whole before anybody looks at it."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -85,6 +84,8 @@ def dashboard(
 
 def _arguments(host: str, port: int, open_browser: bool, names: list[str]) -> list[str]:
     """Streamlit's, which answers nobody who comes by another name than its own, and takes orders from no other page."""
+    from dashboard.limits import MAX_UPLOADED_BYTES
+
     everywhere = host in ("0.0.0.0", "::")
     hosts = [] if everywhere and not names else [*_LOOPBACK, *([] if everywhere else [host]), *names]
     options = {
@@ -92,7 +93,7 @@ def _arguments(host: str, port: int, open_browser: bool, names: list[str]) -> li
         "server.port": port,
         "server.headless": str(not open_browser).lower(),
         "server.showEmailPrompt": "false",
-        "server.maxUploadSize": _MIB_PER_UPLOAD,
+        "server.maxUploadSize": MAX_UPLOADED_BYTES // 2**20,
         "server.maxMessageSize": _MB_PER_MESSAGE,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
