@@ -62,6 +62,11 @@ def resolved(bundle: Bundle) -> LoadedScenario:
     return _resolved(str(bundle.path), stamp(bundle.path))
 
 
+def pool_names(bundle: Bundle, topology: str) -> list[str]:
+    """Pools that a topology has in the scenario, those too of which its fleet needs no replica."""
+    return [pool.name for pool in resolved(bundle).scenario.topologies[topology].pools]
+
+
 def stamp(folder: Path) -> str:
     """What the files of a bundle are, by name, size and time of writing: caches of what is read from it go by this."""
     with contextlib.suppress(OSError):

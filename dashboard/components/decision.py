@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,8 @@ import streamlit as st
 from dashboard.components.chart import show_chart
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
+from dashboard.loading import decision as decided
+from dashboard.loading import pool_names
 from simulator.decide.standing import met_throughout
 from simulator.figures.table import NONE, figure, lasts_words, met_words
 from simulator.money import column, money
@@ -27,6 +30,7 @@ from simulator.report.decision import (
     used_words,
 )
 from simulator.report.decision_charts import months_chart
+from simulator.results.bundle import Bundle
 
 
 def show_verdict(verdict: str) -> None:
@@ -49,9 +53,13 @@ def show_winners(decision: Decision) -> None:
     st.success(f"Cheapest that meets the SLO: {' and '.join(bills)}.")
 
 
-def show_sizes(decision: Decision, topologies: Summaries, with_trail: bool = True) -> None:
+def show_sizes(bundle: Bundle, topologies: Summaries, with_trail: bool = True) -> None:
     """Each topology at its size, how surely that is its best, and every size that was tried."""
-    rows = [_row(name, decision["topologies"][name], summary) for name, summary in topologies.items()]
+    decision = decided(bundle)
+    rows = [
+        _row(name, decision["topologies"][name], summary, partial(pool_names, bundle, name))
+        for name, summary in topologies.items()
+    ]
     show_table(pd.DataFrame(rows), key="decision.sizes", height="content")
     for note in capacity_notes(decision, list(topologies)):
         st.markdown(f"- {markdown(note)}")
@@ -81,13 +89,15 @@ def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) 
     show_table(frame, key="decision.months", height="content")
 
 
-def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, str]:
+def _row(
+    name: str, found: Mapping[str, Any], summary: Mapping[str, Any], pools: Callable[[], Sequence[str]]
+) -> dict[str, str]:
     months, unknown = found["months"], met_throughout(summary) is None
     capacity = found["capacity"]
     money = figure("usd_per_month")
     return {
         "topology": name,
-        "size": size_words(found, summary),
+        "size": size_words(found, summary, pools),
         "size is": found["trail"]["word"],
         MET_MONTHS: met_words(None) if unknown else months_met_words(months),
         "lasts until": met_words(None) if unknown else lasts_words(found["lasts_until"]),
@@ -96,15 +106,25 @@ def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
     }
 
 
-def size_words(found: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
-    """Replicas of each pool: as the search found them, or as written; in the first and in the last month."""
+def size_words(found: Mapping[str, Any], summary: Mapping[str, Any], pools: Callable[[], Sequence[str]]) -> str:
+    """Replicas of each pool: as the search found them, or as written; in the first and in the last month.
+
+    Parameters
+    ----------
+    pools : gives the names of all pools of the scenario, those too of which the run's fleet needs no replica
+    """
     search = summary.get("search")
     first, last = (found["months"][k]["replicas"] for k in (0, -1))
     if search and search["sizes"] and first == last:
         return ", ".join(f"{pool} {size}" for pool, size in search["sizes"].items())
-    pools = [pool["name"] for pool in summary["pools"]]
+    named: Sequence[str] = [pool["name"] for pool in summary["pools"]]
+    if len(named) != len(first):
+        named = pools()
+    if not len(named) == len(first) == len(last):  # an event adds pools or takes some away
+        ends = dict.fromkeys(" + ".join(map(str, month)) or "0" for month in (first, last))
+        return " to ".join(ends)
     spans = (str(a) if a == b else f"{a} to {b}" for a, b in zip(first, last, strict=True))
-    return ", ".join(f"{pool} {span}" for pool, span in zip(pools, spans, strict=True)) or NONE
+    return ", ".join(f"{pool} {span}" for pool, span in zip(named, spans, strict=True)) or NONE
 
 
 def trail_rows(topologies: Summaries) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def show(context: Context) -> None:
     words = "cost per month against SLO attainment, by topology"
     show_chart(chart.properties(width="container", height=height), "overview.chart", words)
     with above:
-        show_sizes(decided, context.topologies)
+        show_sizes(context.bundle, context.topologies)
         show_months(decided, context.names, list(context.topologies))
         show_comparison(context.topologies, "overview.table")
     _warnings(context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
-from dashboard.loading import decision, resolved
+from dashboard.loading import decision, pool_names, resolved
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from simulator.figures.table import NONE, figure, lasts_words
@@ -35,10 +36,11 @@ def show(context: Context) -> None:
     st.caption("How many GPUs, for how long, and what would change it? Each topology is compared at its own best size.")
     out = Path(settings().out)
     decided = decision(context.bundle)
-    show_sizes(decided, context.topologies, with_trail=False)
+    show_sizes(context.bundle, context.topologies, with_trail=False)
     st.header("What binds")
     for name, found in context.topologies.items():
-        st.markdown(f"- **{plain(name)}** {markdown(_bound(decided['topologies'][name], found))}")
+        size = size_words(decided["topologies"][name], found, partial(pool_names, context.bundle, name))
+        st.markdown(f"- **{plain(name)}** {markdown(_bound(decided['topologies'][name], found, size))}")
     _trail(context)
     show_months(decided, context.names, list(context.topologies))
     st.header("What flips the verdict")
@@ -49,7 +51,7 @@ def show(context: Context) -> None:
     _search(context, out)
 
 
-def _bound(decided: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+def _bound(decided: Mapping[str, Any], summary: Mapping[str, Any], size: str) -> str:
     """What a topology is nearest to missing, or misses, and what a smaller one of it missed."""
     months, until = decided["months"], decided["lasts_until"]
     failed = next((month for month in months if not month["meets"]), None)
@@ -60,7 +62,6 @@ def _bound(decided: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     trail = (summary.get("search") or {}).get("trail", ())
     smaller = next((step for step in trail if step["word"] in ("refused", "missed")), None)
     why = f". Tried, and not enough: {smaller['sizes']}, as {smaller['reason']}" if smaller else ""
-    size = size_words(decided, summary)
     return f"{f'({size}) ' if size != NONE else ''}{lasts} {said}{why}."
 
 

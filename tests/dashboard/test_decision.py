@@ -113,9 +113,13 @@ def test_an_axis_of_costs_leaves_room_and_never_begins_below_zero(
 def test_sizes_that_grow_are_told_by_their_first_and_last_month() -> None:
     found = {"months": [{"replicas": [1, 2]}, {"replicas": [3, 2]}]}
     summary = {"pools": [{"name": "a"}, {"name": "b"}], "search": {"sizes": {"a": "1", "b": "2"}, "trail": []}}
-    assert size_words(found, summary) == "a 1 to 3, b 2"
-    assert size_words({"months": found["months"][:1]}, summary) == "a 1, b 2"
-    assert size_words({"months": [{"replicas": []}]}, {"pools": []}) == "-"
+    assert size_words(found, summary, list) == "a 1 to 3, b 2"
+    assert size_words({"months": found["months"][:1]}, summary, list) == "a 1, b 2"
+    assert size_words({"months": [{"replicas": []}]}, {"pools": []}, list) == "-"
+    none_at_first = {"months": [{"replicas": [2, 0]}, {"replicas": [2, 5]}]}
+    assert size_words(none_at_first, {"pools": [{"name": "a"}]}, lambda: ["a", "b"]) == "a 2, b 0 to 5"
+    added = {"months": [{"replicas": [2]}, {"replicas": [2, 5]}]}
+    assert size_words(added, {"pools": [{"name": "a"}]}, lambda: ["a"]) == "2 to 2 + 5"
     assert trail_rows({"one": summary, "two": {}}) == []
 
 
