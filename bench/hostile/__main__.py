@@ -20,10 +20,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.hostile.attempt import ALLOWED, MOST_DONE_S, attempt
+from bench.hostile.attempt import ALLOWED, MOST_DONE_S, MOST_WAITED_S, attempt
 from bench.hostile.cases import KINDS
 
-HANGS_S = 3 * MOST_DONE_S
+HANGS_S = MOST_WAITED_S + MOST_DONE_S
 
 
 def main() -> int:
