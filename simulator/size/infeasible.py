@@ -38,13 +38,24 @@ class _Cause:
     ----------
     acts : whether a pool brings it about
     without : any pool of a fleet that has it, without it
-    is_mended : whether more replicas might mend it, as they stand in for those that are lost
+    is_mended : whether more replicas of these pools might mend it, as they stand in for those that are lost
     """
 
     name: str
     acts: Callable[[PoolSpec], bool]
     without: Callable[[PoolSpec], PoolSpec]
-    is_mended: bool = False
+    is_mended: Callable[[Sequence[PoolSpec]], bool] = lambda pools: False
+
+
+def _always(pools: Sequence[PoolSpec]) -> bool:
+    return True
+
+
+def _are_left_some(pools: Sequence[PoolSpec]) -> bool:
+    """Whether a reclaim may leave replicas: those of another zone, or of its own where it does not take all at once."""
+    spots = [pool.reliability for pool in pools]
+    taken = all(one.reclaim_mtbf_s > 0 and one.reclaim_correlation == 1 for one in spots)
+    return not taken or len({(pool.site, pool.zone) for pool in pools}) > 1
 
 
 def _from_the_start(pool: PoolSpec) -> PoolSpec:
@@ -59,7 +70,7 @@ _CAUSES = (
         "stock-outs",
         lambda pool: pool.reliability.unavailable_probability > 0,
         lambda pool: replace(pool, reliability=replace(pool.reliability, unavailable_probability=0.0)),
-        True,
+        _always,
     ),
     _Cause(
         "outages",
@@ -70,13 +81,13 @@ _CAUSES = (
         "spot reclaims",
         lambda pool: pool.reliability.reclaim_mtbf_s > 0,
         lambda pool: replace(pool, reliability=replace(pool.reliability, reclaim_mtbf_s=0.0)),
-        True,
+        _are_left_some,
     ),
     _Cause(
         "failures",
         lambda pool: bool(pool.reliability.mtbf_s or pool.reliability.known),
         lambda pool: replace(pool, reliability=replace(pool.reliability, mtbf_s=0.0, known=())),
-        True,
+        _always,
     ),
     _Cause(
         "link",
@@ -123,12 +134,12 @@ def judged(trials: Trials, found: Search) -> tuple[Search, str]:
     told, left = case.whatever_the_size()
     if told and not left:
         return closed, "; ".join(told)
-    limit = _limit(trials, case.tried, found)
     causes = case.causes(left if told else None)
     rises = found.least_usd is not None and found.least_usd > trials.least_usd()
-    is_open = rises and not told and all(cause.is_mended for cause in causes)
+    might_do = not told and all(cause.is_mended(case.subject.fleet.pools) for cause in causes)
     words = case.words(causes, left, bool(told)) if causes else case.generic(left if told else None)
-    return found if is_open else closed, "; ".join([*told, words + limit])
+    limit = _limit(trials, case.tried, found) if might_do else ""
+    return found if rises and might_do else closed, "; ".join([*told, words + limit])
 
 
 @dataclass(frozen=True, slots=True)

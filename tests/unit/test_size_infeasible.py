@@ -81,6 +81,15 @@ def test_an_outage_of_the_zone_is_named_and_not_the_cold_start_after_it(tmp_path
     assert why(tmp_path, ONE.format(pool=away)).startswith("outages: without it 2 replicas would do; chat: ")
 
 
+@pytest.mark.parametrize(("share", "may_do"), [(0.0, True), (1.0, False)], ids=["one by one", "all at once"])
+def test_more_replicas_are_hinted_at_where_a_reclaim_leaves_some(share: float, may_do: bool, tmp_path: Path) -> None:
+    spot = "replicas: auto, billing: spot, price_usd_per_gpu_hour: 2, gpus_per_instance: 1, reliability: "
+    pool = spot + f"{{reclaim_mtbf_h: 0.003, reclaim_notice_s: 0, reclaim_correlation: {share}}}"
+    text = why(tmp_path, ONE.format(pool=pool))
+    assert text.startswith("spot reclaims: without it 2 replicas would do")
+    assert ("may be raised" in text) == may_do
+
+
 def test_two_causes_are_both_named_with_what_each_has_of_the_misses(tmp_path: Path) -> None:
     """No size meets without one of them alone; what then is left is what the fleet as it would be misses."""
     slow = ("workload.classes[chat].arrivals.rate_rps=200",)
