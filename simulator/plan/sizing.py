@@ -96,13 +96,13 @@ def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
 
 def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progress: Progress) -> Sizing:
     """Search the fleets of a candidate, and the hours of its windows where they are open."""
-    periods = loads.first_month
+    periods, other_hours = loads.first_month, None
     if open_windows(candidate.settings):
         asked = replace(limits, prune=True)
-        found_hours = best_window(
+        hours = best_window(
             *(candidate.loaded, candidate.topology, periods, store, asked, progress), pools=candidate.pools()
-        ).hours
-        candidate = candidate.at_hours(found_hours)
+        )
+        candidate, other_hours = candidate.at_hours(hours.hours), hours.search
     pools = candidate.pools()
     trials = Trials(candidate.loaded, candidate.topology, pools, periods, store, progress)
     start = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in pools}
@@ -113,7 +113,16 @@ def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progr
             candidate, loads, None, trials, None, (), "; ".join(problem.message for problem in error.problems)
         )
     found, points = fleets(trials, limits)
+    found = found if other_hours is None else with_left_open(found, other_hours)
     return Sizing(candidate, loads, planned, trials, found, points, "" if points else why_infeasible(trials, found))
+
+
+def with_left_open(found: Search, hours: Search) -> Search:
+    """What was found at some hours, with what the search of these hours left open in any of them."""
+    least_usd = min((one.least_usd for one in (found, hours) if one.least_usd is not None), default=None)
+    limited = tuple(dict.fromkeys((*found.limited, *hours.limited)))
+    claim = found.claim if hours.is_finished else hours.claim
+    return replace(found, claim=claim, least_usd=least_usd, limited=limited)
 
 
 def fleets(trials: Trials, limits: Limits) -> tuple[Search, tuple[Point, ...]]:

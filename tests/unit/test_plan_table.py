@@ -9,8 +9,13 @@ import pytest
 
 from simulator.plan.month import PlanMonth
 from simulator.plan.plan import Plan
+from simulator.plan.sizing import with_left_open
 from simulator.plan.table import notes, plan_headers, table
+from simulator.resolve.sizes import Fixed
 from simulator.schema.study import Event
+from simulator.size.found import Search
+from simulator.size.trials import Tried
+from simulator.size.words import gap_warnings
 
 MONTH = PlanMonth(1, 1, (1.0,), True, (1.0, 1.0), (), ())
 FIGURES = {
@@ -226,3 +231,18 @@ OUTGROWN = Event(name="outgrown", from_month=2, topology="own", change={"pools":
 )
 def test_the_month_of_a_plan_in_words(month: PlanMonth, alike: bool, said: str) -> None:
     assert month.words(alike) == (f"{said}; {PRICED}" if said else "")
+
+
+def test_what_other_hours_leave_open_is_left_open_of_the_plan() -> None:
+    """At the hours that were taken one replica more is all that is open; at others there may be more of a pool."""
+    best = Tried((Fixed(4),), "met", (100.0,))
+    found = Search(best, (best,), "proved", least_usd=90.0)
+    hours = Search(best, (best,), "best of 9 tried", least_usd=60.0, limited=("gpus",))
+    told = with_left_open(found, hours)
+    assert (told.claim, told.gap_usd, told.limited) == ("proved", 40.0, ("gpus",))
+    assert gap_warnings(told) == [
+        "more of gpus might cost less: --max-replicas 64 may be raised; at most 40% could be saved"
+    ]
+    cut = with_left_open(replace(found, least_usd=None), replace(hours, claim="not finished"))
+    assert (cut.is_finished, cut.gap_usd) == (False, 40.0)
+    assert with_left_open(found, replace(hours, least_usd=None, limited=())) == found
