@@ -15,8 +15,12 @@ _OF_PLACES = {
     "space": "rent of space",
     "pue": "PUE",
     "electricity": "price of electricity",
+    "input": "price of input tokens",
+    "cached_input": "price of cached input tokens",
+    "cache_write": "price of input tokens written to the cache",
+    "output": "price of output tokens",
 }
-"""Figures of a kind of server and of a site, by their names there."""
+"""Figures of a kind of server, a site and a token API, by their names there."""
 FILES = ("cost_defaults.yaml", "cost_more.yaml")
 
 

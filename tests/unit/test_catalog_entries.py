@@ -155,6 +155,7 @@ def test_cost_figures_that_move_a_bill_have_words_of_their_own() -> None:
     assert cost_words("price of tokens") == "price of tokens"
     assert cost_words("8xl40s.host") == "power beside the GPUs of 8xl40s"
     assert cost_words("datacentre.pue") == "PUE of datacentre"
+    assert cost_words("openai/gpt-4.1.cached_input") == "price of cached input tokens of openai/gpt-4.1"
     assert cost_words("aws-us-east/h100-sxm/reserved_1y") == "aws-us-east/h100-sxm/reserved_1y"
 
 
