@@ -56,14 +56,14 @@ def run_shorter(page: Page, horizon_s: int) -> None:
 
 
 def write_log(file: Path) -> int:
-    """Three days of an access log: busy by day, quiet at night."""
+    """Three days of an access log: busy by day, quiet at night; each row names its request, as logs do."""
     draw, at_s, count = random.Random(7), 0.0, 0
     with file.open("w", newline="") as log:
         rows = csv.writer(log)
-        rows.writerow(["arrival_s", "input_tokens", "output_tokens"])
+        rows.writerow(["arrival_s", "input_tokens", "output_tokens", "request_id"])
         while at_s < 3 * BY_DAY_S:
             hour = at_s / 3600 % 24
             at_s += draw.expovariate(0.05 + (0.45 * math.sin((hour - 7) / 13 * math.pi) if 7 < hour < 20 else 0.0))
-            rows.writerow([f"{at_s:.3f}", draw.randint(50, 1800), draw.randint(20, 600)])
+            rows.writerow([f"{at_s:.3f}", draw.randint(50, 1800), draw.randint(20, 600), f"chatcmpl-{count:032x}"])
             count += 1
     return count
