@@ -197,8 +197,8 @@ def test_which_autoscaler_settings_in_the_browser(page: Page, server: str, runs:
     settle(page)
     choose(page, "What fails", "one server at lambda fails")
     expect(page.get_by_text("server_failures").first).to_be_visible()
-    choose(page, "What fails", "the token API api answers 429 above half the load")
-    expect(page.get_by_text("tokens_per_minute").first).to_be_visible()
+    choose(page, "What fails", "the token API api is down")
+    expect(page.get_by_text("providers[api].outages").first).to_be_visible()
 
 
 def test_which_and_why_in_the_browser_alone(page: Page, server: str, runs: Path) -> None:
