@@ -20,7 +20,6 @@ from simulator.scenario.references import FOLDERS
 
 _UPLOAD = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 _MAX_NAME = 200
-_WRITTEN_AT = re.compile(r"# /(?:[^\n]*/)?([^/\n]+:\d+:\d+)$", re.MULTILINE)
 SCENARIO_FILE = "scenario.resolved.yaml"
 
 
@@ -30,14 +29,13 @@ def shipped() -> Path:
 
 
 def text_of_run(folder: Path) -> str:
-    """Text of a run's scenario, whose comments say where each value was written by the names of files alone.
+    """Text of a run's scenario.
 
     Raises
     ------
     InputError : it is gone or no text
     """
-    text = input_text(folder / SCENARIO_FILE)
-    return _WRITTEN_AT.sub(r"# \1", text)
+    return input_text(folder / SCENARIO_FILE)
 
 
 def gallery() -> list[str]:
