@@ -164,7 +164,7 @@ def test_how_long_two_servers_last_in_the_browser(page: Page, server: str, runs:
     assert 0 < own["lasts_until"] < 7
     page.get_by_role("link", name="Sizing", exact=True).click()
     settle(page)
-    expect(page.get_by_text(f"month {own['lasts_until']}").first).to_be_visible()
+    expect(page.get_by_text(f"lasts until month {own['lasts_until']};").first).to_be_visible()
 
 
 def test_which_autoscaler_settings_in_the_browser(page: Page, server: str, runs: Path, tmp_path: Path) -> None:
