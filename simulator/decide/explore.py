@@ -343,7 +343,7 @@ def growth_flip(
         paid: list[float] = []
         most = max(per_year ** (last / MONTHS_PER_YEAR), 1.0)
         for month in range(last, -1, -1) if per_year > 1.0 else range(last + 1):
-            cost = _between_loads(explorer, name, min(per_year ** (month / 12), most), most)
+            cost = _between_loads(explorer, name, min(per_year ** (month / MONTHS_PER_YEAR), most), most)
             if cost is None:
                 return None
             paid.append(cost)

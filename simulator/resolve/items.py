@@ -34,7 +34,7 @@ def item_limits(text: str | None) -> dict[str, int] | None:
     try:
         told = json.loads(text) if text.lstrip().startswith("{") else _pairs(text)
         found = {str(kind): _count(value) for kind, value in told.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, KeyError):
         wrong = 'must be counts by kind, as {"image": 2, "video": 0} or image=2,video=0'
         raise InputError(Problem(wrong, path=PATH, got=text[:60])) from None
     if unknown := sorted(found.keys() - set(KINDS)):

@@ -121,7 +121,6 @@ def _query(bundle: Bundle, sql: str, values: list[Any]) -> pd.DataFrame:
 
     if not (bundle.path / _TABLE).exists():
         raise InputError(Problem("kept no rows of requests: run it with run.keep_requests: true", str(bundle.path)))
-
     file = bundle.file(_TABLE)
     with query(), duckdb.connect() as connection:
         connection.read_parquet(str(file)).create_view("rows")

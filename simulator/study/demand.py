@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.units import HOURS_PER_MONTH
+from simulator.units import HOURS_PER_MONTH, MONTHS_PER_YEAR
 
 Level = tuple[float, ...]
 """Load of each class as a multiple of the scenario's, in the order of its classes."""
@@ -27,7 +27,7 @@ class Growth:
     def factor(self, month: int) -> float:
         """Multiple of the scenario's load in month `month`, from 1 on."""
         since, base = max((step for step in self.steps if step[0] <= month), default=(1, 1.0))
-        return float(base * (1.0 + self.rate_per_year) ** ((month - since) / 12))
+        return float(base * (1.0 + self.rate_per_year) ** ((month - since) / MONTHS_PER_YEAR))
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,9 @@ def test_few_sequences_with_few_images_encode_no_more_than_those_at_once() -> No
     assert answer(replace(asked, limit_mm_per_prompt="image=8")).plan.terms.activation_bytes == most
 
 
-@pytest.mark.parametrize("limits", ["img=1", "nonsense", "image=-1", '{"image": [1]}', "{", '{"image": true}'])
+@pytest.mark.parametrize(
+    "limits", ['{"image": {}}', "img=1", "nonsense", "image=-1", '{"image": [1]}', "{", '{"image": true}']
+)
 def test_limits_on_items_that_are_none_are_refused(limits: str) -> None:
     with pytest.raises(InputError) as caught:
         answer(replace(LIMITED, limit_mm_per_prompt=limits))
