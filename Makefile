@@ -4,7 +4,7 @@ BIN := .venv/bin
 # packages are installed without bytecode: whoever imports a module first writes it
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-exhaustive test-break test-mutants lock audit sbom dashboard screenshots docs venv-vllm test-vllm test-ray test-e2e lint clean
+.PHONY: help setup demo test test-exhaustive test-share test-break test-mutants lock audit sbom dashboard screenshots docs venv-vllm test-vllm test-ray test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -42,15 +42,20 @@ lint: .venv/.stamp  ## formatting, lint, types, layers
 ONE_AT_A_TIME := from simulator.run.bench import Setting, warm_up; warm_up(Setting())
 RARE = $$(grep -rl rare_kernels tests --include='test_*.py')
 
-test: setup  ## lint, and every test that is quick: a small example of each law, on the kernels that most fleets run on
-	$(BIN)/python -c '$(ONE_AT_A_TIME)' 2> .venv/warm.txt & \
-	  $(MAKE) lint; passed=$$?; wait; exit $$passed
+test: .venv/.stamp  ## lint, and every test that is quick: a small example of each law, on the kernels that most fleets run on
+	$(BIN)/servecast doctor --warm & warmed=$$!; \
+	  $(BIN)/python -c '$(ONE_AT_A_TIME)' 2> .venv/warm.txt & \
+	  $(MAKE) lint; passed=$$?; wait $$warmed || passed=1; wait; exit $$passed
 	$(BIN)/pytest -n 2 --dist worksteal --part quick -m 'not rare_kernels'
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 --dist worksteal --part quick -m rare_kernels $(RARE)
 
-test-exhaustive: setup  ## what `make test` leaves out, as CI does after it: all kernels, all examples, studies that grow
+test-exhaustive: setup  ## what `make test` leaves out: all kernels, all examples, studies that grow
 	$(BIN)/servecast doctor --warm-all > .venv/warm.txt 2>&1 & \
 	  $(BIN)/pytest -n 2 --dist worksteal --part exhaustive; passed=$$?; wait; exit $$passed
+
+SHARE ?= 1/1
+test-share: setup  ## a share (2/2) of what `make test` leaves out, but for rarer kinds of kernels, as CI runs it
+	$(BIN)/pytest -n 2 --dist worksteal --part exhaustive --rarer-kernels skip -m 'not rare_kernels' --share $(SHARE)
 
 BREAK_S ?= 60
 BREAK_SEED ?= 1

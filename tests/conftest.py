@@ -2,6 +2,8 @@
 
 `--part quick` is what `make test` runs: all but tests marked `exhaustive`, and a fifth of the examples of properties.
 `--part exhaustive` is what it leaves out: those tests, and the properties with all their examples. Without it all run.
+`--share 2/4` keeps the second fourth of these, and `--rarer-kernels skip` leaves out those that need such kernels: CI
+does both, by the day of the year, and all of them run before a release.
 
 A test of the quick part that needs kernels of a rarer kind says so by a mark, or fails: `make test` would compile them.
 """
@@ -15,7 +17,7 @@ from typing import Any
 import numba
 import pytest
 from hypothesis import HealthCheck, settings
-from parts import chosen, rarer_kind
+from parts import chosen, of_share, rarer_kind
 
 anywhere = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same examples", anywhere, derandomize=True)
@@ -25,14 +27,18 @@ settings.load_profile("same examples")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", choices=["all", "quick", "exhaustive"], default="all", help="see tests/conftest.py")
+    parser.addoption(
+        "--share", default="1/1", help="K/N: every N-th test from the K-th on, in the order of their names"
+    )
+    parser.addoption("--rarer-kernels", choices=["compile", "skip"], default="compile", help="see tests/conftest.py")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    part = config.getoption("part")
-    if part == "all":
+    part, share = config.getoption("part"), config.getoption("share")
+    if part == "all" and share == "1/1":
         return
-    found = chosen(items, part)
+    found = of_share(chosen(items, part), share)
     kept = set(map(id, found))
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = found
@@ -59,8 +65,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def rarer_kernels_are_marked(pytestconfig: pytest.Config) -> Iterator[None]:
-    """In the quick part, compiled: a fleet whose kernels are of a rarer kind fails the test that is not marked so."""
-    if pytestconfig.getoption("part") != "quick" or numba.config.DISABLE_JIT:
+    """In the quick part, compiled: a fleet whose kernels are of a rarer kind fails the test that is not marked so.
+
+    Where they are to be skipped, it ends the test that comes to them.
+    """
+    skips = pytestconfig.getoption("rarer_kernels") == "skip"
+    if numba.config.DISABLE_JIT or not (skips or pytestconfig.getoption("part") == "quick"):
         yield
         return
     place = import_module("simulator.fleet.dataplane")
@@ -69,6 +79,8 @@ def rarer_kernels_are_marked(pytestconfig: pytest.Config) -> Iterator[None]:
     def allocated(*args: Any, **kwargs: Any) -> Any:
         engines = allocate(*args, **kwargs)
         kind = rarer_kind(engines)
+        if kind and skips:
+            pytest.skip(f"needs kernels of a rarer kind ({kind})")
         if kind and not any(item.get_closest_marker("rare_kernels") for item in RUNNING):
             pytest.fail(
                 f"this test needs kernels of a rarer kind ({kind}), which `make test` does not compile: mark it "

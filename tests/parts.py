@@ -43,11 +43,22 @@ def chosen(items: Sequence[pytest.Item], part: str) -> list[pytest.Item]:
     """The tests of a part; properties that are tried with fewer examples in the quick part are in both."""
     functions = {getattr(item, "function", None) for item in items}
     cut = {function: given for function in functions if (given := fewer_examples(function)) is not None}
+    if part == "all":
+        return list(items)
     if part == "quick":
         for function, given in cut.items():
             setattr(function, SETTINGS, given)
         return [item for item in items if item.get_closest_marker("exhaustive") is None]
     return [item for item in items if item.get_closest_marker("exhaustive") or getattr(item, "function", None) in cut]
+
+
+def of_share(items: Sequence[pytest.Item], share: str) -> list[pytest.Item]:
+    """Every N-th test from the K-th on, of those in the order of their names; `share` is K/N, counted from 1."""
+    k, n = map(int, share.split("/"))
+    if not 1 <= k <= n:
+        raise pytest.UsageError(f"--share {share}: K/N with 1 <= K <= N")
+    kept = {item.nodeid for item in sorted(items, key=lambda item: item.nodeid)[k - 1 :: n]}
+    return [item for item in items if item.nodeid in kept]
 
 
 def rarer_kind(engines: Engines) -> str:

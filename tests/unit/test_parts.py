@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import SETTINGS, chosen, few, rarer_kind
+from parts import SETTINGS, chosen, few, of_share, rarer_kind
 
 from simulator.engine.allocate import EnginePool, allocate_engines
 from simulator.fleet.records import RECORD
@@ -46,6 +46,16 @@ def test_each_test_is_in_a_part_and_properties_that_are_cut_in_both(monkeypatch:
     exhaustive, quick = (chosen(items, part) for part in ("exhaustive", "quick"))
     assert [items.index(each) for each in quick] == [0, 2, 4, 5]
     assert [items.index(each) for each in exhaustive] == [1, 2, 3]
+
+
+def test_shares_are_alike_in_size_and_each_test_is_in_one() -> None:
+    items: list[Any] = [SimpleNamespace(nodeid=f"test_{k * 7 % 10}") for k in range(10)]
+    shares = [of_share(items, f"{k}/3") for k in (1, 2, 3)]
+    assert sorted(item.nodeid for share in shares for item in share) == [f"test_{k}" for k in range(10)]
+    assert [len(share) for share in shares] == [4, 3, 3]
+    assert of_share(items, "1/1") == items
+    with pytest.raises(pytest.UsageError, match="K/N with 1 <= K <= N"):
+        of_share(items, "3/2")
 
 
 @pytest.mark.parametrize(("part", "least"), [("quick", 10), ("exhaustive", 60)])
