@@ -257,6 +257,7 @@ def _token_offer_rows() -> list[Row]:
             "ttft_median_s": entry.ttft_median.value,
             "tpot_median_s": entry.tpot_median.value,
             "max_context_tokens": entry.max_context_tokens,
+            "retired": entry.retired.date if entry.retired else None,
             "source": entry.prices.source,
             "date": entry.prices.date,
         }

@@ -89,6 +89,13 @@ class CacheRules(Entry):
     step: Quantity
 
 
+class Retired(Entry):
+    """From when on a provider is said to sell something no more, and by whom."""
+
+    date: str
+    source: str
+
+
 class TokenOffer(Entry):
     """One model of one provider.
 
@@ -96,6 +103,7 @@ class TokenOffer(Entry):
     ----------
     site : catalog site that holds perimeter, region and allowed data classes
     model : catalog model that it serves; None for a provider's own
+    retired : None while it is sold, as far as is known
     cache : None where cached input costs as much as other input
     batch_deadline : within which a batch is answered
     availability_sla : monthly uptime that the provider promises; None where no promise is known
@@ -106,6 +114,7 @@ class TokenOffer(Entry):
     site: str
     model: str | None = None
     note: str = ""
+    retired: Retired | None = None
     prices: PriceList
     cache: CacheRules | None = None
     batch_deadline: Quantity

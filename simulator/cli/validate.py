@@ -36,6 +36,7 @@ def validate(
     """
     from simulator.errors import Problem, collect
     from simulator.resolve.admissible import denied
+    from simulator.resolve.apis import retired_words
     from simulator.resolve.idle_terms import idle_terms
     from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
@@ -66,6 +67,8 @@ def validate(
     }
     for path, words in idle_terms(loaded.scenario, terms):
         print(f"! {Problem(words, *loaded.place(path), path=path)}")
+    for words in dict.fromkeys(words for topology in planned for words in retired_words(topology.settings.providers)):
+        print(f"! {words}")
     for topology in planned:
         if no_target := denied(loaded, topology.fleet):
             print(f"! {topology.name}: misses the SLO at any size: {no_target}")

@@ -32,6 +32,13 @@ def catalog_api(provider: Provider) -> TokenOffer | None:
     return None if provider.offer is None else token_offer(provider.offer)
 
 
+def retired_words(providers: Sequence[Provider]) -> list[str]:
+    """What is said of offers of the catalog that nobody can buy any more."""
+    offers = dict.fromkeys(provider.offer for provider in providers if provider.offer is not None)
+    found = [(offer, token_offer(offer).retired) for offer in offers]
+    return [f"{offer} is sold no more since {one.date}, by {one.source}" for offer, one in found if one is not None]
+
+
 def data_classes(provider: Provider, offer: TokenOffer | None) -> tuple[str, ...]:
     """Data that may go to a provider."""
     if provider.data_classes is not None:

@@ -20,7 +20,7 @@ from simulator.metrics.accumulate import SHARES, MetricAccumulator, reason_words
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
-from simulator.resolve.apis import sells_tier
+from simulator.resolve.apis import retired_words, sells_tier
 from simulator.resolve.demand import jobs_per_month, workload_spec
 from simulator.resolve.kv_groups import told
 from simulator.resolve.terms import ResolvedTerms
@@ -320,6 +320,7 @@ def _cost_warnings(
     if moving:
         old = ", ".join(f"{cost_words(figure.id)} ({figure.date})" for figure in moving)
         found.append(f"figures more than a year old: {old}")
+    found += retired_words(planned.settings.providers)
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
     by_hour = [one.facility.electricity_usd_per_kwh for site in prices.terms.owned for one in (site, *site.later)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.catalog.tokens import token_offers
 from simulator.cli.main import _run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,6 +128,24 @@ def test_validate_warns_of_what_vllm_turns_off(capsys: Capture) -> None:
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("! ")]
     assert [line for line in warnings if "async_scheduling" in line] == warnings[:1]
     assert warnings[0].startswith(f"! --set {drafts}: async_scheduling: auto is off: ")
+
+
+def test_an_offer_that_nobody_can_buy_any_more_is_told(tmp_path: Path, capsys: Capture) -> None:
+    (offer,) = [one for one in token_offers().values() if one.id == "together/llama-3.3-70b"]
+    assert offer.retired is not None
+    said = f"{offer.id} is sold no more since {offer.retired.date}, by {offer.retired.source}"
+    cls = "{name: chat, arrivals: {kind: poisson, rate_rps: 1}, lengths: {isl: 100, osl: 10}, data_class: public}"
+    sets = ["--set", f"workload.classes=[{cls}]", "--set", "run.horizon_s=60"]
+    for name, is_told in ((offer.id, True), ("openai/gpt-4o-mini", False)):
+        own = ["--set", f"topologies={{api: {{providers: [{{name: a, offer: {name}}}]}}}}"]
+        assert _run(["validate", SMALL, *sets, *own]) == 0
+        assert (f"! {said}\n" in capsys.readouterr().out) is is_told
+        assert _run(["run", SMALL, *sets, *own, "--out", str(tmp_path), "--format", "json"]) in (0, 1)
+        (api,) = json.loads(capsys.readouterr().out)["topologies"].values()
+        assert ({"kind": "basis", "text": said} in api["warnings"]) is is_told
+    assert _run(["catalog", "token_offers", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["retired"] for row in rows}[offer.id] == offer.retired.date
 
 
 def test_validate_warns_of_taxes_and_fees_that_are_on_nothing(capsys: Capture) -> None:
