@@ -112,8 +112,9 @@ test-vllm: setup venv-vllm  ## the calibration loop on real vLLM, CPU backend, o
 test-ray: setup .venv-ray/.stamp  ## sweeps on a Ray cluster of two nodes on loopback
 	.venv-ray/bin/python -m pytest tests/cluster
 
-test-e2e: setup  ## the dashboard in a real browser, Debian's chromium
-	SERVECAST_E2E=1 $(BIN)/pytest -n 0 tests/e2e
+PART ?= quick
+test-e2e: setup  ## the dashboard in a real browser, Debian's chromium; PART=all with jobs of full size
+	SERVECAST_E2E=1 $(BIN)/pytest -n 0 --part $(PART) tests/e2e
 
 screenshots: setup  ## every view of the dashboard on the newest run, four widths, two themes, into build/screenshots
 	$(BIN)/python -m bench.screenshots runs build/screenshots

@@ -1,4 +1,7 @@
-"""The same jobs at the size at which people came with them, on the command line and in a real browser."""
+"""The same jobs at the size at which people came with them, on the command line and in a real browser.
+
+Those that take minutes run in `make test-e2e PART=all`.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,7 @@ def opened(browser: Browser) -> Page:
     return found
 
 
+@pytest.mark.exhaustive
 def test_300_developers_on_16_gpus_until_june(tmp_path: Path, capsys: Capture) -> None:
     """Agents in working hours, 8 % more a month: the month until which two servers of 8 H100 last."""
     file = tmp_path / "agents.yaml"
@@ -69,6 +73,7 @@ def test_300_developers_on_16_gpus_until_june(tmp_path: Path, capsys: Capture) -
 TODAY = ["--spend-usd-per-month", "180000", "--offer", "openai/gpt-4.1", "--cached-share", "0.4"]
 
 
+@pytest.mark.exhaustive
 def test_180_000_dollars_a_month_of_which_some_data_may_not_leave(tmp_path: Path, capsys: Capture) -> None:
     """All at the API costs what is paid today; with a tenth that is restricted nine tenths of it stay there."""
     bills: dict[str, dict[str, Any]] = {}
@@ -142,6 +147,7 @@ def test_does_self_hosting_pay_in_the_browser(page: Page, server: str, runs: Pat
     assert set(found["topologies"]) == {"on_prem", "hybrid", "split"}
 
 
+@pytest.mark.exhaustive
 def test_how_long_two_servers_last_in_the_browser(page: Page, server: str, runs: Path) -> None:
     """As on the command line, where the same scenario is checked month by month."""
     page.goto(f"{server}/start")
@@ -167,6 +173,7 @@ def test_how_long_two_servers_last_in_the_browser(page: Page, server: str, runs:
     expect(page.get_by_text(f"lasts until month {own['lasts_until']};").first).to_be_visible()
 
 
+@pytest.mark.exhaustive
 def test_which_autoscaler_settings_in_the_browser(page: Page, server: str, runs: Path, tmp_path: Path) -> None:
     """An access log answers how much and when; settings keep p95 TTFT below a second, then a node dies."""
     log = tmp_path / "access log.csv"
