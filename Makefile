@@ -54,7 +54,7 @@ test-exhaustive: setup  ## what `make test` leaves out: all kernels, all example
 	  $(BIN)/pytest -n 2 --dist worksteal --part exhaustive; passed=$$?; wait; exit $$passed
 
 SHARE ?= 1/1
-test-share: setup  ## a share (2/2) of what `make test` leaves out, but for rarer kinds of kernels, as CI runs it
+test-share: setup  ## a share (2/6) of what `make test` leaves out, but for rarer kinds of kernels, as CI runs it
 	$(BIN)/pytest -n 2 --dist worksteal --part exhaustive --rarer-kernels skip -m 'not rare_kernels' --share $(SHARE)
 
 BREAK_S ?= 60
