@@ -2,8 +2,8 @@
 
 `--part quick` is what `make test` runs: all but tests marked `exhaustive`, and a fifth of the examples of properties.
 `--part exhaustive` is what it leaves out: those tests, and the properties with all their examples. Without it all run.
-`--share 2/4` keeps every fourth of these from the second on, and `--rarer-kernels skip` leaves out those that need such kernels: CI
-does both, by the day of the year, and all of them run before a release.
+`--share 2/6` keeps every sixth of these from the second on, and `--rarer-kernels skip` leaves out those that need rarer
+kinds of kernels: CI does both, by the day of the year.
 
 A test of the quick part that needs kernels of a rarer kind says so by a mark, or fails: `make test` would compile them.
 """
