@@ -10,8 +10,10 @@ from typing import Protocol
 
 from simulator.catalog.quantity import UNDATED, day_of, read_yaml
 from simulator.errors import InputError, Problem
+from simulator.units import MONTHS_PER_YEAR
 
-_DAYS = {"d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
+_YEAR = 365.25
+_DAYS = {"d": 1.0, "w": 7.0, "m": _YEAR / MONTHS_PER_YEAR, "y": _YEAR}
 _AGE = re.compile(r"(\d+)([dwmy])")
 
 

@@ -18,7 +18,7 @@ from simulator.run.priced import priced_months
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.priced import Priced
 from simulator.simulate.store import Store
-from simulator.size.found import Interrupted, Limits, Search, bounded
+from simulator.size.found import Interrupted, Limits, Search, bounded, is_best_of
 from simulator.size.infeasible import why_infeasible
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
@@ -158,7 +158,7 @@ def minimal(found: Search) -> tuple[Point, ...]:
     open too, the cheapest.
     """
     met = [tried.point for tried in found.by_word("met")]
-    if found.best is not None and (found.claim.startswith("best of") or len(found.best.point) > _ALL_FLEETS_OF):
+    if found.best is not None and (is_best_of(found.claim) or len(found.best.point) > _ALL_FLEETS_OF):
         return (found.best.point,)
     counts = [_counts(point) for point in met]
     return tuple(

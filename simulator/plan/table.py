@@ -12,7 +12,7 @@ from simulator.money import money
 from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
 from simulator.resolve.open_windows import window_words
-from simulator.size.found import UNFINISHED
+from simulator.size.found import UNFINISHED, is_best_of
 
 _FIGURES = [
     figure(name)
@@ -128,7 +128,7 @@ def _sure(row: Mapping[str, Any], fleets: Sequence[Mapping[str, Any]], sure: Map
 def _enough(row: Mapping[str, Any], fleets: Sequence[Mapping[str, Any]]) -> str:
     """Whether fewer replicas than those of the cheapest fleet meet the SLO, too."""
     mine, hardware = _sized(row), [row[key] for key in ("topology", "hours", *_SPLIT)]
-    if row["claim"] == UNFINISHED or row["claim"].startswith("best of"):
+    if row["claim"] == UNFINISHED or is_best_of(row["claim"]):
         return f"{_replica_words(mine)} in the cheapest fleet tried"
     others = [
         _sized(other)

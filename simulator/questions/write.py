@@ -26,6 +26,7 @@ from simulator.questions.traffic import (
     user_tokens,
 )
 from simulator.schema.base import SMALLEST, DataClass
+from simulator.units import MONTHS_PER_YEAR
 
 LONGEST_WARM_UP_S = 3600
 LEAST_WARM_UPS = 20
@@ -194,7 +195,7 @@ def _currency(answers: Answers) -> list[str]:
 
 
 def _study(answers: Answers) -> Sequence[str]:
-    growth = (1 + answers.growth_per_month) ** 12 - 1
+    growth = (1 + answers.growth_per_month) ** MONTHS_PER_YEAR - 1
     lines = ["study:", f"  months: {answers.months:g}"]
     if abs(growth) >= SMALLEST:
         lines.append(f"  growth_per_year: {growth:.6g}")

@@ -19,6 +19,7 @@ from simulator.schema.base import (
     Switch,
 )
 from simulator.schema.clock import Hours, TimeZone
+from simulator.units import MONTHS_PER_YEAR
 
 
 class CurrencySettings(Settings):
@@ -84,7 +85,7 @@ class Servers(Settings):
     """Power that space and connection are paid by: that of its GPUs at their limit and of the host, unless given."""
     maintenance_share_per_year: NotNegative | None = None
     """Maintenance per year, as a share of the price with network and storage."""
-    life_years: Annotated[float, Field(ge=1 / 12, le=30), IS_NUMBER] | None = None
+    life_years: Annotated[float, Field(ge=1 / MONTHS_PER_YEAR, le=30), IS_NUMBER] | None = None
     """Years after which a server is replaced."""
     residual_share: Share | None = None
     """What a server brings after its life, as a share of its price; sold earlier it brings as much more or less than

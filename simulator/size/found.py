@@ -15,6 +15,7 @@ from simulator.size.trials import Tried, Word
 MOST_REPLICAS = 64
 """Of each pool, unless told otherwise."""
 UNFINISHED = "not finished"
+_BEST_OF = "best of"
 """Claim of a search that time, or the points that it looks at, ended."""
 _OPTION, _OF_SCENARIO = "--max-replicas", "run.max_replicas"
 _REPLICATIONS_OF_AN_INTERVAL = 2
@@ -75,6 +76,16 @@ def bounded(limits: Limits | None, loaded: LoadedScenario) -> Limits:
         text = f"is above {_OF_SCENARIO} ({most}): set that higher if so many are meant"
         raise InputError(Problem(text, _OPTION, got=str(found.max_replicas)))
     return replace(found, max_replicas=most, bound=_OF_SCENARIO)
+
+
+def best_of(tried: int) -> str:
+    """The claim of a search that can prove nothing: the cheapest of so many points."""
+    return f"{_BEST_OF} {tried} tried"
+
+
+def is_best_of(claim: str) -> bool:
+    """Whether it is that of `best_of`."""
+    return claim.startswith(_BEST_OF)
 
 
 @dataclass(frozen=True, slots=True)

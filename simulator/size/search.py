@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
-from simulator.size.found import UNFINISHED, Interrupted, Limits, Search, falls
+from simulator.size.found import UNFINISHED, Interrupted, Limits, Search, best_of, falls
 from simulator.size.guess import guess_replicas
 from simulator.size.lighter import Lighter
 from simulator.size.limited import beyond_usd
@@ -98,7 +98,7 @@ def _result(searcher: Searcher, finished: bool) -> Search:
     elif best is None:
         claim = f"none of {simulated} tried meets"
     elif not searcher.proved or any(map(refinable, pools)) or (len(pools) > 1 and falls(trail) is not None):
-        claim = f"best of {simulated} tried"
+        claim = best_of(simulated)
     elif len(pools) > 1:
         claim = "minimal"
     else:

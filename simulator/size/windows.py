@@ -27,7 +27,7 @@ from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, answer, answered, searched
 from simulator.size.assumed import AS_IT_IS, Assumed
-from simulator.size.found import UNFINISHED, Limits, Search, same_cost
+from simulator.size.found import UNFINISHED, Limits, Search, best_of, same_cost
 from simulator.size.infeasible import judged
 from simulator.size.trials import Progress, Trials, Tried
 from simulator.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_WEEK
@@ -190,7 +190,7 @@ def _answer(loaded: LoadedScenario, tried: Mapping[Lengths, Window]) -> Answer:
     rows = tuple(tried[lengths].row(found.best) for lengths in sorted(tried))
     searches = [window.search for window in tried.values()]
     n = sum(search.tried for search in searches)
-    claim = f"best of {n} tried" if found.best is not None else f"none of {n} tried meets"
+    claim = best_of(n) if found.best is not None else f"none of {n} tried meets"
     least = None
     if any(search.least_usd is not None for search in searches):
         least = min(window.least_usd for window in tried.values())
