@@ -157,6 +157,7 @@ def people(random: Random) -> Row:
                 "usd_per_month": 100,
                 "usd_per_replica_month": 40,
                 "usd_per_gpu_month": 7,
+                "usd_per_million_requests": 90,
             },
             {"name": "support", "share_of_bill": random.choice([0.03, 0.1])},
         ][: random.randint(1, 2)]

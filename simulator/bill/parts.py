@@ -11,6 +11,7 @@ from simulator.study.bill import Kind, Line
 from simulator.study.terms import Money
 
 GPU_HOURS = "GPU-hours"
+REQUESTS = "requests"
 _ROUNDING = 1e-12
 """Share of the hours bought up to which those that nobody held are none."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.bill.category import STAFF
-from simulator.bill.parts import one_line
+from simulator.bill.parts import REQUESTS, one_line
 from simulator.bill.sums import mean, total_usd
 from simulator.study.bill import Line
 from simulator.study.terms import Fee, Staff, Terms
 from simulator.units import MONTHS_PER_YEAR
+
+_MILLION = 1e6
 
 
 def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share: float = 1.0) -> list[Line]:
@@ -32,12 +34,13 @@ def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share:
     ]
 
 
-def fee_lines(terms: Terms, replicas: int, gpus: int, month: int) -> list[Line]:
+def fee_lines(terms: Terms, replicas: int, gpus: int, requests: float, month: int) -> list[Line]:
     """Fees of a month that do not depend on other lines; what is paid once, at any time, is spread over the study.
 
     Parameters
     ----------
     replicas, gpus : at the peak
+    requests : that came in the month
     """
     lines: list[Line] = []
     for fee in terms.fees:
@@ -52,6 +55,8 @@ def fee_lines(terms: Terms, replicas: int, gpus: int, month: int) -> list[Line]:
         lines += one_line(terms.topology, fee.name, "by replica", replicas, "replicas", by_replica, "by_month")
         by_gpu = fee.usd_per_gpu_month * gpus
         lines += one_line(terms.topology, fee.name, "by GPU", gpus, "GPUs", by_gpu, "by_month")
+        by_request = fee.usd_per_million_requests * (requests / _MILLION)
+        lines += one_line(terms.topology, fee.name, "by request", requests, REQUESTS, by_request, "by_use")
     return lines
 
 

@@ -214,7 +214,7 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     for staff in terms.staff:
         if month in staff.span:
             lines += staff_lines(terms.topology, staff, servers, use.peak_replicas, share)
-    lines += fee_lines(terms, use.peak_replicas, use.peak_gpus, month)
+    lines += fee_lines(terms, use.peak_replicas, use.peak_gpus, use.requests, month)
     lines += more
     lines += share_lines(terms.topology, [fee for fee in terms.fees if month in fee.span], lines)
     return (*lines, *tax_lines(terms, lines, month))

@@ -109,6 +109,7 @@ class Use:
     ----------
     is_job : what is used is that of a month's jobs
     share : of the time for which owned servers are paid; 1 but for a job
+    requests : that came
     """
 
     pools: dict[str, PoolUse]
@@ -116,6 +117,7 @@ class Use:
     providers: dict[str, ProviderUse]
     is_job: bool = False
     share: float = 1.0
+    requests: float = 0.0
 
     @property
     def peak_replicas(self) -> int:
@@ -170,6 +172,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
         {provider.name: _provider(provider.name, apis[provider.name], month.periods) for provider in first.providers},
         is_job,
         share,
+        math.fsum(weight(period) * period.usage.requests for period in month.periods),
     )
 
 

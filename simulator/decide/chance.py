@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from simulator.bill.category import MINIMUM_SPEND
-from simulator.bill.parts import GPU_HOURS
+from simulator.bill.parts import GPU_HOURS, REQUESTS
 from simulator.bill.sums import mean
 from simulator.bill.taxes import with_taxes
 from simulator.bill.use import Use, study_uses
@@ -21,7 +21,7 @@ from simulator.study.usage import Usage
 
 _CONSTANT = 1e-9
 _UNTIL_SENT = PARTS.index("prefill")
-_TOKEN_OR_ENERGY_UNITS = ("tokens", "GB", "kWh", GPU_HOURS)
+_TOKEN_OR_ENERGY_UNITS = ("tokens", REQUESTS, "GB", "kWh", GPU_HOURS)
 
 
 def chance_of(found: Priced) -> Chance | None:

@@ -248,4 +248,5 @@ def dearer_fee(fee: Fee, factor: float) -> Fee:
         usd_per_month=fee.usd_per_month * factor,
         usd_per_replica_month=fee.usd_per_replica_month * factor,
         usd_per_gpu_month=fee.usd_per_gpu_month * factor,
+        usd_per_million_requests=fee.usd_per_million_requests * factor,
     )

@@ -203,6 +203,7 @@ def _fee(settings: FeeSettings, path: str, figures: Figures) -> Fee:
         "usd_per_month": "USD per month",
         "usd_per_replica_month": "USD per replica-month",
         "usd_per_gpu_month": "USD per GPU-month",
+        "usd_per_million_requests": "USD per 1M requests",
         "share_of_bill": "of all other lines",
     }
     values = {key: getattr(settings, key) for key in units}

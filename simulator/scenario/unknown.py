@@ -123,6 +123,7 @@ _BY_SECOND = "requests come by the second ('rate_rps'): those of a day / 86,400,
 _TOKENS = f"{_BY_SECOND}; their number is that of the tokens / those of a request"
 _SCALE = "20 % off all token prices is 'price_scale: 0.8'"
 _BY_GPU = "a fee by GPU is 'usd_per_gpu_month': a twelfth of that of a year"
+_BY_REQUEST = "a fee by request is 'usd_per_million_requests': a million times that of one"
 _SPACE = (
     "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
 )
@@ -154,6 +155,8 @@ SAID_OTHERWISE = {
     "usd_per_server_month": "a fee goes by replica ('usd_per_replica_month') or by month",
     "usd_per_year": "fees go by month: a twelfth of it is 'usd_per_month'",
     "usd_per_gpu_year": _BY_GPU,
+    "usd_per_request": _BY_REQUEST,
+    "usd_per_call": _BY_REQUEST,
     "mfu": "a measured rate of tokens is 'engine.throughput'",
 }
 """What cost studies have as a figure and a scenario has not, and how it is said, if at all."""

@@ -146,6 +146,8 @@ class FeeSettings(Settings):
     """Paid by the month for each replica at the peak."""
     usd_per_gpu_month: NotNegative = 0.0
     """Paid by the month for each GPU of the replicas at the peak, as licences are."""
+    usd_per_million_requests: NotNegative = 0.0
+    """Paid for requests that come, as for a gateway, guardrails, or the classifier of a routing by complexity."""
     share_of_bill: Annotated[float, Field(ge=0, lt=10), IS_NUMBER] = 0.0
     """Share of all other lines, as for support."""
 

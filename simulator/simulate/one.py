@@ -140,7 +140,7 @@ def simulate_one(
         job_s=demand.last_job_s,
         part=demand.part,
     )
-    run = replace(run, usage=replace(run.usage, when=demand.when))
+    run = replace(run, usage=replace(run.usage, when=demand.when, requests=metrics.total.arrived))
     if demand.last_job_s is not None:
         metrics.end_s = run.usage.end_s
     metrics.count_tokens(run.usage)

@@ -314,6 +314,7 @@ class Fee:
     usd_per_month: Money = 0.0
     usd_per_replica_month: Money = 0.0
     usd_per_gpu_month: Money = 0.0
+    usd_per_million_requests: Money = 0.0
     share_of_bill: Money = 0.0
     span: Span = Span()
 

@@ -32,7 +32,9 @@ PRICES: dict[tuple[str, ...], set[str]] = {
     ("input", "cached_input", "cache_write", "output"): {"tokens", "flex tokens", "priority tokens", "failed calls"},
     ("fixed_usd_per_month",): {"flat fee"},
     ("usd_per_unit_hour",): {"provisioned throughput", "committed throughput"},
-    ("usd_once", "usd_per_month", "usd_per_replica_month", "usd_per_gpu_month"): {"licence"},
+    ("usd_once", "usd_per_month", "usd_per_replica_month", "usd_per_gpu_month", "usd_per_million_requests"): {
+        "licence"
+    },
 }
 FOLLOWS = {"change-0", "change-1", "support", "vat", "levy", "service credit", "minimum spend"}
 """What events cost once, shares of other lines, what is given back of them, and what they lack of a spend.

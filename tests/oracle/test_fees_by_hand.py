@@ -102,6 +102,22 @@ def test_a_licence_goes_by_gpu_of_the_replicas_at_the_peak() -> None:
     assert {line.part: float(line.usd) for line in lines} == {"by replica": 200.0, "by GPU": 3_000.0}
 
 
+def test_a_gateway_goes_by_the_requests_that_come() -> None:
+    """3,600 in an hour are 2.628 million a month: $262.80 at $100 a million, and half of it where no more come."""
+    fee = Fee("gateway", usd_per_million_requests=100.0)
+    terms = Terms("cloud", rented=(rented(),), fees=(fee,), months=2.0)
+    stays = (Stay(0, 0, "serving", 0.0, HOUR),)
+    busy, quiet = (Usage(HOUR, (pool(stays=stays, end_s=HOUR),), (), (), requests=n) for n in (3_600, 1_800))
+    agree(terms, [month(busy), month(quiet)])
+    found = bill_study(terms, [month(busy), month(quiet)])
+    lines = [[line for line in one.lines if line.category == "gateway"] for one in found.months]
+    assert [[(one.part, one.unit, float(one.usd)) for one in each] for each in lines] == [
+        [("by request", "requests", pytest.approx(262.8))],
+        [("by request", "requests", pytest.approx(131.4))],
+    ]
+    assert [one.quantity for each in lines for one in each] == pytest.approx([2_628_000.0, 1_314_000.0])
+
+
 def costed(name: str, api: ApiTerms, months: list[MonthUse]) -> Costed:
     terms = Terms(name, apis=(api,), months=float(len(months)))
     walked = tuple(Walked(k + 1, ((1.0,),), (), True, 1.0, "", ()) for k in range(len(months)))

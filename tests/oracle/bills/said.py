@@ -89,7 +89,8 @@ def paid_once(fees: list[Row]) -> list[Row]:
 
 
 def fee(one: Row) -> Row:
-    keys = ("usd_once", "usd_per_month", "usd_per_replica_month", "usd_per_gpu_month", "share_of_bill")
+    keys = ("usd_once", "usd_per_month", "usd_per_replica_month", "usd_per_gpu_month")
+    keys = (*keys, "usd_per_million_requests", "share_of_bill")
     return {"name": one["name"]} | {key: one.get(key, 0.0) for key in keys}
 
 

@@ -6,7 +6,7 @@ import math
 
 from bills.api import api_lines
 from bills.credits import credit
-from bills.months import Months, holds, pool_of
+from bills.months import Months, holds, pool_of, scale
 from bills.owned import Owned
 from bills.rented import Rented
 from bills.rows import Row, at, row
@@ -102,6 +102,7 @@ class Study:
             max(pool_of(usage, pool["name"])["peak_replicas"] for _, usage in periods) * pool["gpus_per_replica"]
             for pool in periods[0][1]["pools"]
         )
+        requests = math.fsum(scale(period, usage) * usage["requests"] for period, usage in periods)
         servers = sum(owned.bought[month] for owned in self.owned)
         rows = []
         for staff in (one for one in self.terms["staff"] if holds(one, month)):
@@ -115,6 +116,8 @@ class Study:
                 rows.append(row(owner, fee["name"], "by month", fee["usd_per_month"], "by_month"))
                 rows.append(row(owner, fee["name"], "by replica", fee["usd_per_replica_month"] * replicas, "by_month"))
                 rows.append(row(owner, fee["name"], "by GPU", fee.get("usd_per_gpu_month", 0.0) * gpus, "by_month"))
+                by_request = fee.get("usd_per_million_requests", 0.0) / 1e6 * requests
+                rows.append(row(owner, fee["name"], "by request", by_request, "by_use"))
         return rows
 
     def mean_lines(self) -> list[Row]:
