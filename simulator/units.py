@@ -11,6 +11,7 @@ HOURS_PER_MONTH = 730.0
 """Mean hours of a month (8760 / 12), the convention of cloud price lists."""
 HOURS_PER_YEAR = 8760.0
 TOKENS_PER_MILLION = 1e6
+REQUESTS_PER_MILLION = 1e6
 KG_PER_TONNE = 1000.0
 BYTES_PER_GIB = 2.0**30
 JOULES_PER_KWH = 3.6e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -41,10 +42,10 @@ def fewer_examples(function: Any) -> settings | None:
 
 def chosen(items: Sequence[pytest.Item], part: str) -> list[pytest.Item]:
     """The tests of a part; properties that are tried with fewer examples in the quick part are in both."""
-    functions = {getattr(item, "function", None) for item in items}
-    cut = {function: given for function in functions if (given := fewer_examples(function)) is not None}
     if part == "all":
         return list(items)
+    functions = {getattr(item, "function", None) for item in items}
+    cut = {function: given for function in functions if (given := fewer_examples(function)) is not None}
     if part == "quick":
         for function, given in cut.items():
             setattr(function, SETTINGS, given)
@@ -54,7 +55,8 @@ def chosen(items: Sequence[pytest.Item], part: str) -> list[pytest.Item]:
 
 def of_share(items: Sequence[pytest.Item], share: str) -> list[pytest.Item]:
     """Every N-th test from the K-th on, of those in the order of their names; `share` is K/N, counted from 1."""
-    k, n = map(int, share.split("/"))
+    match = re.fullmatch(r"(\d+)/(\d+)", share)
+    k, n = map(int, match.groups()) if match else (0, 0)
     if not 1 <= k <= n:
         raise pytest.UsageError(f"--share {share}: K/N with 1 <= K <= N")
     kept = {item.nodeid for item in sorted(items, key=lambda item: item.nodeid)[k - 1 :: n]}

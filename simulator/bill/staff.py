@@ -9,9 +9,7 @@ from simulator.bill.parts import REQUESTS, one_line
 from simulator.bill.sums import mean, total_usd
 from simulator.study.bill import Line
 from simulator.study.terms import Fee, Staff, Terms
-from simulator.units import MONTHS_PER_YEAR
-
-_MILLION = 1e6
+from simulator.units import MONTHS_PER_YEAR, REQUESTS_PER_MILLION
 
 
 def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share: float = 1.0) -> list[Line]:
@@ -55,7 +53,7 @@ def fee_lines(terms: Terms, replicas: int, gpus: int, requests: float, month: in
         lines += one_line(terms.topology, fee.name, "by replica", replicas, "replicas", by_replica, "by_month")
         by_gpu = fee.usd_per_gpu_month * gpus
         lines += one_line(terms.topology, fee.name, "by GPU", gpus, "GPUs", by_gpu, "by_month")
-        by_request = fee.usd_per_million_requests * (requests / _MILLION)
+        by_request = fee.usd_per_million_requests * (requests / REQUESTS_PER_MILLION)
         lines += one_line(terms.topology, fee.name, "by request", requests, REQUESTS, by_request, "by_use")
     return lines
 

@@ -12,8 +12,8 @@ from simulator.catalog.quantity import UNDATED, day_of, read_yaml
 from simulator.errors import InputError, Problem
 from simulator.units import MONTHS_PER_YEAR
 
-_YEAR = 365.25
-_DAYS = {"d": 1.0, "w": 7.0, "m": _YEAR / MONTHS_PER_YEAR, "y": _YEAR}
+_DAYS_PER_YEAR = 365.25
+_DAYS = {"d": 1.0, "w": 7.0, "m": _DAYS_PER_YEAR / MONTHS_PER_YEAR, "y": _DAYS_PER_YEAR}
 _AGE = re.compile(r"(\d+)([dwmy])")
 
 

@@ -136,13 +136,18 @@ def test_an_offer_that_nobody_can_buy_any_more_is_told(tmp_path: Path, capsys: C
     said = f"{offer.id} is sold no more since {offer.retired.date}, by {offer.retired.source}"
     cls = "{name: chat, arrivals: {kind: poisson, rate_rps: 1}, lengths: {isl: 100, osl: 10}, data_class: public}"
     sets = ["--set", f"workload.classes=[{cls}]", "--set", "run.horizon_s=60"]
+    json_to = ["--out", str(tmp_path), "--format", "json"]
     for name, is_told in ((offer.id, True), ("openai/gpt-4o-mini", False)):
         own = ["--set", f"topologies={{api: {{providers: [{{name: a, offer: {name}}}]}}}}"]
         assert _run(["validate", SMALL, *sets, *own]) == 0
         assert (f"! {said}\n" in capsys.readouterr().out) is is_told
-        assert _run(["run", SMALL, *sets, *own, "--out", str(tmp_path), "--format", "json"]) in (0, 1)
+        assert _run(["run", SMALL, *sets, *own, *json_to]) in (0, 1)
         (api,) = json.loads(capsys.readouterr().out)["topologies"].values()
         assert ({"kind": "basis", "text": said} in api["warnings"]) is is_told
+    later = f"{{name: e, from_month: 2, topology: api, change: {{providers: [{{name: a, offer: {offer.id}}}]}}}}"
+    assert _run(["run", SMALL, *sets, *own, "--set", f"study={{months: 2, events: [{later}]}}", *json_to]) in (0, 1)
+    (api,) = json.loads(capsys.readouterr().out)["topologies"].values()
+    assert {"kind": "basis", "text": said} in api["warnings"], "an event brings it"
     assert _run(["catalog", "token_offers", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["name"]: row["retired"] for row in rows}[offer.id] == offer.retired.date

@@ -54,8 +54,9 @@ def test_shares_are_alike_in_size_and_each_test_is_in_one() -> None:
     assert sorted(item.nodeid for share in shares for item in share) == [f"test_{k}" for k in range(10)]
     assert [len(share) for share in shares] == [4, 3, 3]
     assert of_share(items, "1/1") == items
-    with pytest.raises(pytest.UsageError, match="K/N with 1 <= K <= N"):
-        of_share(items, "3/2")
+    for share in ("3/2", "0/2", "half", "1"):
+        with pytest.raises(pytest.UsageError, match="K/N with 1 <= K <= N"):
+            of_share(items, share)
 
 
 @pytest.mark.parametrize(("part", "least"), [("quick", 10), ("exhaustive", 60)])
