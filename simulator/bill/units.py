@@ -38,27 +38,54 @@ def unit_terms(terms: Terms) -> tuple[UnitTerm, ...]:
     """
     found: list[UnitTerm] = []
     for name in dict.fromkeys(api.provider for api in terms.apis):
-        begun: list[UnitTerm] = []
-        for k in range(math.ceil(terms.months)):
-            api = _price_list(terms, name, k)
-            if api is not None and api.unit_term_months:
-                missing = api.provisioned_units - _units(_running(begun, name, k))
-                if missing > _ROUNDING:
-                    price = api.usd_per_unit_hour * price_index(terms.token_index, k)
-                    usd = missing * HOURS_PER_MONTH * api.unit_term_months * price
-                    begun.append(
-                        UnitTerm(
-                            provider=name,
-                            site=api.site,
-                            units=missing,
-                            start=k,
-                            months=api.unit_term_months,
-                            usd=usd,
-                            upfront_share=api.unit_upfront_share,
-                        )
-                    )
-        found += begun
+        lists = [_price_list(terms, name, k) for k in range(math.ceil(terms.months))]
+        wanted = [(0.0, 0) if api is None else (api.provisioned_units, api.unit_term_months) for api in lists]
+        for start, months, units in begun_terms(wanted):
+            api = lists[start]
+            assert api is not None
+            price = api.usd_per_unit_hour * price_index(terms.token_index, start)
+            found.append(
+                UnitTerm(
+                    provider=name,
+                    site=api.site,
+                    units=units,
+                    start=start,
+                    months=months,
+                    usd=units * HOURS_PER_MONTH * months * price,
+                    upfront_share=api.unit_upfront_share,
+                )
+            )
     return tuple(found)
+
+
+def begun_terms(wanted: Sequence[tuple[float, int]]) -> list[tuple[int, int, float]]:
+    """First month, from 0 on, length and units of each term that begins.
+
+    Parameters
+    ----------
+    wanted : of each month, units and the months of the term for which they are bought; 0 by the hour
+    """
+    begun: list[tuple[int, int, float]] = []
+    for k, (units, months) in enumerate(wanted):
+        missing = units - _running_units(begun, k)
+        if months and missing > _ROUNDING:
+            begun.append((k, months, missing))
+    return begun
+
+
+def units_there(wanted: Sequence[tuple[float, int]]) -> list[float]:
+    """Units that are paid for in each month, and let tokens through: those of terms that run, others on top of them.
+
+    Parameters
+    ----------
+    wanted : as `begun_terms` takes it
+    """
+    begun = begun_terms(wanted)
+    return [max(units, _running_units(begun, k)) for k, (units, _) in enumerate(wanted)]
+
+
+def _running_units(begun: Iterable[tuple[int, int, float]], k: int) -> float:
+    return math.fsum(units for start, months, units in begun if start <= k < start + months)
 
 
 def unit_lines(terms: Terms, use: Use, k: int, begun: Sequence[UnitTerm]) -> list[Line]:

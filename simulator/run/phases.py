@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.agreed import Spell, committed_instances_stay
@@ -17,6 +18,7 @@ from simulator.run.downtime import with_downtime
 from simulator.run.loads import Loads
 from simulator.run.months import Journey, Known, Progress, walk_months
 from simulator.run.sizer import Sizer
+from simulator.run.unit_terms import running_units, running_words, with_running
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_event, in_change
 from simulator.schema.pool import Pool
@@ -29,21 +31,47 @@ from simulator.study.terms import Terms
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Months of a topology from an event on."""
+    """Months of a topology from an event on.
+
+    Attributes
+    ----------
+    number : place of the event among those of the study
+    first : month in which it begins; later than the event where units of throughput ran on until then
+    """
 
     number: int
     event: Event
     loaded: LoadedScenario
+    first: int
+
+    @property
+    def begins(self) -> bool:
+        """Whether the event begins with it."""
+        return self.first == self.event.from_month
 
 
 def phases(loaded: LoadedScenario, name: str) -> list[Phase]:
     """Phases of a topology after the first, in order."""
     found = [
-        Phase(k, event, replace(loaded, scenario=at_event(loaded.scenario, k)))
+        Phase(k, event, replace(loaded, scenario=at_event(loaded.scenario, k)), event.from_month)
         for k, event in enumerate(loaded.scenario.study.events)
         if event.topology == name
     ]
     return sorted(found, key=lambda phase: phase.event.from_month)
+
+
+def _parts(loaded: LoadedScenario, name: str) -> list[Phase]:
+    """Phases of a topology, each in parts between which units of throughput end that were paid for longer."""
+    later = phases(loaded, name)
+    if not later:
+        return []
+    running = running_units(loaded, name)
+    ends = [phase.event.from_month - 1 for phase in later[1:]] + [len(running)]
+    found: list[Phase] = []
+    for phase, end in zip(later, ends, strict=True):
+        for units, group in groupby(range(phase.first, end + 1), key=lambda month: running[month - 1]):
+            found.append(replace(phase, loaded=with_running(phase.loaded, name, units), first=next(group)))
+    return found
 
 
 def check_events(loaded: LoadedScenario) -> dict[str, list[Terms]]:
@@ -76,12 +104,16 @@ def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> 
     """
     events = phases(loaded, name)
     grown = sorted(set(hours) - {phase.event.from_month for phase in events})
-    return [
-        f"from month {phase.event.from_month}: {phase.event.name}"
-        + (f", {phase.event.downtime_h:g} h without service" if phase.event.downtime_h else "")
-        + (f", window {window_words(hours[phase.event.from_month])}" if phase.event.from_month in hours else "")
-        for phase in events
-    ] + [f"from month {month}: window {window_words(hours[month])}" for month in grown]
+    return (
+        [
+            f"from month {phase.event.from_month}: {phase.event.name}"
+            + (f", {phase.event.downtime_h:g} h without service" if phase.event.downtime_h else "")
+            + (f", window {window_words(hours[phase.event.from_month])}" if phase.event.from_month in hours else "")
+            for phase in events
+        ]
+        + [f"from month {month}: window {window_words(hours[month])}" for month in grown]
+        + running_words(loaded, name)
+    )
 
 
 @contextmanager
@@ -118,8 +150,8 @@ def walk_study(
     found : the sizes of the first month, where they are open
     known : what was simulated before
     """
-    later = phases(written, planned.name)
-    ends = [phase.event.from_month - 1 for phase in later] + [math.ceil(loads.horizon.months)]
+    later = _parts(written, planned.name)
+    ends = [phase.first - 1 for phase in later] + [math.ceil(loads.horizon.months)]
     known = Known(sizer.store) if known is None else known
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
     sizing = sizer.sizing(written, found, _first(before), planned) if found else None
@@ -133,10 +165,10 @@ def walk_study(
         if progress:
             progress(what, 0.0)
 
-    for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
-        event = phase.event
+    for phase, end in zip(later, ends[1:], strict=True):
+        event, month = phase.event, phase.first
         phase = replace(phase, loaded=committed_instances_stay(phase.loaded, spells[-1].planned.loaded, planned.name))
-        horizon = replace(loads.horizon, from_month=event.from_month, months=_end(loads, end))
+        horizon = replace(loads.horizon, from_month=month, months=_end(loads, end))
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
             stands = _standing(last, phase.loaded, spells[-1].planned)
@@ -145,17 +177,21 @@ def walk_study(
             sizing = sizer.sizing(phase.loaded, found, _first(here), sized) if found else None
             then = walk_months(here, sized, None, progress, sizing, known)
         if found:
-            edges[event.from_month] = found.edge
+            edges[month] = found.edge
         if found and found.hours:
-            hours |= {event.from_month: found.hours, **then.hours}
-        first, *others = then.months
-        months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
-        spells += _told(then.spells, stage, event, _recommitted(last, phase.loaded, planned.name))
+            hours |= {month: found.hours, **then.hours}
+        if phase.begins:
+            first, *others = then.months
+            months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
+            spells += _told(then.spells, spells[-1].stage + 1, event, _recommitted(last, phase.loaded, planned.name))
+        else:
+            months += then.months
+            spells += [replace(spell, stage=spells[-1].stage) for spell in then.spells]
         fleets += then.fleets
         open_ |= then.open
         near |= then.near
         limited = dict(then.limited) | limited
-        standing[event.from_month] = stands
+        standing[month] = stands
         last = phase.loaded
     return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited, edges, near)
 
