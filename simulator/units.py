@@ -28,3 +28,13 @@ def span_words(seconds: float) -> str:
         if seconds >= unit_s:
             return f"{seconds / unit_s:.4g} {unit}"
     return f"{seconds:.4g} s"
+
+
+def rough_span_words(seconds: float) -> str:
+    """A length of time as people estimate it: `118 s`, minutes up to two hours, hours up to two days, `3.5 days`."""
+    if seconds < 2 * SECONDS_PER_MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * SECONDS_PER_HOUR:
+        return f"{seconds / SECONDS_PER_MINUTE:.0f} min"
+    hours = seconds / SECONDS_PER_HOUR
+    return f"{hours:.3g} h" if hours < 2 * HOURS_PER_DAY else f"{hours / HOURS_PER_DAY:.3g} days"

@@ -13,6 +13,8 @@ from typing import Any
 
 from tabulate import MIN_PADDING, tabulate
 
+from simulator.units import rough_span_words
+
 GAP = "  "
 """Between two columns."""
 _LEAST = 12
@@ -135,13 +137,7 @@ class _Pace:
             return self._share, ""
         began_s, begun = self._first
         left_s = (self._clock() - began_s) * (1 - self._share) / (self._share - begun)
-        return self._share, f"about {_rounded(left_s)} left"
-
-
-def _rounded(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return self._share, f"about {rough_span_words(left_s)} left"
 
 
 def _lines(clock: Callable[[], float]) -> Callable[[str, float], None]:

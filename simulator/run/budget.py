@@ -22,7 +22,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import QueueAutoscaler
 from simulator.size.expected import expected_trials
-from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, SECONDS_PER_HOUR
+from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, rough_span_words
 
 LONGEST_S = SECONDS_PER_DAY
 """Estimated time beyond which a run is not begun unless more is allowed."""
@@ -65,7 +65,7 @@ class Needs:
     memory_bytes: float
 
     def __str__(self) -> str:
-        return f"about {self.memory_bytes / BYTES_PER_GIB:.3g} GiB and {_duration(self.seconds)} of one core"
+        return f"about {self.memory_bytes / BYTES_PER_GIB:.3g} GiB and {rough_span_words(self.seconds)} of one core"
 
 
 class OverTimeError(BaseException):
@@ -142,7 +142,7 @@ def beforehand(loaded: LoadedScenario, needs: Needs) -> str:
     open_ = [name for name, topology in topologies.items() if has_open_sizes(topology)]
     trials, seconds = _searched(loaded, needs.seconds)
     searches = f"{trials} trials for sizes of {len(open_)} topologies, " if open_ else ""
-    return f"{len(topologies)} topologies: {searches}about {_duration(max(seconds, 1.0))} of one core"
+    return f"{len(topologies)} topologies: {searches}about {rough_span_words(max(seconds, 1.0))} of one core"
 
 
 def _searched(loaded: LoadedScenario, seconds: float) -> tuple[int, float]:
@@ -162,7 +162,7 @@ def further_words(loaded: LoadedScenario) -> str:
     scenario = loaded.scenario
     asked = ["volume", "latency limits", "speed", *["growth"] * (math.ceil(scenario.study.months) > 1)]
     _, seconds = _searched(loaded, _simulated_s(loaded) * len(scenario.topologies))
-    whole = _duration(max(_PLACES * len(asked) * seconds, 60.0))
+    whole = rough_span_words(max(_PLACES * len(asked) * seconds, 60.0))
     return (
         "Not asked: from which load on a rival costs less, at its best size, and which change of "
         f"{', '.join(asked[:-1])} or {asked[-1]} flips the winner. --explore-s SECONDS does, in so much time at most; "
@@ -183,7 +183,7 @@ def check_needs(needs: Needs, budget: Budget) -> None:
         allowed = f"{budget.memory_bytes / BYTES_PER_GIB:.3g} GiB"
         wrong.append(Problem(f"needs {needs}: make it smaller, or raise --memory-limit ({allowed}) to go on"))
     if needs.seconds > max(most_s, LONGEST_S):
-        allowed = f"{_duration(most_s)} unless given" if budget.seconds is None else f"{budget.seconds:g} s"
+        allowed = f"{rough_span_words(most_s)} unless given" if budget.seconds is None else f"{budget.seconds:g} s"
         wrong.append(Problem(f"needs {needs}: make it shorter, or raise --time-limit ({allowed}) to go on"))
     if wrong:
         raise InputError(*wrong)
@@ -247,10 +247,3 @@ def _replica_bytes(config: EngineConfig) -> float:
 def _decisions(topology: PlannedTopology, horizon_s: float) -> float:
     scalers = [pool.autoscaler for pool in topology.settings.pools]
     return sum(horizon_s / scaler.period_s for scaler in scalers if isinstance(scaler, QueueAutoscaler))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    hours = seconds / SECONDS_PER_HOUR
-    return f"{seconds / 60:.0f} min" if hours < 2 else f"{hours:.3g} h" if hours < 48 else f"{hours / 24:.3g} days"

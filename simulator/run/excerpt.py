@@ -12,14 +12,13 @@ from simulator.resolve.horizon import horizon_of, part_when
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, demand_of
 from simulator.study.demand import Horizon
-from simulator.units import SECONDS_PER_HOUR
+from simulator.units import rough_span_words
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.windows import load_by_window
 
 LEAD_S = 900.0
 """Simulated before a part at least, where there is so much: queues and autoscalers get to where they are by then."""
 LEAST_S = 120.0
-_MINUTE_S = 60.0
 _PARTS = 1_000
 """Steps in which the busiest time is looked for."""
 
@@ -55,22 +54,12 @@ class Excerpt:
     @property
     def words(self) -> str:
         """What of the run it is."""
-        time = f"all {span_words(self.horizon_s)}"
+        time = f"all {rough_span_words(self.horizon_s)}"
         if not self.has_all_time:
-            time = f"the busiest {span_words(self.end_s - self.start_s)} of {span_words(self.horizon_s)}"
+            time = f"the busiest {rough_span_words(self.end_s - self.start_s)} of {rough_span_words(self.horizon_s)}"
         if self.of == 1:
             return time
         return f"{time}, {'all' if self.replications == self.of else self.replications} of {self.of} replications"
-
-
-def span_words(span_s: float) -> str:
-    """A span as people say it: minutes up to two hours, hours up to two days."""
-    if span_s < 2 * _MINUTE_S:
-        return f"{span_s:.0f} s"
-    if span_s < 2 * SECONDS_PER_HOUR:
-        return f"{span_s / _MINUTE_S:.0f} min"
-    hours = span_s / SECONDS_PER_HOUR
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.3g} days"
 
 
 def excerpt_of(loaded: LoadedScenario, most_requests: float) -> Excerpt:

@@ -80,7 +80,7 @@ def test_progress_never_goes_back_and_tells_no_time_before_it_can(monkeypatch: p
             tell("cloud", share)
     assert sys.stderr.getvalue().splitlines() == [
         "  1% cloud",
-        " 50% cloud, about 2 min left",
+        " 50% cloud, about 102 s left",
         " 50% cloud, about 3 min left",
         "100% cloud, about 0 s left",
     ]
