@@ -54,7 +54,8 @@ def profile(
     if repeats < 1 or time_budget_s <= 0:
         raise InputError(Problem("must be positive", path="--repeats, --time-budget-s"))
     python = find_interpreter(vllm_python)
-    arguments = command_line(model, engine_arguments, DEFAULTS)
+    named = str(Path(model).resolve()) if Path(model).is_dir() else model
+    arguments = command_line(named, engine_arguments, DEFAULTS)
     store = PointStore(out, {"arguments": arguments, "seed": seed})
 
     def report(done: int, total: int, left_s: float) -> None:

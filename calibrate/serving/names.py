@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from simulator.catalog.gpus import gpu, gpus
+from simulator.catalog.gpus import gpu, gpu_called, gpus
 from simulator.catalog.models import model, models
 from simulator.errors import InputError
 
@@ -56,8 +56,9 @@ def gpu_name(text: str) -> str:
     ------
     NotSupported : not recognised, or not in the catalog
     """
-    if text.lower() in gpus():
-        return text.lower()
+    name = gpu_called(text)
+    if name in gpus():
+        return name
     name = _found("gpus", "gpu", text)
     if name is None:
         raise NotSupported(f"GPU {text!r} is not known; the catalog has {', '.join(sorted(gpus()))}")

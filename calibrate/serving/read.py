@@ -25,9 +25,12 @@ THROUGHPUTS = {
     "output_tok_s": ("throughput", "output"),
     "request_tput_rps": ("throughput", "requests"),
 }
+LEAST_MS = {"ttft": 1.0, "tpot": 0.1, "e2e": 1.0}
+"""No GPU answers sooner: what is below was measured in seconds."""
 LIMITS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "gpu_mem_util", "kv_blocks")
 MS_PER_S = 1000.0
 TOO_LONG = "has more values than the first line has names"
+_IN_OTHER_UNITS = re.compile(r"(?:ttft|tpot|itl|e2e)_.*_(?:s|sec|secs|seconds|us|ns)", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d[\d_]*\.?\d*(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -96,6 +99,9 @@ def _cells(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise InputError(Problem(f"cannot read: {error.strerror}", file=str(path))) from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(Problem(f"not a CSV table: {error}", file=str(path))) from error
+    if other := [name for name in header if _IN_OTHER_UNITS.fullmatch(name)]:
+        told = f"{', '.join(other)}: times are read in milliseconds, as {LATENCIES[0]}; convert and rename"
+        raise InputError(Problem(told, file=str(path), line=1))
     if is_silicon(header):
         return [(line, as_serving_columns(cells)) for line, cells in lines]
     missing = [name for name in REQUIRED if name not in header]
@@ -131,6 +137,8 @@ def _problems(cells: Mapping[str, str], file: str, line: int) -> Iterable[Proble
             yield wrong(name, "must be above zero")
         elif name in WHOLE and value % 1:
             yield wrong(name, "must be a whole number")
+        elif name.endswith("_ms") and value < LEAST_MS.get(name.partition("_")[0], 0.0):
+            yield wrong(name, f"is below what any GPU reaches: are these seconds? {name} is in milliseconds")
     yield from _contradictions(cells, wrong)
 
 

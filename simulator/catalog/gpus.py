@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -138,6 +139,18 @@ def _constants(data: dict[str, Any], name: str) -> dict[str, Any]:
     """Constants of the step-time model: the defaults, overridden by what is known of the GPU called `name`."""
     own = data["gpus"].get(name, {})
     return {group: defaults | own.get(group, {}) for group, defaults in data["default"].items()}
+
+
+def gpu_called(text: str) -> str:
+    """Catalog name of a GPU as torch and nvidia-smi print it, as `NVIDIA H100 80GB HBM3`, or as people call that one
+    alone; the text itself where that is no such name."""
+    if text.lower() in gpus():
+        return text.lower()
+    data = read_yaml("gpus.yaml")
+    words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word and word not in data["makers"]]
+    plain = "-".join(words)
+    found = str(data["called"].get(plain, plain))
+    return found if found in gpus() else text
 
 
 def gpu(name: str) -> Gpu:

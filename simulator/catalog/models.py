@@ -76,13 +76,15 @@ def _names() -> dict[str, str]:
 
 
 def model(name: str) -> Model:
-    """Model called `name`: catalog name, alias or Hugging Face id, in any case, with or without `-instruct`.
+    """Model called `name`: catalog name, alias or Hugging Face id, in any case, with or without `-instruct`; another
+    owner's copy is known by the rest of its id.
 
     Raises
     ------
     InputError : no such model
     """
-    names = _names()
-    if name.lower() not in names:
+    names, asked = _names(), name.lower()
+    known = names.get(asked) or names.get(asked.rsplit("/", 1)[-1])
+    if known is None:
         raise InputError(unknown_name("model", name, names))
-    return models()[names[name.lower()]]
+    return models()[known]

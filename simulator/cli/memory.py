@@ -53,7 +53,7 @@ def memory(
     model
         Name in the catalog, a config.json, or a folder that holds one.
     gpu
-        GPU of the catalog, as h100-sxm, or a YAML file of one's own (docs/catalog.md).
+        GPU of the catalog, as h100-sxm, or as the driver prints it, or a YAML file of one's own (docs/catalog.md).
     tp
         Tensor parallel GPUs.
     pp

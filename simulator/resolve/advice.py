@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from simulator.errors import InputError
-from simulator.resolve.memory import Answer, Question, answer
+from simulator.resolve.memory import Answer, Question, answer, weights_of
 from simulator.resolve.refused_weights import refused_weights
 
 DEGREES = (1, 2, 4, 8, 16)
@@ -30,8 +30,8 @@ def ways_out(found: Answer) -> list[str]:
 
 def _tries(found: Answer) -> Iterator[tuple[Question, str]]:
     question, plan = found.question, found.plan
-    if 0 < plan.longest_that_fits < plan.max_model_len:
-        length = plan.longest_that_fits
+    length = min(plan.longest_that_fits, found.shape.context)
+    if 0 < length < plan.max_model_len:
         yield replace(question, max_model_len=length), f"max_model_len={length}"
     sequences = found.request.limits.max_num_seqs
     while sequences > 16:
@@ -45,7 +45,7 @@ def _tries(found: Answer) -> Iterator[tuple[Question, str]]:
             yield replace(question, tp=tp), f"tp={tp}"
     if question.kv_dtype == "auto":
         yield replace(question, kv_dtype="fp8"), "kv_dtype=fp8"
-    if question.dtype == "auto" and found.shape.quantization is None:
+    if question.dtype == "auto" and found.shape.quantization is None and weights_of(question) == "bf16":
         for dtype in FORMATS:
             other = replace(question, dtype=dtype)
             if not refused_weights(other):

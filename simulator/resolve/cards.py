@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from simulator.catalog.gpus import gpu
+from simulator.catalog.gpus import gpu, gpu_called
 from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.profile import Card
@@ -46,7 +46,7 @@ def _own_card(file: Path) -> Card:
     document = read_document(file)
     check_mappings(document)
     if "like" in document.data:
-        near = _catalog_card(str(document.data["like"]))
+        near = _catalog_card(gpu_called(str(document.data["like"])))
         settings = _hardware(document)
         return seen(settings, near, settings.name or f"{near.name}-own")
     differing = sorted(document.data.keys() & (HardwareSettings.model_fields.keys() - OwnCard.model_fields.keys()))

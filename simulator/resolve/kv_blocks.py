@@ -192,8 +192,10 @@ def _refusal(found: Answer) -> Problem:
     ways = ways_out(answer(replace(asked, max_model_len=asked.block_size)) if free else found)
     would = f"; would start, each alone: {', '.join(ways)}" if ways else "; no single option changes that"
     reasons = "; ".join(found.plan.refusals)
+    too_long = found.plan.max_model_len > found.shape.context
     return Problem(
-        f"{found.shape.name} does not start on {found.card.name} with {split}: {reasons}{would}", path="engine"
+        f"{found.shape.name} does not start on {found.card.name} with {split}: {reasons}{would}",
+        path="engine.max_model_len" if too_long else "engine",
     )
 
 

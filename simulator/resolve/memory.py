@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.catalog.architecture import architecture_of
+from simulator.catalog.gpus import gpu_called
 from simulator.catalog.kv_cache import kv_format
 from simulator.catalog.models import model
 from simulator.catalog.shapes.border import EXPERTS, TOKENS
@@ -44,17 +45,17 @@ METHODS = ("eagle", "mtp", "draft_model", "ngram")
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
 """Formats of weights that no GPU before Ampere has a kernel for."""
 SPELLINGS = {
-    "-fp8": "fp8",
-    "-fp8-dynamic": "fp8",
-    "-awq": "awq",
-    "-gptq-int4": "gptq",
-    "-gptq-int8": "int8",
-    "-nvfp4": "nvfp4",
-    "-fp4": "nvfp4",
-    "-w4a16": "int4",
-    "-quantized.w4a16": "int4",
-    "-w8a8": "int8",
-    "-quantized.w8a8": "int8",
+    ending: name
+    for name, endings in {
+        "fp8": "-fp8 -fp8-dynamic -fp8-block -fp8-kv",
+        "awq": "-awq -awq-int4 -awq-4bit -int4-awq",
+        "gptq": "-gptq -gptq-int4 -gptq-4bit",
+        "nvfp4": "-nvfp4 -fp4",
+        "int4": "-int4 -w4a16 -quantized.w4a16 -int4-autoround",
+        "int8": "-int8 -gptq-int8 -w8a8 -quantized.w8a8",
+        "w8a16": "-quantized.w8a16",
+    }.items()
+    for ending in endings.split()
 }
 """Ends of names of quantised checkpoints, and their format."""
 
@@ -138,6 +139,8 @@ def answer(question: Question) -> Answer:
     _check_numbers(question)
     checkpoint = _checkpoint(question.model, question.folder)
     own = question.gpu.endswith((".yaml", ".yml"))
+    if not own:
+        question = replace(question, gpu=gpu_called(question.gpu))
     card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
     shape, items = _encoding(question, checkpoint, checkpoint.shape)
     found = rules(question.version, shape, question.flashinfer)
@@ -170,7 +173,8 @@ def answer(question: Question) -> Answer:
         retained_tokens=_retained_tokens(question, checkpoint),
         kv_cache_memory_bytes=question.kv_cache_memory_bytes,
     )
-    return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
+    planned = plan(shape, weights, card, request, found, overheads())
+    return Answer(question, shape, card, request, found, _within_context(planned, shape))
 
 
 def _encoding(question: Question, checkpoint: _Checkpoint, shape: ModelShape) -> tuple[ModelShape, int]:
@@ -379,9 +383,15 @@ def _limits(question: Question, card: Card, shape: ModelShape) -> BatchLimits:
 
 
 def _length(question: Question, shape: ModelShape) -> int:
-    wanted = question.max_model_len
-    if wanted is not None and wanted > shape.context:
-        raise InputError(
-            Problem(f"beyond the {shape.context} tokens of {shape.name}", path="max_model_len", got=str(wanted))
-        )
-    return wanted or default_length(question.version, shape)
+    return question.max_model_len or default_length(question.version, shape)
+
+
+def _within_context(found: Plan, shape: ModelShape) -> Plan:
+    """The plan, refused where requests may be longer than the model's context, as vLLM refuses them."""
+    if found.max_model_len <= shape.context:
+        return found
+    told = (
+        f"max_model_len ({found.max_model_len}) is beyond the {shape.context} tokens of {shape.name}: set it to at "
+        f"most that, or have its config.json say how positions are scaled (rope_scaling)"
+    )
+    return replace(found, refusals=(told, *found.refusals))

@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator.catalog.vllm import rules
 from simulator.errors import InputError, Problem
-from simulator.resolve.memory import Answer, Question, answer
+from simulator.resolve.memory import Answer, Question, answer, weights_of
 from simulator.results.inputs import input_file
 from simulator.units import BYTES_PER_GIB
 
@@ -206,7 +206,8 @@ def compare(file: Path, question: Question) -> Comparison:
         if term == "kv_tokens" and {"kv_gib", "kv_tokens"} <= figures.keys() and figures["kv_gib"] > 0 and not told:
             kept = replace(asked, kv_cache_memory_bytes=round(figures["kv_gib"] * BYTES_PER_GIB))
             rows.append(_row(OF_LOGGED, theirs, answer(kept).plan.kv_tokens))
-    told_beside = _left_out(question, said, has_formats=found.shape.quantization is not None)
+    has_formats = found.shape.quantization is not None or weights_of(found.question) != "bf16"
+    told_beside = _left_out(question, said, has_formats)
     if "enable_sleep_mode" in said and rules(asked.version, found.shape).sleep_mode_overshoots:
         told_beside += (SLEEPS,)
     return Comparison(rows, told_beside)

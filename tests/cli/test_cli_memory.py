@@ -277,6 +277,33 @@ def test_a_log_of_drafts_beside_states_is_read(capsys: pytest.CaptureFixture[str
     assert printed(capsys, "--compare", str(log), "--gpu", "rtx-3090", "--dtype", "int4")["notes"] == []
 
 
+def test_a_log_of_a_checkpoint_whose_name_tells_its_format_needs_no_more(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text(
+        "model='RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic', quantization=compressed-tensors,\n"
+        "Initializing a V1 LLM engine (v0.24.0) with config: x\nAvailable KV cache memory: 55.00 GiB\n"
+    )
+    found = printed(capsys, "--compare", str(log), "--gpu", "NVIDIA H200")
+    assert found["notes"] == []
+    weights = next(row["plan"] for row in found["rows"] if row["term"] == "weights_gib")
+    assert weights == printed(capsys, "llama-3.1-70b", "--gpu", "h200", "--dtype", "fp8")["weights_gib"]
+
+
+def test_a_length_beyond_the_context_is_planned_and_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """vLLM would not start; what the cache would hold is the same, and a log of scaled positions can be compared."""
+    within = printed(capsys, "qwen3-8b", "--gpu", "h100-sxm")
+    beyond = printed(capsys, "qwen3-8b", "--gpu", "h100-sxm", "--max-model-len", "131072")
+    assert (within["fits"], beyond["fits"]) == (True, False)
+    assert beyond["num_blocks"] == within["num_blocks"]
+    assert beyond["refusals"] == [
+        "max_model_len (131072) is beyond the 40960 tokens of qwen3-8b: set it to at most that, or have its "
+        "config.json say how positions are scaled (rope_scaling)"
+    ]
+    assert beyond["ways_out"] == ["max_model_len=40960"]
+
+
 def test_a_log_of_text_alone_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """What the log says and the option are one: the weights of the encoder are not in the plan."""
     log = tmp_path / "vllm.log"

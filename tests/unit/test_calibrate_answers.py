@@ -345,6 +345,16 @@ def test_a_profile_says_what_was_measured(profiled: dict[str, Any], tmp_path: Pa
     assert profiled["store"].records[0] == {"identity": {"arguments": profiled["arguments"], "seed": 9}}
 
 
+def test_a_model_s_folder_is_known_from_anywhere(
+    profiled: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`validate` starts the engine with the arguments of the profile, perhaps in another folder."""
+    (tmp_path / "m").mkdir()
+    monkeypatch.chdir(tmp_path)
+    profile(model="m", out=tmp_path / "steps")
+    assert profiled["arguments"][:2] == ["--model", str(tmp_path / "m")]
+
+
 def test_a_profile_says_what_speaks_against_it(profiled: dict[str, Any], tmp_path: Path, capsys: Capture) -> None:
     profiled |= {"complete": False, "tested": False, "cpu_share": 0.5}
     profiled["measures"].append({"failure": "out_of_memory", "message": "no room"})

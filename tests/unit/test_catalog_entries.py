@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from simulator.catalog.costs import cost_entries, cost_entry, cost_words
-from simulator.catalog.gpus import gpu, gpus
+from simulator.catalog.gpus import gpu, gpu_called, gpus
 from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
 from simulator.catalog.models import models
 from simulator.catalog.precisions import layout
+from simulator.catalog.quantity import read_yaml
 from simulator.catalog.sites import engine_start_s, site, sites
 from simulator.catalog.tokens import token_offer
 from simulator.catalog.vllm import default_limits
@@ -178,3 +179,28 @@ def test_gpus_agree_with_the_reference_table() -> None:
 
 def test_models_are_all_there() -> None:
     assert len(models()) >= 60
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100-sxm"),
+        ("NVIDIA A100-SXM4-40GB", "a100-40"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
+        ("NVIDIA L40S", "l40s"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA A10G", "a10g"),
+        ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", "rtx-pro-6000"),
+        ("AMD Instinct MI300X", "mi300x"),
+        ("H200", "h200"),
+        ("H100", "H100"),
+        ("NVIDIA GeForce RTX 4090 D", "NVIDIA GeForce RTX 4090 D"),
+    ],
+)
+def test_gpus_are_known_as_the_driver_prints_them(called: str, name: str) -> None:
+    """A name that fits several GPUs, or a GPU that is none of them, stays as it is and is refused by `gpu`."""
+    assert gpu_called(called) == name
+
+
+def test_all_other_names_of_gpus_are_of_the_catalog() -> None:
+    assert set(read_yaml("gpus.yaml")["called"].values()) <= gpus().keys()

@@ -157,3 +157,9 @@ def test_sparse_steps_and_listed_layers_are_dense(tmp_path: Path) -> None:
     every_second = loaded_from(write_config(tmp_path / "a", moe | {"decoder_sparse_step": 2}))
     listed = loaded_from(write_config(tmp_path / "b", moe | {"mlp_only_layers": [0, 7]}))
     assert (every_second.dense_layers, listed.dense_layers) == (4, 2)
+
+
+def test_another_owners_copy_is_the_same_model() -> None:
+    assert model("unsloth/Llama-3.2-3B-Instruct").name == "llama-3.2-3b"
+    with pytest.raises(InputError, match="unknown model 'someone/Llama-3.2-3B-Tuned'"):
+        model("someone/Llama-3.2-3B-Tuned")

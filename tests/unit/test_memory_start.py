@@ -329,7 +329,6 @@ def test_what_is_not_understood_is_named(tmp_path: Path, changes: dict[str, Any]
         ({"dtype": "fp3"}, "fp3"),
         ({"kv_dtype": "fp3"}, "fp3"),
         ({"gpu_memory_utilization": 1.2}, "gpu_memory_utilization"),
-        ({"max_model_len": 10**6}, "131072"),
         ({"gpu": "t4", "dtype": "fp8"}, "t4"),
     ],
 )
@@ -393,3 +392,8 @@ def test_long_rope_is_served_at_its_original_length_unless_one_is_given(
     name = config(tmp_path, max_position_embeddings=131_072, **scaled)
     found = answer(Question(name, "h100-sxm", version=version, max_model_len=asked))
     assert found.plan.max_model_len == longest
+
+
+def test_a_checkpoint_that_is_quantised_already_has_no_other_format_as_a_way_out() -> None:
+    ways = ways_out(answer(Question("gpt-oss-120b", "h100-sxm", version="0.10.1")))
+    assert ways == ["tp=2"]

@@ -126,6 +126,7 @@ def test_ranks_of_attention_are_stated_or_what_the_sources_own_configuration_say
         ("constant", {"ttft_mean_ms": "nan"}, r"changed\.csv:5: ttft_mean_ms: is no number"),
         ("open", {"ttft_p50_ms": "70"}, r"changed\.csv:2: ttft_p50_ms: is above the p99"),
         ("open", {"output_tok_s": "2500"}, r"changed\.csv:2: output_tok_s: is above the total throughput"),
+        ("open", {"ttft_mean_ms": "0.03"}, r"changed\.csv:2: ttft_mean_ms: .* are these seconds\? .* in milliseconds"),
         ("open", {"tp": "0"}, r"changed\.csv:2: tp: must be above zero"),
         ("open", {"tp": "1.5"}, r"changed\.csv:2: tp: must be a whole number"),
     ],
@@ -137,6 +138,15 @@ def test_impossible_values_are_named_by_line(tmp_path: Path, row_id: str, cells:
     kept = read_tables([path], skip_bad=True)
     assert len(kept.rows) == 3
     assert [one.row_id for one in kept.excluded] == [row_id]
+
+
+def test_a_column_in_another_unit_is_not_passed_over(tmp_path: Path) -> None:
+    """Without its own column a figure would only be missing; a table in seconds would be compared on the rest."""
+    text = (DATA / "points.csv").read_text(encoding="utf-8")
+    path = tmp_path / "seconds.csv"
+    path.write_text(text.replace("ttft_mean_ms", "ttft_mean_s", 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"seconds\.csv:1: ttft_mean_s: times are read in milliseconds"):
+        read_tables([path])
 
 
 def test_all_impossible_values_are_named_at_once(tmp_path: Path) -> None:
