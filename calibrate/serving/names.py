@@ -56,9 +56,8 @@ def gpu_name(text: str) -> str:
     ------
     NotSupported : not recognised, or not in the catalog
     """
-    name = gpu_called(text)
-    if name in gpus():
-        return name
+    if (called := gpu_called(text)) in gpus():
+        return called
     name = _found("gpus", "gpu", text)
     if name is None:
         raise NotSupported(f"GPU {text!r} is not known; the catalog has {', '.join(sorted(gpus()))}")
