@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from simulator.resolve.power import gpu_idle_w
 from simulator.resolve.resale import resale
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
-from simulator.schema.money import ResaleSettings, Servers
+from simulator.schema.money import Servers
 from simulator.schema.pool import Pool
 from simulator.study.placement import servers_needed
 from simulator.study.terms import Facility, Money, OwnedSite, ServerKind
@@ -46,32 +47,27 @@ class Given:
     loaded: LoadedScenario
     layers: tuple[tuple[str, Servers], ...]
 
-    def find(self, key: str) -> tuple[str, float] | None:
-        """Path and value of a number; None if nothing is said."""
+    def find(self, *keys: str) -> tuple[str, Any] | None:
+        """Path and value of what the first layer that says any of these keys says; None if nothing is said."""
         for path, servers in self.layers:
-            value = getattr(servers, key)
-            if value is not None and key in servers.model_fields_set:
-                return f"{path}.{key}", value
+            for key in keys:
+                value = getattr(servers, key)
+                if value is not None and key in servers.model_fields_set:
+                    return f"{path}.{key}", value
         return None
 
     def off_when_empty(self) -> bool:
         """Whether servers without a replica are switched off."""
-        said = (servers.off_when_empty for _, servers in self.layers if servers.off_when_empty is not None)
-        return next(said, False)
-
-    def resale_by_age(self) -> tuple[str, tuple[ResaleSettings, ...]] | None:
-        """Path and shares of the price by age."""
-        said = ((f"{path}.resale_by_age", servers.resale_by_age) for path, servers in self.layers)
-        return next(((path, rows) for path, rows in said if rows is not None), None)
+        found = self.find("off_when_empty")
+        return found is not None and bool(found[1])
 
     def tariff(self) -> tuple[str, tuple[float, ...]] | None:
         """Path and prices of electricity: one, or 24."""
-        for path, servers in self.layers:
-            if servers.electricity_by_hour_usd_per_kwh is not None:
-                return f"{path}.electricity_by_hour_usd_per_kwh", servers.electricity_by_hour_usd_per_kwh
-            if servers.electricity_usd_per_kwh is not None:
-                return f"{path}.electricity_usd_per_kwh", (servers.electricity_usd_per_kwh,)
-        return None
+        found = self.find("electricity_by_hour_usd_per_kwh", "electricity_usd_per_kwh")
+        if found is None:
+            return None
+        path, prices = found
+        return path, prices if isinstance(prices, tuple) else (prices,)
 
 
 def check_servers_used(loaded: LoadedScenario) -> None:
@@ -251,7 +247,7 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
     kind, gpus = _kind(card, given), _gpus(card, given)
     host_kw, reserved_kw = _power_kw(card, gpus, kind, given, figures)
     life_years = figure("life_years", "years", "onprem.economic_life")
-    residual, ages = resale(given.resale_by_age(), given.find("residual_share"), life_years, figures)
+    residual, ages = resale(given.find("resale_by_age"), given.find("residual_share"), life_years, figures)
     lead = given.find("lead_weeks")
     install = given.find("install_usd")
     weeks = figures("onprem.lead_time_weeks", _LEAD[place.kind]) if lead is None else figures.given(*lead, "weeks")
@@ -319,7 +315,7 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
     carbon, priced = given.find("co2_kg_per_kwh"), given.find("co2_usd_per_tonne")
     if priced is None and cost.co2_usd_per_tonne is not None:
         priced = "cost.co2_usd_per_tonne", cost.co2_usd_per_tonne
-    pue = given.find("pue") or (None if cost.pue is None else ("cost.pue", cost.pue))
+    pue: tuple[str, float] | None = given.find("pue") or (None if cost.pue is None else ("cost.pue", cost.pue))
     return Facility(
         usd_per_kw_month=_site_figure(place.space, f"{place.name}.space", "colo.rate", figures)
         if space is None
