@@ -161,6 +161,8 @@ def people(random: Random) -> Row:
             },
             {"name": "support", "share_of_bill": random.choice([0.03, 0.1])},
         ][: random.randint(1, 2)]
+        if len(found["fees"]) == 1:
+            found["fees"][0]["classes"] = ["chat"]
     if random.random() < 0.4:
         found["taxes"] = taxes(random)
     return found

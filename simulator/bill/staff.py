@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from simulator.bill.category import STAFF
@@ -32,13 +33,13 @@ def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share:
     ]
 
 
-def fee_lines(terms: Terms, replicas: int, gpus: int, requests: float, month: int) -> list[Line]:
+def fee_lines(terms: Terms, replicas: int, gpus: int, requests: Sequence[float], month: int) -> list[Line]:
     """Fees of a month that do not depend on other lines; what is paid once, at any time, is spread over the study.
 
     Parameters
     ----------
     replicas, gpus : at the peak
-    requests : that came in the month
+    requests : that came in the month, by class
     """
     lines: list[Line] = []
     for fee in terms.fees:
@@ -53,8 +54,9 @@ def fee_lines(terms: Terms, replicas: int, gpus: int, requests: float, month: in
         lines += one_line(terms.topology, fee.name, "by replica", replicas, "replicas", by_replica, "by_month")
         by_gpu = fee.usd_per_gpu_month * gpus
         lines += one_line(terms.topology, fee.name, "by GPU", gpus, "GPUs", by_gpu, "by_month")
-        by_request = fee.usd_per_million_requests * (requests / REQUESTS_PER_MILLION)
-        lines += one_line(terms.topology, fee.name, "by request", requests, REQUESTS, by_request, "by_use")
+        counted = math.fsum(requests[k] for k in fee.classes) if fee.classes else math.fsum(requests)
+        by_request = fee.usd_per_million_requests * (counted / REQUESTS_PER_MILLION)
+        lines += one_line(terms.topology, fee.name, "by request", counted, REQUESTS, by_request, "by_use")
     return lines
 
 

@@ -109,7 +109,7 @@ class Use:
     ----------
     is_job : what is used is that of a month's jobs
     share : of the time for which owned servers are paid; 1 but for a job
-    requests : that came
+    requests : that came, by class
     """
 
     pools: dict[str, PoolUse]
@@ -117,7 +117,7 @@ class Use:
     providers: dict[str, ProviderUse]
     is_job: bool = False
     share: float = 1.0
-    requests: float = 0.0
+    requests: tuple[float, ...] = ()
 
     @property
     def peak_replicas(self) -> int:
@@ -172,7 +172,10 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
         {provider.name: _provider(provider.name, apis[provider.name], month.periods) for provider in first.providers},
         is_job,
         share,
-        math.fsum(weight(period) * period.usage.requests for period in month.periods),
+        tuple(
+            math.fsum(weight(period) * count for period, count in zip(month.periods, counts, strict=True))
+            for counts in zip(*(period.usage.requests for period in month.periods), strict=True)
+        ),
     )
 
 

@@ -135,7 +135,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         rented=tuple(rented),
         apis=tuple(apis),
         staff=_staff(planned, bool(owned), figures),
-        fees=tuple(_fee(fee, f"{root}.fees[{k}]", figures) for k, fee in enumerate(topology.fees)),
+        fees=tuple(_fee(fee, f"{root}.fees[{k}]", scenario, figures) for k, fee in enumerate(topology.fees)),
         taxes=_taxes(scenario, name, figures),
         discount_rate_per_year=_discount_rate(planned, figures),
         months=float(scenario.study.months),
@@ -197,7 +197,7 @@ def _people(settings: StaffSettings, path: str, figures: Figures) -> Staff:
     return Staff(salary, count("base_fte"), count("fte_per_server"), count("fte_per_replica"))
 
 
-def _fee(settings: FeeSettings, path: str, figures: Figures) -> Fee:
+def _fee(settings: FeeSettings, path: str, scenario: Scenario, figures: Figures) -> Fee:
     units = {
         "usd_once": "USD",
         "usd_per_month": "USD per month",
@@ -210,7 +210,9 @@ def _fee(settings: FeeSettings, path: str, figures: Figures) -> Fee:
     for key, value in values.items():
         if value:
             figures.given(f"{path}.{key}", value, units[key])
-    return Fee(settings.name, **values)
+    said = settings.classes or ()
+    classes = tuple(k for k, cls in enumerate(scenario.workload.classes) if cls.name in said)
+    return Fee(settings.name, **values, classes=classes)
 
 
 def _taxes(scenario: Scenario, name: str, figures: Figures) -> tuple[Tax, ...]:

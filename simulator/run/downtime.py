@@ -43,7 +43,7 @@ def _idle(usage: Usage) -> Usage:
         pools=tuple(map(_idle_pool, usage.pools)),
         providers=tuple(map(_no_calls, usage.providers)),
         servers=tuple(map(_switched_off, usage.servers)),
-        requests=0,
+        requests=(0,) * len(usage.requests),
     )
 
 

@@ -79,7 +79,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
 def _topology_problems(path: str, topology: Topology, scenario: Scenario) -> Iterator[Found]:
     """What contradicts within a topology, or between it and the rest of the scenario."""
     yield from _target_problems(path, topology, scenario)
-    yield from topology_money_problems(path, topology)
+    yield from topology_money_problems(path, topology, [cls.name for cls in scenario.workload.classes])
     yield from topology_time_problems(path, topology, scenario.run)
     yield from topology_unit_problems(path, topology)
     yield from disaggregation_problems(path, topology, scenario)

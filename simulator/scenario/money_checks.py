@@ -14,7 +14,14 @@ from simulator.catalog.currencies import currencies
 from simulator.errors import unknown_name
 from simulator.money import USD
 from simulator.schema.base import Settings
-from simulator.schema.money import CurrencySettings, Servers, ServiceCreditSettings, TaxSettings, TokenPriceSettings
+from simulator.schema.money import (
+    CurrencySettings,
+    FeeSettings,
+    Servers,
+    ServiceCreditSettings,
+    TaxSettings,
+    TokenPriceSettings,
+)
 from simulator.schema.pool import Pool
 from simulator.schema.provider import Provider
 from simulator.schema.scenario import CostSettings, Scenario
@@ -62,15 +69,25 @@ def money_problems(scenario: Scenario) -> Iterator[Found]:
         yield from _currency_problems(scenario.currency)
 
 
-def topology_money_problems(path: str, topology: Topology) -> Iterator[Found]:
-    """Prices and terms of a topology that contradict each other."""
+def topology_money_problems(path: str, topology: Topology, classes: Sequence[str]) -> Iterator[Found]:
+    """Prices and terms of a topology that contradict each other, or classes of the workload that are none."""
     yield from _server_problems(f"{path}.servers", topology.servers)
     yield from twice((f"{path}.fees[{k}]", fee.name) for k, fee in enumerate(topology.fees))
+    for k, fee in enumerate(topology.fees):
+        yield from _fee_problems(f"{path}.fees[{k}]", fee, classes)
     yield from _tax_problems(f"{path}.taxes", topology.taxes or (), [fee.name for fee in topology.fees])
     for k, pool in enumerate(topology.pools):
         yield from _pool_problems(f"{path}.pools[{k}]", pool)
     for k, provider in enumerate(topology.providers):
         yield from _provider_problems(f"{path}.providers[{k}]", provider)
+
+
+def _fee_problems(path: str, fee: FeeSettings, classes: Sequence[str]) -> Iterator[Found]:
+    if fee.classes is not None and not fee.usd_per_million_requests:
+        yield f"{path}.classes", "'usd_per_million_requests' is missing: say what their requests cost", None
+    for k, name in enumerate(fee.classes or ()):
+        if name not in classes:
+            yield f"{path}.classes[{k}]", unknown_name("class", name, classes), None
 
 
 def _tax_problems(path: str, taxes: Sequence[TaxSettings], fees: Sequence[str]) -> Iterator[Found]:

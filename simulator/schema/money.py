@@ -148,6 +148,8 @@ class FeeSettings(Settings):
     """Paid by the month for each GPU of the replicas at the peak, as licences are."""
     usd_per_million_requests: NotNegative = 0.0
     """Paid for requests that come, as for a gateway, guardrails, or the classifier of a routing by complexity."""
+    classes: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Classes of the workload whose requests these are, as of a guardrail on one of them; all unless given."""
     share_of_bill: Annotated[float, Field(ge=0, lt=10), IS_NUMBER] = 0.0
     """Share of all other lines, as for support."""
 

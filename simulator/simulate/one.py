@@ -140,7 +140,8 @@ def simulate_one(
         job_s=demand.last_job_s,
         part=demand.part,
     )
-    run = replace(run, usage=replace(run.usage, when=demand.when, requests=metrics.total.arrived))
+    arrived = tuple(tally.arrived for tally in metrics.by_class)
+    run = replace(run, usage=replace(run.usage, when=demand.when, requests=arrived))
     if demand.last_job_s is not None:
         metrics.end_s = run.usage.end_s
     metrics.count_tokens(run.usage)

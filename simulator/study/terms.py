@@ -306,6 +306,7 @@ class Fee:
     Attributes
     ----------
     usd_once : paid when its span begins, and spread over the study
+    classes : whose requests are paid for, by number; empty: of all
     share_of_bill : of all lines but such shares
     """
 
@@ -315,6 +316,7 @@ class Fee:
     usd_per_replica_month: Money = 0.0
     usd_per_gpu_month: Money = 0.0
     usd_per_million_requests: Money = 0.0
+    classes: tuple[int, ...] = ()
     share_of_bill: Money = 0.0
     span: Span = Span()
 

@@ -194,7 +194,7 @@ class Usage:
     ----------
     servers : owned ones, by site and GPU
     when : it was, for prices by the hour
-    requests : that came, whatever became of them; each once, however many targets worked for it
+    requests : that came, by class, whatever became of them; each once, however many targets worked for it
     """
 
     end_s: float
@@ -203,7 +203,7 @@ class Usage:
     servers: tuple[ServerUsage, ...] = ()
     start_s: float = 0.0
     when: When = MONDAY
-    requests: int = 0
+    requests: tuple[int, ...] = ()
 
     @property
     def span_s(self) -> float:

@@ -20,6 +20,7 @@ from simulator.decide.break_even import against
 from simulator.decide.costed import Costed
 from simulator.decide.flips import ASSUMPTIONS
 from simulator.decide.price_flips import price_flips
+from simulator.errors import InputError
 from simulator.run.simulate import simulate
 from simulator.study.bill import Bill, MonthUse
 from simulator.study.decision import Walked
@@ -107,7 +108,7 @@ def test_a_gateway_goes_by_the_requests_that_come() -> None:
     fee = Fee("gateway", usd_per_million_requests=100.0)
     terms = Terms("cloud", rented=(rented(),), fees=(fee,), months=2.0)
     stays = (Stay(0, 0, "serving", 0.0, HOUR),)
-    busy, quiet = (Usage(HOUR, (pool(stays=stays, end_s=HOUR),), (), (), requests=n) for n in (3_600, 1_800))
+    busy, quiet = (Usage(HOUR, (pool(stays=stays, end_s=HOUR),), (), (), requests=(n,)) for n in (3_600, 1_800))
     agree(terms, [month(busy), month(quiet)])
     found = bill_study(terms, [month(busy), month(quiet)])
     lines = [[line for line in one.lines if line.category == "gateway"] for one in found.months]
@@ -116,6 +117,65 @@ def test_a_gateway_goes_by_the_requests_that_come() -> None:
         [("by request", "requests", pytest.approx(131.4))],
     ]
     assert [one.quantity for each in lines for one in each] == pytest.approx([2_628_000.0, 1_314_000.0])
+
+
+def test_a_guardrail_goes_by_the_requests_of_its_classes() -> None:
+    """Of 600, 3,000 and 1,800 in an hour: $43.80 at $100 a million for the first, $175.20 with the last."""
+    rent = {"rented": (rented(),), "months": 1.0}
+    usage = Usage(
+        HOUR, (pool(stays=(Stay(0, 0, "serving", 0.0, HOUR),), end_s=HOUR),), (), requests=(600, 3_000, 1_800)
+    )
+    for classes, usd in (((0,), 43.8), ((0, 2), 175.2), ((), 394.2)):
+        terms = Terms("cloud", fees=(Fee("guardrail", usd_per_million_requests=100.0, classes=classes),), **rent)
+        agree(terms, [month(usage)])
+        found = {line.category: float(line.usd) for line in bill_study(terms, [month(usage)]).lines}
+        assert found["guardrail"] == pytest.approx(usd)
+
+
+TWO = """
+schema_version: 1
+name: guarded
+model: llama-3.1-8b-instruct
+workload:
+  classes:
+    - {name: batch, arrivals: {kind: poisson, rate_rps: 3}, lengths: {isl: 100, osl: 10}, slo: {e2e_s: {p90: 30}}}
+    - {name: chat, arrivals: {kind: poisson, rate_rps: 1}, lengths: {isl: 100, osl: 10}, slo: {e2e_s: {p90: 30}}}
+topologies:
+  rent:
+    pools: [{name: base, site: lambda, gpu: h100-sxm}]
+    fees: [{name: guardrail, FEE}]
+cost: {draws: 0}
+run: {horizon_s: 120, warmup_s: 20, keep_requests: false}
+"""
+
+
+def test_the_requests_of_a_class_are_those_that_came_in_the_window(tmp_path: Path) -> None:
+    fee = "usd_per_million_requests: 500, classes: [chat]"
+    run = simulate(written(tmp_path, TWO.replace("FEE", fee)), tmp_path)
+    classes = run.summary["topologies"]["rent"]["metrics"]["classes"]
+    by_class = {name: row["arrived"] for name, row in classes.items()}
+    lines = pd.read_parquet(run.bundle / "costs.parquet")
+    paid = lines[lines["category"] == "guardrail"]["usd_per_month"].sum()
+    assert paid == pytest.approx(by_class["chat"] * 730 * 36 * 500e-6)
+    assert by_class["batch"] > by_class["chat"] > 50
+    study = second_bill(run.bundle, "rent")
+    assert sum(row["usd"] for row in study.mean_lines()) == pytest.approx(lines["usd_per_month"].sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fee", "said"),
+    [
+        ("usd_per_million_requests: 500, classes: [chats]", "chats"),
+        ("usd_per_month: 500, classes: [chat]", "'usd_per_million_requests' is missing"),
+        ("usd_per_million_requests: 500, classes: []", "at least 1"),
+    ],
+)
+def test_classes_of_a_fee_are_classes_of_the_workload(tmp_path: Path, fee: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        written(tmp_path, TWO.replace("FEE", fee))
+    (problem,) = caught.value.problems
+    assert said in problem.message
+    assert problem.path.startswith("topologies.rent.fees[0].classes")
 
 
 def costed(name: str, api: ApiTerms, months: list[MonthUse]) -> Costed:

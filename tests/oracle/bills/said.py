@@ -22,11 +22,14 @@ def terms_of(scenario: Row, name: str) -> Row:
         (first, (begins[k + 1] - 1 if k + 1 < len(begins) else None), phase)
         for k, (first, phase) in enumerate(zip(begins, phases, strict=True))
     ]
-    fees = changing([(first, last, [fee(one) for one in phase.get("fees") or ()]) for first, last, phase in staged])
+    classes = [one["name"] for one in scenario["workload"]["classes"]]
+    fees = changing(
+        [(first, last, [fee(one, classes) for one in phase.get("fees") or ()]) for first, last, phase in staged]
+    )
     fees = paid_once(fees)
     for one in events:
         if one.get("usd_once"):
-            row = fee({"name": one["name"], "usd_once": one["usd_once"]})
+            row = fee({"name": one["name"], "usd_once": one["usd_once"]}, classes)
             fees.append(row | {"span": {"first": one["from_month"], "last": None}})
     return {
         "topology": name,
@@ -88,10 +91,11 @@ def paid_once(fees: list[Row]) -> list[Row]:
     return rows
 
 
-def fee(one: Row) -> Row:
+def fee(one: Row, classes: list[str]) -> Row:
     keys = ("usd_once", "usd_per_month", "usd_per_replica_month", "usd_per_gpu_month")
     keys = (*keys, "usd_per_million_requests", "share_of_bill")
-    return {"name": one["name"]} | {key: one.get(key, 0.0) for key in keys}
+    counted = sorted(classes.index(name) for name in one.get("classes") or ())
+    return {"name": one["name"], "classes": counted} | {key: one.get(key, 0.0) for key in keys}
 
 
 def taxes(scenario: Row, topology: Row) -> list[Row]:

@@ -102,7 +102,6 @@ class Study:
             max(pool_of(usage, pool["name"])["peak_replicas"] for _, usage in periods) * pool["gpus_per_replica"]
             for pool in periods[0][1]["pools"]
         )
-        requests = math.fsum(scale(period, usage) * usage["requests"] for period, usage in periods)
         servers = sum(owned.bought[month] for owned in self.owned)
         rows = []
         for staff in (one for one in self.terms["staff"] if holds(one, month)):
@@ -116,9 +115,17 @@ class Study:
                 rows.append(row(owner, fee["name"], "by month", fee["usd_per_month"], "by_month"))
                 rows.append(row(owner, fee["name"], "by replica", fee["usd_per_replica_month"] * replicas, "by_month"))
                 rows.append(row(owner, fee["name"], "by GPU", fee.get("usd_per_gpu_month", 0.0) * gpus, "by_month"))
-                by_request = fee.get("usd_per_million_requests", 0.0) / 1e6 * requests
+                by_request = fee.get("usd_per_million_requests", 0.0) / 1e6 * self._requests(fee, month)
                 rows.append(row(owner, fee["name"], "by request", by_request, "by_use"))
         return rows
+
+    def _requests(self, fee: Row, month: int) -> float:
+        return math.fsum(
+            scale(period, usage) * count
+            for period, usage in self.months.periods(month)
+            for number, count in enumerate(usage["requests"])
+            if not fee.get("classes") or number in fee["classes"]
+        )
 
     def mean_lines(self) -> list[Row]:
         """Mean of the months, by their length."""
