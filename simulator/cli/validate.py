@@ -67,7 +67,8 @@ def validate(
     }
     for path, words in idle_terms(loaded.scenario, terms):
         print(f"! {Problem(words, *loaded.place(path), path=path)}")
-    for words in dict.fromkeys(words for topology in planned for words in retired_words(topology.settings.providers)):
+    retired = (words for name in loaded.scenario.topologies for words in retired_words(loaded.scenario, name))
+    for words in dict.fromkeys(retired):
         print(f"! {words}")
     for topology in planned:
         if no_target := denied(loaded, topology.fleet):

@@ -14,8 +14,10 @@ from simulator.resolve.credits import credits_of
 from simulator.resolve.figures import Figures
 from simulator.resolve.peaks import has_peak, peak_of
 from simulator.resolve.places import outages, provider_spec, retry_delay
+from simulator.scenario.phases import over_time
 from simulator.schema.money import PriceFactors
 from simulator.schema.provider import Provider
+from simulator.schema.scenario import Scenario
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.contract import Volume, VolumeStep
 from simulator.study.figure import Figure
@@ -32,8 +34,9 @@ def catalog_api(provider: Provider) -> TokenOffer | None:
     return None if provider.offer is None else token_offer(provider.offer)
 
 
-def retired_words(providers: Sequence[Provider]) -> list[str]:
-    """What is said of offers of the catalog that nobody can buy any more."""
+def retired_words(scenario: Scenario, name: str) -> list[str]:
+    """What is said of offers that nobody can buy any more, of a topology as it is and as events leave it."""
+    providers = [provider for topology in over_time(scenario, name) for provider in topology.providers]
     offers = dict.fromkeys(provider.offer for provider in providers if provider.offer is not None)
     found = [(offer, token_offer(offer).retired) for offer in offers]
     return [f"{offer} is sold no more since {one.date}, by {one.source}" for offer, one in found if one is not None]

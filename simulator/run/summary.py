@@ -320,7 +320,7 @@ def _cost_warnings(
     if moving:
         old = ", ".join(f"{cost_words(figure.id)} ({figure.date})" for figure in moving)
         found.append(f"figures more than a year old: {old}")
-    found += retired_words([one for spell in prices.spells for one in spell.planned.settings.providers])
+    found += retired_words(loaded.scenario, planned.name)
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
     by_hour = [one.facility.electricity_usd_per_kwh for site in prices.terms.owned for one in (site, *site.later)]

@@ -145,7 +145,10 @@ def test_an_offer_that_nobody_can_buy_any_more_is_told(tmp_path: Path, capsys: C
         (api,) = json.loads(capsys.readouterr().out)["topologies"].values()
         assert ({"kind": "basis", "text": said} in api["warnings"]) is is_told
     later = f"{{name: e, from_month: 2, topology: api, change: {{providers: [{{name: a, offer: {offer.id}}}]}}}}"
-    assert _run(["run", SMALL, *sets, *own, "--set", f"study={{months: 2, events: [{later}]}}", *json_to]) in (0, 1)
+    own += ["--set", f"study={{months: 2, events: [{later}]}}"]
+    assert _run(["validate", SMALL, *sets, *own]) == 0
+    assert f"! {said}\n" in capsys.readouterr().out, "an event brings it"
+    assert _run(["run", SMALL, *sets, *own, *json_to]) in (0, 1)
     (api,) = json.loads(capsys.readouterr().out)["topologies"].values()
     assert {"kind": "basis", "text": said} in api["warnings"], "an event brings it"
     assert _run(["catalog", "token_offers", "--format", "json"]) == 0
