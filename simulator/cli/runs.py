@@ -56,7 +56,8 @@ def _row(folder: Path, kind: str) -> dict[str, str]:
             scenario, cheapest = read_manifest(folder)["scenario"], NONE
         else:
             bundle = read_bundle(folder)
-            scenario, cheapest = bundle.summary["scenario"], ", ".join(bundle.decision["winners"]) or NONE
+            winners = () if bundle.decision["withheld_by"] else bundle.decision["winners"]
+            scenario, cheapest = bundle.summary["scenario"], ", ".join(winners) or NONE
     except InputError as error:
         scenario, cheapest = NONE, error.problems[0].message
     told = {"bundle": str(folder), "kind": kind, "scenario": scenario, "written": written, "cheapest": cheapest}

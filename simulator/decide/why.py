@@ -199,9 +199,11 @@ def sure_words(ranking: Ranking, share: float, draws: int) -> str:
         return ""
     names = list(ranking.winners)
     if len(names) == 1:
-        return f"cheapest of these in {share:.0%} of {draws:,} draws"
+        of = "the sizes that were found" if ranking.withheld_by else "these"
+        return f"cheapest of {of} in {share:.0%} of {draws:,} draws"
     alike = " (the same fleet)" if len([name for name in names if name not in copies]) == 1 else ""
-    return f"{' and '.join(names)}{alike} together cheapest in {share:.0%} of {draws:,} draws"
+    of = " of the sizes that were found" if ranking.withheld_by else ""
+    return f"{' and '.join(names)}{alike} together cheapest{of} in {share:.0%} of {draws:,} draws"
 
 
 def usd(one: Contender) -> str:
@@ -302,10 +304,12 @@ def flips_sentence(flips: Sequence[Flip], ranking: Ranking) -> str:
         copies = dict(ranking.same)
         equal = [name for name in ranking.winners if name not in copies]
         change = "changes the winner" if len(equal) < 2 else f"makes any but {' and '.join(equal)} the cheapest"
+        change = "changes who is cheapest of the sizes that were found" if ranking.withheld_by else change
         said.append(f"No price within a factor of ten, moved for all alike, {change}.")
     told = [*near[:_TOLD], *alone[:_TOLD_ALONE]]
     if told:
-        said.append(f"What would flip it: {'; '.join(map(flip_words, told))}.")
+        it = "the order of the sizes that were found" if ranking.withheld_by else "it"
+        said.append(f"What would flip {it}: {'; '.join(map(flip_words, told))}.")
     if unknown := [flip.assumption for flip in flips if flip.words == TIME_ENDED]:
         said.append(f"Not searched, as {TIME_ENDED}: {listed(unknown)}.")
     return " ".join(said)

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from simulator.decide.rivals import cheapest
+from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
 from simulator.metrics.slo import SHARES, late_words, share_words
@@ -21,6 +21,8 @@ Cell = Callable[[Summary], str]
 Row = tuple[str, Cell]
 _LIMIT = re.compile(" [≤≥] ")
 """Before the limit of an SLO term."""
+_OF_FOUND = "cheapest of sizes found"
+"""In place of `cheapest`, where sizes that were not looked at might cost less than all that were."""
 _WHOLE = "whole"
 """Time per output token of answers that come whole, as those that a cascade has checked."""
 _TIMES = 2.0
@@ -363,6 +365,8 @@ def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False)
     terms = _terms(topologies)
     shown = [*_first(), *terms, *(row for row in (*_service(), *_cost()) if not short or _is_short(row[0]))]
     rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in shown]
+    if rank(contenders(topologies)).withheld_by:
+        rows = [[_OF_FOUND if row[0] == figure("probability_cheapest").label else row[0], *row[1:]] for row in rows]
     return [row for row in rows if any(cell != NONE for cell in row[1:])], ["", *topologies]
 
 

@@ -13,13 +13,14 @@ _LATENCIES, _SHARES = ("ttft_s", "tpot_s", "e2e_s"), ("p50", "p90", "p95", "p99"
 
 def topologies(summary: Mapping[str, Any], decision: Mapping[str, Any]) -> Iterator[Row]:
     """A row for each topology: whether it meets the SLO, money, latency."""
+    winners = () if decision["withheld_by"] else decision["winners"]
     for name in summary["order"]:
         found = summary["topologies"][name]
         metrics, cost = found["metrics"], found["cost"]
         row: Row = {"topology": name, **{key: metrics[key] for key in _METRICS}, **{key: cost[key] for key in _COSTS}}
         for metric in _LATENCIES:
             row |= {f"{metric.removesuffix('_s')}_{share}_s": metrics[metric][share] for share in _SHARES}
-        yield row | {"lasts_until": found["lasts_until"], "is_cheapest": name in decision["winners"]}
+        yield row | {"lasts_until": found["lasts_until"], "is_cheapest": name in winners}
 
 
 def pools(summary: Mapping[str, Any], decision: Mapping[str, Any]) -> Iterator[Row]:

@@ -105,6 +105,10 @@ def test_the_verdict_says(contenders: tuple[Contender, ...], said: str) -> None:
     assert sentence(contenders) == said
 
 
+OPEN = Contender("open", True, 3000.0, least_usd=900.0)
+"""Its search was not finished, and may have less dear sizes than the cheapest that was found."""
+
+
 @pytest.mark.parametrize(
     ("contenders", "share", "said"),
     [
@@ -117,6 +121,12 @@ def test_the_verdict_says(contenders: tuple[Contender, ...], said: str) -> None:
             (Contender("a", True, 1000.0, fleet="f"), Contender("b", True, 1000.0, fleet="f"), DEAR),
             0.9,
             "a and b (the same fleet) together cheapest in 90% of 1,000 draws",
+        ),
+        ((OPEN, CHEAP), 1.0, "cheapest of the sizes that were found in 100% of 1,000 draws"),
+        (
+            (CHEAP, Contender("twin", True, 1000.0), OPEN),
+            1.0,
+            "cheap and twin together cheapest of the sizes that were found in 100% of 1,000 draws",
         ),
     ],
 )
@@ -196,12 +206,18 @@ def test_the_three_nearest_flips_are_said_nearest_first_on_either_side() -> None
     )
 
 
+def test_what_flips_a_verdict_that_is_withheld_flips_the_order_of_what_was_found() -> None:
+    said = flips_sentence([flip("rent", 0.8)], rank((CHEAP, OPEN)))
+    assert said == "What would flip the order of the sizes that were found: rent at × 0.80: b."
+
+
 @pytest.mark.parametrize(
     ("contenders", "change"),
     [
         ((CHEAP, DEAR), "changes the winner"),
         ((CHEAP, Contender("level", True, 1000.0), DEAR), "makes any but cheap and level the cheapest"),
         ((Contender("a", True, 1.0, fleet="f"), Contender("b", True, 1.0, fleet="f"), DEAR), "changes the winner"),
+        ((CHEAP, OPEN), "changes who is cheapest of the sizes that were found"),
     ],
 )
 def test_no_flip_is_said_of_all_whose_bills_are_equal(contenders: tuple[Contender, ...], change: str) -> None:

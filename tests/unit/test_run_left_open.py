@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from scenario_cases import chat, written
 
+from simulator.cli.runs import _row
+from simulator.figures.table import NONE
+from simulator.report.table import comparison, ordered
 from simulator.run.left_open import spans
 from simulator.run.simulate import Run, simulate
 from simulator.size.found import Limits
@@ -36,13 +39,20 @@ def said(found: Run, name: str) -> str:
 @pytest.mark.parametrize("most", [1, 64])
 def test_a_later_month_whose_search_was_cut_withholds_the_verdict(tmp_path: Path, most: int) -> None:
     """The loser has no size in month 2, or one that may cost less: that is not known, so nobody is cheapest."""
-    found = run(tmp_path, TWO, Limits(max_trials=most), f"months: 2, load_steps: [{{from_month: 2, load: {HEAVY}}}]")
+    study = f"months: 2, load_steps: [{{from_month: 2, load: {HEAVY}}}]"
+    found = run(tmp_path, TWO, Limits(max_trials=most), study, draws=20)
+    rows, _ = comparison(ordered(found.summary))
+    labels = [label for label, *_ in rows if label.startswith("cheapest")]
     many = found.summary["topologies"]["many"]
     if most > 1:
         assert many["least_usd_per_month"] is None
         assert found.decision["withheld_by"] == []
         assert "not excluded" not in said(found, "many")
+        assert labels == ["cheapest"]
         return
+    assert labels == ["cheapest of sizes found"], "beside no verdict nobody is called the cheapest"
+    assert not found.table("topologies")["is_cheapest"].any()
+    assert _row(found.bundle, "run")["cheapest"] == NONE
     assert many["search"]["claim"] == "proved"
     assert many["least_usd_per_month"] <= many["cost"]["usd_per_month"]
     assert many["least_usd_per_month"] == pytest.approx(730)
