@@ -176,7 +176,7 @@ _AT_LEAST_ONE = (
     ),
     *("spatial_patch_size", "num_channels", "in_channels", "in_chans", "block_multiple_of", "num_heads"),
     *("short_conv_kernel_size", "altup_num_inputs", "laurel_rank"),
-    *("spatial_conv_size", "temporal_conv_size"),
+    *("spatial_conv_size", "temporal_conv_size", "subsampling_factor"),
     *("num_kv_heads", "mamba_expand", "attn_layer_period", "expert_layer_period", "state_size", "time_step_rank"),
 )
 _MAYBE_NONE = (

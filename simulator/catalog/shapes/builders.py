@@ -48,7 +48,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "jamba": (Family(rotated=False), jamba),
     "bamba": (PLAIN, bamba),
     "zamba2": (Family(tied=True), zamba2),
-    "mimo_v2_flash": (Family(sinks=True), mimo_v2),
+    **dict.fromkeys(("mimo_v2_flash", "mimo_v2"), (Family(sinks=True), mimo_v2)),
     "step3_text": (PLAIN, step_3),
     "step3p5": (Family(queries_normed=True), step_3p5),
     "minimax_m3": (PLAIN, minimax_m3),

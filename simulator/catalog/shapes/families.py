@@ -54,6 +54,8 @@ FAMILIES: dict[str, Family] = {
             "glm",
             "deepseek_llm",
             "telechat2",
+            "telechat3",
+            "PanguEmbedded",
             "aquila",
             "xverse",
             "orion",

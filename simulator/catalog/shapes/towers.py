@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.minicpmv import minicpm_v
+from simulator.catalog.shapes.parakeet import parakeet
 from simulator.catalog.shapes.phi4mm import phi4mm
 from simulator.catalog.shapes.projectors import audio_projector, deepstack_levels, is_kind, vision_projector
 from simulator.catalog.shapes.qformers import blip_2, granite_speech
+from simulator.catalog.shapes.radio import is_radio, radio
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix, Tower
 
@@ -36,28 +40,29 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
     towers: list[Tower] = []
     matrices: list[Matrix] = []
     top = _with_encoders(top)
-    if top.model_type == "phi4mm":
-        return phi4mm(top, hidden)
-    for key, build in (("vision_config", _vision), ("audio_config", _audio)):
+    if (whole := {"phi4mm": phi4mm, "minicpmv": minicpm_v}.get(top.model_type)) is not None:
+        return whole(top, hidden)
+    for key, build in (("vision_config", _vision), ("audio_config", _audio), ("sound_config", _audio)):
         section = top.get(key)
         if isinstance(section, Mapping) and section:
             tower, found = build(Config(section, top.file, f"{top.section}{key}."), top, hidden)
             matrices += found
             if tower is not None:
-                towers.append(replace(tower, hears=key == "audio_config"))
+                towers.append(replace(tower, hears=build is _audio))
     queried = next((key for kind, key in QUERIED.items() if top.model_type.startswith(kind)), None)
     if queried is not None:
         matrices += blip_2(top, hidden) if queried == "qformer_config" else granite_speech(top, hidden)
-    for key in UNREAD:
-        if key != queried and isinstance(top.get(key), Mapping):
+    read = {queried, "vision_config", "audio_config", "sound_config"}
+    for key, section in top.items():
+        if key not in read and isinstance(section, Mapping) and section and _OF_ENCODER.search(key):
             raise top.problem(key, "an encoder of this kind is not understood: its weights cannot be planned")
     return tuple(towers), tuple(matrices)
 
 
 QUERIED = {"blip-2": "qformer_config", "granite_speech": "encoder_config"}
 """Beginnings of the types of models with a Q-Former, and the section that others are refused by."""
-UNREAD = ("encoder_config", "qformer_config", "speech_config", "sam_config")
-"""Sections of encoders that are not planned."""
+_OF_ENCODER = re.compile(r"^(vi[st]|aud|sound|speech|sam|image|vlm)\w*_config$|(encoder|former|tower)_config$")
+"""Names of sections that hold an encoder."""
 
 
 def _with_encoders(top: Config) -> Config:
@@ -77,8 +82,10 @@ def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, lis
         return _patches_alone(config, hidden)
     if isinstance(config.get("width"), Mapping):
         return _deep_encoder(config, top)
-    width = config.first("hidden_size", "embed_dim", "vt_hidden_size", "width", default=1152)
-    layers = config.first("num_hidden_layers", "depth", "vt_num_hidden_layers", "layers", default=27)
+    if is_radio(config):
+        return radio(config, top, hidden)
+    width = config.first("hidden_size", "embed_dim", "vt_hidden_size", "width")
+    layers = config.first("num_hidden_layers", "depth", "vt_num_hidden_layers", "layers")
     read = top.get("vision_feature_layer")
     if top.model_type.startswith("llava") and isinstance(read, int) and -layers < read < 0:
         layers += read + 1
@@ -194,11 +201,13 @@ def _vision_tower(config: Config, top: Config, width: int, inner: int, patch: in
 def _audio(config: Config, top: Config, hidden: int) -> tuple[Tower | None, list[Matrix]]:
     if is_kind(config, top, "gemma4_unified"):
         return None, [parts.whole("audio_tower.projector", hidden, config.number("audio_embed_dim"), plain=True)]
-    width = config.first("hidden_size", "d_model", default=0)
-    layers = config.first("num_hidden_layers", "encoder_layers", "conf_num_hidden_layers", default=0)
+    if config.model_type.startswith("parakeet") and config.has("projection_hidden_size"):
+        return None, parakeet(config, hidden)
+    width = config.first("hidden_size", "d_model")
+    layers = config.first("num_hidden_layers", "encoder_layers", "conf_num_hidden_layers")
     inner = config.first("intermediate_size", "encoder_ffn_dim", default=4 * width)
     rows = CONFORMER_SQUARES * width if config.model_type in CONFORMERS else 4 * width + 2 * inner
     matrices = [Matrix(f"audio_tower.layers.{layer}", rows, width, "tp", plain=True) for layer in range(layers)]
     if bins := config.number("num_mel_bins", 0):
         matrices.append(parts.whole("audio_tower.conv", width, TAPS * (bins + width), plain=True))
-    return None, matrices + audio_projector(config, top, max(width, 1), inner, hidden)
+    return None, matrices + audio_projector(config, top, width, inner, hidden)

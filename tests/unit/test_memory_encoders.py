@@ -1,0 +1,144 @@
+"""Encoders beside a decoder: known ones by their published or built sizes, and what nobody reads is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from config_cases import LLAMA
+
+from simulator.catalog.shapes.config import shape_from_config
+from simulator.errors import InputError
+
+CLIP: dict[str, Any] = {
+    "model_type": "siglip_vision_model",
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "image_size": 980,
+    "patch_size": 14,
+}
+RADIO: dict[str, Any] = {
+    "patch_size": 16,
+    "preferred_resolution": [512, 512],
+    "args": {"model": "vit_huge_patch16_224", "cpe_max_size": 2048},
+}
+PARAKEET: dict[str, Any] = {
+    "model_type": "parakeet_encoder",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_mel_bins": 128,
+    "projection_hidden_size": 4096,
+}
+
+
+def config(**beside: Any) -> dict[str, Any]:
+    return {"model_type": "llava", "text_config": LLAMA, "vision_config": CLIP, **beside}
+
+
+def of_part(beside: dict[str, Any], part: str) -> int:
+    """Parameters of the matrices whose names have a part, projectors apart."""
+    shape = shape_from_config("m", config(projector_hidden_size=4096, **beside))
+    return sum(
+        matrix.parameters
+        for matrix in shape.matrices
+        if part in matrix.name and "merger" not in matrix.name and "projector" not in matrix.name
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("vit_config", "visual_tokenizer_config", "vlm_config", "sam_config"),
+        *("speech_config", "audio_encoder_config", "encoder_config", "qformer_config"),
+    ],
+)
+def test_an_encoder_in_a_section_that_nobody_reads_is_refused(key: str) -> None:
+    with pytest.raises(InputError, match=f"{key}: an encoder of this kind is not understood"):
+        shape_from_config("m", config(**{key: {"hidden_size": 64}}))
+
+
+@pytest.mark.parametrize(
+    ("key", "section", "lacking"),
+    [
+        ("vision_config", {"image_size": 384}, "vision_config.hidden_size"),
+        ("vision_config", {"hidden_size": 1152}, "vision_config.num_hidden_layers"),
+        ("audio_config", {"num_mel_bins": 128}, "audio_config.hidden_size"),
+        ("audio_config", {"d_model": 128}, "audio_config.num_hidden_layers"),
+    ],
+)
+def test_an_encoder_whose_size_is_not_told_is_refused(key: str, section: dict[str, Any], lacking: str) -> None:
+    with pytest.raises(InputError) as caught:
+        shape_from_config("m", config(**{key: section}))
+    assert caught.value.problems[0].path == lacking
+
+
+@pytest.mark.parametrize(("frames", "parameters"), [(1, 651_724_800), (2, 653_690_880)])
+def test_radio_is_as_large_as_vllm_builds_it(frames: int, parameters: int) -> None:
+    """The parameters of vLLM 0.32.0's `RadioModel`, named by its arguments or told by its own keys."""
+    named = RADIO | {"video_temporal_patch_size": frames}
+    told = {
+        "model_type": "radio",
+        "hidden_size": 1280,
+        "num_hidden_layers": 32,
+        "patch_size": 16,
+        "video_temporal_patch_size": frames,
+    }
+    assert of_part({"vision_config": named}, "vision_tower") == pytest.approx(parameters, rel=0.002)
+    assert of_part({"vision_config": told}, "vision_tower") == of_part({"vision_config": named}, "vision_tower")
+
+
+def test_a_radio_that_nobody_knows_is_refused() -> None:
+    odd = RADIO | {"args": {"model": "vit_giant"}}
+    with pytest.raises(InputError, match="vit_huge_patch16_224") as caught:
+        of_part({"vision_config": odd}, "vision_tower")
+    assert caught.value.problems[0].path == "vision_config.args.model"
+
+
+def test_parakeet_is_as_large_as_transformers_builds_it() -> None:
+    """The parameters of transformers 5.19's `ParakeetEncoder`, without biases of attention and convolutions."""
+    assert of_part({"sound_config": PARAKEET}, "audio_tower") == pytest.approx(608_879_616, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameters"),
+    [
+        ({"version": 4.5, "vocab_size": 151748}, 8_695_895_280),
+        (
+            {
+                "version": 2.6,
+                "hidden_size": 3584,
+                "intermediate_size": 18944,
+                "num_hidden_layers": 28,
+                "num_attention_heads": 28,
+                "num_key_value_heads": 4,
+                "vocab_size": 151666,
+            },
+            8_099_175_152,
+        ),
+    ],
+)
+def test_minicpm_v_has_its_published_parameters(changes: dict[str, Any], parameters: int) -> None:
+    known = {
+        "model_type": "minicpmv",
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 40960,
+        "tie_word_embeddings": False,
+        "query_num": 64,
+        "image_size": 448,
+        "vision_config": CLIP,
+    }
+    assert shape_from_config("m", known | changes).parameters == pytest.approx(parameters, rel=0.001)
+
+
+@pytest.mark.parametrize("version", [2.0, 3])
+def test_another_version_of_minicpm_v_is_refused(version: float) -> None:
+    known = LLAMA | {"model_type": "minicpmv", "version": version, "vision_config": CLIP}
+    with pytest.raises(InputError, match=r"version: MiniCPM-V is known here in the versions 2\.5, 2\.6, 4\.0, 4\.5"):
+        shape_from_config("m", known)
