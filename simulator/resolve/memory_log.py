@@ -44,7 +44,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     "num_blocks": (
         rf"after num_gpu_blocks is: ?{_NUMBER}",
         rf"# (?:GPU|CUDA|cuda) blocks: {_NUMBER}",
-        rf"Overriding num_gpu_blocks={_NUMBER} with",
+        r"Overriding num_gpu_blocks=([1-9]\d*) with",
     ),
     "kv_tokens": (rf"GPU KV cache size: {_NUMBER} tokens",),
     "max_model_len": (
@@ -55,7 +55,8 @@ TERMS: dict[str, tuple[str, ...]] = {
     "max_concurrency": (rf"Maximum concurrency for [\d,]+ tokens per request: {_NUMBER}x",),
 }
 """What vLLM prints of its memory, by version; the first pattern that matches wins."""
-_OVERRIDE = re.compile(r"with num_gpu_blocks_override=(\d+)")
+_OVERRIDE = re.compile(r"Overriding num_gpu_blocks=[1-9]\d* with num_gpu_blocks_override=(\d+)")
+"""What the engine was told; of 0 blocks the profile of the graphs overrides its own, from 0.18 on."""
 _OF_BLOCKS = ("kv_tokens", "max_concurrency")
 OF_LOGGED = "kv_tokens at the log's kv_gib"
 """Tokens that the plan's blocks give in the memory that the log has for them: what of a difference is not memory."""

@@ -277,6 +277,22 @@ def test_a_log_of_drafts_beside_states_is_read(capsys: pytest.CaptureFixture[str
     assert printed(capsys, "--compare", str(log), "--gpu", "rtx-3090", "--dtype", "int4")["notes"] == []
 
 
+def test_what_the_profile_of_graphs_overrides_for_itself_is_not_the_engines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """From 0.18 on the profile of the graphs takes a few blocks of its own and tells it as an override of none."""
+    profile = "INFO 10-02 10:12:29 [kv_cache_utils.py:826] Overriding num_gpu_blocks=0 with num_gpu_blocks_override=4\n"
+    found = []
+    for number, text in enumerate((LOG, profile + LOG, OVERRIDDEN, profile + OVERRIDDEN)):
+        log = tmp_path / f"{number}.log"
+        log.write_text(text)
+        found.append(printed(capsys, "--compare", str(log), "--gpu", "h100-sxm"))
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+    blocks = next(row["log"] for row in found[3]["rows"] if row["term"] == "num_blocks")
+    assert blocks == 28_040
+
+
 def test_a_log_of_a_checkpoint_whose_name_tells_its_format_needs_no_more(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
