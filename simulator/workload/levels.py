@@ -70,13 +70,14 @@ def _nobody(cls: ClassWorkload) -> ClassWorkload:
 
 
 def at_clock(spec: WorkloadSpec, clock_s: float) -> WorkloadSpec:
-    """The workload with rates that follow the hour as if its second 0 were at `clock_s`."""
-    return WorkloadSpec(
-        tuple(
-            replace(cls, arrivals=replace(cls.arrivals, clock_s=clock_s)) if isinstance(cls.arrivals, Schedule) else cls
-            for cls in spec.classes
-        )
-    )
+    """The workload with rates that follow the hour as if its second 0 were at `clock_s`; nobody stays nobody."""
+    return WorkloadSpec(tuple(_at_clock(cls, clock_s) for cls in spec.classes))
+
+
+def _at_clock(cls: ClassWorkload, clock_s: float) -> ClassWorkload:
+    if not isinstance(cls.arrivals, Schedule) or cls.arrivals == NEVER:
+        return cls
+    return replace(cls, arrivals=replace(cls.arrivals, clock_s=clock_s))
 
 
 def _scaled(arrivals: Arrivals, factor: float) -> Arrivals:

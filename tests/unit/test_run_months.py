@@ -54,9 +54,10 @@ def test_without_growth_every_month_is_the_run_itself(tmp_path: Path) -> None:
         assert found["usd_per_month"] == result.summary["topologies"][name]["cost"]["usd_per_month"]
 
 
-def test_hours_in_which_nobody_comes_cost_what_stands_and_miss_nothing(tmp_path: Path) -> None:
-    """A class that comes at night alone is not judged by day, and the fleet is sized for those who come."""
-    day = "{name: day, hours_per_month: 300}, {name: night, load: 0}"
+@pytest.mark.parametrize("night", ["{name: night, load: 0}", "{name: night, start_hour: 22, load: 0}"])
+def test_hours_in_which_nobody_comes_cost_what_stands_and_miss_nothing(tmp_path: Path, night: str) -> None:
+    """A class that comes by day alone is not judged at night, at whatever hour that begins; sizes are for who comes."""
+    day = f"{{name: day, hours_per_month: 300}}, {night}"
     shares = {}
     for key, periods in (("open", "{name: day}"), ("closed", day)):
         result = simulate(written(tmp_path, growing(f"months: 2, periods: [{periods}]", rate_rps=5)), tmp_path)
