@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from simulator.resolve.admissible import check_requests
 from simulator.resolve.horizon import horizon_of
@@ -47,10 +48,27 @@ class Loads:
         """The demand under a load."""
         first = self.horizon.level(self.horizon.from_month)
         if not any(load == period.at(first) for period in self.horizon.periods):
-            return demand_at(self.demand, load)
+            return self._judged(demand_at(self.demand, load), load)
         if load not in self._known:
-            self._known[load] = demand_at(self.demand, load)
+            self._known[load] = self._judged(demand_at(self.demand, load), load)
         return self._known[load]
+
+    def _judged(self, demand: Demand, load: Load) -> Demand:
+        """The demand, which is not judged by classes that come in other periods alone.
+
+        Such are by their schedule, and in a window of the workload those that have no request there.
+        """
+        nobody = demand.empty if load.window_s is None else _without_requests(demand)
+        found = nobody & self._seen if nobody else nobody
+        return replace(demand, elsewhere=found) if found else demand
+
+    @cached_property
+    def _seen(self) -> frozenset[int]:
+        """Classes that come in some period, as the scenario has them."""
+        loads = [period.at((1.0,) * len(self.demand.classes)) for period in self.horizon.periods]
+        found = ((load, demand_at(self.demand, load)) for load in loads)
+        absent = [one.absent | (one.empty if load.window_s is None else _without_requests(one)) for load, one in found]
+        return frozenset(range(len(self.demand.classes))) - frozenset.intersection(*absent)
 
     def periods(self, level: Level) -> tuple[PeriodDemand, ...]:
         """What the study's periods ask in a month of that level, the busiest first, with their hours of a mean month.
@@ -86,6 +104,10 @@ class Loads:
     def shown_load(self) -> Load:
         """Load of the period that is shown."""
         return self.shown.period.at(self.horizon.level(1))
+
+
+def _without_requests(demand: Demand) -> frozenset[int]:
+    return frozenset(k for k, most in enumerate(demand.most_requests) if most == 0)
 
 
 def _same(period: Period, other: Period) -> bool:

@@ -16,10 +16,11 @@ from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.demand import MONDAY, WHOLE_MONTH, Period, When
+from simulator.workload.arrivals import schedule_rate
 from simulator.workload.jobs import NEVER, JobWorkload
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
-from simulator.workload.spec import WorkloadSpec
+from simulator.workload.spec import Schedule, WorkloadSpec
 from simulator.workload.windows import from_second
 
 _KEPT_REQUESTS = 1_000_000
@@ -42,6 +43,7 @@ class Demand:
     when : second 0 is
     part : of a month that it is; each meets faults of its own
     jobs_per_month : where it is one finite job and nothing else: how often it is done in a month; 0 where it is not
+    elsewhere : classes that come in other hours of the month alone
     """
 
     classes: tuple[ClassSlo, ...]
@@ -56,6 +58,7 @@ class Demand:
     when: When = MONDAY
     jobs_per_month: float = 0.0
     part: int = 0
+    elsewhere: frozenset[int] = frozenset()
     _drawn: dict[int, RequestSource] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -66,9 +69,21 @@ class Demand:
 
     @property
     def absent(self) -> frozenset[int]:
-        """Classes of which nobody comes, as under a load of 0."""
+        """Classes of which nobody comes, as under a load of 0 or in hours without any by their schedule."""
         classes = enumerate(self.workload.classes)
-        return frozenset(k for k, cls in classes if cls.arrivals == NEVER and not isinstance(cls, JobWorkload))
+        never = (k for k, cls in classes if cls.arrivals == NEVER and not isinstance(cls, JobWorkload))
+        return self.elsewhere.union(never)
+
+    @property
+    def empty(self) -> frozenset[int]:
+        """Classes whose schedule has a rate of 0 from the warm-up to the horizon."""
+        begin_s, end_s = self.start_s + self.warmup_s, self.start_s + self.horizon_s
+        return frozenset(
+            k
+            for k, cls in enumerate(self.workload.classes)
+            if isinstance(cls.arrivals, Schedule) and not isinstance(cls, JobWorkload)
+            if not schedule_rate(cls.arrivals, end_s).any_from(begin_s)
+        )
 
     def replication_seed(self, number: int) -> int:
         """Seed of all that is random in replication `number`."""

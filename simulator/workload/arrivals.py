@@ -80,6 +80,10 @@ class Rate:
         times: NDArray[np.float64] = rounds * self.edges_s[-1] + np.interp(rest, cumulative, self.edges_s)
         return times
 
+    def any_from(self, begin_s: float) -> bool:
+        """Whether anything comes after `begin_s`, of a rate that does not loop."""
+        return bool((self.rps[self.edges_s[1:] > begin_s] > 0.0).any())
+
 
 def constant_rate(rate_rps: float) -> Rate:
     """The same rate for ever."""

@@ -119,3 +119,27 @@ def test_a_ramp_that_binds_an_autoscaler_where_the_peak_does_not(tmp_path: Path)
     for period in periods:
         outcome = simulate_one(both.sized(best.point).subject, period.demand, 0)
         assert all(row["met"] is not False for row in outcome.metrics.terms())
+
+
+HOURLY = [0.0 if hour < 8 or hour >= 18 else 1.0 for hour in range(24)]
+RENT = "rent: {pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: 1, gpus_per_instance: 1}]}"
+
+
+@pytest.mark.parametrize(
+    ("study", "sets", "meets"),
+    [
+        ("months: 1, periods: [{name: day, hours: 8-18}, {name: night, hours: 18-8}]", (), True),
+        ("months: 1, cut: {window_h: 6, kinds: 3}", ("run.horizon_s=86400", "run.warmup_s=0"), True),
+        ("months: 1", ("run.start=mon 20:00",), False),
+    ],
+)
+def test_hours_without_anybody_by_schedule_are_judged_only_where_no_other_hours_are(
+    tmp_path: Path, study: str, sets: tuple[str, ...], meets: bool
+) -> None:
+    """By night nobody comes, so there is nothing to miss; a run of the night alone knows nothing."""
+    arrivals = f"{{kind: schedule, rate_rps: 0.5, hourly: {HOURLY}}}"
+    loaded = written(tmp_path, chat(RENT, study=study), f"workload.classes[chat].arrivals={arrivals}", *sets)
+    result = simulate(loaded, tmp_path)
+    assert [month["meets"] for month in result.decision["topologies"]["rent"]["months"]] == [meets]
+    words = "rent: the cheapest topology that meets the SLO" if meets else "No verdict: no request of chat came"
+    assert result.summary["verdict"].startswith(words)
