@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from simulator.resolve.clock import clock_of, period_clock_s
-from simulator.scenario.months import hours_left, reached_periods
-from simulator.scenario.week import period_window, week_spans, windows_of
+from simulator.scenario.months import calendar_months, hours_left, reached_periods
+from simulator.scenario.week import hours_per_month, period_window, week_spans, windows_of
 from simulator.schema.clock import WeekWindow
 from simulator.schema.routing import WeightedRouting
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Schedule
-from simulator.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 from simulator.workload.spec import DAYS_PER_WEEK
 
 Spans = Sequence[tuple[float, float]]
@@ -40,7 +40,31 @@ def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
             windows = [*windows_of(topology)] if not empty else [*_schedules(topology, known)]
             found += _windows(scenario, windows, period.name, meant, simulated)
             found += [] if empty else _loads(scenario, period.name, meant, simulated)
+    if not all(_meant(one, reached) for one in reached) and not any(map(calendar_months, reached)):
+        found += _of_the_month(scenario, topology, reached)
     return found
+
+
+def _of_the_month(scenario: Scenario, topology: Topology, reached: Sequence[Period]) -> Iterator[str]:
+    """Schedules that hold for another share of a month than of a week, where periods do not say when they are."""
+    given = [hours_per_month(period) for period in reached]
+    rest = HOURS_PER_MONTH - math.fsum(hours or 0.0 for hours in given)
+    of_period = [
+        (rest if hours is None else hours, _meant(period, reached) or _simulated(scenario, period))
+        for period, hours in zip(reached, given, strict=True)
+    ]
+    for path, window in _schedules(topology, owned=False):
+        if window.is_open or window.time_zone not in (None, scenario.run.time_zone):
+            continue
+        holds = week_spans(window)
+        of_week = _length_s(holds) / SECONDS_PER_WEEK
+        held = math.fsum(hours * _shared_s(holds, spans) / _length_s(spans) for hours, spans in of_period)
+        of_month = held / HOURS_PER_MONTH
+        if abs(of_week - of_month) > _APART:
+            yield (
+                f"{path} ({window.days} {window.hours}) holds for {of_week:.0%} of a week and for {of_month:.0%} of "
+                "the month as its periods are simulated: say when these are (days and hours, or start)"
+            )
 
 
 def _schedules(topology: Topology, owned: bool) -> Iterator[tuple[str, WeekWindow]]:

@@ -9,10 +9,12 @@ import numpy as np
 
 from simulator.decide.why import unlike
 from simulator.money import sign
+from simulator.resolve.apis import sells_tier
 from simulator.scenario.week import week_days
 from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
+from simulator.schema.workload import Job, RequestClass
 from simulator.study.fleet import FleetSpec
 from simulator.units import SECONDS_PER_DAY
 from simulator.workload.arrivals import schedule_rate
@@ -56,6 +58,18 @@ def beyond_the_clock(topology: Topology, simulated_s: float) -> list[str]:
     return [
         f"windows and schedules go by the clock, but the simulated time is no whole number of {cycle}: the month is "
         "billed and judged as these hours alone, unless study.periods says what others there are"
+    ]
+
+
+def jobs_at_standard_prices(topology: Topology, classes: Iterable[RequestClass]) -> list[str]:
+    """A warning where a job pays the standard price of a token API that sells batches, too."""
+    names = [cls.name for cls in classes if isinstance(cls.arrivals, Job) and cls.service_tier == "standard"]
+    sellers = [provider.name for provider in topology.providers if sells_tier(provider, "batch")]
+    if not names or not sellers:
+        return []
+    return [
+        f"{', '.join(names)} pays standard prices where {', '.join(sellers)} sells batches at others: "
+        "`service_tier: batch` of the class asks for these"
     ]
 
 

@@ -34,6 +34,7 @@ from simulator.run.rare_failures import rare_failures
 from simulator.run.remarks import (
     beyond_the_clock,
     beyond_the_trace,
+    jobs_at_standard_prices,
     part_of_the_week,
     remarks,
     replaced_lengths,
@@ -265,6 +266,7 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
         found += part_of_the_week(workload, loaded.scenario.run)
         found += beyond_the_trace(workload, loaded.scenario.run.horizon_s)
     found += other_hours(loaded.scenario, planned.settings)
+    found += jobs_at_standard_prices(planned.settings, loaded.scenario.workload.classes)
     if any(planned.offers):
         found.append("provider latency and rate limits are catalog estimates: TTFT, TPOT and the SLO rest on them")
     if metrics["escalations_denied"]:

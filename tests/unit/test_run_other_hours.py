@@ -117,3 +117,21 @@ def test_where_nobody_comes_only_the_power_of_owned_pools_is_told(owned: bool, s
     found = [one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one]
     assert len(found) == told
     assert all("pools[0].schedule[0]" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("hours", "rest", "told"),
+    [
+        (220, {"load": 0}, "for 100% of the month"),
+        (730 * 50 / 168, {"load": 0, "start": "sat 10"}, ""),
+        (400, {"load": 0, "start": "sat 10"}, "for 55% of the month"),
+    ],
+)
+def test_a_schedule_that_holds_for_another_share_of_a_month_whose_periods_do_not_say_when_they_are(
+    hours: float, rest: dict[str, object], told: str
+) -> None:
+    """Ten hours on five days are 30% of a week; an hour of Monday from 9 on is in them, one of Saturday is not."""
+    scenario = of_hours({"hours_per_month": hours}, "mon 9:00", 1.0, rest=rest, schedule="8-18")
+    found = [one for one in other_hours(scenario, scenario.topologies["one"]) if "of a week" in one]
+    assert len(found) == bool(told)
+    assert not found or f"pools[0].schedule[0] (mon-fri 8-18) holds for 30% of a week and {told}" in found[0]

@@ -11,7 +11,7 @@ from simulator.resolve.demand import workload_spec
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.run.prompt_caches import cache_words
-from simulator.run.remarks import beyond_the_clock, part_of_the_week
+from simulator.run.remarks import beyond_the_clock, jobs_at_standard_prices, part_of_the_week
 from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
 from simulator.workload.spec import ClassWorkload, Constant, Poisson, Schedule, WorkloadSpec
@@ -101,3 +101,30 @@ def test_beginnings_too_short_for_the_cache_of_a_token_api_are_said(
     workload = workload_spec(loaded.scenario, tmp_path)
     found = cache_words(planned, resolve_terms(planned), workload)
     assert found == [f"beginnings that prompts of chat share {words}" for words in said]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tier", "tiers", "told"),
+    [
+        ("job", "standard", "{batch: {price_factor: 0.5}}", True),
+        ("job", "batch", "{batch: {price_factor: 0.5}}", False),
+        ("job", "standard", "{flex: {price_factor: 0.5}}", False),
+        ("poisson", "standard", "{batch: {price_factor: 0.5}}", False),
+    ],
+)
+def test_a_job_at_standard_prices_is_told_where_batches_are_sold(
+    tmp_path: Path, kind: str, tier: str, tiers: str, told: bool
+) -> None:
+    own = f"{{name: a, prices: [{{input: 1, output: 4}}], ttft_s: {{median: 1}}, tpot_s: {{median: 0.01}}, \
+data_classes: [internal], service_tiers: {tiers}}}"
+    text = chat(f"calls: {{providers: [{own}]}}", study="months: 1", warmup_s=0).replace(
+        "slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.03}}", f"service_tier: {tier}"
+    )
+    job = "{kind: job, requests: 10, deadline_s: 60}"
+    sets = [f"workload.classes[chat].arrivals={job}"] if kind == "job" else []
+    scenario = written(tmp_path, text, *sets).scenario
+    found = jobs_at_standard_prices(scenario.topologies["calls"], scenario.workload.classes)
+    words = (
+        "chat pays standard prices where a sells batches at others: `service_tier: batch` of the class asks for these"
+    )
+    assert found == [words] * told
