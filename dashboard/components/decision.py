@@ -115,7 +115,8 @@ def size_words(found: Mapping[str, Any], summary: Mapping[str, Any], pools: Call
     """
     search = summary.get("search")
     first, last = (found["months"][k]["replicas"] for k in (0, -1))
-    if search and search["sizes"] and first == last:
+    units = [found["months"][k].get("units", {}) for k in (0, -1)]
+    if search and search["sizes"] and first == last and units[0] == units[1]:
         return ", ".join(f"{pool} {size}" for pool, size in search["sizes"].items())
     named: Sequence[str] = [pool["name"] for pool in summary["pools"]]
     if len(named) != len(first):
@@ -123,8 +124,9 @@ def size_words(found: Mapping[str, Any], summary: Mapping[str, Any], pools: Call
     if not len(named) == len(first) == len(last):  # an event adds pools or takes some away
         ends = dict.fromkeys(" + ".join(map(str, month)) or "0" for month in (first, last))
         return " to ".join(ends)
-    spans = (str(a) if a == b else f"{a} to {b}" for a, b in zip(first, last, strict=True))
-    return ", ".join(f"{pool} {span}" for pool, span in zip(named, spans, strict=True)) or NONE
+    both = {pool: (a, b) for pool, a, b in zip(named, first, last, strict=True)}
+    both |= {api: (number, units[1].get(api, 0)) for api, number in units[0].items()}
+    return ", ".join(f"{name} {a}" if a == b else f"{name} {a} to {b}" for name, (a, b) in both.items()) or NONE
 
 
 def trail_rows(topologies: Summaries) -> list[dict[str, Any]]:

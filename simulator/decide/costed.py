@@ -108,11 +108,12 @@ def months(found: Costed) -> tuple[Month, ...]:
             ordered[max(k - math.ceil(site.at(k + 1).server.lead_months), 0)] += count
     rows: list[Month] = []
     for k, (month, bill) in enumerate(zip(found.walked, found.bill.months, strict=True)):
+        pools = len(month.sizes) - len(month.units)
         rows.append(
             Month(
                 month.month,
                 month.level,
-                month.sizes,
+                month.sizes[:pools],
                 sum(bought[k] for bought in sites),
                 ordered[k],
                 sum(int(new[k]) for new in arriving),
@@ -123,6 +124,7 @@ def months(found: Costed) -> tuple[Month, ...]:
                 mean(bill.paid_usd),
                 mean(bill.liability_usd),
                 month.event,
+                dict(zip(month.units, month.sizes[pools:], strict=True)),
             )
         )
     return tuple(rows)

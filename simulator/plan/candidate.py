@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.resolve.open_windows import open_windows, window_values, with_hours
-from simulator.resolve.sizes import OpenPool, Size, is_open, open_pool, replaceable, size_values, stated
+from simulator.resolve.sizes import OpenPool, Size, is_open, open_pool, open_units, replaceable, size_values, stated
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.set_lines import Given, item
 
@@ -46,7 +46,7 @@ class Candidate:
         """The pools to size, owned ones down to none, as those with windows that have none outside of them; of an
         autoscaler that has settings its most is searched.
         """
-        return tuple(self._open(k) for k in self.scaled)
+        return (*(self._open(k) for k in self.scaled), *open_units(self.settings))
 
     def _open(self, k: int) -> OpenPool:
         pool = self.settings.pools[k]
@@ -59,8 +59,9 @@ class Candidate:
         """What makes the topology this fleet: paths below it, and what stands there."""
         found: list[Given] = [(f"{path}.{key}", value) for path, open_ in self.windows for key, value in open_]
         for k, size in sizes.items():
-            root = f"pools{item(self.settings.pools, k)}"
-            found += [(f"{root}.{key}", value) for key, value in self.hardware.items()]
+            if k < len(self.settings.pools):
+                root = f"pools{item(self.settings.pools, k)}"
+                found += [(f"{root}.{key}", value) for key, value in self.hardware.items()]
             found += size_values(self.loaded, self.topology, {k: size})
         return found
 

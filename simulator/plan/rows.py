@@ -51,6 +51,7 @@ def _fleet(sizing: Sizing, point: Point, spare: int, set_lines: SetLines) -> dic
     return {
         "pools": pools,
         "gpus": sum(pool["gpus"] for pool in pools),
+        "units": {pool.name: size.most for pool, size in zip(sizing.trials.pools, point, strict=True) if pool.is_units},
         "set": set_lines(sizing.candidate.topology, sizing.candidate.values(sizing.trials.sizes(point))),
         **_figures(sizing.evaluation(point, spare), sizing.found),
     }

@@ -51,10 +51,12 @@ class Sizing:
 
     def evaluation(self, point: Point, spare: int) -> Evaluation:
         """The fleet with its spare replicas, simulated to the end."""
-        at = with_spare(point, spare)
+        at = self.with_spare(point, spare)
         sized, done = self.trials.sized(at), self._priced(at)
         loaded = with_sizes(self.candidate.loaded, self.candidate.topology, self.trials.sizes(at))
-        return evaluated(loaded, sized.planned, done, sized.terms, self.loads)
+        return evaluated(
+            loaded, sized.planned, done, sized.terms, self.loads, [pool.name for pool in self.trials.pools]
+        )
 
     def _priced(self, point: Point) -> Priced:
         """All months of the study, each served as the periods of the month that is planned for are."""
@@ -70,14 +72,14 @@ class Sizing:
             self.known[point] = priced_months(shown, self.trials.sized(point).terms.terms, walked)
         return self.known[point]
 
+    def with_spare(self, point: Point, spare: int) -> Point:
+        """Spare replicas on top, in every pool that has any."""
+        pairs = zip(self.trials.pools, point, strict=True)
+        return tuple(size if pool.is_units else _more(size, spare) for pool, size in pairs)
+
     def cheapest(self, spare: int) -> Point:
         """The cheapest of these fleets with their spare replicas; the first of equal ones."""
-        return min(self.points, key=lambda point: self._priced(with_spare(point, spare)).usd_per_month)
-
-
-def with_spare(point: Point, spare: int) -> Point:
-    """Spare replicas on top, in every pool that has any."""
-    return tuple(_more(size, spare) for size in point)
+        return min(self.points, key=lambda point: self._priced(self.with_spare(point, spare)).usd_per_month)
 
 
 def _more(size: Size, spare: int) -> Size:

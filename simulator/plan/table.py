@@ -114,7 +114,8 @@ def _sure(row: Mapping[str, Any], fleets: Sequence[Mapping[str, Any]], sure: Map
     """How sure the number of replicas is."""
     name, error = row["topology"], sure["step_time_error"]
     if not any(pool["sized"] for pool in row["pools"]):
-        return f"{name}: nothing to size"
+        units = ", ".join(f"{api} {number:,} units" for api, number in row["units"].items())
+        return f"{name}: {units or 'nothing to size'}"
     if error is None:
         basis = sure["basis"]
         return f"{name}: step times are {basis}, so their error is not known; --error 0.2 shows what 20% would mean"

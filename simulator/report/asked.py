@@ -32,7 +32,7 @@ def asked(bundles: Sequence[Bundle]) -> list[dict[str, Any]]:
         (name, pool)
         for bundle, data in zip(bundles, written, strict=True)
         for name, pool, _ in _sizes(bundle)
-        if pool not in {kept["name"] for kept in data["topologies"][name]["pools"]}
+        if pool not in {kept["name"] for key in ("pools", "providers") for kept in data["topologies"][name][key]}
     }
     return [_asked(bundle, data, gone) for bundle, data in zip(bundles, written, strict=True)]
 
@@ -76,6 +76,9 @@ def _asked(bundle: Bundle, data: dict[str, Any], gone: set[tuple[str, str]]) -> 
         for pool in data["topologies"][name]["pools"]:
             if pool["name"] == pool_name:
                 _open(pool, size)
+        for api in data["topologies"][name]["providers"]:
+            if api["name"] == pool_name:
+                api["provisioned_units"] = AUTO
     for name, topology in data["topologies"].items():
         hours = _search(bundle, name).get("hours")
         for window in topology["routing"]["windows"]:

@@ -84,7 +84,8 @@ def _load(month: Month) -> str:
 
 
 def _cell(month: Month, number: int) -> str:
-    size = " + ".join(str(n) for n in month["replicas"])
+    units = (f"{n} units" for n in month.get("units", {}).values())
+    size = " + ".join([*map(str, month["replicas"]), *units])
     new = [str(month["event"])] if month["event"] else []
     if month["arriving"] and number > 1:
         new.append(f"+{_servers(month['arriving'])}")

@@ -42,6 +42,12 @@ def retired_words(scenario: Scenario, name: str) -> list[str]:
     return [f"{offer} is sold no more since {one.date}, by {one.source}" for offer, one in found if one is not None]
 
 
+def bought_units(provider: Provider) -> float:
+    """Units of throughput of a provider whose number is known."""
+    assert not isinstance(provider.provisioned_units, str), "open sizes are filled in before anything is planned"
+    return provider.provisioned_units
+
+
 def data_classes(provider: Provider, offer: TokenOffer | None) -> tuple[str, ...]:
     """Data that may go to a provider."""
     if provider.data_classes is not None:
@@ -72,7 +78,7 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
     base = _for_jobs(base, settings, classes)
     prompts, answers = settings.input_tokens_per_minute, settings.output_tokens_per_minute
     usual = base.tokens_per_minute if prompts is None and answers is None else 0.0
-    bought = usual if per_unit is None else per_unit * settings.provisioned_units
+    bought = usual if per_unit is None else per_unit * bought_units(settings)
     return replace(
         base,
         outages=outages(settings.outages),
@@ -157,7 +163,7 @@ def api_terms(
         bills_failed=bool(provider.bills_failed),
         fixed_usd_per_month=_given(f"{path}.fixed_usd_per_month", provider.fixed_usd_per_month, "USD", figures),
         minimum_usd_per_month=_given(f"{path}.minimum_usd_per_month", provider.minimum_usd_per_month, "USD", figures),
-        provisioned_units=provider.provisioned_units,
+        provisioned_units=bought_units(provider),
         usd_per_unit_hour=0.0
         if unit_usd is None
         else _given(f"{path}.usd_per_unit_hour", unit_usd, "USD per unit-hour", figures),

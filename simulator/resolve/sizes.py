@@ -15,10 +15,13 @@ from simulator.scenario.phases import with_whole_changes
 from simulator.scenario.set_lines import Given, item
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.pool import Pool, QueueAutoscaler
+from simulator.schema.provider import Provider
 from simulator.schema.routing import OverflowRouting, Routing, WeightedRouting
 from simulator.schema.topology import Topology
 
 AUTO: Literal["auto"] = "auto"
+_MOST_STEPS = 4096
+"""Of units of a token API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,15 @@ Size = Fixed | Scaled
 
 @dataclass(frozen=True, slots=True)
 class OpenPool:
-    """A pool whose size is searched.
+    """A pool whose size is searched, or a token API of which the units of throughput are.
 
     Attributes
     ----------
-    index : place among the topology's pools
+    index : place among the topology's pools, after which come the token APIs with units that are searched
     low : fewest replicas, in steps: those that are written of an autoscaler, 0 where another target can stand in, else
         one; a topology that owns keeps owning
     stays : one of several owned pools, of which any may get none, but not all
-    step : replicas come in groups of so many
+    step : replicas, or units, come in groups of so many
     owned : paid for whether used or not; not where a job pays for its share of the time
     scaler : None where the number is fixed; else what the autoscaler has of min, max and target, None for what is open
     """
@@ -95,6 +98,11 @@ class OpenPool:
     owned: bool
     scaler: tuple[int | None, int | None, float | None] | None = None
     stays: bool = False
+    is_units: bool = False
+
+    def steps(self, max_replicas: int) -> int:
+        """Groups of which no search looks at more."""
+        return _MOST_STEPS if self.is_units else max(max_replicas // self.step, 1)
 
 
 def refinable(pool: OpenPool) -> bool:
@@ -104,13 +112,36 @@ def refinable(pool: OpenPool) -> bool:
 
 def has_open_sizes(topology: Topology) -> bool:
     """Whether a size, or the hours of a window, is `auto` somewhere."""
-    return any(is_open(pool) for pool in topology.pools) or bool(open_windows(topology))
+    return (
+        any(map(is_open, topology.pools))
+        or any(map(units_are_open, topology.providers))
+        or bool(open_windows(topology))
+    )
 
 
 def open_pools(loaded: LoadedScenario, name: str) -> tuple[OpenPool, ...]:
-    """Pools of a topology with a size that is `auto`."""
+    """Pools of a topology with a size that is `auto`, then token APIs with units that are."""
     topology = loaded.scenario.topologies[name]
-    return tuple(open_pool(loaded, topology, k, stated(pool)) for k, pool in enumerate(topology.pools) if is_open(pool))
+    pools = [open_pool(loaded, topology, k, stated(pool)) for k, pool in enumerate(topology.pools) if is_open(pool)]
+    return (*pools, *open_units(topology))
+
+
+def open_units(topology: Topology) -> tuple[OpenPool, ...]:
+    """Token APIs of a topology whose units of throughput are `auto`."""
+    found = [api for api in topology.providers if units_are_open(api)]
+    return tuple(
+        OpenPool(len(topology.pools) + k, api.name, _least_steps(api), api.unit_step or 1, owned=False, is_units=True)
+        for k, api in enumerate(found)
+    )
+
+
+def _least_steps(api: Provider) -> int:
+    return max((api.unit_minimum or 1) // (api.unit_step or 1), 1)
+
+
+def units_are_open(api: Provider) -> bool:
+    """Whether the units of throughput of a token API are `auto`."""
+    return api.provisioned_units == AUTO
 
 
 def with_standing(pools: Iterable[OpenPool], standing: Collection[str]) -> tuple[OpenPool, ...]:
@@ -191,7 +222,7 @@ def _routed(topology: Topology) -> set[str]:
 
 
 def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> LoadedScenario:
-    """The scenario with sizes for pools of a topology, by index.
+    """The scenario with sizes for pools, and units for token APIs, of a topology, by index.
 
     A pool that never gets a replica is left out of it, whether that was found or is written: a fleet is the same
     whoever says it. One that is written so stays where nothing stands in for it. An event that changes it later brings
@@ -202,7 +233,7 @@ def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> 
     pools = tuple(
         pool.model_copy(update=_fields(pool, sizes[k])) if k in sizes else pool for k, pool in enumerate(written.pools)
     )
-    topology = written.model_copy(update={"pools": pools})
+    topology = written.model_copy(update={"pools": pools, "providers": _with_units(written, sizes)})
     for k, pool in enumerate(pools):
         if never_runs(pool) and (k in sizes or replaceable(loaded, topology, pool)):
             topology = _without(topology, pool.name)
@@ -210,6 +241,14 @@ def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> 
     kept = {pool.name for pool in topology.pools}
     study = with_whole_changes(scenario.study, name, written, [pool for pool in pools if pool.name not in kept])
     return replace(loaded, scenario=scenario.model_copy(update={"topologies": topologies, "study": study}))
+
+
+def _with_units(topology: Topology, sizes: Mapping[int, Size]) -> tuple[Provider, ...]:
+    units = {one.name: float(sizes[one.index].most) for one in open_units(topology) if one.index in sizes}
+    return tuple(
+        api.model_copy(update={"provisioned_units": units[api.name]}) if api.name in units else api
+        for api in topology.providers
+    )
 
 
 def never_runs(pool: Pool) -> bool:
@@ -316,8 +355,13 @@ def _uses(routing: Routing) -> tuple[tuple[str, ...], ...]:
 def size_values(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> list[Given]:
     """What gives a topology these sizes: paths below it, and what stands there."""
     found: list[Given] = []
-    pools = loaded.scenario.topologies[name].pools
+    topology = loaded.scenario.topologies[name]
+    pools, apis = topology.pools, {one.index: one.name for one in open_units(topology)}
     for k, size in sizes.items():
+        if k in apis:
+            place = [api.name for api in topology.providers].index(apis[k])
+            found.append((f"providers{item(topology.providers, place)}.provisioned_units", size.most))
+            continue
         pool, root = pools[k], f"pools{item(pools, k)}"
         found += [(f"{root}.instance", size.instance)] * bool(size.instance)
         if isinstance(size, Fixed) and any(window.replicas == AUTO for window in pool.schedule):

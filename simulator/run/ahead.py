@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from simulator.decide.costed import FIXED
 from simulator.errors import InputError, Problem, ServecastError, collect
 from simulator.processes import forks, results, tell
-from simulator.resolve.sizes import is_open
+from simulator.resolve.sizes import is_open, open_units
 from simulator.run.decision import estimated, measured_of
 from simulator.run.evaluate import course_of, planned_at
 from simulator.run.fresh import on_fresh
@@ -112,8 +112,9 @@ def answers(work: Work, names: Sequence[str], jobs: int, progress: Progress | No
 
 def _effort(work: Work, name: str) -> int:
     """How long its search takes beside others'."""
-    pools = work.loaded.scenario.topologies[name].pools
-    return sum(1 + 4 * (pool.autoscaler is not None) for pool in pools if is_open(pool))
+    topology = work.loaded.scenario.topologies[name]
+    of_pools = sum(1 + 4 * (pool.autoscaler is not None) for pool in topology.pools if is_open(pool))
+    return of_pools + len(open_units(topology))
 
 
 def _ahead(work: Work, name: str) -> _Ahead:

@@ -148,18 +148,24 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
         sized = sizer.sized(loaded, name, loads, found)
         planned = plan_topology(sized, name)
         course = served_course(loaded, loads, planned, sizer, found)
-        return evaluated(sized, planned, course.priced, course.prices, loads)
+        return evaluated(sized, planned, course.priced, course.prices, loads, found.pools if found else ())
 
 
 def evaluated(
-    loaded: LoadedScenario, planned: PlannedTopology, done: Priced, prices: ResolvedTerms, loads: Loads
+    loaded: LoadedScenario,
+    planned: PlannedTopology,
+    done: Priced,
+    prices: ResolvedTerms,
+    loads: Loads,
+    sized: Sequence[str] = (),
 ) -> Evaluation:
     """What is said of a topology and its months.
 
     Parameters
     ----------
     loads : of the study, one of which is shown
+    sized : names of pools and token APIs whose size was searched
     """
     absent = loads.shown.demand.absent
     met = tuple(bool(one.metrics.summary(absent=absent)["slo_met"]) for one in done.replications)
-    return Evaluation(summarise(loaded, planned, done, prices, loads.shown.period.name, absent), met)
+    return Evaluation(summarise(loaded, planned, done, prices, loads.shown.period.name, absent, sized), met)

@@ -11,6 +11,7 @@ from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import binding_term, late_words, share_words, slo_met
 from simulator.resolve.agreed import Spell
+from simulator.resolve.apis import bought_units
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
 from simulator.run.left_open import LeftOpen, limited_months, open_months
@@ -45,7 +46,8 @@ class Sizing:
 
     Attributes
     ----------
-    pools : names of all pools of the topology; a fleet leaves out those without replicas
+    pools : names of all pools of the topology; a fleet leaves out those without replicas; then `units`
+    units : names of token APIs whose units of throughput are open
     owned : by pool, whether it is of owned hardware
     growth : finds the cheapest for one load after the other
     at : the topology with so many replicas in each pool
@@ -55,6 +57,7 @@ class Sizing:
     owned: tuple[bool, ...]
     growth: Growth
     at: Callable[[Sizes], PlannedTopology]
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def walk_months(
     else:
         walked = walk(horizon, trial, now, search, sizing.owned, None if any(sizing.owned) else cheaper, alike)
     if sizing is not None:
-        walked = [_with_reason(month, sizing.growth) for month in walked]
+        walked = [replace(_with_reason(month, sizing.growth), units=sizing.units) for month in walked]
     spells = _spells([(month.month, under(month.sizes, horizon.periods[0].at(month.level))) for month in walked], pools)
     near = {
         month.month: under(month.sizes, share.period.at(month.level))
@@ -249,8 +252,9 @@ def _apart(one: Load, other: Load) -> float:
 
 
 def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:
-    """Replicas of each pool, the most where they change, 0 where the fleet does not have it."""
-    found = {
+    """Replicas of each pool, the most where they change, 0 where the fleet does not have it; units of token APIs."""
+    found = {api.name: math.ceil(bought_units(api)) for api in planned.settings.providers}
+    found |= {
         pool.name: pool.most_replicas if pool.autoscaler or pool.schedule else pool.replicas
         for pool in planned.fleet.pools
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.resolve.apis import bought_units
 from simulator.schema.provider import Provider
 from simulator.study.choices import LIMITS, TargetRouting
 from simulator.study.fleet import FleetSpec, ProviderSpec
@@ -45,7 +46,9 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], dispersion: float, by
     return found
 
 
-def other_units(fleet: FleetSpec, providers: Sequence[Provider], usages: Sequence[Usage]) -> list[str]:
+def other_units(
+    fleet: FleetSpec, providers: Sequence[Provider], usages: Sequence[Usage], sized: Collection[str] = ()
+) -> list[str]:
     """Units of throughput that would let through what is asked a minute on average, where others are bought.
 
     Minutes that ask for more than the average want more units: a run at that number tells. Nothing is told of a target
@@ -54,11 +57,14 @@ def other_units(fleet: FleetSpec, providers: Sequence[Provider], usages: Sequenc
     Parameters
     ----------
     usages : of all replications
+    sized : names of token APIs whose units were searched: of them nothing is told
     """
     minutes = math.fsum(usage.span_s for usage in usages) / SECONDS_PER_MINUTE
     found: list[str] = []
     for k, provider in enumerate(providers):
-        per_unit, units = provider.tokens_per_minute_per_unit, provider.provisioned_units
+        if provider.name in sized:
+            continue
+        per_unit, units = provider.tokens_per_minute_per_unit, bought_units(provider)
         if not per_unit or not units or provider.tokens_per_minute or _is_relieved(fleet, len(fleet.pools) + k):
             continue
         asked = math.fsum(float(usage.providers[k].asked[_TOKENS, 0]) for usage in usages) / minutes

@@ -293,7 +293,10 @@ class _Study:
         found, journey = course.priced, course.journey
         bundle.append("latency.parquet", latency_frame(name, merged_metrics(found.replications)))
         bundle.append("costs.parquet", cost_frame(name, found))
-        told = summarise(self.sized, topology, found, course.prices, work.loads.shown.period.name, demand.absent)
+        told = summarise(
+            *(self.sized, topology, found, course.prices, work.loads.shown.period.name, demand.absent),
+            sized=answer.pools if answer else (),
+        )
         offered = offered_warnings(topology, demand, told.metrics, merged_metrics(found.replications))
         told = replace(told, warnings=(*offered, *later_offered(journey, work.loads), *told.warnings))
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes, with_standing
+from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, open_units, with_sizes, with_standing
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads
@@ -104,7 +104,8 @@ class Sizer:
         name = found.name
         loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
         loaded = on_instances_of(loaded, name, planned.settings)
-        pools = loaded.scenario.topologies[name].pools
+        topology = loaded.scenario.topologies[name]
+        pools, apis = topology.pools, open_units(topology)
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
         limits = replace(self.limits or Limits(), probe=False)
@@ -115,5 +116,6 @@ class Sizer:
             fixed = {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}
             return plan_topology(with_sizes(with_hours(loaded, name, found.hours), name, fixed), name)
 
-        owned = tuple(pool.billing == "owned" for pool in pools)
-        return Sizing(tuple(pool.name for pool in pools), owned, growth, at)
+        owned = (*(pool.billing == "owned" for pool in pools), *(False for _ in apis))
+        units = tuple(api.name for api in apis)
+        return Sizing((*(pool.name for pool in pools), *units), owned, growth, at, units)

@@ -59,6 +59,7 @@ def summarise(
     prices: ResolvedTerms,
     shown: str = "",
     absent: Collection[int] = (),
+    sized: Collection[str] = (),
 ) -> TopologySummary:
     """What is said of one topology by itself.
 
@@ -66,6 +67,7 @@ def summarise(
     ----------
     shown : name of the period whose requests the replications served
     absent : classes of which nobody comes in it
+    sized : names of pools and token APIs whose size was searched
     """
     replications = priced.replications
     whole, usages = merged_metrics(replications), [found.usage for found in replications]
@@ -92,7 +94,7 @@ def summarise(
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, usages)),
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
-            *remarks("load", other_units(planned.fleet, planned.settings.providers, usages)),
+            *remarks("load", other_units(planned.fleet, planned.settings.providers, usages, sized)),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,

@@ -63,7 +63,10 @@ def _by_name(loaded: LoadedScenario, name: str, month: int) -> dict[str, Provide
 
 
 def _wanted(api: Provider | None) -> tuple[float, int]:
-    return (0.0, 0) if api is None else (api.provisioned_units, api.term_months or 0)
+    """None of units that are `auto`: they are found for each month by itself."""
+    if api is None or isinstance(api.provisioned_units, str):
+        return 0.0, 0
+    return api.provisioned_units, api.term_months or 0
 
 
 def _goes_by_units(api: Provider) -> bool:

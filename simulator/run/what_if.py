@@ -120,7 +120,7 @@ def _fleet(planned: PlannedTopology) -> str:
 def stays_alike(decision: Mapping[str, Any]) -> bool:
     """Whether all fleets of a run stay as they are in all months."""
     return all(
-        len({(tuple(month["replicas"]), month["event"]) for month in found["months"]}) == 1
+        len({(*month["replicas"], *month["units"].values(), month["event"]) for month in found["months"]}) == 1
         for found in decision["topologies"].values()
     )
 

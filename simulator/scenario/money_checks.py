@@ -235,7 +235,8 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
             "'usd_per_unit_hour' is missing: units without a price",
             (provider.provisioned_units),
         )
-    for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit", "term_months"):
+    yield from _unit_problems(path, provider)
+    for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit", "term_months", "unit_minimum", "unit_step"):
         if getattr(provider, key) is not None and not provider.provisioned_units:
             yield f"{path}.{key}", "'provisioned_units' is missing: say how many are bought", getattr(provider, key)
     yield from _weight_problems(path, provider)
@@ -244,6 +245,25 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
     for key in ("price_source", "price_date"):
         if getattr(provider, key) is not None and provider.prices is None:
             yield f"{path}.{key}", "is of prices of one's own: 'prices' is missing", getattr(provider, key)
+
+
+def _unit_problems(path: str, provider: Provider) -> Iterator[Found]:
+    """Numbers of units that are not sold, and those that are to be found where their number holds nothing back."""
+    units, least, step = provider.provisioned_units, provider.unit_minimum, provider.unit_step
+    if least is not None and step is not None and least % step:
+        yield f"{path}.unit_minimum", f"must be a multiple of unit_step ({step})", least
+    if units == "auto":
+        if provider.tokens_per_minute_per_unit is None:
+            text = "auto needs 'tokens_per_minute_per_unit': say what a unit lets through"
+            yield f"{path}.provisioned_units", text, units
+        if provider.tokens_per_minute is not None:
+            text = "is the limit however many units are bought: leave it out, so that their number can be found"
+            yield f"{path}.tokens_per_minute", text, provider.tokens_per_minute
+        return
+    if units and least is not None and units < least:
+        yield f"{path}.provisioned_units", f"must be at least unit_minimum ({least})", units
+    if units and step is not None and units % step:
+        yield f"{path}.provisioned_units", f"must be a multiple of unit_step ({step})", units
 
 
 def _weight_problems(path: str, provider: Provider) -> Iterator[Found]:

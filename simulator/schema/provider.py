@@ -80,8 +80,13 @@ class Provider(Settings):
     """A flat fee, whatever is used."""
     minimum_usd_per_month: NotNegative = 0.0
     """Spend that is agreed: what all else of the provider's bill lacks of it in a month is paid, too."""
-    provisioned_units: NotNegative = 0.0
-    """Units of throughput bought by the hour, whatever is used; tokens then cost what `prices` say, often nothing."""
+    provisioned_units: NotNegative | Literal["auto"] = 0.0
+    """Units of throughput bought by the hour, whatever is used; tokens then cost what `prices` say, often nothing. With
+    `auto` the number that meets the SLO for least is found, one step at least."""
+    unit_minimum: Annotated[int, Field(ge=1), IS_NUMBER] | None = None
+    """Fewest units that are sold, in whole steps; one step unless given."""
+    unit_step: Annotated[int, Field(ge=1), IS_NUMBER] | None = None
+    """Units are sold in steps of so many; in any number unless given, with `auto` in whole ones."""
     usd_per_unit_hour: NotNegative | None = None
     """Price of such a unit; with `term_months` all in."""
     term_months: Annotated[int, Field(ge=1, le=120), IS_NUMBER] | None = None

@@ -44,6 +44,7 @@ class Answer:
     edge : what is said of a best that keeps its SLO by less than two standard errors; else empty
     hours : of the windows that leave them open; empty where none does
     windows : what each of the hours tried leads to
+    units : names of token APIs, of which the sizes are units of throughput
     """
 
     name: str
@@ -54,6 +55,7 @@ class Answer:
     edge: str = ""
     hours: str = ""
     windows: tuple[dict[str, Any], ...] = ()
+    units: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """The answer as a summary holds it."""
@@ -132,15 +134,16 @@ def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
     InputError : no size could be planned or priced, at its place
     """
     name, names = trials.name, tuple(pool.name for pool in trials.pools)
+    units = tuple(pool.name for pool in trials.pools if pool.is_units)
     told = found.without_outcomes()
     if found.best is not None:
-        return Answer(name, names, trials.sizes(found.best.point), told, edge=_edge(trials, found))
+        return Answer(name, names, trials.sizes(found.best.point), told, edge=_edge(trials, found), units=units)
     furthest = _furthest(found)
     if furthest is None:
         reason = next((tried.reason for tried in found.trail), "no size was tried")
         raise InputError(Problem(reason, *loaded.place(f"topologies.{name}"), path=f"topologies.{name}"))
     told, why = judged(trials, told)
-    return Answer(name, names, trials.sizes(furthest.point), told, infeasible=why)
+    return Answer(name, names, trials.sizes(furthest.point), told, infeasible=why, units=units)
 
 
 def sized_scenario(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:

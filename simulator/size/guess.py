@@ -15,7 +15,7 @@ from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
 from simulator.study.fleet import PoolSpec
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from simulator.workload.requests import Requests
 
 _BUSIEST_S = 600.0
@@ -71,6 +71,16 @@ def _hits(chunk: Requests) -> float:
 def guess_replicas(subject: Subject, demand: Demand, pool_name: str) -> int:
     """Replicas whose rough capacity is the busy load, all targets of one kind taking equal shares; 1 without a load."""
     return max(math.ceil(replicas_needed(subject, demand, pool_name)), 1)
+
+
+def guess_units(subject: Subject, demand: Demand, provider_name: str) -> int:
+    """Times the limit of a token API that lets the tokens of the busy load through, all of its requests going there."""
+    load = busy_load(demand)
+    api = next(one for one in subject.fleet.providers if one.name == provider_name)
+    if load is None or not api.tokens_per_minute:
+        return 1
+    tokens = load.rate_rps * SECONDS_PER_MINUTE * (load.isl + api.output_weight * load.osl)
+    return max(math.ceil(tokens / api.tokens_per_minute), 1)
 
 
 def replicas_needed(subject: Subject, demand: Demand, pool_name: str) -> float:

@@ -248,6 +248,9 @@ class _Case:
         failed = trials.periods[trials.fails_in(tried.point)]
         where = f"in {failed.period.name}: " if len(trials.periods) > 1 else ""
         missed = shortfall(_merged(trials, tried), failed.demand.absent, left) or tried.reason
+        if any(pool.is_units for pool in trials.pools):
+            named = (f"{pool.name} {size}" for pool, size in zip(trials.pools, tried.point, strict=True))
+            return f"with at most {', '.join(named)}: {where}{missed}"
         return f"with at most {tried} {_replicas(tried)}: {where}{missed}" if trials.pools else f"{where}{missed}"
 
 

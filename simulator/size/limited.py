@@ -14,7 +14,11 @@ from simulator.size.trials import Point
 
 def is_full(pool: OpenPool, size: Size, most: int) -> bool:
     """Whether a pool has as many replicas as a search looks at, by that limit and not by its own."""
-    return size.most <= most < size.most + pool.step and not (pool.scaler and pool.scaler[1] == size.most)
+    return (
+        not pool.is_units
+        and size.most <= most < size.most + pool.step
+        and not (pool.scaler and pool.scaler[1] == size.most)
+    )
 
 
 def beyond_usd(searcher: Searcher) -> dict[str, float]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
 from simulator.size.found import UNFINISHED, Interrupted, Limits, Search, best_of, falls
-from simulator.size.guess import guess_replicas
+from simulator.size.guess import guess_replicas, guess_units
 from simulator.size.lighter import Lighter
 from simulator.size.limited import beyond_usd
 from simulator.size.numbers import minimal_points, smallest
@@ -132,7 +132,8 @@ def _numbers(searcher: Searcher) -> None:
     ranges: list[tuple[int, int]] = []
     guesses: list[int] = []
     for k, pool in enumerate(pools):
-        most = high if pool.scaler is None or pool.scaler[1] is None else min(high, pool.scaler[1])
+        most = pool.steps(high) * pool.step
+        most = most if pool.scaler is None or pool.scaler[1] is None else min(most, pool.scaler[1])
         start = point(tuple(1 for _ in pools))
         low = max(pool.low, math.ceil(searcher.trials.least(k, start) / pool.step))
         top = max(most // pool.step, 1)
@@ -159,7 +160,10 @@ def _guess(searcher: Searcher, k: int, start: Point) -> int:
         subject = trials.sized(start).subject
     except InputError:
         return 1
-    return guess_replicas(subject, trials.demand, trials.pools[k].name)
+    pool = trials.pools[k]
+    if pool.is_units:
+        return guess_units(subject, trials.demand, pool.name) * pool.step
+    return guess_replicas(subject, trials.demand, pool.name)
 
 
 def _prove(searcher: Searcher, point: Callable[[int], Point], bounds: tuple[int, int], found: int) -> None:
@@ -192,7 +196,7 @@ def _close_larger(searcher: Searcher, point: Callable[[int], Point], numbers: ra
     dearer = 0
     for n in numbers:
         if searcher.excluded(point(n)) is not None:
-            if searcher.trials.pools[0].owned:
+            if searcher.trials.pools[0].owned or searcher.trials.pools[0].is_units:
                 break
             continue
         tried = searcher.close(point(n))

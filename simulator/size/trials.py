@@ -143,6 +143,7 @@ class Trials:
         self._sized: dict[Point, Sized] = {}
         self._bounds: dict[Point, float] = {}
         self._order = list(range(len(self.periods)))
+        self._counted = "units" if pools and all(pool.is_units for pool in pools) else "replicas"
 
     @cached_property
     def hopeless(self) -> str:
@@ -212,7 +213,9 @@ class Trials:
             return None
 
     def least(self, k: int, point: Point) -> int:
-        """Fewest replicas of the k-th open pool with which the work can be done at all."""
+        """Fewest replicas of the k-th open pool with which the work can be done at all; none known of units."""
+        if self.pools[k].is_units:
+            return 0
         sized = self.sized(point)
         return max(least_replicas(sized.subject, one.demand, self.pools[k].name) for one in self.periods)
 
@@ -305,7 +308,7 @@ class Trials:
     def _on_any_instance(self, point: Point) -> Iterator[tuple[int, Size, Pool]]:
         """Number, size, and the pool at that size, of each whose instances the scenario leaves open."""
         for k, (pool, size) in enumerate(zip(self.pools, point, strict=True)):
-            if size.most:
+            if size.most and not pool.is_units:
                 sized = with_sizes(self.loaded, self.name, {pool.index: replace(size, instance="")})
                 written = next(one for one in sized.scenario.topologies[self.name].pools if one.name == pool.name)
                 if is_left_open(written):
@@ -341,7 +344,7 @@ class Trials:
                 if self._progress:
                     part = (upto - 1 + (len(done) + share) / len(self.periods)) / most
                     of = f" of about {self._expected}" if self.simulated <= self._expected else ""
-                    label = f"{self.name}: replicas {Tried(point, 'open')}, trial {self.simulated}{of}"
+                    label = f"{self.name}: {self._counted} {Tried(point, 'open')}, trial {self.simulated}{of}"
                     self._progress(label, share_done(self.simulated - 1 + part, self._expected))
 
             one = self.periods[k]

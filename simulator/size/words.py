@@ -73,7 +73,8 @@ def limit_words(pools: Sequence[str], most: int, bound: str) -> str:
 
 
 def _sizes(answer: Answer) -> str:
-    return ", ".join(f"{name} {size}" for name, size in zip(answer.pools, answer.sizes.values(), strict=True))
+    sizes = zip(answer.pools, answer.sizes.values(), strict=True)
+    return ", ".join(f"{name} {size}{' units' if name in answer.units else ''}" for name, size in sizes)
 
 
 def _noise(best: Tried | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
@@ -168,6 +169,7 @@ class Walked:
     ----------
     sizes : replicas of each pool, or what else its size is made of
     shares : hours of the month; a month between two nodes has hours of both
+    units : names of token APIs of which the last of the sizes are units of throughput
     """
 
     month: int
@@ -178,6 +180,7 @@ class Walked:
     binding: str
     shares: tuple[Share, ...]
     event: str = ""
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,7 @@ class Month:
     paid_usd : payments that fall due in it
     liability_usd : what commitments still cost after it
     event : that begins with it; empty if none does
+    units : of throughput that were searched, by token API
     """
 
     month: int
@@ -211,6 +215,7 @@ class Month:
     paid_usd: float
     liability_usd: float
     event: str = ""
+    units: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
