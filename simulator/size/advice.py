@@ -9,7 +9,7 @@ from dataclasses import replace
 from simulator.errors import InputError
 from simulator.money import money
 from simulator.resolve.offers import catalog_offer, catalog_tier
-from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pool
+from simulator.resolve.sizes import AUTO, Fixed, OpenPool, Scaled, Size, alone, open_pool
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.simulate.demand import PeriodDemand
@@ -55,15 +55,14 @@ def advice(
     proves that there is none.
     """
     topology = loaded.scenario.topologies[name]
-    if any(pool.schedule for pool in topology.pools):
-        return ""
     requests = sum(one.demand.requests for one in periods)
     if not 0 < len(topology.pools) <= MOST_POOLS or not 0 < requests <= MOST_REQUESTS:
         return ""
     opened = (
-        open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))
+        open_pool(loaded, topology, k, None if pool.billing == "owned" or pool.schedule else (None, None, None))
         for k, pool in enumerate(topology.pools)
     )
+    loaded = _with_open_schedules(loaded, name)
     pools = tuple(
         replace(pool, low=max(pool.low, 1), stays=False)
         if _fails_as_written(topology.pools[pool.index])
@@ -84,7 +83,10 @@ def advice(
     if best is None or best is known:
         return ""
     settings = {pool.name: pool for pool in trials.sized(best.point).planned.settings.pools}
-    parts = (_on_what(pool.name, size, settings.get(pool.name)) for pool, size in zip(pools, best.point, strict=True))
+    parts = (
+        _on_what(pool.name, size, settings.get(pool.name)) + _in_place_of(was, topology.pools[pool.index])
+        for pool, size, was in zip(pools, best.point, written, strict=True)
+    )
     sizes = ", ".join(parts)
     found = f"{sizes} meets the SLO{in_month} for {money(best.usd_per_month)} per month"
     if known is None:
@@ -110,14 +112,37 @@ def _fails_as_written(pool: Pool) -> bool:
     return bool(pool.server_failures) or pool.outages is not None
 
 
-def _written(pool: object) -> Size:
-    scaler = getattr(pool, "autoscaler", None)
+def _in_place_of(was: Size, pool: Pool) -> str:
+    """That a number of a schedule is the one of its busiest hours: the others stay as they are written."""
+    return f" where its schedule has {was}" if pool.schedule else ""
+
+
+def _with_open_schedules(loaded: LoadedScenario, name: str) -> LoadedScenario:
+    """The scenario with the largest number of each schedule left open, wherever it stands in it."""
+    topology = loaded.scenario.topologies[name]
+    pools = tuple(_with_open_schedule(pool) if pool.schedule else pool for pool in topology.pools)
+    topologies = {**loaded.scenario.topologies, name: topology.model_copy(update={"pools": pools})}
+    return replace(loaded, scenario=loaded.scenario.model_copy(update={"topologies": topologies}))
+
+
+def _with_open_schedule(pool: Pool) -> Pool:
+    most = _written(pool).most
+    windows = tuple(
+        window.model_copy(update={"replicas": AUTO}) if window.replicas == most else window for window in pool.schedule
+    )
+    outside = AUTO if pool.replicas == most else pool.replicas
+    return pool.model_copy(update={"schedule": windows, "replicas": outside})
+
+
+def _written(pool: Pool) -> Size:
+    """What is written of a pool, the largest number of a schedule."""
+    scaler = pool.autoscaler
     if isinstance(scaler, QueueAutoscaler):
         assert not isinstance(scaler.min, str)
         assert not isinstance(scaler.max, str)
         assert not isinstance(scaler.target_per_replica, str)
         return Scaled(scaler.min, scaler.max, scaler.target_per_replica)
-    return Fixed(int(getattr(pool, "replicas", 1)))
+    return Fixed(max(int(number) for number in (pool.replicas, *(window.replicas for window in pool.schedule))))
 
 
 def _most(pools: tuple[OpenPool, ...], written: Point, larger: Sequence[Point]) -> int:
