@@ -305,7 +305,8 @@ def _residency(provider: Provider, offer: TokenOffer | None, figures: Figures) -
         return 0.0
     if offer is None or offer.residency is None:
         name = provider.name if offer is None else offer.id
-        raise InputError(Problem(f"no premium of {name} for processing in a region is known", path="residency"))
+        text = f"no premium of {name} for processing in a region is known: leave it out, and give 'prices' that have it"
+        raise InputError(Problem(text, path="residency"))
     return figures.of(offer.residency, f"{offer.id}.residency")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ from simulator.metrics.intervals import t_interval
 from simulator.resolve.sixteen_bit import sixteen_bit_steps
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.topology_summary import Compared
+from simulator.scenario.phases import over_time
+from simulator.schema.scenario import Scenario
 from simulator.simulate.priced import Priced
 from simulator.size.speeds import AtSpeed
 from simulator.study.bill import Line
@@ -257,27 +259,39 @@ def _how_sure(found: HowSure) -> dict[str, Any]:
     }
 
 
-def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
+def focus_csv(scenario: Scenario, cases: Mapping[str, Case]) -> str:
     """Bills of all topologies as CSV with FOCUS columns; a sub account each."""
     frames = [
         focus_frame(
             case.priced.bill.lines,
-            [_resource(line, case.priced.terms) for line in case.priced.bill.lines],
+            [_resource(line, case.priced.terms, regions) for line in case.priced.bill.lines],
             scenario.name,
             name,
             scenario.study.first_month,
         )
         for name, case in cases.items()
+        for regions in [_regions(scenario, name)]
     ]
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     return str(pd.concat(filled, ignore_index=True).to_csv(index=False, lineterminator="\n"))
 
 
-def _resource(line: Line, terms: Terms) -> Resource:
-    """Who provides what a line pays for, and where; what is for a topology as a whole stands where it owns servers."""
+def _regions(scenario: Scenario, name: str) -> dict[str, str]:
+    """Regions that token APIs of a topology say, by their name; the last one of those that an event moves."""
+    return {api.name: api.region for topology in over_time(scenario, name) for api in topology.providers if api.region}
+
+
+def _resource(line: Line, terms: Terms, regions: Mapping[str, str]) -> Resource:
+    """Who provides what a line pays for, and where; what is for a topology as a whole stands where it owns servers.
+
+    Parameters
+    ----------
+    regions : of owners that say their own
+    """
     place = line.site
     if not place and line.owner == terms.topology:
         if not terms.owned:
             return Resource("in house", "")
         place = terms.owned[0].site
-    return Resource(site(place).title, site(place).region) if place else Resource(line.owner, "")
+    found = Resource(site(place).title, site(place).region) if place else Resource(line.owner, "")
+    return replace(found, region=regions.get(line.owner, found.region))

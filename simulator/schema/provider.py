@@ -120,7 +120,10 @@ class Provider(Settings):
     """What a token counts for in limits of tokens a minute, an uncached prompt token being 1."""
     max_wait_s: NotNegative = 10.0
     """A request that the rate limits would hold back longer is rejected."""
+    region: Annotated[str, Field(min_length=1)] | None = None
+    """Where it answers, as eu-central-1, in the export of the bill; that of the offer unless given. Which data may go
+    there is said by `data_classes`."""
     residency: Switch = False
-    """Processing in a chosen region, at the premium of the catalog."""
+    """Processing in a chosen region, at the premium of the catalog; prices of one's own have it in them."""
     outages: Outages | None = None
     """When the provider is down; never unless given."""

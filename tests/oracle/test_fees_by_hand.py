@@ -244,3 +244,21 @@ def test_the_price_of_a_connection_moves_as_an_assumption() -> None:
     assert paid[0]["hardware"] == paid[1]["hardware"]
     assert applies(agreed)
     assert not applies(replace(agreed, owned=(owned(server=PLAIN_SERVER, facility=FREE),)))
+
+
+def test_a_token_api_says_its_region_in_the_export(tmp_path: Path) -> None:
+    """One's own has none unless given, one of the catalog that of its site unless given; an event may move it."""
+    own = "prices: [{input: 1, output: 2}], ttft_s: {median: 0.1}, tpot_s: {median: 0.01}, data_classes: [internal]"
+    names = {"none": "", "here": "region: eu-central-1, ", "moved": "region: eu-west-1, "}
+    apis = [f"at-{name}: {{providers: [{{name: {name}, {region}{own}}}]}}" for name, region in names.items()]
+    catalog = "at-listed: {providers: [{name: listed, offer: openai/gpt-4o-mini, data_classes: [internal]}]}"
+    change = "{name: move, from_month: 2, topology: at-moved, change: {providers: [{name: moved, region: eu-north-1}]}}"
+    run = simulate(
+        written(tmp_path, chat(*apis, catalog, study=f"months: 2, events: [{change}]", rate_rps=1)), tmp_path
+    )
+    frame = pd.read_csv(run.bundle / "costs_focus.csv", keep_default_na=False)
+    regions = {name: set(rows["RegionId"]) for name, rows in frame.groupby("ResourceId")}
+    assert regions["none"] == {""}
+    assert regions["here"] == {"eu-central-1"}
+    assert regions["moved"] == {"eu-north-1"}
+    assert regions["listed"] == {"us"}
