@@ -171,7 +171,7 @@ def _drivers(side: Side) -> dict[str, list[CostLine]]:
         elif line.unit == _TOKENS:
             words = f"{line.part} {line.category}"
         elif line.unit == _GPU_HOURS:
-            words = line.category if line.category in _OWNED else f"GPU time {line.category}"
+            words = f"{line.category} of busy GPUs" if line.category in _OWNED else f"GPU time {line.category}"
         found.setdefault(words, []).append(line)
     return found
 

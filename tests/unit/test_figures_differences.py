@@ -97,7 +97,7 @@ def test_what_nobody_used_is_one_reason_whatever_it_is_made_of() -> None:
     api = side("api", CostLine("p", "tokens", "input", 5e6, "tokens", 170.0))
     (found,) = differences_in_words(own, api)
     assert [(reason.words, reason.share) for reason in found.more] == [
-        ("hardware", 120 / 220),
+        ("hardware of busy GPUs", 120 / 220),
         ("GPUs that stand by as spares", 100 / 220),
     ]
     assert [reason.words for reason in found.less] == ["input tokens"]
