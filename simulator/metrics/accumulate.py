@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
-from simulator.metrics.course import Course
+from simulator.metrics.course import Course, Later
 from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
+    GROWING_LATER,
     METRICS,
     ClassSlo,
     TermCount,
@@ -224,6 +225,7 @@ class MetricAccumulator:
     Attributes
     ----------
     processed, delivered : shape (targets, 3) and (targets, 2); tokens of the ledger of the window, as `Usage` has them
+    later : of a fleet whose batches the window does not fill, what further ones show; None where none was needed
     seen, last_request, request_sum : number of all records, the largest request number and the sum of the numbers,
         warm-up included
     """
@@ -245,6 +247,7 @@ class MetricAccumulator:
         self.by_class = [self._tally() for _ in classes]
         self.within = [np.zeros(len(slo.terms), np.int64) for slo in classes]
         self.courses = [Course(warmup_s, end_s) for _ in classes]
+        self.later: Later | None = None
         self._beside_apis = Sketch()
         self.seen = 0
         self.last_request = -1
@@ -334,6 +337,8 @@ class MetricAccumulator:
             tally.merge(other.by_class[k])
             self.within[k] = self.within[k] + other.within[k]
             self.courses[k].merge(other.courses[k])
+        if other.later is not None:
+            self.later = other.later.beside(self.later)
         self.processed = self.processed + other.processed
         self.delivered = self.delivered + other.delivered
 
@@ -367,9 +372,29 @@ class MetricAccumulator:
             if k in absent:
                 continue
             rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
-            if self.courses[k].grows:
-                rows.append(growing_row(slo, [found.courses[k].counts for found in each]))
+            if growing := self.growing_row(k, each):
+                rows.append(growing)
         return rows
+
+    @property
+    def lasts(self) -> bool:
+        """Whether further windows have shown that the fleet serves what comes, where the window did not."""
+        return self.later is not None and self.later.settled and not self.later.grows
+
+    def growing_row(self, k: int, each: Sequence[MetricAccumulator]) -> dict[str, Any] | None:
+        """The row of a class whose queue grows from window to window, in this one or later; None where none does.
+
+        Parameters
+        ----------
+        each : as `terms` takes its replications
+        """
+        if self.courses[k].grows:
+            return growing_row(self.classes[k], [found.courses[k].counts for found in each])
+        span = None if self.later is None else self.later.growing(k)
+        if span is None:
+            return None
+        counts = [found.later.spans[k][span].counts for found in each if found.later is not None]
+        return growing_row(self.classes[k], counts, GROWING_LATER)
 
     def summary(self, replications: Sequence[MetricAccumulator] = (), absent: Collection[int] = ()) -> dict[str, Any]:
         """Overall and by class; with merged replications rates are means over them.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.fleet.records import Reason, Status
 from simulator.metrics.slo import TermCount
 
 PARTS = 4
@@ -44,6 +47,8 @@ class Course:
     Parameters
     ----------
     start_s, end_s : of the window
+    losing : requests that no replica began in their class's timeout, or that found the queue full, count as waiting for
+        ever, so that who leaves does not hide that too many come
 
     Attributes
     ----------
@@ -53,8 +58,8 @@ class Course:
     prompts, found : shape (4,), prompt tokens of these, and those of them that a prefix cache had
     """
 
-    def __init__(self, start_s: float, end_s: float) -> None:
-        self.start_s, self.end_s = start_s, end_s
+    def __init__(self, start_s: float, end_s: float, losing: bool = False) -> None:
+        self.start_s, self.end_s, self.losing = start_s, end_s, losing
         self.grown_tokens = 0
         self.waits = np.zeros(PARTS + 1, np.int64)
         self.numbers, self.parts, self.prompts, self.found = (np.zeros(PARTS, np.int64) for _ in range(4))
@@ -74,6 +79,10 @@ class Course:
             self.found += np.bincount(at, records["cached_tokens"][inside], PARTS).astype(np.int64)
         self.prompts += np.bincount(at, records["isl"][inside], PARTS).astype(np.int64)
         until_s = np.where(np.isnan(begun_s), records["finish_s"], begun_s)
+        if self.losing:
+            timed_out = (records["status"] == Status.TIMED_OUT) & (records["reason"] != Reason.LEFT)
+            lost = timed_out | (records["reason"] == Reason.QUEUE_FULL)
+            until_s[np.isnan(begun_s) & lost] = np.inf
         for k, at_s in enumerate(np.linspace(self.start_s, self.end_s, PARTS + 1)):
             waits = (came_s < at_s) & (until_s >= at_s)
             self.waits[k] += int(waits.sum())
@@ -131,3 +140,36 @@ class Course:
         shares = self.found / self.prompts
         rises = bool((np.diff(shares) > 0).all()) and shares[-1] - shares[0] >= RISE
         return (float(shares[0]), float(shares[-1])) if rises else None
+
+
+@dataclass(slots=True)
+class Later:
+    """What further windows of the same traffic show of a fleet whose batches one window does not fill.
+
+    Attributes
+    ----------
+    spans : by class its course over the last half of them, and over the last quarter
+    settled : no more requests are present at their end than at half of them
+    """
+
+    spans: list[tuple[Course, ...]]
+    settled: bool
+
+    def growing(self, k: int) -> int | None:
+        """The first span in which the queue of a class grows, by number; None where it does in none."""
+        return next((j for j, course in enumerate(self.spans[k]) if course.grows), None)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the queue of some class grows."""
+        return any(self.growing(k) is not None for k in range(len(self.spans)))
+
+    def beside(self, other: Later | None) -> Later:
+        """With another replication's."""
+        whole = deepcopy(self)
+        if other is not None:
+            for mine, its in zip(whole.spans, other.spans, strict=True):
+                for one, another in zip(mine, its, strict=True):
+                    one.merge(another)
+            whole.settled &= other.settled
+        return whole

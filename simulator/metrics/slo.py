@@ -23,6 +23,8 @@ LEAST_SERVED = 0.99
 _MOST_DIGITS = 9
 GROWING = "begun as they come"
 """In words, what is asked of every fleet, and told where it does not hold."""
+GROWING_LATER = "begun once batches are full"
+"""The same of further windows, where one window does not fill the batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def term_rows(
     return rows
 
 
-def growing_row(slo: ClassSlo, counts: Sequence[TermCount]) -> dict[str, Any]:
+def growing_row(slo: ClassSlo, counts: Sequence[TermCount], term: str = GROWING) -> dict[str, Any]:
     """A row as `term_rows` gives, for a class whose queue grows from window to window: no limit holds for long then.
 
     Its `allowance_used` is what came by what was begun, above 1: a limit that is missed by more binds.
@@ -138,7 +140,7 @@ def growing_row(slo: ClassSlo, counts: Sequence[TermCount]) -> dict[str, Any]:
     ----------
     counts : by replication, requests that were begun in the window, of those that came in it
     """
-    row = _row(slo, GROWING, "begun", 1.0, counts)
+    row = _row(slo, term, "begun", 1.0, counts)
     return row | {"allowance_used": 1.0 / row["share"] if row["share"] else math.inf, "met": False}
 
 
@@ -184,7 +186,10 @@ def share_words(share: float, digits: int) -> str:
 def late_words(row: Mapping[str, Any]) -> str:
     """When a job that misses its deadline is done, and how late that is, or how a queue grows; else empty."""
     if row.get("metric") == "begun":
-        return f"the queue grows: {1.0 - row['share']:.1%} of what comes in the window still waits when it ends"
+        late = f"{1.0 - row['share']:.1%} of what comes"
+        if row["term"] == GROWING_LATER:
+            return f"the queue grows once the batches are full, in later windows: {late} is not begun then"
+        return f"the queue grows: {late} in the window still waits when it ends"
     if not row.get("deadline") or row["met"] is not False:
         return ""
     value = row["value"]

@@ -292,4 +292,5 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         min((1.0 - row["required"] / row["share"] if row["share"] else 0.0 for row in terms), default=0.0),
         met is True and bool(spare < SURE),
         float(spare),
+        whole.lasts,
     )

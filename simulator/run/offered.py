@@ -41,7 +41,7 @@ def offered_warnings(
     metrics : the same, of all replications
     """
     arrived_rps = told["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
-    if not kept_up(told, arrived_rps):
+    if not kept_up(told, arrived_rps) and not metrics.lasts:
         words = load_warnings(load_of(demand.source(0), demand.horizon_s), topology)
         if words and told["slo_met"]:
             words = [f"{word}{_longer(demand)}" for word in words]
@@ -90,6 +90,8 @@ def _too_much(month: Walked, planned: PlannedTopology, loads: Loads) -> str:
         offered = load_of(demand.source(0), demand.horizon_s)
         words = load_warnings(offered, planned)
         if not words or offered is None:
+            continue
+        if all(share.served.lasts for share in month.shares if share.period == period):
             continue
         each = [share.served.tokens for share in month.shares if share.period == period]
         got = max(math.fsum(one.processed for one in tokens) / len(tokens) for tokens in each)

@@ -23,7 +23,14 @@ KEPT_UP = 0.97
 
 
 def replica_capacity_rps(
-    pool: PoolSpec, isl: float, osl: float, *, prefill: bool = True, decode: bool = True, cached_share: float = 0.0
+    pool: PoolSpec,
+    isl: float,
+    osl: float,
+    *,
+    prefill: bool = True,
+    decode: bool = True,
+    cached_share: float = 0.0,
+    context_tokens: float | None = None,
 ) -> float:
     """Requests per second that one replica can keep up with, from its step time at a full batch.
 
@@ -44,10 +51,11 @@ def replica_capacity_rps(
     Parameters
     ----------
     cached_share : h, for a pool that caches prefixes
+    context_tokens : that a request holds, in the mean over its answer; isl + osl/2 unless given, as where all are alike
     """
     engine, step = pool.engine, pool.step_time
     budget = engine.max_num_batched_tokens
-    context = isl + osl / 2
+    context = isl + osl / 2 if context_tokens is None else context_tokens
     batch = max(min(engine.max_num_seqs, int(requests_at_once(engine, context)), budget), 1)
     if engine.batching == engine.batching.ONE_AT_A_TIME:
         batch = 1
@@ -82,12 +90,17 @@ def _most_of(mean: float, n: int) -> float:
 
 
 class Load(NamedTuple):
-    """Mean rate of arrivals, mean lengths in tokens, and the share of the prompts that a cache could hold at most."""
+    """Mean rate of arrivals, mean lengths in tokens, and the share of the prompts that a cache could hold at most.
+
+    `context_tokens` is what a request that is being answered holds in the mean, Σ osl·(isl + osl/2) / Σ osl: of answers
+    that differ the long ones are there for longer.
+    """
 
     rate_rps: float
     isl: float
     osl: float
     cached_share: float = 0.0
+    context_tokens: float | None = None
 
 
 def offered_load(loaded: LoadedScenario) -> Load | None:
@@ -101,8 +114,13 @@ def load_of(source: RequestSource, horizon_s: float) -> Load | None:
     if first is None or first.n_open < 2:
         return None
     span_s = min(float(first.arrival_s[first.n_open - 1]), horizon_s)
+    isl, osl = first.isl.astype(np.float64), first.osl.astype(np.float64)
     return Load(
-        len(first) / max(span_s, 1e-9), float(first.isl.mean()), float(first.osl.mean()), _most_cached_share(first)
+        len(first) / max(span_s, 1e-9),
+        float(isl.mean()),
+        float(osl.mean()),
+        _most_cached_share(first),
+        float(osl @ (isl + osl / 2) / osl.sum()),
     )
 
 
@@ -121,7 +139,7 @@ def load_warnings(load: Load | None, planned: PlannedTopology) -> list[str]:
     """A warning when the load exceeds what all replicas can serve, though all that prompts share were in the cache."""
     if load is None or planned.fleet.providers or not planned.fleet.pools or jobs_per_month(planned.loaded.scenario):
         return []
-    capacity = _capacity_rps(planned.fleet, load)
+    capacity = capacity_rps(planned.fleet, load)
     if load.rate_rps <= capacity:
         return []
     return [
@@ -135,7 +153,7 @@ def kept_up(metrics: Mapping[str, Any], arrived_rps: float) -> bool:
     return bool(metrics["throughput_rps"] >= KEPT_UP * arrived_rps)
 
 
-def _capacity_rps(fleet: FleetSpec, load: Load) -> float:
+def capacity_rps(fleet: FleetSpec, load: Load) -> float:
     """All replicas at their most; where prompts and answers have pools of their own, the scarcer of them decides.
 
     In a cascade everything is answered by the first pool; how much goes on to the second is known of its share alone.
@@ -144,8 +162,9 @@ def _capacity_rps(fleet: FleetSpec, load: Load) -> float:
     answering = {pool.hands_to for pool in pools if pool.hands_to is not None}
 
     def most(pool: PoolSpec, **parts: bool) -> float:
-        count = pool.most_replicas
-        return count * replica_capacity_rps(pool, load.isl, load.osl, cached_share=load.cached_share, **parts)
+        hits, held = load.cached_share, load.context_tokens
+        each = replica_capacity_rps(pool, load.isl, load.osl, cached_share=hits, context_tokens=held, **parts)
+        return pool.most_replicas * each
 
     if fleet.routing.cascade is not None:
         first, second = (pools[k] for k in fleet.routing.order)

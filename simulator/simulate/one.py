@@ -25,6 +25,7 @@ from simulator.metrics.sketch import Sketch
 from simulator.perf.bounds import TokenBound
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.demand import Demand
+from simulator.simulate.lasting import later_windows
 from simulator.simulate.later import from_second
 from simulator.simulate.limits import in_steady_use
 from simulator.simulate.settled import settled
@@ -152,6 +153,7 @@ def simulate_one(
     for pool, peak in zip(run.usage.pools, subject.peaks, strict=True):
         check_gpu_seconds(pool)
         check_roofline(pool, peak.computed_tokens_per_gpu_s, peak.output_tokens_per_gpu_s)
+    metrics.later = later_windows(fleet, demand, number, metrics, run)
     return Outcome(number, metrics, run.usage, run, arrivals)
 
 

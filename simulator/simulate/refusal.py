@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.sketch import rank
-from simulator.metrics.slo import GROWING, growing_row, late_words
+from simulator.metrics.slo import late_words
 from simulator.simulate.demand import Demand
 from simulator.simulate.jobs import beyond_month, hours_of_jobs
 from simulator.simulate.key import outcome_key, trial_key
@@ -111,10 +111,10 @@ class Judge:
                 misses, allowed = count.of - count.kept, count.of - rank(share, count.of)
                 if misses > allowed:
                     found.append(Refutation(slo.name, words, misses, allowed, 1.0, self._number - 1, at_s))
-        for slo, course in zip(self._demand.classes, self._total.courses, strict=True):
-            if course.grows:
-                told = f"{slo.name}: {late_words(growing_row(slo, [course.counts]))}"
-                found.append(Refutation(slo.name, GROWING, course.grown, 0, 1.0, self._number - 1, at_s, told))
+        for k, slo in enumerate(self._demand.classes):
+            if row := self._total.growing_row(k, (self._total,)):
+                told, waiting = f"{slo.name}: {late_words(row)}", row["of"] - round(row["share"] * row["of"])
+                found.append(Refutation(slo.name, row["term"], waiting, 0, 1.0, self._number - 1, at_s, told))
         return max(found, key=lambda one: one.misses - one.allowed, default=None)
 
 

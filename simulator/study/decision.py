@@ -140,6 +140,7 @@ class Served:
     spare_share : of the requests that could be lost beside those that are, and every SLO term would still hold
     is_near : some term is kept by less than two standard errors
     spare_errors : standard errors by which the nearest term is kept
+    lasts : further windows have shown that what comes is served, where one did not
     """
 
     meets: bool
@@ -150,6 +151,7 @@ class Served:
     spare_share: float = 0.0
     is_near: bool = False
     spare_errors: float = inf
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

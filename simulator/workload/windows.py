@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,6 +38,48 @@ class _Later:
 def from_second(source: RequestSource, start_s: float) -> RequestSource:
     """The source with `start_s` as its second 0; what arrives earlier is left out."""
     return source if start_s == 0 else _Later(source, start_s)
+
+
+_CONTENTS_PER_WINDOW = 1 << 42
+"""Of a class: more texts, sessions and pictures than a window has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    windows: tuple[RequestSource, ...]
+    span_s: float
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.windows[0].class_names
+
+    @property
+    def closed_loops(self) -> tuple[ClosedLoop, ...]:
+        return self.windows[0].closed_loops
+
+    def chunks(self) -> Iterator[Requests]:
+        for k, window in enumerate(self.windows):
+            for chunk in window.chunks():
+                yield _moved(chunk, k * self.span_s, k * _CONTENTS_PER_WINDOW) if k else chunk
+
+
+def _moved(chunk: Requests, by_s: float, by: int) -> Requests:
+    extras = chunk.extras
+    return replace(
+        chunk,
+        arrival_s=chunk.arrival_s + by_s,
+        session_id=np.where(chunk.session_id >= 0, chunk.session_id + by, -1),
+        segment_id=chunk.segment_id + by,
+        extras=extras and replace(extras, picture_content=extras.picture_content + by),
+    )
+
+
+def one_after_another(windows: Sequence[RequestSource], span_s: float) -> RequestSource:
+    """Windows of one span as one source, each with contents of its own: what comes in a later one is of other users.
+
+    The users of a closed loop are those of the first.
+    """
+    return _Again(tuple(windows), span_s)
 
 
 def load_by_window(source: RequestSource, window_s: float, windows: int) -> NDArray[np.float64]:
