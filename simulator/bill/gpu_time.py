@@ -65,7 +65,7 @@ def alone_share(use: PoolUse, engine: Engine) -> float:
         prompts_s += steps.mean_step_s(1.0, rest, True) if rest > 0 else 0.0
         answers = max(output - requests, 0.0) / engine.tokens_per_step
         seconds += requests * prompts_s + answers * steps.mean_step_s(1.0, 1.0 + engine.drafts)
-        seconds += steps.prefill_attn_s * pairs + steps.decode_attn_s * context
+        seconds += steps.prefill_attn_s * pairs + steps.decode_attn_s * context / engine.tokens_per_step
     done_s = float(work_seconds(use.work, engine.cost).sum())
     return max(_over_done(seconds - done_s, use, engine), 0.0)
 
@@ -90,7 +90,7 @@ def plain_share(use: PoolUse, engine: Engine) -> float:
         if with_prompt:
             sequences, computed = decoding + requests / with_prompt, tokens + fresh / with_prompt
             found += with_prompt * steps.mean_step_s(sequences, computed, True)
-        return found + steps.prefill_attn_s * pairs + steps.decode_attn_s * context
+        return found + steps.prefill_attn_s * pairs + steps.decode_attn_s * context / engine.tokens_per_step
 
     return seconds(engine.plain) / seconds(engine.steps) - 1.0
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import gammaln
 
 from simulator.bill.api import price_list
 from simulator.bill.owned import site_owner
@@ -17,6 +20,8 @@ from simulator.study.bill import Bill, Line, MonthUse
 from simulator.study.terms import ApiTerms, Terms
 from simulator.study.usage import PoolUsage
 
+_FARTHEST = 40.0
+"""Of the logarithm of a rate from that of the most requests in a step, at which all steps have one, or the most."""
 KINDS = ("uncached input", "cached input", "output")
 
 
@@ -29,7 +34,7 @@ class StepCost:
     prompt_token_s : of a prompt's token that is computed: what steps take longer than those that only answer
     answer_token_s : of a token of an answer behind the first one, which the last step of its prompt gives
     pair_s : of a pair of a prompt's token and one before it
-    kv_token_s : of a token of context that a decoding request reads
+    kv_token_s : of a token of context that stands before a token of an answer, and is read in its step
     """
 
     prompt_token_s: float
@@ -41,17 +46,19 @@ class StepCost:
 def step_cost(usages: Sequence[PoolUsage], steps: StepTime, drafts: int = 0, tokens_per_step: float = 1.0) -> StepCost:
     """Coefficients of a pool, so that the step time of its work is the time that it was busy.
 
-    Answers take what its steps would have taken had they held nothing else, each with the mean number of answers in a
-    step, and attention; prompts take what the steps took longer. Busy time is that of all tokens of the pool, work that
-    of what was completed in the window, so the one is taken in proportion to the other.
+    Answers take what its steps would have taken had they held nothing else, and attention; prompts take what the steps
+    took longer. The answers in a step are taken to be Poisson around their mean (`answering_s`). Busy time is that of
+    all tokens of the pool, work that of what was completed in the window, so the one is taken in proportion to the
+    other.
 
     Parameters
     ----------
     usages : of its replications or periods
     steps : the step-time equation
-    drafts, tokens_per_step : drafted tokens of a request in a step, and tokens that it then gets
+    drafts, tokens_per_step : drafted tokens of a request in a step, and tokens that it then gets, for which its context
+        is read once
     """
-    pair_s, kv_token_s = steps.prefill_attn_s / steps.stages, steps.decode_attn_s / steps.stages
+    pair_s, kv_token_s = steps.prefill_attn_s / steps.stages, steps.decode_attn_s / steps.stages / tokens_per_step
     shared_s = prompts = answers = alone_s = 0.0
     for usage in usages:
         work = usage.work.astype(float)
@@ -64,7 +71,7 @@ def step_cost(usages: Sequence[PoolUsage], steps: StepTime, drafts: int = 0, tok
         with_answers = min(usage.steps * usage.work_share, requests_in_steps) or requests_in_steps
         if with_answers:
             each = requests_in_steps / with_answers
-            alone_s += with_answers * steps.mean_step_s(each, each * (1.0 + drafts)) / steps.stages
+            alone_s += with_answers * answering_s(steps, each, drafts) / steps.stages
     if not prompts:
         alone_s = shared_s
     answers_s = min(alone_s, shared_s) if answers else 0.0
@@ -74,6 +81,29 @@ def step_cost(usages: Sequence[PoolUsage], steps: StepTime, drafts: int = 0, tok
         pair_s,
         kv_token_s,
     )
+
+
+def answering_s(steps: StepTime, mean: float, drafts: int = 0) -> float:
+    """Mean time, without attention, of steps with answers alone, `mean` requests each.
+
+    Requests in service at once are Poisson where they come by chance and do not wait for each other (M/G/∞), so a step
+    that answers has n of them with P(n) ~ λⁿ/n! for 1 ≤ n ≤ `max_num_seqs`, λ such that their mean is `mean`: all have
+    one where they are served one at a time, and all have the most where batches are full. A step time that bends, as
+    that of a mixture of experts, is not that of the mean number.
+    """
+    most = steps.seq_time_s.size - 1
+    if not 1.0 < mean < most:
+        return steps.mean_step_s(mean, mean * (1.0 + drafts))
+    n = np.arange(1, most + 1)
+    of_n = gammaln(n + 1.0)
+
+    def chances(log_rate: float) -> NDArray[np.float64]:
+        found = np.exp(n * log_rate - of_n - np.max(n * log_rate - of_n))
+        return np.asarray(found / found.sum())
+
+    log_rate = brentq(lambda rate: float(chances(rate) @ n) - mean, -_FARTHEST, math.log(most) + _FARTHEST)
+    tokens, nothing = np.minimum(n * (1 + drafts), steps.token_time_s.shape[1] - 1), np.zeros(most)
+    return float(chances(log_rate) @ steps.durations_s(n, tokens, nothing, nothing))
 
 
 def answer_tokens(work: NDArray[np.float64]) -> NDArray[np.float64]:

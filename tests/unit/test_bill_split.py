@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from bill_cases import API, HOUR_S, STAFF, fixed, month, owned, pool, provider, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.bill.split import StepCost, split_usd, step_cost, study_split_usd, work_seconds
+from simulator.bill.split import StepCost, answering_s, split_usd, step_cost, study_split_usd, work_seconds
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.bill.use import month_use
@@ -150,3 +151,25 @@ def test_parts_add_up_to_the_bill(works: list[list[list[int]]]) -> None:
     assert split.sum() == pytest.approx(float(total_usd(bill.lines)))
     if burst.sum() and not burst[1].sum() and not a[1].sum() and not b[1].sum():
         assert split[1].sum() == pytest.approx(0.0)
+
+
+def bent(most: int = 2) -> StepTime:
+    """Steps of n requests that take √n."""
+    return StepTime(np.zeros((1, 100)), np.sqrt(np.arange(most + 1.0)), 0.0, 0.0, calibrated=True, origin="by hand")
+
+
+def test_numbers_of_answers_in_a_step_are_poisson_from_one_to_the_most() -> None:
+    """Of one or two as many each where the mean is 1.5. Of up to 64 with a mean of 9, where the ends do not matter."""
+    assert answering_s(bent(), 1.5) == pytest.approx((1.0 + math.sqrt(2.0)) / 2)
+    assert answering_s(bent(), 1.0) == 1.0
+    assert answering_s(bent(), 2.0) == answering_s(bent(), 5.0) == pytest.approx(math.sqrt(2.0))
+    chances = [math.exp(-9.0) * 9.0**n / math.factorial(n) for n in range(1, 65)]
+    expected = sum(chance * math.sqrt(n) for n, chance in enumerate(chances, start=1))
+    assert answering_s(bent(64), 9.0) == pytest.approx(expected, rel=1e-3)
+    assert answering_s(steps_of(1.0, 2.0), 9.0, drafts=1) == pytest.approx(1.0 + 2.0 * 18.0)
+
+
+def test_with_drafts_a_context_is_read_once_for_all_tokens_of_a_step() -> None:
+    work = np.array([[10, 0, 0, 200, 30_000, 0]])
+    used = pool(stays=fixed(1), work=work, input_tokens=0, cached_tokens=0, output_tokens=200, steps=80)
+    assert step_cost([used], steps_of(0.01, 0.0, 0.0, 1e-3), 3, 2.5).kv_token_s == pytest.approx(1e-3 / 2.5)

@@ -99,7 +99,7 @@ def _alone(row: list[float], engine: Row) -> float:
         seconds += _step(steps, 1, min(prompt, budget), prompts=True)
         prompt -= budget
     answers = max(output - requests, 0) / engine["tokens_per_step"]
-    attention = steps["prefill_attn_s"] * pairs + steps["decode_attn_s"] * context
+    attention = steps["prefill_attn_s"] * pairs + steps["decode_attn_s"] * context / engine["tokens_per_step"]
     return requests * seconds + answers * _step(steps, 1, 1 + engine["drafts"]) + attention
 
 
@@ -112,7 +112,7 @@ def _two_kinds(work: list[list[float]], count: float, steps: Row, engine: Row) -
     seconds = (count - prompts) * _step(steps, decoding, tokens)
     if prompts:
         seconds += prompts * _step(steps, decoding + requests / prompts, tokens + fresh / prompts, prompts=True)
-    return seconds + steps["prefill_attn_s"] * pairs + steps["decode_attn_s"] * context
+    return seconds + steps["prefill_attn_s"] * pairs + steps["decode_attn_s"] * context / engine["tokens_per_step"]
 
 
 def _step(steps: Row, sequences: float, tokens: float, prompts: bool = False) -> float:
