@@ -11,7 +11,7 @@ from simulator.bill.sums import mean
 from simulator.bill.taxes import with_taxes
 from simulator.bill.use import Use, study_uses
 from simulator.bill.volume import mean_factor, next_factor
-from simulator.metrics.accumulate import PARTS
+from simulator.metrics.parts import PARTS
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.bill import Bill, MonthBill, MonthUse
 from simulator.study.contract import AS_LISTED

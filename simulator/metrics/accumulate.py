@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
 from simulator.metrics.course import Course, Later
+from simulator.metrics.parts import PARTS, parts_s
 from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
@@ -20,7 +21,6 @@ from simulator.metrics.slo import (
     METRICS,
     ClassSlo,
     TermCount,
-    begin_s,
     binding_term,
     growing_row,
     latencies,
@@ -31,8 +31,6 @@ from simulator.metrics.slo import (
 from simulator.study.usage import Usage
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
-PARTS = ("cascade", "queue", "cold start", "prefill", "transfer", "decode")
-"""Where the time of a completed request goes; the parts add up to its E2E."""
 _COUNTS = (
     "good",
     "input_tokens",
@@ -170,46 +168,6 @@ class Tally:
             },
             **{name: sketch.quantiles(SHARES) for name, sketch in self.sketches.items()},
         }
-
-
-def parts_s(completed: NDArray[Any]) -> NDArray[np.float64]:
-    """Seconds of completed requests by part, shape (6, n), in the order of `PARTS`.
-
-    Cascade: until a first answer that nobody saw had been checked. Queue: from then, or from arrival, until a step (or
-    a token API) first took it up. Cold start: what of that it waited before a pool without a ready replica. Prefill:
-    from then to the first token, less the transfer, and with what a lost replica had done before. Transfer: of the KV
-    cache from a prefill to a decode pool. Decode: from the first token to the last.
-    """
-    moved = np.isfinite(completed["transferred_s"])
-    transfer_s = np.where(moved, completed["transferred_s"] - completed["prefilled_s"], 0.0)
-    came_s = begin_s(completed)
-    scheduled_s = np.fmax(came_s, completed["scheduled_s"])
-    cold_s = np.minimum(completed["no_replica_s"], scheduled_s - came_s)
-    return np.stack(
-        [
-            came_s - completed["arrival_s"],
-            scheduled_s - came_s - cold_s,
-            cold_s,
-            completed["first_token_s"] - scheduled_s - transfer_s,
-            transfer_s,
-            completed["finish_s"] - completed["first_token_s"],
-        ]
-    )
-
-
-def reason_words(reasons: Mapping[str, int], ended: int) -> str:
-    """How many of those that ended in one way did so for which reason, in brackets; empty where nothing is known.
-
-    Parameters
-    ----------
-    ended : how many did; where all of them had one reason, it is told without a number
-    """
-    parts = [
-        words if count == ended else f"{count:,} {words}"
-        for reason, count in reasons.items()
-        for words in [reason.replace("_", " ")]
-    ]
-    return f" ({', '.join(parts)})" if parts else ""
 
 
 class MetricAccumulator:

@@ -7,7 +7,7 @@ from typing import Any
 
 from simulator.catalog.costs import cost_words
 from simulator.figures.table import NONE, figure
-from simulator.metrics.accumulate import reason_words
+from simulator.metrics.parts import reason_words
 from simulator.money import converted, money, rate_words, shown_in, with_sign
 from simulator.report.blocks import Block, Bullets, Heading, Paragraph, Picture, Table, markdown
 from simulator.report.charts import cost_against_attainment

@@ -16,8 +16,9 @@ from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
 from simulator.decide.why import not_known, sentence
 from simulator.fleet.records import Status
-from simulator.metrics.accumulate import SHARES, MetricAccumulator, reason_words
+from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
+from simulator.metrics.parts import reason_words
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
 from simulator.resolve.apis import retired_words, sells_tier

@@ -11,8 +11,8 @@ from fleet_cases import STEP_S, Served, Source, evenly, fleet, poisson, pool, pr
 from simulator.fleet.records import RECORD, Escalation, Status
 from simulator.fleet.simulate import simulate_fleet
 from simulator.fleet.state import CALL_INPUT, CALL_OUTPUT, CALLS, WORK_COUNTS
-from simulator.metrics.accumulate import parts_s
 from simulator.metrics.laws import check_causality
+from simulator.metrics.parts import parts_s
 from simulator.metrics.slo import latencies
 from simulator.rng import stream
 from simulator.study.choices import TargetRouting
