@@ -16,8 +16,14 @@ def record(
     verdict: Verdict,
     pairs: Sequence[BreakEven],
     capacities: Mapping[str, Json] | None = None,
+    left_out: Sequence[str] = (),
 ) -> Json:
-    """`decision.json`: the verdict, and for each topology its months, break-evens and why it is not the answer."""
+    """`decision.json`: the verdict, and for each topology its months, break-evens and why it is not the answer.
+
+    Parameters
+    ----------
+    left_out : what time kept from being asked, in words
+    """
     bindings = {one.topology: one for one in verdict.bindings}
     known = capacities or {}
     return {
@@ -30,6 +36,7 @@ def record(
         "margin_usd": verdict.margin_usd,
         "margin_share_of_draws": verdict.margin_share_of_draws,
         "flips": [asdict(flip) for flip in verdict.flips],
+        "time_ended": list(left_out),
         "topologies": {
             one.name: {
                 "meets": one.meets,

@@ -144,7 +144,7 @@ def decision_notes(decision: Decision, names: Collection[str]) -> list[str]:
 
 
 def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
-    """How much load each fleet carries within the SLO, where that was asked for."""
+    """How much load each fleet carries within the SLO, where that was asked for, and what was not found in time."""
     notes = []
     for name in names:
         capacity = decision["topologies"][name]["capacity"]
@@ -161,7 +161,7 @@ def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
             notes.append(
                 f"{name} carries {_times(capacity)} the load{_of_month(capacity)} within the SLO{limit}: {used}."
             )
-    return notes
+    return notes + [f"Not found, as time ended: {what}." for what in decision.get("time_ended", ())]
 
 
 def _times(capacity: Mapping[str, Any]) -> str:

@@ -155,7 +155,7 @@ def decide_run(
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
-    known, flips = {}, []
+    known, flips, left_out = {}, [], list[str]()
     shown = 0 if all(alike(one.walked) for one in found) else min(month.month for month in found[0].walked)
     store = Store() if store is None else store
     if further is not None:
@@ -176,12 +176,20 @@ def decide_run(
             passed_on=there.passed_on,
         )
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
+        left_out = _left_out([name for name in _firsts(measured) if name not in known], pairs)
     elif estimate:
         known = estimated(measured, demand, store)
     hours = hours_flip(found, pairs)
     verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])], unmeasured)
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
-    return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
+    return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told, left_out))
+
+
+def _left_out(no_capacity: Sequence[str], pairs: Sequence[BreakEven]) -> list[str]:
+    """What time kept from being asked, beside flips, which say so themselves."""
+    found = [f"the share of capacity used of {', '.join(no_capacity)}"] if no_capacity else []
+    cut = [f"{pair.topology} against {pair.rival}" for pair in pairs if pair.volume is None]
+    return [*found, f"the load from which on one costs less than another: {', '.join(cut)}"] if cut else found
 
 
 def _is_plain(study: StudySettings, found: Sequence[Costed]) -> bool:

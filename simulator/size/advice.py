@@ -26,6 +26,7 @@ MOST_REQUESTS = 500_000
 """Of all replications: a larger demand is not simulated for the sake of advice."""
 MOST_POOLS = 8
 """Of a topology: for more, the sizes that differ in two of them take longer to look at than the run itself."""
+_NOT_LOOKED = "whether another size of the same pools meets the SLO for less was not looked at: "
 _WORTH_SAYING = 0.01
 _WIDER = 2
 """Times the larger sizes that are proposed, up to which a search may go."""
@@ -42,6 +43,8 @@ def advice(
 ) -> str:
     """What another size or autoscaler of the same pools would save, in words; empty where none of those tried does.
 
+    Where there are too many pools or requests to look, that is said.
+
     Where the topology as written misses the SLO it is the cheapest that was found to meet it, whatever it costs.
 
     Parameters
@@ -56,8 +59,14 @@ def advice(
     """
     topology = loaded.scenario.topologies[name]
     requests = sum(one.demand.requests for one in periods)
-    if not 0 < len(topology.pools) <= MOST_POOLS or not 0 < requests <= MOST_REQUESTS:
+    if not topology.pools or not requests:
         return ""
+    if len(topology.pools) > MOST_POOLS:
+        return f"{_NOT_LOOKED}{len(topology.pools)} pools are more than {MOST_POOLS}"
+    if requests > MOST_REQUESTS:
+        return (
+            f"{_NOT_LOOKED}{requests:,.0f} requests are more than {MOST_REQUESTS:,} (a shorter run.horizon_s has fewer)"
+        )
     opened = (
         open_pool(loaded, topology, k, None if pool.billing == "owned" or pool.schedule else (None, None, None))
         for k, pool in enumerate(topology.pools)

@@ -187,7 +187,22 @@ def test_sizes_of_many_pools_are_not_looked_at_for_advice(n: int, tmp_path: Path
     fixed = [RENTED.format(f"p{k}", 1, 3).replace("auto", "2") for k in range(n)]
     scenario, store = of(tmp_path, *fixed), Store()
     said = advice(scenario, "several", (n * 6 * 730,), whole_month(demand_of(scenario)), store)
-    assert bool(said) == bool(store.misses) == (n <= MOST_POOLS)
+    assert ("meets the SLO for $" in said) == bool(store.misses) == (n <= MOST_POOLS)
+    assert said.endswith(f"was not looked at: {n} pools are more than {MOST_POOLS}") == (n > MOST_POOLS)
+
+
+def test_so_many_requests_are_not_looked_at_for_advice_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topology = f"several: {{pools: [{RENTED.format('p', 1, 3).replace('auto', '2')}]}}"
+    scenario = written(tmp_path, chat(topology, study="", horizon_s=20, warmup_s=2))
+    month = whole_month(demand_of(scenario))
+    requests = sum(one.demand.requests for one in month)
+    monkeypatch.setattr("simulator.size.advice.MOST_REQUESTS", requests)
+    assert "not looked at" not in advice(scenario, "several", (6 * 730,), month, Store())
+    monkeypatch.setattr("simulator.size.advice.MOST_REQUESTS", requests - 1)
+    said = advice(scenario, "several", (6 * 730,), month, Store())
+    assert f"was not looked at: {requests:,} requests are more than {requests - 1:,}" in said
 
 
 def test_advice_on_three_pools(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from scenario_cases import chat, written
 
 from simulator.cli.runs import _row
 from simulator.figures.table import NONE
+from simulator.report.decision import capacity_notes
 from simulator.report.table import comparison, ordered
 from simulator.run.left_open import spans
 from simulator.run.simulate import Run, simulate
@@ -158,6 +159,23 @@ def test_a_search_that_its_points_end_is_not_finished_and_withholds_the_verdict(
     assert ("(--search-seconds sets its time)" in said(found, "three")) == withheld
     if withheld:
         assert search["gap_usd"] == pytest.approx(three["cost"]["usd_per_month"] - search["least_usd"])
+
+
+@pytest.mark.parametrize(("seconds", "ended"), [(1e-9, True), (120.0, False)])
+def test_what_time_kept_from_being_asked_is_named(tmp_path: Path, seconds: float, ended: bool) -> None:
+    topologies = TWO.replace("auto", "1").replace("replicas: 4", "replicas: 2")
+    text = chat(topologies, study="", rate_rps=2.0, horizon_s=20.0, warmup_s=2.0)
+    found = simulate(written(tmp_path, text), tmp_path / "runs", explore_s=seconds)
+    left_out = found.decision["time_ended"]
+    assert left_out == ended * [
+        "the share of capacity used of few, many",
+        "the load from which on one costs less than another: few against many, many against few",
+    ]
+    notes = capacity_notes(found.decision, ["few", "many"])
+    assert [note for note in notes if note.startswith("Not found")] == [
+        f"Not found, as time ended: {what}." for what in left_out
+    ]
+    assert len(notes) == 2
 
 
 def test_months_in_words() -> None:
