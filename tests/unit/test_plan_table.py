@@ -50,6 +50,7 @@ def fleet(topology: str = "own", **given: Any) -> dict[str, Any]:
         "trail": [],
         "pools": [pool()],
         "gpus": 6,
+        "units": {},
         "replications": 3,
         "replications_met": 2,
         "warnings": [],
@@ -141,6 +142,7 @@ def unwrapped(lines: list[str]) -> str:
             "own: 1 replica needed; the cheapest fleet has 1 with step times 20% shorter, 2 with 20% longer (given)",
         ),
         ({"pools": [pool(sized=False)]}, {}, "own: nothing to size"),
+        ({"pools": [], "units": {"api": 1_200, "other": 5}}, {}, "own: api 1,200 units, other 5 units"),
         (
             {},
             {"step_time_error": None, "basis": "uncalibrated"},
