@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from simulator.resolve.clock import Clock, clock_of, period_clock_s
 from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
@@ -23,11 +25,13 @@ def horizon_of(loaded: LoadedScenario) -> Horizon:
     """Months, growth by class and periods of a scenario."""
     scenario = loaded.scenario
     study = scenario.study
+    windows, kept_tokens = _windows(loaded)
     return Horizon(
         study.months,
         tuple(_growth(scenario, cls.name) for cls in scenario.workload.classes),
-        _windows(loaded) or _periods(scenario) or (WHOLE_MONTH,),
+        windows or _periods(scenario) or (WHOLE_MONTH,),
         first_calendar_month(scenario),
+        kept_tokens=kept_tokens,
     )
 
 
@@ -59,18 +63,21 @@ def _periods(scenario: Scenario) -> tuple[Period, ...]:
     return tuple(found)
 
 
-def _windows(loaded: LoadedScenario) -> tuple[Period, ...]:
-    """Windows of the workload that stand for all of it, where the study asks for a cut."""
+def _windows(loaded: LoadedScenario) -> tuple[tuple[Period, ...], tuple[float, ...]]:
+    """Windows of the workload that stand for all of it, where the study asks for a cut, and `Horizon.kept_tokens`."""
     run, settings = loaded.scenario.run, loaded.scenario.study.cut
     if settings is None:
-        return ()
+        return (), ()
     window_s = settings.window_h * SECONDS_PER_HOUR
     clock = clock_of(loaded.scenario)
     start_s = clock.at(run.start)
     count = int(run.horizon_s // window_s)
     load = load_by_window(request_source(loaded), window_s, count)
     found = []
+    tokens = load[:, :, 1:].sum(axis=2)
+    kept = np.zeros(tokens.shape[1])
     for number, members in representative(load, settings.kinds, run.seed):
+        kept += len(members) * tokens[number]
         when = _when(clock, start_s + max(number * window_s - run.warmup_s, 0.0), window_s + run.warmup_s)
         if not count * window_s % SECONDS_PER_DAY:
             local_s = start_s + clock.ahead_h(start_s) * SECONDS_PER_HOUR
@@ -85,7 +92,8 @@ def _windows(loaded: LoadedScenario) -> tuple[Period, ...]:
                 part=number,
             )
         )
-    return tuple(found)
+    whole = tokens.sum(axis=0)
+    return tuple(found), tuple(np.divide(kept, whole, out=np.ones_like(whole), where=whole > 0).tolist())
 
 
 def _period(settings: PeriodSettings, scenario: Scenario, clock: Clock) -> Period:

@@ -168,4 +168,5 @@ def evaluated(
     """
     absent = loads.shown.demand.absent
     met = tuple(bool(one.metrics.summary(absent=absent)["slo_met"]) for one in done.replications)
-    return Evaluation(summarise(loaded, planned, done, prices, loads.shown.period.name, absent, sized), met)
+    shown, kept_tokens = loads.shown.period.name, loads.horizon.kept_tokens
+    return Evaluation(summarise(loaded, planned, done, prices, shown, absent, sized, kept_tokens), met)

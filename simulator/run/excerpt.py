@@ -79,9 +79,7 @@ def excerpt_of(loaded: LoadedScenario, most_requests: float) -> Excerpt:
     run_s, of = demand.horizon_s, demand.replications
     part_s = run_s / _PARTS
     load = load_by_window(demand.source(0), part_s, _PARTS)
-    classes = load.shape[1] // 3
-    requests = load.reshape(_PARTS, classes, 3)[:, :, 0].sum(axis=1)
-    tokens = load.reshape(_PARTS, classes, 3)[:, :, 1:].sum(axis=(1, 2))
+    requests, tokens = load[:, :, 0].sum(axis=1), load[:, :, 1:].sum(axis=(1, 2))
     room = most_requests / (len(scenario.topologies) * _loads(horizon))
     jobs = any(isinstance(cls, JobWorkload) for cls in demand.workload.classes)
     total = float(requests.sum())

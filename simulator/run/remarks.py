@@ -30,6 +30,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 _APART = 0.01
+_OTHER_TOKENS = 0.02
+"""Share of a class's tokens by which windows may differ from the workload that they stand for without a word."""
 _EMPTY = 0.02
 """Share of the simulated time after a trace's end that is not worth a word."""
 
@@ -59,6 +61,20 @@ def beyond_the_clock(topology: Topology, simulated_s: float) -> list[str]:
         f"windows and schedules go by the clock, but the simulated time is no whole number of {cycle}: the month is "
         "billed and judged as these hours alone, unless study.periods says what others there are"
     ]
+
+
+def other_tokens(classes: Iterable[RequestClass], kept: Iterable[float]) -> list[str]:
+    """A warning where the windows that stand for a workload have more or fewer tokens of a class than all of it.
+
+    Parameters
+    ----------
+    kept : `Horizon.kept_tokens`
+    """
+    apart = zip(classes, kept, strict=False)
+    found = [f"{share:.0%} of the tokens of {cls.name}" for cls, share in apart if abs(share - 1.0) > _OTHER_TOKENS]
+    if not found:
+        return []
+    return [f"the windows that stand for the workload have {', '.join(found)}: more study.cut.kinds come nearer"]
 
 
 def jobs_at_standard_prices(topology: Topology, classes: Iterable[RequestClass]) -> list[str]:

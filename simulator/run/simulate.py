@@ -295,7 +295,7 @@ class _Study:
         bundle.append("costs.parquet", cost_frame(name, found))
         told = summarise(
             *(self.sized, topology, found, course.prices, work.loads.shown.period.name, demand.absent),
-            sized=answer.pools if answer else (),
+            *(answer.pools if answer else (), work.loads.horizon.kept_tokens),
         )
         offered = offered_warnings(topology, demand, told.metrics, merged_metrics(found.replications))
         told = replace(told, warnings=(*offered, *later_offered(journey, work.loads), *told.warnings))

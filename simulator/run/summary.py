@@ -36,6 +36,7 @@ from simulator.run.remarks import (
     beyond_the_clock,
     beyond_the_trace,
     jobs_at_standard_prices,
+    other_tokens,
     part_of_the_week,
     remarks,
     replaced_lengths,
@@ -61,6 +62,7 @@ def summarise(
     shown: str = "",
     absent: Collection[int] = (),
     sized: Collection[str] = (),
+    kept_tokens: Collection[float] = (),
 ) -> TopologySummary:
     """What is said of one topology by itself.
 
@@ -69,6 +71,7 @@ def summarise(
     shown : name of the period whose requests the replications served
     absent : classes of which nobody comes in it
     sized : names of pools and token APIs whose size was searched
+    kept_tokens : as of `Horizon`
     """
     replications = priced.replications
     whole, usages = merged_metrics(replications), [found.usage for found in replications]
@@ -93,6 +96,7 @@ def summarise(
         warnings=(
             *_warnings(loaded, planned, metrics, prices, priced, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
+            *remarks("basis", other_tokens(loaded.scenario.workload.classes, kept_tokens)),
             *remarks("basis", rare_failures(planned.fleet, usages)),
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
             *remarks("load", other_units(planned.fleet, planned.settings.providers, usages, sized)),

@@ -12,23 +12,26 @@ def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tup
     """Windows that stand for all, and the windows that each stands for.
 
     The busiest window, by the mean of its loads over their maxima, is a kind of its own, so that no peak is averaged
-    away. The others are clustered by k-means on loads of unit variance; each cluster is stood for by the window
-    nearest to its centre.
+    away. The others are clustered by k-means on the loads of all classes as shares of the mean requests, prompt and
+    output tokens of a window: what a class has by chance, or a small one by the hour, tells no windows apart that the
+    bulk of the traffic does not. Each cluster is stood for by the window nearest to its centre.
 
     Parameters
     ----------
-    load : shape (windows, measures), at least 0
+    load : shape (windows, classes, measures), at least 0
     kinds : windows to find, the busiest included
 
     Returns
     -------
     (window, windows it stands for, itself among them) by time. As many as there are different windows, if that is less
     """
-    most = load.max(axis=0)
-    busiest = int(np.argmax((load[:, most > 0] / most[most > 0]).sum(axis=1)))
+    flat = load.reshape(len(load), -1)
+    most = flat.max(axis=0)
+    busiest = int(np.argmax((flat[:, most > 0] / most[most > 0]).sum(axis=1)))
     rest = np.delete(np.arange(len(load)), busiest)
-    spread = load.std(axis=0)
-    scaled = load[:, spread > 0] / spread[spread > 0]
+    mean = load.sum(axis=1).mean(axis=0)
+    shares = (load[:, :, mean > 0] / mean[mean > 0]).reshape(len(load), -1)
+    scaled = shares[:, shares.std(axis=0) > 0]
     found = {busiest: (busiest,)}
     if len(rest):
         points = scaled[rest] if scaled.shape[1] else np.zeros((len(rest), 1))

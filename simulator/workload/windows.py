@@ -87,7 +87,7 @@ def load_by_window(source: RequestSource, window_s: float, windows: int) -> NDAr
 
     Returns
     -------
-    array of shape (windows, 3 * classes); follow-up turns count where their conversation begins
+    array of shape (windows, classes, 3); follow-up turns count where their conversation begins
     """
     classes = len(source.class_names)
     found = np.zeros((windows, classes, 3))
@@ -102,4 +102,4 @@ def load_by_window(source: RequestSource, window_s: float, windows: int) -> NDAr
         inside = (place >= 0) & (place < windows)
         values = np.stack([np.ones(len(chunk)), chunk.isl, chunk.osl], axis=1)
         np.add.at(found, (place[inside], chunk.class_id[inside]), values[inside])
-    return found.reshape(windows, 3 * classes)
+    return found

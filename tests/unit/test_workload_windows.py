@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenario_cases import chat, written
 
 from simulator.errors import InputError
 from simulator.resolve.horizon import horizon_of
+from simulator.run.remarks import other_tokens
 from simulator.scenario.load import load_scenario
 from simulator.workload.kinds import representative
 from simulator.workload.source import build_source
@@ -41,15 +43,15 @@ def test_load_is_counted_where_it_begins() -> None:
     source = build_source(SPEC, 4000.0, 5, 100)
     found = load_by_window(source, 500.0, 8)
     rows = sum(len(chunk) for chunk in source.chunks())
-    assert found.shape == (8, 6)
-    assert found[:, 0].sum() + found[:, 3].sum() == rows
-    assert (found[:, 1] == 100 * found[:, 0]).all()
+    assert found.shape == (8, 2, 3)
+    assert found[:, :, 0].sum() == rows
+    assert (found[:, 0, 1] == 100 * found[:, 0, 0]).all()
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 6))
 @settings(max_examples=60, deadline=None)
 def test_shares_add_up_and_the_busiest_is_among_them(values: list[int], kinds: int) -> None:
-    load = np.array(values, float)[:, None]
+    load = np.array(values, float)[:, None, None]
     found = representative(load, kinds, 1)
     assert sorted(member for _, members in found for member in members) == list(range(len(values)))
     assert all(window in members for window, members in found)
@@ -61,7 +63,7 @@ def test_shares_add_up_and_the_busiest_is_among_them(values: list[int], kinds: i
 def test_day_night_and_peak_are_told_apart() -> None:
     values = np.array(([1.0] * 8 + [5.0] * 8 + [1.0] * 8) * 7)
     values[40] = 20.0
-    found = representative(values[:, None], 3, 1)
+    found = representative(values[:, None, None], 3, 1)
     assert {float(values[window]): len(members) for window, members in found} == {
         20.0: 1,
         5.0: 56,
@@ -81,6 +83,7 @@ def test_a_scenario_is_cut() -> None:
     assert busiest.when is not None
     assert busiest.when.start_hour == pytest.approx(16 - 600 / 3600)
     assert busiest.when.clock_s == 16 * 3600 - 600
+    assert found.kept_tokens == pytest.approx((1, 1), abs=0.02), "day and night, though other traffic comes by chance"
     with pytest.raises(InputError, match=r"run\.horizon_s \(24 h\) has not as many windows"):
         load_scenario(SMALL, sets=[*sets, "study.cut={window_h: 12, kinds: 3}"])
     with pytest.raises(InputError, match="not both"):
@@ -90,5 +93,21 @@ def test_a_scenario_is_cut() -> None:
 def test_a_schedule_that_rises_is_followed() -> None:
     hours = tuple(float(hour) for hour in range(24))
     spec = WorkloadSpec((ClassWorkload("a", Schedule(0.05, hours), Constant(10), Constant(5)),))
-    found = load_by_window(build_source(spec, 86400.0, 1), 3600.0, 24)[:, 0]
+    found = load_by_window(build_source(spec, 86400.0, 1), 3600.0, 24)[:, 0, 0]
     assert np.corrcoef(found, hours)[0, 1] > 0.99
+
+
+def test_windows_that_stand_for_fuller_or_emptier_ones_say_which_share_of_the_tokens_they_keep(tmp_path: Path) -> None:
+    """Of 100, 40 and 20 requests in an hour each, 21 others have none: one of 40 or 20 stands for both, as 80 or 40."""
+    counts = (100, 40, 20)
+    rows = [f"{3600 * hour + 30 * k},10,5" for hour, n in enumerate(counts) for k in range(n)]
+    (tmp_path / "trace.csv").write_text("\n".join(["arrival_s,input_tokens,output_tokens", *rows]))
+    sets = ("workload.classes[chat].arrivals={kind: trace, file: trace.csv, loop: false}", "run.horizon_s=86400")
+    text = chat("one: {pools: [{name: p, site: lambda, gpu: h100-sxm}]}", study="months: 1", warmup_s=0)
+    text = text.replace("      lengths: {isl: 500, osl: 200}\n", "")
+    for kinds, kept in ((3, {180 / 160, 140 / 160}), (4, {1.0})):
+        loaded = written(tmp_path, text, *sets, f"study.cut={{window_h: 1, kinds: {kinds}}}")
+        (share,) = horizon_of(loaded).kept_tokens
+        assert any(share == pytest.approx(one) for one in kept)
+        told = other_tokens(loaded.scenario.workload.classes, [share])
+        assert told == [] if kinds == 4 else f"have {share:.0%} of the tokens of chat: more" in told[0]
