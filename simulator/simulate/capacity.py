@@ -156,7 +156,8 @@ def kept_up(metrics: Mapping[str, Any], arrived_rps: float) -> bool:
 def capacity_rps(fleet: FleetSpec, load: Load) -> float:
     """All replicas at their most; where prompts and answers have pools of their own, the scarcer of them decides.
 
-    In a cascade everything is answered by the first pool; how much goes on to the second is known of its share alone.
+    In a cascade everything is answered by the first target; how much goes on to the second is known of its share alone.
+    What token APIs can do has no bound here.
     """
     pools = fleet.pools
     answering = {pool.hands_to for pool in pools if pool.hands_to is not None}
@@ -167,9 +168,9 @@ def capacity_rps(fleet: FleetSpec, load: Load) -> float:
         return pool.most_replicas * each
 
     if fleet.routing.cascade is not None:
-        first, second = (pools[k] for k in fleet.routing.order)
+        first, second = (most(pools[k]) if k < len(pools) else math.inf for k in fleet.routing.order)
         share = fleet.routing.cascade.share
-        return float(min(most(first), most(second) / share if share else math.inf))
+        return float(min(first, second / share if share else math.inf))
     total = sum(most(pool) for k, pool in enumerate(pools) if pool.hands_to is None and k not in answering)
     for k in answering:
         prompts = sum(most(pool, decode=False) for pool in pools if pool.hands_to == k)

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fleet_cases import ENGINE, pool
+from fleet_cases import ENGINE, fleet, pool, provider
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.fleet.single import run_single
+from simulator.fleet.single import RequestList, run_single
 from simulator.resolve.engines import plan_engine
 from simulator.run.remarks import turns_apart
 from simulator.schema.engine import EngineSettings
-from simulator.simulate.capacity import _most_cached_share, kept_up, replica_capacity_rps
+from simulator.simulate.capacity import Load, _most_cached_share, capacity_rps, kept_up, load_of, replica_capacity_rps
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import CascadeSpec, RoutingSpec
 from simulator.workload.requests import make_requests
 
 CACHING = pool()
@@ -83,3 +85,23 @@ def test_a_pipeline_serves_what_its_capacity_says_where_requests_come_one_by_one
     finish_s = np.sort(run_single(engine.config, engine.step_time, requests).records["finish_s"])
     served_rps = (n // 2) / (finish_s[3 * n // 4] - finish_s[n // 4])
     assert served_rps == pytest.approx(capacity_rps, rel=0.3)
+
+
+@pytest.mark.parametrize(("order", "times"), [((0, 1), 1.0), ((1, 0), 4.0)])
+def test_a_cascade_with_a_token_api_does_what_its_pool_does(order: tuple[int, int], times: float) -> None:
+    """All requests begin at the pool, or a quarter of them go on to it."""
+    routing = RoutingSpec(TargetRouting.CASCADE, order, cascade=CascadeSpec(share=0.25))
+    spec = fleet((COLD,), (provider(),), routing)
+    load = Load(1.0, 100.0, 10.0, 0.0, 105.0)
+    assert capacity_rps(spec, load) == pytest.approx(times * replica_capacity_rps(COLD, 100.0, 10.0))
+
+
+def test_long_answers_hold_their_context_for_longer() -> None:
+    """Answers of 10 and of 190 tokens after 10: 19 of 20 steps are of the long one, 100.5 tokens are held, not 60."""
+    requests = make_requests(np.array([0.0, 1.0]), np.array([10, 10]), np.array([10, 190]))
+    load = load_of(RequestList(requests), 10.0)
+    assert load is not None
+    assert load.context_tokens == pytest.approx((10 * 15 + 190 * 105) / 200)
+    few = replace(COLD, engine=replace(COLD.engine, num_blocks=13, max_num_seqs=64))
+    capacity = replica_capacity_rps(few, 10.0, 100.0, context_tokens=load.context_tokens)
+    assert capacity < replica_capacity_rps(few, 10.0, 100.0)

@@ -25,7 +25,7 @@ from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject, simulate_one
 from simulator.simulate.refusal import try_fleet
 from simulator.study.choices import TargetRouting
-from simulator.study.fleet import Opening, PoolSpec, Reliability, RoutingSpec
+from simulator.study.fleet import CascadeSpec, Opening, PoolSpec, Reliability, RoutingSpec
 from simulator.study.schedule import Schedule as Hours
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.spec import (
@@ -132,8 +132,9 @@ def test_what_fails_by_chance_is_not_asked_of_later_windows() -> None:
         (RoutingSpec(TargetRouting.OVERFLOW, (0, 1), overflow_waiting=(0.0, np.inf)), True),
         (RoutingSpec(TargetRouting.WEIGHTED, (0, 1), weights=(0.8, 0.2)), True),
         (RoutingSpec(TargetRouting.WEIGHTED, (0, 1), weights=(0.95, 0.05)), False),
+        (RoutingSpec(TargetRouting.CASCADE, (0, 1), cascade=CascadeSpec(share=0.1, streams=True)), False),
     ],
-    ids=["spills", "has room", "does not spill"],
+    ids=["spills", "has room", "does not spill", "cascade"],
 )
 def test_what_spills_to_a_token_api_is_no_overload(routing: RoutingSpec, meets: bool) -> None:
     """15 % too much for the pool: 80 % of that are 92 % of what it can do, and 95 % are 109 %."""
