@@ -29,6 +29,7 @@ from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
 from simulator.study.usage import PoolUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
+from simulator.workload.classified import AT_ONCE_S, Classified
 from simulator.workload.jobs import Later
 from simulator.workload.requests import RequestSource
 
@@ -81,6 +82,15 @@ def _at_start(spec: FleetSpec) -> FleetSpec:
         for pool in spec.pools
     )
     return replace(spec, pools=tuple(pools))
+
+
+def _timed_out_sooner(spec: FleetSpec, by_s: float) -> FleetSpec:
+    """The fleet with timeouts that count from when requests have a target, so much after they were sent."""
+    classes = (
+        replace(cls, timeout_s=max(cls.timeout_s - by_s, AT_ONCE_S)) if cls.timeout_s > 0 else cls
+        for cls in spec.classes
+    )
+    return replace(spec, classes=tuple(classes))
 
 
 class _Simulation:
@@ -322,7 +332,10 @@ def simulate_fleet(
     """
     spec, targets = canonical(_at_start(spec))
     order = Order(targets, tuple(_places(pool) for pool in spec.pools))
-    ready_s = 0.0
+    ready_s, classify_s = 0.0, spec.routing.classify_s
+    if classify_s:
+        source, spec = Classified(source, classify_s), _timed_out_sooner(spec, classify_s)
+        job_s = None if job_s is None else job_s + classify_s
     if job_s is not None:
         rented = [pool for pool in spec.pools if pool.replicas and not pool.owned]
         ready_s = max((pool.cold_start.total_s + _HAND_OVER_S for pool in rented), default=0.0)
@@ -332,9 +345,9 @@ def simulate_fleet(
 
     def ended(records: NDArray[Any]) -> None:
         simulation.count_broken(records)
-        if ready_s:
+        if ready_s or classify_s:
             records = records.copy()
-            records["arrival_s"] -= ready_s
+            records["arrival_s"] -= ready_s + classify_s
             records["no_replica_s"] += ready_s
         simulation.last_s = max(simulation.last_s, float(records["finish_s"].max(initial=0.0)))
         sink(order.records(records))
@@ -362,6 +375,8 @@ def simulate_fleet(
     events = control_events(simulation.controls, simulation.zones, simulation.outages, begun.at_s, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
     itl_counts = plane.engines.itl_counts.sum(axis=0)
+    if classify_s and job_s is None:
+        simulation.run_until(horizon_s + classify_s, None)
     plane.stop_arrivals()
     end_s = env.now
     while plane.in_flight() and end_s < horizon_s + drain_s:

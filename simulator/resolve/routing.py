@@ -75,7 +75,7 @@ def _rule(routing: Routing, names: list[str], everything: list[int]) -> RoutingS
     if routing.kind == "complexity":
         order = sorted(everything, key=lambda k: routing.limits.get(names[k], math.inf))
         limits = tuple(routing.limits.get(names[k], math.inf) for k in order)
-        return RoutingSpec(TargetRouting.COMPLEXITY, tuple(order), max_complexity=limits)
+        return RoutingSpec(TargetRouting.COMPLEXITY, tuple(order), max_complexity=limits, classify_s=routing.classify_s)
     if routing.kind == "cascade":
         on = routing.escalate
         rule = CascadeSpec(on.share, _limit(on.above_complexity), routing.check_s, routing.stream_first)

@@ -134,6 +134,8 @@ def _pool(loaded: LoadedScenario, topology: str, pool: str) -> tuple[PlannedTopo
     planned = plan_topology(loaded, topology)
     if planned.fleet.routing.cascade is not None:
         raise InputError(Problem("the replicas of a cascade cannot be looked at", "--topology", got=topology))
+    if planned.fleet.routing.classify_s:
+        raise InputError(Problem("the replicas behind a classifier cannot be looked at", "--topology", got=topology))
     names = [spec.name for spec in planned.fleet.pools]
     if pool not in names:
         raise InputError(Problem(unknown_name("pool", pool, names), "--pool"))

@@ -64,6 +64,8 @@ class ComplexityRouting(RoutingSettings):
     """By the request's complexity."""
     limits: dict[str, Share]
     """Largest complexity that a target serves, by target; unlimited for a target left out."""
+    classify_s: NotNegative = 0.0
+    """Time that the classifier takes before a request has a target."""
 
 
 class EscalateWhen(Settings):

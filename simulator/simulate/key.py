@@ -58,7 +58,7 @@ def fleet_key(subject: Subject) -> str:
     kept = [k for k, pool in enumerate(fleet.pools) if pool.most_replicas > 0]
     n = len(fleet.pools)
     targets = [*kept, *range(n, n + len(fleet.providers))]
-    routing = fleet.routing if len(targets) > 1 else None
+    routing = fleet.routing if len(targets) > 1 or fleet.routing.classify_s else None
     named = [*(fleet.pools[k] for k in kept), *fleet.providers]
     return digest([_nameless(one) for one in named], routing, fleet.classes)
 

@@ -336,6 +336,7 @@ class RoutingSpec:
     cascade : for CASCADE, when the second target of `order` takes over from the first
     openings : by rising start; empty: every target is open all the time
     cycle_s : after which the openings come again, the first then at 0; inf: never, the first then holds before it, too
+    classify_s : after its arrival a request is given a target
     """
 
     kind: TargetRouting
@@ -348,6 +349,7 @@ class RoutingSpec:
     cascade: CascadeSpec | None = None
     openings: tuple[Opening, ...] = ()
     cycle_s: float = SECONDS_PER_WEEK
+    classify_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
