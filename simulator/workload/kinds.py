@@ -11,10 +11,10 @@ from simulator.rng import stream
 def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tuple[int, tuple[int, ...]]]:
     """Windows that stand for all, and the windows that each stands for.
 
-    The busiest window, by the mean of its loads over their maxima, is a kind of its own, so that no peak is averaged
-    away. The others are clustered by k-means on the loads of all classes as shares of the mean requests, prompt and
-    output tokens of a window: what a class has by chance, or a small one by the hour, tells no windows apart that the
-    bulk of the traffic does not. Each cluster is stood for by the window nearest to its centre.
+    Loads are those of all classes as shares of the mean requests, prompt and output tokens of a window: what a class
+    has by chance, or a small one by the hour, tells no windows apart that the bulk of the traffic does not. The
+    window with the largest sum of them, the busiest, is a kind of its own, so that no peak is averaged away. The others
+    are clustered by k-means; each cluster is stood for by the window nearest to its centre.
 
     Parameters
     ----------
@@ -25,12 +25,10 @@ def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tup
     -------
     (window, windows it stands for, itself among them) by time. As many as there are different windows, if that is less
     """
-    flat = load.reshape(len(load), -1)
-    most = flat.max(axis=0)
-    busiest = int(np.argmax((flat[:, most > 0] / most[most > 0]).sum(axis=1)))
-    rest = np.delete(np.arange(len(load)), busiest)
     mean = load.sum(axis=1).mean(axis=0)
     shares = (load[:, :, mean > 0] / mean[mean > 0]).reshape(len(load), -1)
+    busiest = int(np.argmax(shares.sum(axis=1)))
+    rest = np.delete(np.arange(len(load)), busiest)
     scaled = shares[:, shares.std(axis=0) > 0]
     found = {busiest: (busiest,)}
     if len(rest):

@@ -73,6 +73,13 @@ def test_day_night_and_peak_are_told_apart() -> None:
     assert mean == pytest.approx(values.mean())
 
 
+def test_the_peak_of_the_bulk_of_the_traffic_is_the_busiest_whatever_a_small_class_does() -> None:
+    """24 hours of 100 requests, 110 in hour 9; beside them one in each hour, two in hour 3."""
+    load = np.ones((24, 2, 3))
+    load[:, 0], load[9, 0], load[3, 1] = 100.0, 110.0, 2.0
+    assert (9, (9,)) in representative(load, 2, 1)
+
+
 def test_a_scenario_is_cut() -> None:
     day = "{kind: schedule, rate_rps: 1, hourly: [0,0,0,0,0,0,0,0,1,1,1,1,1,1,1,1,3,3,0,0,0,0,0,0]}"
     sets = [f"workload.classes[chat].arrivals={day}", "run.horizon_s=86400", "run.warmup_s=600"]
