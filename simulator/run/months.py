@@ -271,7 +271,7 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
     words = "nobody comes" if nobody else "no request was measured"
     if met is None:
         unknown = dict.fromkeys(row["class"] for row in terms if row["met"] is None)
-        words = f"no request of {', '.join(unknown)} was measured"
+        words = f"no request of {', '.join(unknown)} was measured (a longer run.horizon_s has some)"
     elif near:
         kept = f"kept by {share_words(near['share'], 2)} of the requests, {share_words(near['required'], 0)} have to"
         late = late_words(near)
