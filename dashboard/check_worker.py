@@ -16,6 +16,7 @@ from dashboard.limits import MAX_POINTS, MAX_REQUESTS, limit_memory
 from dashboard.processes import answer_lines
 from dashboard.workspace import load_confined
 from simulator.errors import InputError, Problem, collect
+from simulator.questions.answers import Answers
 from simulator.questions.fit import model_words
 from simulator.questions.log import log_words, read_log
 from simulator.questions.write import scenario_text
@@ -65,8 +66,8 @@ def _told(answers: dict[str, Any], root: Path) -> dict[str, str]:
     found = {}
     if "model" in answers and is_config(root, answers["model"]):
         found["model"] = model_words(answers["model"], root)
-    if "trace" in answers:
-        found["trace"] = log_words(read_log(root, answers["trace"]))
+    if (log := read_log(Answers(**answers), root)) is not None:
+        found["trace"] = log_words(log)
     return found
 
 

@@ -19,7 +19,7 @@ _WORDS: dict[Kind, str] = {
     "place": "{} is down",
     "vendor": "the token API {} is down",
     "no_capacity": "{} has no machine for new launches",
-    "limit": "{} answers 429 above half the load",
+    "limit": "{} answers 429 above half the busiest load",
 }
 _NO_CAPACITY = 0.999
 _LIMIT_SHARE = 0.5
@@ -36,12 +36,14 @@ class Fault:
         token API
     target : site, `site/zone`, `topology: pool`, or name of the provider
     start_s, duration_s : of an outage, or to a repair; other faults last as long as the run
+    peak_tokens_per_s : of the busiest time, of which the rate of a token API lets half through
     """
 
     kind: Kind
     target: str
     start_s: float = 0.0
     duration_s: float = 0.0
+    peak_tokens_per_s: float = 0.0
 
     @property
     def words(self) -> str:
@@ -100,9 +102,9 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
             path = f"topologies[{name}].providers[{provider.name}]"
             if fault.kind == "vendor" and provider.name == fault.target:
                 yield f"{path}.outages={json.dumps({'windows': [window]})}"
-            elif fault.kind == "limit" and provider.name == fault.target and (load := offered_load(loaded)):
-                tokens = load.rate_rps * (load.isl + load.osl) * _SECONDS_PER_MINUTE
-                yield f"{path}.tokens_per_minute={_LIMIT_SHARE * tokens:.0f}"
+            elif fault.kind == "limit" and provider.name == fault.target:
+                per_minute = max(_LIMIT_SHARE * fault.peak_tokens_per_s * _SECONDS_PER_MINUTE, 1)
+                yield f"{path}.tokens_per_minute={per_minute:.0f}"
 
 
 def _among_others(loaded: LoadedScenario) -> list[str]:

@@ -18,14 +18,17 @@ from simulator.schema.base import LARGEST
 
 Given = dict[str, Any]
 OWN_MODEL = "one of my own"
+OWN_HOURS = "own_hours"
+"""Choices that are no answers: further fields say what it is."""
 _NONE = "none"
-_LONGEST = 200
+_LONGEST = 500
 """Letters of an answer."""
 AMOUNT_DEFAULTS = {"users": 300, "rate_rps": 2.0, "spend_usd_per_month": 10_000.0}
 _CHOICE_WORDS = {
     "always": "day and night alike",
     "daytime": "8 to 22 o'clock, every day",
     "working_hours": "Monday to Friday, 8 to 18 o'clock",
+    OWN_HOURS: "hours of my own",
     OWN_MODEL: "one of my own (config.json)",
     "public": "public: anybody may read them",
     "internal": "internal: processors under an agreement may have them",
@@ -109,6 +112,7 @@ def _field(question: Asked, before: Any) -> Any:
 def _names(question: Asked) -> list[str]:
     known: dict[str, list[str]] = {
         "model": [*models(), OWN_MODEL],
+        "busy": [*question.choices, OWN_HOURS],
         "gpu": list(gpus()),
         "site": [name for name, each in sites().items() if each.kind == "cloud" and name != "elsewhere"],
         "offer": [_NONE, *token_offers()],

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import streamlit as st
 
 from dashboard.checks import Composed, compose
-from dashboard.components.answer_field import OWN_MODEL, Given, answer_field, keep, restored
+from dashboard.components.answer_field import OWN_HOURS, OWN_MODEL, Given, answer_field, keep, restored
+from dashboard.components.own_hours import own_hours
 from dashboard.components.own_log import own_log
 from dashboard.components.own_model import own_model
 from dashboard.components.words import plain
@@ -49,7 +50,7 @@ def show(context: Context | None) -> None:
         is_logged = is_logged or amount == "trace"
         asked = [question for question in questions() if question.group == group]
         asked = [question for question in asked if not (is_logged and question.name in TOLD_BY_TRACE)]
-        for row in _rows(asked, given, amount):
+        for row in _rows([question for question in asked if question.name != "hours"], given, amount):
             for question, column in zip(row, st.columns(_COLUMNS, vertical_alignment="top"), strict=False):
                 with column:
                     if question.name == "trace":
@@ -66,9 +67,14 @@ def show(context: Context | None) -> None:
                     with told["model"]:
                         name, config = own_model()
                         files |= config
+        if given.get("busy") == OWN_HOURS and group == "How much, and when":
+            own_hours(given)
+            places["hours"] = st.container()
     keep(given)
     if given.get("model") == OWN_MODEL:
         given["model"] = name
+    if given.get("busy") == OWN_HOURS:
+        del given["busy"]
     composed = _composed(given, files, is_logged)
     for asked_of, words in composed.told.items():
         told[asked_of].caption(words)

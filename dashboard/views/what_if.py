@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -33,7 +34,7 @@ from simulator.errors import InputError
 from simulator.figures.table import figure, met_words
 from simulator.money import amount, converted, in_sign, input_sign
 from simulator.report.felt_charts import felt_over_time
-from simulator.run.excerpt import excerpt_of
+from simulator.run.excerpt import excerpt_of, peak_tokens_per_s
 from simulator.scenario.load import LoadedScenario
 
 _MINUTE_S = 60.0
@@ -225,8 +226,16 @@ def _fault(context: Context) -> Fault | None:
         key="what_if.fault",
         bind="query-params",
     )
-    if chosen is None or not (fault := known[chosen]).is_timed:
-        return known.get(chosen) if chosen else None
+    if chosen is None:
+        return None
+    fault = known[chosen]
+    if fault.kind == "limit":
+        folder = context.bundle.path
+        return replace(
+            fault, peak_tokens_per_s=_peak_tokens_per_s(str(folder), stamp(folder), resolved(context.bundle))
+        )
+    if not fault.is_timed:
+        return fault
     run_min = resolved(context.bundle).scenario.run.horizon_s / _MINUTE_S
     lasts_min = _FAULT_SHARE * run_min
     begins_min = max(_busiest_s(context) / _MINUTE_S - lasts_min / 2, 0.0)
@@ -252,6 +261,11 @@ def _busiest_s(context: Context) -> float:
 @st.cache_data(max_entries=64, show_spinner="Looking for the busiest time")
 def _peak_s(folder: str, written: str, _loaded: LoadedScenario) -> float:
     return excerpt_of(_loaded, PREVIEW_REQUESTS).peak_s
+
+
+@st.cache_data(max_entries=64, show_spinner="Looking for the busiest time")
+def _peak_tokens_per_s(folder: str, written: str, _loaded: LoadedScenario) -> float:
+    return peak_tokens_per_s(_loaded)
 
 
 def _show_priced(context: Context, sides: Mapping[str, Mapping[str, Any]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from simulator.questions.answers import Asked, is_asked, questions
+from simulator.questions.answers import Asked, is_asked, plain_name, questions
 
 
 def _option(asked: Asked) -> tuple[str, Any, None]:
@@ -41,6 +40,8 @@ def new(
         servecast new mine.yaml --model qwen3-32b --users 300 --owned-gpus 16 --growth-per-month 0.08
         servecast new mine.yaml --currency EUR --usd-per-unit 1.08 --rate-date 2026-11-20 --rate-source "ECB"
         servecast new mine.yaml --users 300 --turns 12 --think-s 15 --other-share 0.2 --other-gpus b200,l40s
+        servecast new mine.yaml --users 300 --hours "mon-fri 7-19 1; sat 9-13 40%; else 0.05" --name "support chat"
+        servecast new mine.yaml --trace log.csv --column "arrival_s=at, input_tokens=in, output_tokens=out"
         servecast new mine.yaml --own-gpu "our card" --gpu rtx-5090 --memory-gib 25.2 --bandwidth-gb-per-s 1344
         servecast new mine.yaml --spend-usd-per-month 180000 --offer openai/gpt-4o-mini --cached-share 0.4 --no-ask
 
@@ -62,8 +63,7 @@ def new(
     answers = {name: value for name, value in asdict(given).items() if value is not None}
     if ask and sys.stdin.isatty():
         answers |= _asked(answers)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem).strip("-") or "new"
-    write_text(file, scenario_text(answers, file.parent, name[:100]))
+    write_text(file, scenario_text(answers, file.parent, plain_name(file.stem) or "new"))
     try:
         _check(file)
     except InputError as error:

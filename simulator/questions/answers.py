@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -52,6 +53,13 @@ class Answers:
         str | None,
         Ask("How much, and when", "Or: which file has the requests that came, a line each (CSV, JSON lines, Parquet)?"),
     ] = None
+    column: Annotated[
+        str | None,
+        Ask(
+            "How much, and when",
+            "If its columns have other names: which is which (as arrival_s=at, input_tokens=in, output_tokens=out)?",
+        ),
+    ] = None
     isl: Annotated[
         int, Ask("How much, and when", "How many tokens has a prompt?", "a conversation with a few turns behind it")
     ] = 1500
@@ -83,6 +91,13 @@ class Answers:
     busy: Annotated[Busy, Ask("How much, and when", "When do they ask?", "people at work; a tenth of it else")] = (
         "working_hours"
     )
+    hours: Annotated[
+        str | None,
+        Ask(
+            "How much, and when",
+            "Or: which hours have which share of the busiest load (as mon-fri 8-18 1; sat 10-14 0.4; else 0.05)?",
+        ),
+    ] = None
     data_class: Annotated[
         DataClass,
         Ask("Where the data may go", "Of what kind are the data?", "processors under an agreement are allowed"),
@@ -176,11 +191,12 @@ class Answers:
     usd_per_unit: Annotated[float | None, Ask("How long", "How many USD is one unit of it worth?")] = None
     rate_date: Annotated[str | None, Ask("How long", "Of which day is that rate (as 2026-11-26)?")] = None
     rate_source: Annotated[str | None, Ask("How long", "Where does the rate come from?")] = None
+    name: Annotated[str | None, Ask("What is served", "A name for the scenario?")] = None
 
 
 AMOUNTS = ("users", "rate_rps", "spend_usd_per_month", "trace")
 """Questions of which one is answered."""
-TOLD_BY_TRACE = ("isl", "osl", "cached_share", "turns", "think_s", "busy", "other_share", "other_data_class")
+TOLD_BY_TRACE = ("isl", "osl", "cached_share", "turns", "think_s", "busy", "hours", "other_share", "other_data_class")
 """Questions that a log of the requests answers."""
 RATE = ("usd_per_unit", "rate_date", "rate_source")
 """Questions of a currency other than USD."""
@@ -197,6 +213,7 @@ _FOLLOWS: dict[str, tuple[str, ...]] = {
     "api_input_usd": ("api_output_usd", "api_cached_usd", *OWN_SPEED),
     "other_share": ("other_data_class",),
     "users": ("requests_per_user_per_hour",),
+    "trace": ("column",),
 }
 """Questions that make sense only once another is answered."""
 _LEADS = {name: lead for lead, names in _FOLLOWS.items() for name in names}
@@ -211,6 +228,8 @@ def is_asked(name: str, given: Mapping[str, Any]) -> bool:
         return all(given.get(other) is None for other in AMOUNTS if other != name)
     if name in TOLD_BY_TRACE and given.get("trace") is not None:
         return False
+    if name in ("busy", "hours"):
+        return given.get("hours" if name == "busy" else "busy") is None
     if name == "think_s":
         return bool(given.get("turns", 1) != 1)
     if name in OWN_SPEED and given.get("offer") is not None:
@@ -219,6 +238,11 @@ def is_asked(name: str, given: Mapping[str, Any]) -> bool:
     if lead in (None, "other_share"):
         return lead is None or bool(given.get(lead))
     return given.get(lead) is not None
+
+
+def plain_name(text: str) -> str:
+    """A name as the schema takes it, of what somebody calls a scenario or its file; empty where nothing is left."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:100]
 
 
 @dataclass(frozen=True, slots=True)

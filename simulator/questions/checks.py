@@ -20,6 +20,7 @@ from simulator.questions.answers import (
     RATE,
     TOLD_BY_TRACE,
     Answers,
+    plain_name,
     questions,
 )
 from simulator.scenario.named_files import is_config
@@ -128,6 +129,12 @@ def _missing(answers: Answers) -> Iterator[Problem]:
         for asked in questions():
             if asked.name in TOLD_BY_TRACE and (got := getattr(answers, asked.name)) != asked.default:
                 yield Problem(told, path=asked.name, got=str(got))
+    elif answers.column is not None:
+        yield Problem("say of which file (trace)", path="column")
+    if answers.hours is not None and answers.busy != Answers().busy:
+        yield Problem("hours of one's own say when it is busy (hours): leave it out", path="busy", got=answers.busy)
+    if answers.name is not None and not plain_name(answers.name):
+        yield Problem("must have letters or figures", path="name", got=answers.name)
     if answers.other_share and answers.other_data_class == answers.data_class:
         yield Problem("must be another kind than that of the rest (data_class)", path="other_data_class")
     yield from _of_api(answers)

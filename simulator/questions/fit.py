@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from simulator.catalog.gpus import gpu
+from simulator.catalog.precisions import layout
 from simulator.errors import InputError, Problem
+from simulator.perf.device import not_computed
 from simulator.questions.answers import Answers
 from simulator.questions.log import read_log
 from simulator.questions.traffic import longest_session_tokens, session_end_tokens
 from simulator.resolve.hardware import machine_of
-from simulator.resolve.memory import Answer, Question, answer, shape_of
+from simulator.resolve.memory import Answer, Question, answer, shape_of, weights_of
+from simulator.schema.engine import Quantization
 from simulator.schema.hardware import HardwareSettings
 
 DEGREES = (1, 2, 4, 8)
@@ -57,6 +61,7 @@ def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings
     if (end := session_end_tokens(answers)) > context:
         told = f"the last request of a session has {end:,.0f} tokens in the mean, {answers.model} takes {context:,}"
         raise InputError(Problem(f"{told}: shorter sessions, or shorter prompts", path="turns"))
+    _check_format(answers, name, hardware, folder)
     found = [_answer(answers, folder, name, hardware, tp, min(wanted, context)) for tp in DEGREES]
     fitting = [one for one in found if one.plan.fits]
     if not fitting:
@@ -67,9 +72,30 @@ def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings
     return Fit(name, hardware, chosen.question.tp, chosen.plan.max_model_len)
 
 
+def _check_format(answers: Answers, name: str, hardware: HardwareSettings | None, folder: Path) -> None:
+    """Refuse a format of weights in which the GPU does not compute."""
+    device = machine_of(gpu(name).name, hardware, folder).gpu.device
+
+    def is_taken(quantization: str) -> bool:
+        asked = Question(answers.model, name, dtype=_dtype(quantization), folder=folder)
+        try:
+            return not not_computed(device, layout(weights_of(asked)).weights)
+        except InputError:
+            return False
+
+    if not is_taken(answers.quantization):
+        taken = [one for one in get_args(Quantization) if is_taken(one)]
+        told = f"{name} does not compute {answers.model} in {answers.quantization}: say one of {', '.join(taken)}"
+        raise InputError(Problem(told, path="quantization"))
+
+
+def _dtype(quantization: str) -> str:
+    return "auto" if quantization == "none" else quantization
+
+
 def _longest_tokens(answers: Answers, folder: Path) -> int:
-    if answers.trace is not None:
-        return read_log(folder, answers.trace).longest_tokens
+    if (log := read_log(answers, folder)) is not None:
+        return log.longest_tokens
     longest = LONGEST * (answers.isl + answers.osl)
     return max(longest, longest_session_tokens(answers)) if answers.turns > 1 else longest
 
@@ -85,6 +111,6 @@ def model_words(name: str, folder: Path) -> str:
 def _answer(
     answers: Answers, folder: Path, name: str, hardware: HardwareSettings | None, tp: int, length: int | None
 ) -> Answer:
-    dtype = "auto" if answers.quantization == "none" else answers.quantization
+    dtype = _dtype(answers.quantization)
     card = None if hardware is None else machine_of(gpu(name).name, hardware, folder).card
     return answer(Question(answers.model, name, tp=tp, dtype=dtype, max_model_len=length, card=card, folder=folder))

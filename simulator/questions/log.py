@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
-from simulator.errors import InputError, Problem
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.questions.answers import Answers
 from simulator.scenario.week import DAYS
+from simulator.schema.workload import TraceColumn
 from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.reading import Reading
 from simulator.workload.spool import Spool
@@ -16,6 +20,7 @@ from simulator.workload.ticks import Ticks
 from simulator.workload.trace_file import labels_of, spool_trace
 
 _READING = Reading(leaves_out_failures=True, guesses=True)
+_COLUMNS = get_args(TraceColumn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +55,45 @@ class Log:
         return self.requests / self.span_s
 
 
-def read_log(folder: Path, name: str) -> Log:
-    """Read a log, in bounded memory whatever its size; what was read last is kept.
+def read_log(answers: Answers, folder: Path) -> Log | None:
+    """The log that answers name, read in bounded memory whatever its size; what was read last is kept.
 
     Raises
     ------
     InputError : no such file, unknown columns, broken rows, or fewer than two times
     """
+    name = answers.trace
+    if name is None:
+        return None
     file = folder / name
     if not file.is_file():
         raise InputError(Problem("no such file in the scenario's folder", path="trace", got=name))
     status = file.stat()
-    return _read(file, status.st_mtime_ns, status.st_size)
+    return _read(file, columns_of(answers.column or ""), status.st_mtime_ns, status.st_size)
+
+
+def columns_of(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of a column of servecast's own format and what the file calls it, of `arrival_s=at, input_tokens=in`.
+
+    Raises
+    ------
+    InputError : no such pairs, or a column that traces do not have
+    """
+    pairs = [part.partition("=") for part in re.split(r",\s*(?=\w+\s*=)", text) if part.strip()]
+    found = [(ours.strip(), theirs.strip()) for ours, _, theirs in pairs]
+    for ours, theirs in found:
+        if not theirs:
+            raise InputError(Problem("must be ours=theirs, as arrival_s=at", path="column", got=ours))
+        if ours not in _COLUMNS:
+            raise InputError(Problem(unknown_name("column", ours, _COLUMNS), path="column"))
+    return tuple(found)
 
 
 @lru_cache(maxsize=2)
-def _read(file: Path, _modified_ns: int, _size: int) -> Log:
+def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _size: int) -> Log:
+    reading = replace(_READING, columns=columns)
     with Spool() as spool:
-        rows = spool_trace(file, _READING, spool)
+        rows = spool_trace(file, reading, spool)
         ticks = Ticks.of(rows)
         if ticks.count == 1:
             raise InputError(Problem("a log needs requests at two times at least", file=str(file)))
@@ -81,7 +107,7 @@ def _read(file: Path, _modified_ns: int, _size: int) -> Log:
         osl=max(round(float(osl @ osl_counts) / ticks.rows), 1),
         longest_tokens=int(isl[-1]) + int(osl[-1]),
         columns=rows.was_read.columns,
-        labels=labels_of(file, _READING),
+        labels=labels_of(file, reading),
         start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s),
     )
 

@@ -41,6 +41,8 @@ _MADE_OF: Sequence[tuple[str, str]] = (
     (r"currency\.date", "rate_date"),
     (r"currency\.source", "rate_source"),
     (r"study\.months", "months"),
+    (r"study\.periods.*", "hours"),
+    (r"name", "name"),
     (r"study\.growth.*", "growth_per_month"),
 )
 """Patterns of places, and the question; the first that matches."""

@@ -6,33 +6,14 @@ import math
 
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem
-from simulator.questions.answers import AMOUNTS, Answers, Busy
+from simulator.questions.answers import AMOUNTS, Answers
+from simulator.questions.hours import mean_share
 from simulator.questions.log import Log
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 TOKENS_PER_PRICE = 1e6
 LENGTH_CV, ANSWER_CV = 0.8, 0.7
 """Coefficients of variation of the tokens that a request brings, and of those of its answer."""
-Quiet = tuple[str, str, float]
-"""Days, hours, and load as a share of that of a busy hour."""
-BUSY_HOURS: dict[Busy, tuple[Quiet, ...]] = {
-    "always": (),
-    "daytime": (("mon-sun", "8-22", 1.0), ("mon-sun", "22-8", 0.25)),
-    "working_hours": (("mon-fri", "8-18", 1.0), ("mon-fri", "18-8", 0.1), ("sat-sun", "0-24", 0.1)),
-}
-"""Hours of the week that have a load of their own; the first are the busy ones."""
-_HOURS_PER_WEEK = {"mon-sun": 7, "mon-fri": 5, "sat-sun": 2}
-
-
-def mean_share(busy: Busy) -> float:
-    r"""Mean load of a week as a share of that of a busy hour: $\sum_k h_k \ell_k / 168$ over the kinds of hours."""
-    kinds = BUSY_HOURS[busy]
-    return sum(_hours(days, hours) * load for days, hours, load in kinds) / (7 * 24) if kinds else 1.0
-
-
-def _hours(days: str, hours: str) -> float:
-    start, end = (float(part) for part in hours.split("-"))
-    return _HOURS_PER_WEEK[days] * (end - start if end > start else end - start + 24)
 
 
 def shared_tokens(answers: Answers) -> int:
@@ -133,4 +114,4 @@ def busy_rate_rps(answers: Answers, log: Log | None = None) -> float:
     if name == "rate_rps":
         return value
     requests_per_month = value / usd_per_request(answers)
-    return requests_per_month / (HOURS_PER_MONTH * SECONDS_PER_HOUR) / mean_share(answers.busy)
+    return requests_per_month / (HOURS_PER_MONTH * SECONDS_PER_HOUR) / mean_share(answers)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from simulator.catalog.tokens import token_offer
-from simulator.questions.answers import Answers, is_asked, questions
+from simulator.questions.answers import Answers, is_asked, plain_name, questions
 from simulator.questions.checks import check_answers, check_prices
 from simulator.questions.fit import fit_of
+from simulator.questions.hours import period_lines
 from simulator.questions.log import Log, log_words, read_log
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
 from simulator.questions.traffic import (
     ANSWER_CV,
-    BUSY_HOURS,
     LENGTH_CV,
     busy_rate_rps,
     cached_tokens,
@@ -40,7 +40,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
     ----------
     given : answers by the question's name (`Answers`); the others are answered by their defaults, and marked so
     folder : of the scenario, from which the path of a config.json goes
-    name : of the scenario, as the schema asks for names
+    name : of the scenario where no answer says it, as the schema asks for names
 
     Raises
     ------
@@ -49,7 +49,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
     """
     answers = Answers(**given)
     check_answers(answers, folder)
-    log = None if answers.trace is None else read_log(folder, answers.trace)
+    log = read_log(answers, folder)
     rate_rps = busy_rate_rps(answers, log)
     if log is not None:
         answers = replace(answers, isl=log.isl, osl=log.osl)
@@ -61,7 +61,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             "# Made of answers to questions (servecast new); what was not answered is marked as a default.",
             *(f"# {line}" for line in _defaults(answers, given)),
             "schema_version: 1",
-            f"name: {json.dumps(name)}",
+            f"name: {json.dumps(plain_name(answers.name or '') or name)}",
             f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second {_when(log)}.')}",
             f"model: {json.dumps(answers.model)}",
             f"engine: {{quantization: {answers.quantization}, max_model_len: {fit.max_model_len}}}",
@@ -199,11 +199,6 @@ def _study(answers: Answers) -> Sequence[str]:
     lines = ["study:", f"  months: {answers.months:g}"]
     if abs(growth) >= SMALLEST:
         lines.append(f"  growth_per_year: {growth:.6g}")
-    kinds = () if answers.trace is not None else BUSY_HOURS[answers.busy]
-    if kinds:
-        lines.append("  periods:")
-        lines += [
-            f"    - {{name: {'busy' if k == 0 else f'quiet_{k}'}, days: {days}, hours: {hours}, load: {load:g}}}"
-            for k, (days, hours, load) in enumerate(kinds)
-        ]
+    if answers.trace is None:
+        lines += period_lines(answers)
     return lines

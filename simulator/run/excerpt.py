@@ -21,6 +21,9 @@ LEAD_S = 900.0
 LEAST_S = 120.0
 _PARTS = 1_000
 """Steps in which the busiest time is looked for."""
+_PEAK = _PARTS // 20
+"""Steps of the busiest time of a run that is simulated whole."""
+Parts = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,14 @@ def excerpt_of(loaded: LoadedScenario, most_requests: float) -> Excerpt:
         raise InputError(Problem(words, *loaded.place("study.cut"), path="study.cut"))
     run_s, of = demand.horizon_s, demand.replications
     part_s = run_s / _PARTS
-    load = load_by_window(demand.source(0), part_s, _PARTS)
-    requests, tokens = load[:, :, 0].sum(axis=1), load[:, :, 1:].sum(axis=(1, 2))
+    requests, tokens = _by_part(demand)
     room = most_requests / (len(scenario.topologies) * _loads(horizon))
     jobs = any(isinstance(cls, JobWorkload) for cls in demand.workload.classes)
     total = float(requests.sum())
     if total <= room or jobs or any(period.when for period in horizon.periods):
         replications = of if total == 0 else int(min(max(room // total, 1), of))
-        peak = _busiest(tokens, max(_PARTS // 20, 1))
-        return Excerpt(0.0, run_s, run_s, replications, of, (peak + _PARTS // 40) * part_s)
+        peak = _busiest(tokens, _PEAK)
+        return Excerpt(0.0, run_s, run_s, replications, of, (peak + _PEAK // 2) * part_s)
     least = min(max(int(np.ceil(LEAST_S / part_s)), 1), _PARTS)
     width = max(int(_PARTS * room / total), least)
     while width > least and requests[(first := _busiest(tokens, width)) : first + width].sum() > room:
@@ -96,7 +98,21 @@ def excerpt_of(loaded: LoadedScenario, most_requests: float) -> Excerpt:
     return Excerpt(first * part_s, last_s, run_s, 1, of, 0.5 * (first * part_s + last_s))
 
 
-def _busiest(tokens: np.ndarray[tuple[int], np.dtype[np.float64]], width: int) -> int:
+def peak_tokens_per_s(loaded: LoadedScenario) -> float:
+    """Prompt and output tokens a second that requests by the clock bring in the busiest twentieth of a run."""
+    demand = demand_of(loaded)
+    _, tokens = _by_part(demand)
+    first = _busiest(tokens, _PEAK)
+    return float(tokens[first : first + _PEAK].sum()) / (demand.horizon_s * _PEAK / _PARTS)
+
+
+def _by_part(demand: Demand) -> tuple[Parts, Parts]:
+    """Requests and tokens of each part of the first replication."""
+    load = load_by_window(demand.source(0), demand.horizon_s / _PARTS, _PARTS)
+    return load[:, :, 0].sum(axis=1), load[:, :, 1:].sum(axis=(1, 2))
+
+
+def _busiest(tokens: Parts, width: int) -> int:
     """First part of the window with the most tokens; the earliest of equal ones."""
     sums = np.convolve(tokens, np.ones(width), mode="valid")
     return int(np.argmax(sums))

@@ -148,7 +148,8 @@ class Trace(Settings):
     format: Literal["auto", "azure", "mooncake", "burstgpt", "table"] = "auto"
     """Format of the file; auto goes by its columns."""
     columns: dict[TraceColumn, str] = {}
-    """What the file calls the columns of servecast's own format, as `{arrival_s: startTime, input_tokens: prompt}`.
+    """What the file calls the columns of servecast's own format, as `{arrival_s: startTime, input_tokens: prompt}`;
+    `date+time` is two columns together.
     `acceptance` is of a request's drafts: the probability of each, given that all before it in the step were accepted;
     where it is empty, and without it, the engine's holds."""
     time_unit: Literal["s", "ms", "us", "ns"] | None = None

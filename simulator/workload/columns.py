@@ -20,27 +20,38 @@ LIKELY: Mapping[str, tuple[str, ...]] = {
     "input_tokens": (
         *("inputtokens", "prompttokens", "contexttokens", "requesttokens", "inputlength", "promptlength"),
         *("inputlen", "promptlen", "numinputtokens", "numprompttokens", "inputtokencount", "prompttokencount"),
-        *("usageinput", "usagedetailsinput", "tokensin"),
+        *("usageinput", "usagedetailsinput", "tokensin", "in"),
     ),
     "output_tokens": (
         *("outputtokens", "completiontokens", "generatedtokens", "responsetokens", "generationtokens"),
         *("outputlength", "completionlength", "outputlen", "numoutputtokens", "numcompletiontokens"),
         *("numgeneratedtokens", "outputtokencount", "completiontokencount", "candidatestokencount"),
-        *("usageoutput", "usagedetailsoutput", "tokensout"),
+        *("usageoutput", "usagedetailsoutput", "tokensout", "out"),
     ),
 }
 """What logs call the columns that every trace has, likeliest first, in small letters and figures alone."""
+_DAYS = ("date", "day", "requestdate", "startdate")
+"""What logs call the column of the day where the time of day has one of its own."""
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?(\s*[AaPp]\.?[Mm]\.?)?")
+_JOINS = "+"
 
 
 def has_column(frame: pd.DataFrame, name: str) -> bool:
-    """Whether a table has a column, or one of objects that have such a part."""
-    return name in frame.columns or (_whole(frame, name) is not None and bool(column(frame, name).notna().any()))
+    """Whether a table has a column, one of objects that have such a part, or all of `date+time`."""
+    if name in frame.columns:
+        return True
+    if _JOINS in name:
+        return all(has_column(frame, part.strip()) for part in name.split(_JOINS))
+    return _whole(frame, name) is not None and bool(column(frame, name).notna().any())
 
 
 def column(frame: pd.DataFrame, name: str) -> pd.Series:
-    """A column, or a part of its objects (`usage.prompt_tokens`); None where a row has none."""
+    """A column, a part of its objects (`usage.prompt_tokens`), None where a row has none, or two as one text."""
     if name in frame.columns:
         return frame[name]
+    if _JOINS in name:
+        day, time = (column(frame, part.strip()).astype(str) for part in name.split(_JOINS, 1))
+        return day.str.strip() + " " + time.str.strip()
     whole = _whole(frame, name)
     assert whole is not None
     parts = name.removeprefix(f"{whole}.")
@@ -71,7 +82,17 @@ def guessed(frame: pd.DataFrame) -> dict[str, str]:
         ranks = [(likely.index(plain), theirs) for theirs in names for plain in _plain(theirs) if plain in likely]
         if ranks:
             found[ours] = min(ranks, key=lambda each: each[0])[1]
+    if arrival := found.get("arrival_s"):
+        found["arrival_s"] = _with_its_day(frame, arrival)
     return found
+
+
+def _with_its_day(frame: pd.DataFrame, name: str) -> str:
+    """A column of times; where they are of the day, together with that of the days, if there is one."""
+    values = column(frame, name).dropna()
+    day = next((str(each) for each in frame.columns if _plain(str(each))[0] in _DAYS), None)
+    is_of_day = len(values) > 0 and _TIME_OF_DAY.fullmatch(str(values.iloc[0]).strip())
+    return f"{day}{_JOINS}{name}" if day and is_of_day else name
 
 
 def _names(frame: pd.DataFrame) -> Iterator[str]:

@@ -259,6 +259,26 @@ def test_answers_become_the_scenario_in_the_editor(open_view: Open) -> None:
     assert not app.button
 
 
+def test_hours_of_ones_own_and_a_name_are_answers(open_view: Open) -> None:
+    app = open_view("start")
+    app.selectbox(key="start.busy").set_value("own_hours").run()
+    app.button(key="start.hours.more").click().run()
+    for name, value in (("from", 9.5), ("to", 13.0), ("load", 40.0)):
+        app.number_input(key=f"start.hours.1.{name}").set_value(value).run()
+    app.text_input(key="start.name").set_value("our support, EU").run()
+    assert [error.value for error in app.error] == []
+    text = app.code[0].value
+    assert 'name: "our-support-EU"' in text
+    assert "{name: hours_2, days: sat, hours: 9:30-13, load: 0.4}" in text
+    assert "{name: others, start: sat 13:00, load: 0.1}" in text
+    answered = str(app.query_params["answers"])
+    app.selectbox(key="start.hours.0.days").set_value("mon-sun").run()
+    assert "mon-sun 8-18 and sat 9:30-13 overlap" in app.error[0].value.replace("\\", "")
+    again = open_view("start", answers=answered)
+    assert again.code[0].value == text
+    assert again.number_input(key="start.hours.1.to").value == 13.0
+
+
 def test_a_broken_scenario_is_told_at_its_line_and_cannot_be_run(open_view: Open) -> None:
     app = open_view("scenario")
     text = app.text_area(key="scenario.text").value

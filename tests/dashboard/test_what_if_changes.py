@@ -10,9 +10,11 @@ import pytest
 from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.faults import Fault, possible_faults
 from dashboard.views.what_if import _electricity_words
+from simulator.questions.write import scenario_text
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
+from simulator.run.excerpt import peak_tokens_per_s
 from simulator.scenario.load import LoadedScenario, load_scenario
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
@@ -103,7 +105,7 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     }
 
     def after(kind: str, target: str) -> LoadedScenario:
-        fault = replace(known[kind, target], start_s=60.0, duration_s=30.0)
+        fault = replace(known[kind, target], start_s=60.0, duration_s=30.0, peak_tokens_per_s=1670.0)
         return load_scenario(SCENARIO, sets=assignments(plain, Change(fault=fault)))
 
     vendor = after("vendor", "api").scenario.topologies["mixed"]
@@ -123,7 +125,20 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     left = load_scenario(SCENARIO, sets=assignments(two, Change(fault=known["server_lost", "datacentre"])))
     assert left.scenario.topologies["own"].pools[0].replicas == 4, "eight replicas stood on the server that is lost"
     limited = after("limit", "api").scenario.topologies["mixed"].providers[0]
-    assert limited.tokens_per_minute == pytest.approx(0.5 * 60 * (4 * 355 + 1 * 250), rel=0.1)
+    assert limited.tokens_per_minute == pytest.approx(0.5 * 60 * 1670)
+    assert peak_tokens_per_s(plain) == pytest.approx(4 * 355 + 1 * 250, rel=0.3)
+
+
+def test_a_rate_is_half_that_of_the_busiest_time_of_a_log(tmp_path: Path) -> None:
+    """A quiet night of a request a minute, then an hour of one a second, each of 100 + 20 tokens."""
+    times = [*range(0, 8 * 3600, 60), *range(8 * 3600, 9 * 3600)]
+    rows = "".join(f"{time},100,20\n" for time in times)
+    (tmp_path / "log.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{rows}")
+    file = tmp_path / "logged.yaml"
+    file.write_text(scenario_text({"trace": "log.csv", "offer": "openai/gpt-4o-mini"}, tmp_path))
+    loaded = load_scenario(file)
+    assert any((fault.kind, fault.target) == ("limit", "api") for fault in possible_faults(loaded))
+    assert peak_tokens_per_s(loaded) == pytest.approx(120, rel=0.02)
 
 
 def test_of_several_pools_at_a_site_it_is_chosen_whose_server_fails() -> None:

@@ -19,7 +19,8 @@ from simulator.errors import InputError
 from simulator.perf.steptime import StepTime
 from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.fit import fit_of
-from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
+from simulator.questions.hours import mean_share
+from simulator.questions.traffic import busy_rate_rps, usd_per_request
 from simulator.questions.write import scenario_text
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
@@ -133,8 +134,8 @@ def test_what_is_too_short_for_the_cache_is_paid_in_full_and_said() -> None:
 
 def test_users_ask_in_busy_hours() -> None:
     assert busy_rate_rps(Answers(users=300, requests_per_user_per_hour=12)) == pytest.approx(1.0)
-    assert mean_share("always") == 1.0
-    assert mean_share("daytime") == pytest.approx((14 + 10 * 0.25) / 24)
+    assert mean_share(Answers(busy="always")) == 1.0
+    assert mean_share(Answers(busy="daytime")) == pytest.approx((14 + 10 * 0.25) / 24)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,14 @@ def test_users_ask_in_busy_hours() -> None:
         ({"isl": 200_000}, "takes 131072"),
         ({"model": "llama-3.1-405b", "gpu": "l4"}, "does not fit 8 l4"),
         ({"model": "qwen2.5-72b", "owned_gpus": 1, "quantization": "none"}, "a replica of qwen2.5-72b takes"),
-        ({"quantization": "nvfp4"}, "h100-sxm does not compute in nvfp4; use bf16"),
+        (
+            {"quantization": "nvfp4"},
+            "h100-sxm does not compute llama-3.1-8b in nvfp4: say one of none, fp8",
+        ),
+        ({"gpu": "a100-80"}, "a100-80 does not compute llama-3.1-8b in fp8: say one of none, int8"),
+        ({"other_gpus": "a100-80"}, "a100-80 does not compute llama-3.1-8b in fp8: say one of none, int8"),
+        ({"column": "arrival_s=at"}, "column: say of which file (trace)"),
+        ({"name": "!"}, "name: must have letters or figures"),
         ({"site": "nowhere"}, "nowhere"),
         ({"offer": "nobody/x"}, "nobody/x"),
         ({"growth_per_month": -1.0}, "growth_per_month"),
@@ -217,7 +225,7 @@ def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:
 
 def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
     names = [question.name for question in questions()]
-    rest = set(names) - {"users", "rate_rps", "spend_usd_per_month", "trace", "requests_per_user_per_hour"}
+    rest = set(names) - {"users", "rate_rps", "spend_usd_per_month", "trace", "requests_per_user_per_hour", "column"}
     follow = {
         "currency": {"usd_per_unit", "rate_date", "rate_source"},
         "own_gpu": {"memory_gib", "bandwidth_gb_per_s", "bf16_tflops", "fp8_tflops", "board_power_w"},
@@ -233,6 +241,8 @@ def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
 
     assert asked(users=3) == {*rest, "users", "requests_per_user_per_hour"}
     assert asked(rate_rps=1.0) == {*rest, "rate_rps"}
+    assert asked(rate_rps=1.0, hours="mon-fri 8-18 1") == {*rest, "rate_rps"} - {"busy"}
+    assert asked(rate_rps=1.0, busy="always") == {*rest, "rate_rps"} - {"hours"}
     assert asked() == {*rest, "users", "rate_rps", "spend_usd_per_month", "trace"}
     for lead, more in follow.items():
         assert asked(rate_rps=1.0, **{lead: 7}) == {*rest, "rate_rps", *more}, lead

@@ -37,7 +37,8 @@ def test_a_log_is_replayed_whole(tmp_path: Path) -> None:
     (cls,) = loaded.scenario.workload.classes
     assert cls.slo.ttft_s == {"p95": 1.0}
     assert loaded.scenario.topologies["cloud"].pools[0].autoscaler == "auto"
-    log = read_log(tmp_path, "log.csv")
+    log = read_log(Answers(trace="log.csv"), tmp_path)
+    assert log is not None
     assert (log.requests, log.failures, log.longest_tokens) == (120, 0, 219 + 11)
     assert log.isl == round(sum(row[1] for row in ROWS) / 120)
     assert log.rate_rps == pytest.approx(120 / (ROWS[-1][0] + 60))
@@ -67,6 +68,38 @@ def test_a_run_begins_when_the_log_does(tmp_path: Path, times: list[object], sta
         "output_tokens": "completion_tokens",
     }
     assert ("as it does not say" in text) == (times[0] == 0.0)
+
+
+def test_columns_of_other_names_are_said_and_a_day_goes_with_its_time(tmp_path: Path) -> None:
+    rows = [("16.11.2026", f"06:{k:02}:30", 50 + k, 8) for k in range(10)]
+    write(tmp_path / "log.csv", "day,clock,asked,answered", rows)
+    with pytest.raises(InputError, match="columns match no trace format"):
+        scenario_text({"trace": "log.csv"}, tmp_path)
+    said = "arrival_s=day+clock, input_tokens=asked, output_tokens=answered"
+    file = tmp_path / "mine.yaml"
+    file.write_text(scenario_text({"trace": "log.csv", "column": said}, tmp_path), "utf-8")
+    loaded = load_scenario(file)
+    (chunk,) = request_source(loaded).chunks()
+    assert chunk.arrival_s.tolist() == [60.0 * k for k in range(10)]
+    assert chunk.isl.tolist() == [50 + k for k in range(10)]
+    assert loaded.scenario.run.start == "mon 6:00", "2026-11-16 is a Monday"
+    write(tmp_path / "guessed.csv", "Date,Time,in,out", rows)
+    text = scenario_text({"trace": "guessed.csv"}, tmp_path)
+    assert 'columns: {arrival_s: "Date+Time", input_tokens: "in", output_tokens: "out"}' in text
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("arrival_s", "must be ours=theirs"),
+        ("arrived=at", "unknown column 'arrived'"),
+        ("arrival_s=day+hour, input_tokens=asked, output_tokens=answered", "unknown column 'day\\+hour'"),
+    ],
+)
+def test_columns_that_cannot_be_meant_are_refused(tmp_path: Path, said: str, told: str) -> None:
+    write(tmp_path / "log.csv", "day,clock,asked,answered", [("16.11.2026", "06:00", 5, 5)])
+    with pytest.raises(InputError, match=told):
+        scenario_text({"trace": "log.csv", "column": said}, tmp_path)
 
 
 def test_failures_are_left_out_and_labels_are_classes(tmp_path: Path) -> None:

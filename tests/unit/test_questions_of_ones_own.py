@@ -76,6 +76,8 @@ def test_models_gpus_and_prices_can_be_ones_own(tmp_path: Path) -> None:
         ({"model": "gone.json"}, "model"),
         ({"model": "qwen3-33b"}, "model"),
         ({"gpu": "h101"}, "gpu"),
+        ({"gpu": "a100-80"}, "quantization"),
+        ({"hours": "mon-fri 9-9 1"}, "hours"),
         ({"offer": "openai/gpt-9"}, "offer"),
     ],
 )
