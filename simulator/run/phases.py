@@ -60,12 +60,17 @@ def phases(loaded: LoadedScenario, name: str) -> list[Phase]:
     return sorted(found, key=lambda phase: phase.event.from_month)
 
 
-def _parts(loaded: LoadedScenario, name: str) -> list[Phase]:
-    """Phases of a topology, each in parts between which units of throughput end that were paid for longer."""
+def _parts(loaded: LoadedScenario, name: str, walked: Sequence[Walked]) -> list[Phase]:
+    """Phases of a topology, each in parts between which units of throughput end that were paid for longer.
+
+    Parameters
+    ----------
+    walked : the months before the first event
+    """
     later = phases(loaded, name)
     if not later:
         return []
-    running = running_units(loaded, name)
+    running = running_units(loaded, name, walked)
     ends = [phase.event.from_month - 1 for phase in later[1:]] + [len(running)]
     found: list[Phase] = []
     for phase, end in zip(later, ends, strict=True):
@@ -95,12 +100,15 @@ def check_events(loaded: LoadedScenario) -> dict[str, list[Terms]]:
     return found
 
 
-def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> list[str]:
+def event_words(
+    loaded: LoadedScenario, name: str, hours: Mapping[int, str], walked: Sequence[Walked] = ()
+) -> list[str]:
     """What is said of the events of a topology.
 
     Parameters
     ----------
     hours : of its windows that leave them open, by the month from which they hold
+    walked : its months
     """
     events = phases(loaded, name)
     grown = sorted(set(hours) - {phase.event.from_month for phase in events})
@@ -112,7 +120,7 @@ def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> 
             for phase in events
         ]
         + [f"from month {month}: window {window_words(hours[month])}" for month in grown]
-        + running_words(loaded, name)
+        + running_words(loaded, name, walked)
     )
 
 
@@ -150,12 +158,14 @@ def walk_study(
     found : the sizes of the first month, where they are open
     known : what was simulated before
     """
-    later = _parts(written, planned.name)
-    ends = [phase.first - 1 for phase in later] + [math.ceil(loads.horizon.months)]
+    events = phases(written, planned.name)
+    until = events[0].first - 1 if events else math.ceil(loads.horizon.months)
     known = Known(sizer.store) if known is None else known
-    before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
+    before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, until)))
     sizing = sizer.sizing(written, found, _first(before), planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
+    later = _parts(written, planned.name, begun.months)
+    ends = [phase.first - 1 for phase in later[1:]] + [math.ceil(loads.horizon.months)]
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
     edges, near = dict[int, str](), dict(begun.near)
     fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
@@ -165,7 +175,7 @@ def walk_study(
         if progress:
             progress(what, 0.0)
 
-    for phase, end in zip(later, ends[1:], strict=True):
+    for phase, end in zip(later, ends[: len(later)], strict=True):
         event, month = phase.event, phase.first
         phase = replace(phase, loaded=committed_instances_stay(phase.loaded, spells[-1].planned.loaded, planned.name))
         horizon = replace(loads.horizon, from_month=month, months=_end(loads, end))

@@ -301,7 +301,7 @@ class _Study:
         told = replace(told, warnings=(*offered, *later_offered(journey, work.loads), *told.warnings))
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
         told = replace(told, fleet=journey.fleet(fleet), least_usd_per_month=course.least_usd_per_month)
-        told = told.warned("basis", event_words(work.loaded, name, journey.hours))
+        told = told.warned("basis", event_words(work.loaded, name, journey.hours, journey.months))
         fresh = on_fresh(
             journey, subject_of(topology), work.loads, sizer.store, searched=answer is not None, advise=work.advise
         )

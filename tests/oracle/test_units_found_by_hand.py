@@ -121,6 +121,19 @@ def test_an_event_may_leave_the_number_open_or_change_what_is_sold(tmp_path: Pat
     assert [month["usd"] for month in months] == pytest.approx([73 * units[0]] * 2 + [36.5 * 30] * 2)
 
 
+def test_units_of_a_term_that_were_found_run_on_where_an_event_writes_fewer(tmp_path: Path) -> None:
+    """Found in month 1 for four months; an event in month 3 writes five, which are there from month 5 on."""
+    change = "change: {providers: [{name: api, provisioned_units: 5}]}"
+    event = f"months: 6, events: [{{name: fewer, from_month: 3, topology: alone, {change}}}]"
+    found = run(tmp_path, text(ALONE, "term_months: 4, ", event))
+    months = found.decision["topologies"]["alone"]["months"]
+    units = months[0]["units"]["api"]
+    assert [month["meets"] for month in months] == [True] * 4 + [False] * 2
+    assert [month["usd"] for month in months[:4]] == pytest.approx([73 * units + 5 * 73 * 2 / 6] * 4)
+    texts = [one["text"] for one in found.summary["topologies"]["alone"]["warnings"]]
+    assert f"months 3 to 4: {units} units of api are there, since terms that are paid run on" in texts
+
+
 def test_a_plan_finds_the_same_number_and_adds_no_spare_units(tmp_path: Path) -> None:
     found = run(tmp_path, text(ALONE))
     (row,) = plan_fleet(written(tmp_path, text(ALONE)), PlanOptions(spare=2)).fleets
