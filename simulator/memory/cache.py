@@ -243,16 +243,17 @@ def _stage_bytes(group: Group, shape: ModelShape, pp: int, stage: int) -> int:
     )
 
 
-def request_blocks(group: Group, length: int, in_flight_tokens: int, prefix_caching: bool, drafts: int = 0) -> int:
+def request_blocks(group: Group, length: int, in_flight_tokens: int, prefix_caching: bool, more_states: int = 0) -> int:
     """Blocks of a group that one request of `length` tokens holds at most.
 
     Parameters
     ----------
-    drafts : of a request and step, for each of which a state is kept (`MambaSpec.max_memory_usage_bytes`, vLLM 0.32.0)
+    more_states : kept for the drafts of a step, one each, and one that is saved amid a prefill
+        (`MambaSpec.max_memory_usage_bytes`, vLLM 0.32.0)
     """
     page = group.page
     if page.kind == "state":
-        return drafts + (2 if prefix_caching else 1)
+        return more_states + (2 if prefix_caching else 1)
     if page.kind == "window":
         return math.ceil(min(page.reach - 1 + in_flight_tokens, length) / page.tokens) + 1
     if page.kind == "chunk":

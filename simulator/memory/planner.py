@@ -115,6 +115,12 @@ class Plan:
         return not self.refusals
 
 
+def _saved_states(group: Group, shape: ModelShape, card: Card, request: Request, rules: Rules) -> int:
+    """States of a request that are saved amid its prefill, for the prefix cache."""
+    where = rules.saved_states.get(shape.caches[group.members[0]].saves, ())
+    return int(request.enable_prefix_caching and ("any" in where or card.generation in where))
+
+
 def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rules: Rules, overheads: Overheads) -> Plan:
     """Memory plan of one replica.
 
@@ -134,7 +140,10 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     def needed(tokens: int) -> int:
         in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
         caching = request.enable_prefix_caching
-        return sum(request_blocks(group, tokens, in_flight, caching, drafts) for group in found.groups)
+        return sum(
+            request_blocks(group, tokens, in_flight, caching, drafts + _saved_states(group, shape, card, request, rules))
+            for group in found.groups
+        )
 
     free = blocks - (NULL_BLOCK if rules.null_block_checked else 0)
     longest = _longest(needed, free, length)

@@ -26,6 +26,8 @@ class Rules:
     tokens_by_concurrency : the KV cache's tokens are those of requests of the longest length
     state_prefix_cache : prefix caching is on by default for models with a recurrent state
     state_prefix_cache_asked : it can be asked for there; else it is turned off
+    saved_states : kernels that save a state amid a prefill, in a block of its own, by the generations of GPU that have
+        them, `any` of all
     latent_alignment : tokens to which the block of latent attention is rounded beside a state
     tails_without_drafts : layers whose convolution does not keep a step's drafts
     longer_windows : types of models whose windows reach one token further than their config says
@@ -65,6 +67,7 @@ class Rules:
     tokens_by_concurrency: bool
     state_prefix_cache: bool
     state_prefix_cache_asked: bool
+    saved_states: Mapping[str, Collection[str]]
     latent_alignment: int
     tails_without_drafts: tuple[str, ...]
     longer_windows: tuple[str, ...]

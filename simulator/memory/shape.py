@@ -80,6 +80,7 @@ class LayerCache:
     state : arrays of a state
     scan : what kind of layer keeps it (`simulator.perf.architecture.StateLayers`)
     chunk : tokens of the chunks that its scan computes side by side, 0 where one follows another
+    saves : kernel that can save the state amid a prefill (`Rules.saved_states`); empty where none can
     """
 
     kind: CacheKind
@@ -94,6 +95,7 @@ class LayerCache:
     state: tuple[StatePart, ...] = ()
     scan: str = ""
     chunk: int = 0
+    saves: str = ""
 
 
 @dataclass(frozen=True, slots=True)

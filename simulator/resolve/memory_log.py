@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from simulator.catalog.vllm import rules
+from simulator.catalog.vllm import parsed, rules
 from simulator.errors import InputError, Problem
 from simulator.resolve.memory import Answer, Question, answer, weights_of
 from simulator.results.inputs import input_file
@@ -260,13 +260,28 @@ def planned(found: Answer) -> dict[str, float]:
     return figures
 
 
+def _release(version: str) -> str:
+    """The log's version, where it is one whose rules are known.
+
+    Raises
+    ------
+    InputError : an older one, or a build's own number, as `0.1.dev1` and `0.0.0`
+    """
+    try:
+        parsed(version)
+    except InputError as error:
+        told = f"{error.problems[0].message}; the log may name a build: give --version, the release it was built from"
+        raise InputError(Problem(told, got=version)) from error
+    return version
+
+
 def _question(question: Question, found: dict[str, str], figures: dict[str, float]) -> Question:
     """The question, with what it leaves open taken from the log."""
     changes: dict[str, Any] = {}
     if not question.model and "model" in found:
         changes["model"] = found["model"].rstrip("/")
     if question.version is None and "version" in found:
-        changes["version"] = found["version"]
+        changes["version"] = _release(found["version"])
     for name in ("tp", "pp", "dp"):
         if getattr(question, name) == 1 and name in found:
             changes[name] = int(found[name])

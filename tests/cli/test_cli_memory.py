@@ -293,6 +293,17 @@ def test_what_the_profile_of_graphs_overrides_for_itself_is_not_the_engines(
     assert blocks == 28_040
 
 
+@pytest.mark.parametrize("version", ["0.0.0", "0.1.dev1+g123abc"])
+def test_a_log_of_a_build_says_how_to_tell_its_release(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, version: str
+) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text(LOG.replace("v0.11.0", f"v{version}"))
+    assert _run(["memory", "--compare", str(log), "--gpu", "h100-sxm"]) == 2
+    assert "give --version" in capsys.readouterr().err
+    assert printed(capsys, "--compare", str(log), "--gpu", "h100-sxm", "--version", "0.11.0")["rows"]
+
+
 def test_a_log_of_a_checkpoint_whose_name_tells_its_format_needs_no_more(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -180,8 +180,9 @@ def test_compressed_caches_on_eight_b200(tp: int, dp: int, requests: float) -> N
     assert answer(question).plan.max_concurrency == pytest.approx(requests, rel=0.03)
 
 
-def test_compressed_caches_pack_otherwise_since_0_33() -> None:
-    new, old = (answer(replace(V4_FLASH, version=version, max_model_len=4096)) for version in ("0.33.0", "0.32.0"))
+def test_compressed_caches_pack_otherwise_since_0_27() -> None:
+    """`_get_packed_kv_cache_layout` of 0.27.0 takes the widest group; 0.26.0 a page of each size for each slot."""
+    new, old = (answer(replace(V4_FLASH, version=version, max_model_len=4096)) for version in ("0.27.0", "0.26.0"))
     assert old.plan.terms.block_bytes == 22 * (37440 + 8640 + 1728)
     assert new.plan.terms.block_bytes == 21 * 37440 + 21 * 8640 + 20 * 1728
     with pytest.raises(InputError, match=r"0\.20\.0"):

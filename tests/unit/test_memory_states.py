@@ -148,8 +148,39 @@ def test_a_longer_block_size_is_the_step_of_blocks_beside_a_state(block_size: in
     assert {group.page.tokens for group in found.groups} == {steps * block_size}
 
 
+@pytest.mark.parametrize(
+    ("model", "gpu", "version", "states"),
+    [
+        ("nemotron-3-nano-30b-a3b", "h100-sxm", "0.31.0", 2),
+        ("nemotron-3-nano-30b-a3b", "h100-sxm", "0.32.0", 3),
+        ("nemotron-3-nano-30b-a3b", "mi300x", "0.32.0", 3),
+        ("qwen3.6-27b", "h100-sxm", "0.32.0", 2),
+        ("qwen3.6-27b", "h100-sxm", "0.33.0", 3),
+        ("qwen3.6-27b", "b200", "0.33.0", 3),
+        ("qwen3.6-27b", "a100-80", "0.33.0", 2),
+        ("kimi-k3", "b300", "0.28.0", 2),
+        ("kimi-k3", "b300", "0.29.0", 3),
+    ],
+)
+def test_a_state_that_is_saved_amid_a_prefill_is_a_block_more(model: str, gpu: str, version: str, states: int) -> None:
+    """With prefix caching alone, and by the kernels of a version and GPU (`num_prefill_checkpoint_blocks`)."""
+    asked = Question(model, gpu, tp=8, version=version, max_model_len=8192, kv_cache_memory_bytes=2**33)
+    for caching, each in ((None, states), (False, 1)):
+        found = answer(replace(asked, enable_prefix_caching=caching)).plan
+        attending = [group.page.tokens for group in found.groups if group.page.kind != "state"]
+        held = sum(-(-8192 // tokens) for tokens in attending) + each * (len(found.groups) - len(attending))
+        assert found.num_blocks / found.max_concurrency == pytest.approx(held)
+
+
+def test_drafts_are_states_beside_the_one_that_is_saved() -> None:
+    asked = Question("qwen3.6-27b", "h100-sxm", tp=8, max_model_len=8192, version="0.33.0")
+    drafting = replace(asked, speculative_method="ngram", num_speculative_tokens=2)
+    held = [plan.num_blocks / plan.max_concurrency for plan in (answer(each).plan for each in (asked, drafting))]
+    assert held[1] - held[0] == pytest.approx(2 * 3)
+
+
 def test_a_convolution_over_one_token_keeps_none_but_those_of_drafts() -> None:
-    cache = parts.delta_net_state(2, 2, 8, 8, 1, 4)
+    cache = parts.delta_net_state(2, 2, 8, 8, 1, 4, "")
     shape = replace(answer(Question("qwen3.6-27b", "h200")).shape, caches=(cache,), layer_of_cache=(0,))
     sizes = [pages(shape, Split(1, 1), rules("0.32.0", shape), IN_16_BIT, 16, drafts)[0].size for drafts in (0, 2)]
     assert sizes == [2 * 8 * 8 * 4, 2 * 8 * 8 * 4 + 2 * (3 * 2 * 8) * 2]

@@ -64,6 +64,15 @@ def test_towers_lie_on_the_first_stage_of_a_pipeline_however_many_layers_they_ha
     assert weight_bytes_by_stage(without, weights, Split(pp=2)) == pytest.approx([first_bytes - theirs, last_bytes])
 
 
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [("qwen3_next", "delta_rule"), ("olmo_hybrid", ""), ("mamba", ""), ("mamba2", "mamba2")],
+)
+def test_kernels_that_save_a_state_amid_a_prefill_are_those_of_the_layers_class(name: str, kernel: str) -> None:
+    """`QwenGatedDeltaNetAttention` and `MambaMixer2` do, OLMo's class does not (vLLM 0.33.0)."""
+    assert {cache.saves for cache in planned(name).caches if cache.kind == "state"} == {kernel}
+
+
 @pytest.mark.parametrize(("name", "path"), REFUSED.items())
 def test_what_is_not_understood_is_refused_by_its_key(name: str, path: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -225,7 +225,9 @@ def add_delta_net(config: Config, built: Built, layer: int) -> None:
     kernel = config.number("linear_conv_kernel_dim")
     prefix = f"model.layers.{layer}.linear_attn"
     built.matrices += parts.delta_net(prefix, hidden, key_heads, value_heads, key_dim, value_dim, kernel)
-    built.cache(layer, parts.delta_net_state(key_heads, value_heads, key_dim, value_dim, kernel, state_bytes(config)))
+    saves = "" if config.model_type == "olmo_hybrid" else "delta_rule"
+    stored = state_bytes(config)
+    built.cache(layer, parts.delta_net_state(key_heads, value_heads, key_dim, value_dim, kernel, stored, saves))
     built.projection = max(built.projection, 2 * key_heads * key_dim + 2 * value_heads * value_dim)
 
 

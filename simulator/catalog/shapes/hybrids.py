@@ -292,7 +292,7 @@ def _add_gate_of_latent(config: Config, built: Built, layer: int) -> None:
 
 
 def _add_delta(
-    config: Config, built: Built, layer: int, heads: int, width: int, kernel: int, gates: list[Matrix]
+    config: Config, built: Built, layer: int, heads: int, width: int, kernel: int, gates: list[Matrix], saves: str = ""
 ) -> None:
     """Kimi delta attention: projections, a short convolution of all three, gates, and its state in fp32."""
     hidden, inner = config.number("hidden_size"), heads * width
@@ -304,7 +304,8 @@ def _add_delta(
         Matrix(f"{prefix}.b_proj", heads, hidden, "tp"),
         Matrix(f"{prefix}.conv", 3 * inner, kernel, "tp", plain=True, value_bytes=4),
     ]
-    built.cache(layer, parts.recurrence("kda", heads, width, width, StatePart(3 * inner, tail=kernel - 1), 4))
+    passed = StatePart(3 * inner, tail=kernel - 1)
+    built.cache(layer, parts.recurrence("kda", heads, width, width, passed, 4, saves=saves))
 
 
 def _delta_attention(config: Config, family: Family) -> Config:
@@ -346,7 +347,8 @@ def kimi_linear(config: Config, family: Family, built: Built) -> None:
                     parts.whole(f"{prefix}.g_a_proj", width, hidden),
                     parts.linear(f"{prefix}.g_b_proj", inner, width),
                 ]
-            _add_delta(config, built, layer, heads, width, kernel, gates)
+            full_rank = bool(linear.get("use_full_rank_gate"))
+            _add_delta(config, built, layer, heads, width, kernel, gates, "kimi_k3" if full_rank else "")
         feed_forward(config, family, built, layer)
         latent = config.number("routed_expert_hidden_size", 0)
         if latent and is_sparse(config, layer):

@@ -87,11 +87,11 @@ def delta_net(
 
 
 def delta_net_state(
-    key_heads: int, value_heads: int, key_dim: int, value_dim: int, kernel: int, state_bytes: int | None
+    key_heads: int, value_heads: int, key_dim: int, value_dim: int, kernel: int, state_bytes: int | None, saves: str
 ) -> LayerCache:
     """Convolution tail in the model's type, and a matrix per value head."""
     passed = StatePart(2 * key_heads * key_dim + value_heads * value_dim, tail=kernel - 1)
-    return recurrence("gated_delta_net", value_heads, key_dim, value_dim, passed, state_bytes)
+    return recurrence("gated_delta_net", value_heads, key_dim, value_dim, passed, state_bytes, saves=saves)
 
 
 def recurrence(
@@ -102,11 +102,12 @@ def recurrence(
     passed: StatePart | None,
     state_bytes: int | None,
     chunk: int = 0,
+    saves: str = "",
 ) -> LayerCache:
     """A matrix per head, and the tail of a convolution in the model's type where there is one."""
     matrix = StatePart(heads * key_dim * value_dim, state_bytes)
     state = (passed, matrix) if passed else (matrix,)
-    return LayerCache("state", heads, key_dim, value_dim, state=state, scan=scan, chunk=chunk)
+    return LayerCache("state", heads, key_dim, value_dim, state=state, scan=scan, chunk=chunk, saves=saves)
 
 
 def mamba2(prefix: str, hidden: int, heads: int, head_dim: int, state: int, groups: int, kernel: int) -> list[Matrix]:
@@ -124,4 +125,4 @@ def mamba2_state(
     heads: int, head_dim: int, state: int, groups: int, kernel: int, state_bytes: int | None, chunk: int
 ) -> LayerCache:
     passed = StatePart(heads * head_dim + 2 * groups * state, tail=kernel - 1, group_values=2 * state, groups=groups)
-    return recurrence("mamba2", heads, state, head_dim, passed, state_bytes, chunk)
+    return recurrence("mamba2", heads, state, head_dim, passed, state_bytes, chunk, saves="mamba2")
