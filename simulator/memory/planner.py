@@ -141,7 +141,9 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
         in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
         caching = request.enable_prefix_caching
         return sum(
-            request_blocks(group, tokens, in_flight, caching, drafts + _saved_states(group, shape, card, request, rules))
+            request_blocks(
+                group, tokens, in_flight, caching, drafts + _saved_states(group, shape, card, request, rules)
+            )
             for group in found.groups
         )
 
