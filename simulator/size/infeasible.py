@@ -64,6 +64,8 @@ def _from_the_start(pool: PoolSpec) -> PoolSpec:
 
 
 _SCALER = _Cause("autoscaler", lambda pool: pool.autoscaler is not None, _from_the_start)
+_CLASSIFIER = _Cause("classifier", lambda pool: False, lambda pool: pool)
+"""Of the fleet's routing, not of a pool."""
 _CAUSES = (
     _Cause("network", lambda pool: pool.network_s > 0, lambda pool: replace(pool, network_s=0.0)),
     _Cause(
@@ -201,7 +203,8 @@ class _Case:
         left : the terms that are asked for; None for all of them
         """
         pools = self.subject.fleet.pools
-        acting = [cause for cause in _CAUSES if any(map(cause.acts, pools))]
+        acting = [_CLASSIFIER] if self.subject.fleet.routing.classify_s else []
+        acting += [cause for cause in _CAUSES if any(map(cause.acts, pools))]
         if not acting or not self.meets(acting, left):
             return []
         for cause in [*acting] if len(acting) > 1 else []:
@@ -255,10 +258,12 @@ class _Case:
 
 
 def _without(subject: Subject, causes: Sequence[_Cause]) -> Subject:
-    pools = subject.fleet.pools
+    pools, routing = subject.fleet.pools, subject.fleet.routing
     for cause in causes:
         pools = tuple(map(cause.without, pools))
-    return replace(subject, fleet=replace(subject.fleet, pools=pools))
+    if _CLASSIFIER in causes:
+        routing = replace(routing, classify_s=0.0)
+    return replace(subject, fleet=replace(subject.fleet, pools=pools, routing=routing))
 
 
 def _gpu(empty: Mapping[tuple[str, str], str]) -> str:

@@ -13,9 +13,13 @@ from fleet_cases import STEP_S, Source, classes, evenly, fleet, pool
 from simulator.fleet.records import RECORD, Status
 from simulator.fleet.simulate import simulate_fleet
 from simulator.resolve.topology import plan_topology
+from simulator.run.loads import loads_of
+from simulator.run.sizer import Sizer
 from simulator.scenario.load import load_scenario
 from simulator.simulate.key import fleet_key
 from simulator.simulate.one import subject_of
+from simulator.simulate.store import Store
+from simulator.size.found import Limits
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import RoutingSpec
 from simulator.workload.requests import ClosedLoop, make_requests
@@ -82,3 +86,14 @@ def test_a_scenario_says_it() -> None:
     assert (plain.fleet.routing.classify_s, slow.fleet.routing.classify_s) == (0.0, 0.05)
     assert plain.fleet == replace(slow.fleet, routing=plain.fleet.routing)
     assert fleet_key(subject_of(plain)) != fleet_key(subject_of(slow))
+
+
+def test_a_classifier_that_takes_longer_than_the_limit_is_the_reason() -> None:
+    """A limit of 8 s for the first token, and 9 s before a request has a target: no number of replicas mends that."""
+    own = "topologies.by_complexity"
+    sets = ["topologies.inside=null", "topologies.cascade=null", f"{own}.pools[small].replicas=auto"]
+    sets += [f"{own}.routing.classify_s=9", "workload.classes[records]=null", "run.horizon_s=120", "run.warmup_s=20"]
+    loaded = load_scenario(CASCADE, sets=sets)
+    answer = Sizer(Store(), Limits(max_replicas=4)).answer(loaded, "by_complexity", loads_of(loaded))
+    assert answer is not None
+    assert answer.infeasible.startswith("classifier: without it ")
