@@ -65,15 +65,18 @@ class Pool:
         return min((group.page.tokens for group in self.groups), default=1)
 
 
-def pages(shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_size: int, drafts: int) -> list[Page]:
+def pages(
+    shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_size: int, drafts: int, saved_at: int = 1
+) -> list[Page]:
     """Block of every cache of the model on one GPU.
 
     Beside a state, attention's blocks are lengthened until they hold one, in steps that the kernels and the block size
-    asked for allow, and states are padded to them (`_align_hybrid_block_size`, vLLM 0.32.0).
+    asked for allow, and states are padded to them (`_align_hybrid_block_size`, vLLM 0.33.0).
 
     Parameters
     ----------
     drafts : of a request and step
+    saved_at : tokens at whose multiples a kernel can save a state amid a prefill
     """
     sizes = [
         _state_bytes(cache, split.tp, rules, shape.dtype_bytes, drafts)
@@ -85,7 +88,7 @@ def pages(shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_siz
     token = max((size for size, cache in zip(sizes, shape.caches, strict=True) if cache.kind != "state"), default=0)
     tokens = block_size = kv.block_size(shape, block_size, STATE_ALIGNMENT)
     if state and token:
-        step = max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size)
+        step = math.lcm(max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size), saved_at)
         tokens = step * math.ceil(state / (step * token))
     further = int(shape.model_type in rules.longer_windows)
     return [_page(cache, size, tokens, token, further) for cache, size in zip(shape.caches, sizes, strict=True)]
@@ -114,19 +117,22 @@ def _state_bytes(cache: LayerCache, tp: int, rules: Rules, dtype_bytes: int, dra
     return total
 
 
-def pool(shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_size: int, drafts: int = 0) -> Pool:
+def pool(
+    shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_size: int, drafts: int = 0, saved_at: int = 1
+) -> Pool:
     """KV-cache groups of the whole model and the bytes of a block on each stage.
 
     Parameters
     ----------
     kv : how keys and values are stored
     drafts : of a request and step
+    saved_at : tokens at whose multiples a kernel can save a state amid a prefill
 
     Raises
     ------
     InputError : layers whose blocks this version cannot bring to one size
     """
-    found = pages(shape, split, rules, kv, block_size, drafts)
+    found = pages(shape, split, rules, kv, block_size, drafts, saved_at)
     if any(cache.block_tokens for cache in shape.caches):
         groups, repeats = _packed(found, rules, shape)
         if rules.packing == "patterns":

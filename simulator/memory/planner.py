@@ -115,10 +115,15 @@ class Plan:
         return not self.refusals
 
 
-def _saved_states(group: Group, shape: ModelShape, card: Card, request: Request, rules: Rules) -> int:
-    """States of a request that are saved amid its prefill, for the prefix cache."""
-    where = rules.saved_states.get(shape.caches[group.members[0]].saves, ())
-    return int(request.enable_prefix_caching and ("any" in where or card.generation in where))
+SAVED_AT = {"delta_rule": 64}
+"""Tokens at whose multiples a kernel can save a state, where blocks follow (`gdn_attn.py`, vLLM 0.33.0)."""
+
+
+def _saves(shape: ModelShape, card: Card, request: Request, rules: Rules) -> str:
+    """Kernel that saves states amid a prefill, for the prefix cache; empty without."""
+    kernel = next((cache.saves for cache in shape.caches if cache.kind == "state"), "")
+    where = rules.saved_states.get(kernel, ())
+    return kernel if request.enable_prefix_caching and ("any" in where or card.generation in where) else ""
 
 
 def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rules: Rules, overheads: Overheads) -> Plan:
@@ -132,7 +137,8 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     """
     length = request.max_model_len or shape.context
     drafts = request.num_speculative_tokens
-    found = pool(shape, request.split, rules, request.kv, request.block_size, drafts)
+    saves = _saves(shape, card, request, rules)
+    found = pool(shape, request.split, rules, request.kv, request.block_size, drafts, SAVED_AT.get(saves, 1))
     stages = _stages(shape, weights, card, request, rules, overheads, found)
     terms = min(stages, key=lambda stage: stage.kv_bytes / max(stage.block_bytes, 1))
     blocks = max(0, int(terms.kv_bytes // terms.block_bytes)) if terms.block_bytes else 0
@@ -140,12 +146,8 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     def needed(tokens: int) -> int:
         in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
         caching = request.enable_prefix_caching
-        return sum(
-            request_blocks(
-                group, tokens, in_flight, caching, drafts + _saved_states(group, shape, card, request, rules)
-            )
-            for group in found.groups
-        )
+        more_states = drafts + bool(saves)
+        return sum(request_blocks(group, tokens, in_flight, caching, more_states) for group in found.groups)
 
     free = blocks - (NULL_BLOCK if rules.null_block_checked else 0)
     longest = _longest(needed, free, length)

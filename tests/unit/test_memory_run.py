@@ -116,8 +116,8 @@ def test_a_hybrid_model_says_what_its_step_time_does_not_know() -> None:
     settings = EngineSettings(max_num_seqs=128, max_model_len=32768)
     planned = plan_engine("qwen3.6-27b", "h100-sxm", 1, 1, settings, Path())
     plan = answer(Question("qwen3.6-27b", "h100-sxm", max_num_seqs=128, max_model_len=32768)).plan
-    assert (planned.memory.num_blocks, planned.memory.block_size) == (plan.num_blocks, 784)
-    of_request = -(-32768 // 784) + 3 * 3
+    assert (planned.memory.num_blocks, planned.memory.block_size) == (plan.num_blocks, 832)
+    of_request = -(-32768 // 832) + 3 * 3
     assert plan.kv_tokens == int(plan.num_blocks / of_request * 32768)
     assert any("Gated DeltaNet" in note for note in planned.notes)
     with pytest.raises(InputError, match="max_num_seqs"):
@@ -182,7 +182,7 @@ def test_a_gb10_does_not_say_its_memory_and_gets_the_smallest_limits(version: st
 
 
 def test_without_prefix_caching_a_state_is_kept_once() -> None:
-    kept = {"max_num_seqs": 128, "max_model_len": 4096, "version": "0.33.0"}
+    kept = {"max_num_seqs": 128, "max_model_len": 4096, "version": "0.32.0"}
     twice, once = (
         plan_engine("qwen3.6-27b", "h100-sxm", 1, 1, EngineSettings(**kept, enable_prefix_caching=switch), Path())
         for switch in (True, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -139,13 +140,14 @@ def test_blocks_of_latents_beside_a_state_are_multiples_of_what_kernels_take(ver
     assert all(size % step == 0 for size in tokens)
 
 
+@pytest.mark.parametrize(("version", "saved_at"), [("0.32.0", 1), ("0.33.0", 64)])
 @pytest.mark.parametrize("block_size", [16, 48, 64])
-def test_a_longer_block_size_is_the_step_of_blocks_beside_a_state(block_size: int) -> None:
-    found = plan("qwen3.6-27b", block_size=block_size, max_model_len=8192)
+def test_a_longer_block_size_is_the_step_of_blocks_beside_a_state(block_size: int, version: str, saved_at: int) -> None:
+    found = plan("qwen3.6-27b", block_size=block_size, max_model_len=8192, version=version)
     least = 48 * 128 * 128 * 4 + (2 * 16 * 128 + 48 * 128) * 3 * 2
     per_token = 4 * (256 + 256) * 2
-    steps = -(-least // (block_size * per_token))
-    assert {group.page.tokens for group in found.groups} == {steps * block_size}
+    step = math.lcm(block_size, saved_at)
+    assert {group.page.tokens for group in found.groups} == {-(-least // (step * per_token)) * step}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +172,22 @@ def test_a_state_that_is_saved_amid_a_prefill_is_a_block_more(model: str, gpu: s
         attending = [group.page.tokens for group in found.groups if group.page.kind != "state"]
         held = sum(-(-8192 // tokens) for tokens in attending) + each * (len(found.groups) - len(attending))
         assert found.num_blocks / found.max_concurrency == pytest.approx(held)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "caching", "block"),
+    [
+        ("h100-sxm", "0.32.0", None, 784),
+        ("h100-sxm", "0.33.0", None, 832),
+        ("h100-sxm", "0.33.0", False, 784),
+        ("rtx-pro-6000", "0.33.0", None, 832),
+        ("l40s", "0.33.0", None, 784),
+    ],
+)
+def test_blocks_follow_the_kernel_that_saves_states(gpu: str, version: str, caching: bool | None, block: int) -> None:
+    """Qwen3.6 27B: 784 tokens hold a state, 832 are the next multiple of the 64 at which FlashInfer can save one."""
+    asked = Question("qwen3.6-27b", gpu, version=version, max_model_len=8192, enable_prefix_caching=caching)
+    assert {group.page.tokens for group in answer(replace(asked, dtype="fp8")).plan.groups} == {block}
 
 
 def test_drafts_are_states_beside_the_one_that_is_saved() -> None:
