@@ -186,7 +186,7 @@ def _packed(found: Sequence[Page], rules: Rules, shape: ModelShape) -> tuple[lis
 
     Layers of one type whose sizes come equally often are a pattern that repeats; the pattern of several sizes that
     repeats most says how often the others repeat in a group, so that the least is padded. What is no such pattern
-    stays whole. A block holds the widest group, before 0.33 a page of every size of rows for each repetition. Source:
+    stays whole. A block holds the widest group, before 0.27 a page of every size of rows for each repetition. Source:
     `_get_packed_kv_cache_groups`, vLLM 0.33.0, and start-up errors of 0.22.
 
     Raises

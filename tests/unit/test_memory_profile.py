@@ -143,3 +143,11 @@ def test_without_graphs_the_profile_leaves_nothing_of_them_behind() -> None:
     older = replace(asked, model="llama-3.1-8b", max_model_len=8192, version="0.16.0")
     runtimes = [answer(replace(older, enforce_eager=eager)).plan.terms.runtime_bytes for eager in (True, False)]
     assert runtimes[0] == runtimes[1]
+
+
+@pytest.mark.parametrize(("length", "saved"), [(262_144, 0), (1_048_576, 24 * 1_048_576 * 132)])
+def test_an_indexer_gathers_fewer_long_requests_from_0_32_on(length: int, saved: int) -> None:
+    """40 requests of the longest length, 16 where that is above 256 k (`sparse_mla_prefill_workspace_factor`)."""
+    asked = Question("glm-5.2", "h200", tp=8, dtype="fp8", max_model_len=length, max_num_batched_tokens=256)
+    old, new = (answer(replace(asked, version=version)).plan.terms for version in ("0.31.0", "0.32.0"))
+    assert old.activation_bytes - new.activation_bytes == pytest.approx(saved, rel=0.001)
