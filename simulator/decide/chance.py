@@ -11,6 +11,8 @@ from simulator.bill.sums import mean
 from simulator.bill.taxes import with_taxes
 from simulator.bill.use import Use, study_uses
 from simulator.bill.volume import mean_factor, next_factor
+from simulator.metrics.accumulate import MetricAccumulator, Tally
+from simulator.metrics.demand import Demand
 from simulator.metrics.parts import PARTS
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.bill import Bill, MonthBill, MonthUse
@@ -27,29 +29,52 @@ _TOKEN_OR_ENERGY_UNITS = ("tokens", REQUESTS, "GB", "kWh", GPU_HOURS)
 def chance_of(found: Priced) -> Chance | None:
     r"""Chance in the bill of one replication; None of several, which tell it themselves, of jobs, and of no requests.
 
-    The part of the bill that goes with requests is taken to grow with their tokens. With N requests in the window,
-    their number's index of dispersion I (1 for a Poisson process, 0 at even gaps; from the differences of neighbouring
-    stretches, so that hours which differ by plan count as none) and the squared coefficient of variation v of their
-    tokens, the variance of its share is (I + v)/N. Of n requests as many as are present on average stand at either end
-    of the window, and may be counted or not: 2 L/n of them, by Little's law. Calls of a token API count when they are
-    made, so that of a topology without pools only those stand there that wait to be sent.
+    The part of the bill that goes with requests is taken to grow with their tokens. N requests in the window, whose
+    tokens have the squared coefficient of variation v, tell their sum to a variance of its share of (1 + v)/N where
+    they come independently. A class whose number has another index of dispersion I (1 for a Poisson process, 0 at even
+    gaps; by the law of its arrivals where that is known) adds (I - 1) s²/n, of its n requests with the share s of all
+    tokens. Of n requests as many as are present on average stand at either end of the window, and may be counted or
+    not: 2 L/n of them, by Little's law. Calls of a token API count when they are made, so that of a topology without
+    pools only those stand there that wait to be sent.
     """
     if len(found.replications) != 1 or found.terms.jobs_per_month:
         return None
     (one,) = found.replications
     tally, window_s = one.metrics.total, one.metrics.end_s - one.metrics.warmup_s
-    tokens = tally.input_tokens + tally.output_tokens
-    if not tokens or not window_s > 0:
+    if not _tokens(tally) or not window_s > 0:
         return None
-    varies = max(tally.completed * tally.squared_tokens / tokens**2 - 1.0, 0.0)
+    varies = _varies(tally)
     requests = _requests(found, one)
     until_counted_s = tally.parts_s if one.usage.pools else tally.parts_s[:_UNTIL_SENT]
     at_ends = min(2.0 * float(until_counted_s.sum()) / window_s / tally.completed, 2.0)
     return Chance(
         usd=usd_of_requests(found.terms, found.months, found.bill, _usages(found)),
-        shared=(one.demand.dispersion(one.metrics.warmup_s, one.metrics.end_s) + varies) / requests,
+        shared=dispersion_of_tokens(one.metrics, one.demand) / requests,
         at_ends=at_ends * (1.0 + varies) / requests,
     )
+
+
+def dispersion_of_tokens(metrics: MetricAccumulator, demand: Demand) -> float:
+    """1 + v + N Σ (I - 1) s²/n over the classes; those whose arrivals have no known law count as one."""
+    dispersions = demand.dispersions(metrics.warmup_s, metrics.end_s)
+    alone = [[k] for k, cv in enumerate(demand.gap_cvs) if cv is not None]
+    together = [k for k, cv in enumerate(demand.gap_cvs) if cv is None]
+    beyond = 0.0
+    for group in [*alone, together]:
+        tallies = [metrics.by_class[k] for k in group]
+        completed = sum(tally.completed for tally in tallies)
+        if completed:
+            beyond += (float(dispersions[group[0]]) - 1.0) * sum(map(_tokens, tallies)) ** 2 / completed
+    total = metrics.total
+    return max(1.0 + _varies(total) + beyond * total.completed / _tokens(total) ** 2, 0.0)
+
+
+def _varies(tally: Tally) -> float:
+    return max(tally.completed * tally.squared_tokens / _tokens(tally) ** 2 - 1.0, 0.0)
+
+
+def _tokens(tally: Tally) -> int:
+    return tally.input_tokens + tally.output_tokens
 
 
 def _requests(found: Priced, one: Replication) -> float:

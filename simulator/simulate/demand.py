@@ -16,7 +16,7 @@ from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.demand import MONDAY, WHOLE_MONTH, Period, When
-from simulator.workload.arrivals import schedule_rate
+from simulator.workload.arrivals import gap_cv, schedule_rate
 from simulator.workload.jobs import NEVER, JobWorkload
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
@@ -84,6 +84,12 @@ class Demand:
             if isinstance(cls.arrivals, Schedule) and not isinstance(cls, JobWorkload)
             if not schedule_rate(cls.arrivals, end_s).any_from(begin_s)
         )
+
+    @property
+    def gap_cvs(self) -> tuple[float | None, ...]:
+        """By class, as `gap_cv` has it."""
+        classes = self.workload.classes
+        return tuple(None if isinstance(cls, JobWorkload) else gap_cv(cls.arrivals) for cls in classes)
 
     def replication_seed(self, number: int) -> int:
         """Seed of all that is random in replication `number`."""

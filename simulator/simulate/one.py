@@ -116,7 +116,7 @@ def simulate_one(
     targets = subject.targets
     end_s = demand.horizon_s if demand.last_job_s is None else math.inf
     metrics = MetricAccumulator(demand.classes, demand.warmup_s, end_s, targets, len(fleet.pools))
-    arrivals = Arrivals(demand.horizon_s, len(targets))
+    arrivals = Arrivals(demand.horizon_s, len(targets), demand.gap_cvs)
 
     def sink(records: Records) -> None:
         check_causality(records)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.units import HOURS_PER_DAY, SECONDS_PER_HOUR
-from simulator.workload.spec import DAYS_PER_WEEK, Schedule
+from simulator.workload.spec import DAYS_PER_WEEK, Arrivals, Gamma, Poisson, Schedule
 
 BLOCK = 16384
 """Arrivals drawn at a time, whatever the size of the chunks handed out."""
@@ -52,6 +52,17 @@ def _gaps(generator: np.random.Generator, cv: float, n: int) -> NDArray[np.float
         return generator.standard_exponential(n)
     shape = cv**-2
     return generator.standard_gamma(shape, n) / shape
+
+
+def gap_cv(arrivals: Arrivals) -> float | None:
+    """Coefficient of variation of the gamma gaps once the rate is scaled out, of arrivals whose law says all of them.
+
+    None of others: the rate of a profile, and the rows of a trace, are one draw of what came by chance, and turns of
+    a conversation or users who wait come with those before them.
+    """
+    if isinstance(arrivals, Gamma | Schedule):
+        return arrivals.cv
+    return 1.0 if isinstance(arrivals, Poisson) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def test_another_instance_is_another_trial_only_where_something_takes_it_whole()
 
 def test_arrivals_in_stretches_of_which_some_are_empty() -> None:
     demand = Demand(60.0, 0)
-    demand.period_s, demand.counts = 10.0, np.array([0, 4, 0, 4, 0, 4])[:, None, None]
+    demand.period_s, demand.of_class = 10.0, np.array([0, 4, 0, 4, 0, 4])[:, None]
     assert demand.dispersion(0.0, 60.0) == pytest.approx(16 / 2 / 2)
     assert demand.dispersion(50.0, 60.0) == 1.0, "one stretch says nothing of how they vary"
 
