@@ -21,8 +21,10 @@ from simulator.schema.money import Servers
 from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.study.terms import Money, OwnedSite, RentedTerms
 
-RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
-"""Values that scale the demand, by name, with the digits kept."""
+RATES = {"row_factor": 4, "rate_scale": 4, "rate_rps": 6, "concurrency": 0, "requests": 0, "tokens": 0}
+"""Values that scale the demand, by name, with the digits kept: of a kind of arrivals the first that it has."""
+_WHOLE = ("concurrency", "requests", "tokens")
+"""Those that are numbers of something: one at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +131,11 @@ def _demand(loaded: LoadedScenario, factor: float) -> list[str]:
         return []
     sets = []
     for cls in loaded.scenario.workload.classes:
-        for key, digits in RATES.items():
-            value = getattr(cls.arrivals, key, None)
-            if value is not None:
-                scaled = (
-                    max(round(value * factor, digits), 1) if key == "concurrency" else round(value * factor, digits)
-                )
-                sets.append(f"workload.classes[{cls.name}].arrivals.{key}={scaled:g}")
+        key = next(key for key in RATES if getattr(cls.arrivals, key, None) is not None)
+        scaled = round(getattr(cls.arrivals, key) * factor, RATES[key])
+        if key in _WHOLE:
+            scaled = max(scaled, 1)
+        sets.append(f"workload.classes[{cls.name}].arrivals.{key}={scaled:.12g}")
     return sets
 
 

@@ -97,10 +97,16 @@ def main_values(loaded: LoadedScenario) -> Iterator[Value]:
 
 
 def _class_values(section: str, steps: tuple[Step, ...], cls: Any) -> Iterator[Value]:
-    labels = {"rate_rps": "Requests per second", "rate_scale": "Traffic of the file ×", "concurrency": "Users"}
+    labels = {
+        "rate_rps": "Requests per second",
+        "row_factor": "Traffic of the file ×",
+        "rate_scale": "Traffic of the file ×",
+        "concurrency": "Users",
+    }
     for key, label in labels.items():
         if hasattr(cls.arrivals, key):
             yield Value(section, label, (*steps, "arrivals", key), getattr(cls.arrivals, key))
+            break
     for metric in ("ttft_s", "tpot_s", "e2e_s"):
         for share, limit_s in getattr(cls.slo, metric).items():
             label = f"SLO: {metric.removesuffix('_s').upper()} {share} [s]"

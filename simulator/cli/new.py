@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ def _option(asked: Asked) -> tuple[str, Any, None]:
     return asked.name, Annotated[asked.hint | None, Parameter(help=f"{asked.text}{default}")], None
 
 
+_FILES = ("model", "trace")
+"""Answers that may name a file."""
 Given: Any = make_dataclass("Given", map(_option, questions()), frozen=True, namespace={"__module__": __name__})
 """The questions as options."""
 
@@ -63,6 +66,7 @@ def new(
     answers = {name: value for name, value in asdict(given).items() if value is not None}
     if ask and sys.stdin.isatty():
         answers |= _asked(answers)
+    answers |= {name: _from(file.parent, answers[name]) for name in _FILES if name in answers}
     write_text(file, scenario_text(answers, file.parent, plain_name(file.stem) or "new"))
     try:
         _check(file)
@@ -72,6 +76,13 @@ def new(
         raise InputError("the answers make no scenario that holds", *placeless) from error
     print(f"{file} is written; next:\n  servecast run {shlex.quote(str(file))}")
     return 0
+
+
+def _from(folder: Path, name: str) -> str:
+    """A file that is named from the folder where the command runs, as the scenario names it; all else as it is."""
+    if (folder / name).is_file() or not Path(name).is_file():
+        return name
+    return os.path.relpath(name, folder)
 
 
 def _check(file: Path) -> None:

@@ -137,7 +137,8 @@ def _arrivals(arrivals: schema.Arrivals, folder: Path, clock: Clock, start_s: fl
         case schema.Profile():
             return spec.Profile(folder / arrivals.file, arrivals.rate_scale, arrivals.loop)
         case schema.Trace():
-            return spec.Trace(folder / arrivals.file, _reading(arrivals), arrivals.rate_scale, arrivals.loop)
+            reading, rate, rows = _reading(arrivals), arrivals.rate_scale, arrivals.row_factor
+            return spec.Trace(folder / arrivals.file, reading, rate, arrivals.loop, rows)
         case schema.Schedule():
             spikes = tuple(spec.Spike(spike.start_s, spike.duration_s, spike.factor) for spike in arrivals.spikes)
             hourly, weekly = tuple(arrivals.hourly or ()), tuple(arrivals.weekly or ())

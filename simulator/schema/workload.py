@@ -168,7 +168,9 @@ class Trace(Settings):
     think_s: NotNegative | None = None
     """Pause of each turn after the answer before, as of people and tools, where the file does not say it."""
     rate_scale: Positive = 1.0
-    """Factor on the rate; pauses stay."""
+    """Divides the times of the rows, so that the trace is over earlier; pauses stay."""
+    row_factor: Positive = 1.0
+    """Requests for each row, at its own time, as growth has it: 2 is twice the demand at the same hours."""
     loop: Switch = False
     """Start again at the end of the trace."""
 

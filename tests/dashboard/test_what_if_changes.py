@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.faults import Fault, possible_faults
 from dashboard.views.what_if import _electricity_words
+from simulator.cli.traces import traces
 from simulator.questions.write import scenario_text
+from simulator.resolve.demand import request_source
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
 from simulator.run.excerpt import peak_tokens_per_s
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.workload.windows import load_by_window
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
 EVERYTHING = Change(2.0, 1, 0.5, 0.5, 0.5, 0.2, 1.5, 0.1, Fault("place", "datacentre", 10.0, 5.0))
@@ -40,6 +45,46 @@ def test_prices_are_those_of_the_scenario_times_the_factor(factor: float) -> Non
         for old, new in zip(was.apis, now.apis, strict=True):
             assert new.prices[0].output == pytest.approx(factor * old.prices[0].output)
             assert new.prices[0].cached_input == pytest.approx(factor * old.prices[0].cached_input)
+
+
+ARRIVALS = {
+    "poisson": "{kind: poisson, rate_rps: 2}",
+    "gamma": "{kind: gamma, rate_rps: 2, cv: 2}",
+    "schedule": "{kind: schedule, rate_rps: 2, spikes: [{start_s: 900, duration_s: 600, factor: 4}]}",
+    "sessions": "{kind: sessions, rate_rps: 2, turns: 3, think_s: 5}",
+    "a log": "{kind: trace, file: log.csv}",
+    "a log again and again": "{kind: trace, file: log.csv, loop: true}",
+    "a log twice": "{kind: trace, file: log.csv, row_factor: 2}",
+    "a faster log": "{kind: trace, file: log.csv, rate_scale: 2}",
+    "a profile": "{kind: profile, file: log.json, loop: false}",
+    "job": "{kind: job, requests: 900, start_s: 40, deadline_s: 1700}",
+    "job of tokens": "{kind: job, tokens: 90000, start_s: 40, deadline_s: 1700}",
+}
+
+
+@pytest.mark.parametrize("kind", ARRIVALS)
+def test_twice_the_demand_is_twice_the_requests_at_the_same_times(tmp_path: Path, kind: str) -> None:
+    """A log that is replayed in half the time has the same requests, and nobody comes in the other half."""
+    rows = "".join(f"{4 * k / (1 + (k > 300))},100,20\n" for k in range(600))
+    (tmp_path / "log.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{rows}")
+    traces(tmp_path / "log.csv", bin_s=60.0, write=tmp_path / "log.json")
+    file = tmp_path / "demand.yaml"
+    document = yaml.safe_load(SCENARIO.read_text())
+    lengths = {} if "log" in ARRIVALS[kind] else {"lengths": {"isl": 100, "osl": 20}}
+    document["workload"] = {"classes": [{"name": "all", "arrivals": yaml.safe_load(ARRIVALS[kind]), **lengths}]}
+    document["run"]["horizon_s"] = 1800
+    file.write_text(yaml.safe_dump(document))
+    plain = load_scenario(file)
+    sets = assignments(plain, Change(demand=2.0))
+    assert len(sets) == 1
+    before, after = (_by_part(one) for one in (plain, load_scenario(file, sets=sets)))
+    assert after.sum() == pytest.approx(2 * before.sum(), rel=0.1)
+    assert after[:3].sum() / after.sum() == pytest.approx(before[:3].sum() / before.sum(), abs=0.08)
+
+
+def _by_part(loaded: LoadedScenario) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    horizon_s = loaded.scenario.run.horizon_s
+    return load_by_window(request_source(loaded), horizon_s / 6, 6)[:, :, 0].sum(axis=1)
 
 
 def test_a_commitment_is_scaled_by_its_own_price() -> None:

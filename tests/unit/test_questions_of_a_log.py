@@ -88,6 +88,18 @@ def test_columns_of_other_names_are_said_and_a_day_goes_with_its_time(tmp_path: 
     assert 'columns: {arrival_s: "Date+Time", input_tokens: "in", output_tokens: "out"}' in text
 
 
+def test_a_log_is_named_from_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "study").mkdir()
+    write(tmp_path / "log.csv", "arrival_s,input_tokens,output_tokens", ROWS)
+    monkeypatch.chdir(tmp_path)
+    assert new(Path("study/mine.yaml"), given=Given(trace="log.csv"), ask=False) == 0
+    assert load_scenario(tmp_path / "study/mine.yaml").scenario.workload.classes[0].arrivals.file == "../log.csv"
+    write(tmp_path / "study/log.csv", "arrival_s,input_tokens,output_tokens", ROWS[:60])
+    assert new(Path("study/other.yaml"), given=Given(trace="log.csv"), ask=False) == 0
+    said = load_scenario(tmp_path / "study/other.yaml").scenario.workload.classes[0].arrivals.file
+    assert said == "log.csv", "beside the scenario goes first"
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
