@@ -151,3 +151,26 @@ def test_an_indexer_gathers_fewer_long_requests_from_0_32_on(length: int, saved:
     asked = Question("glm-5.2", "h200", tp=8, dtype="fp8", max_model_len=length, max_num_batched_tokens=256)
     old, new = (answer(replace(asked, version=version)).plan.terms for version in ("0.31.0", "0.32.0"))
     assert old.activation_bytes - new.activation_bytes == pytest.approx(saved, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "first"),
+    [
+        ("qwen3-8b", "auto", "0.22.0"),
+        ("qwen3-8b", "fp8", "0.24.0"),
+        ("llama-3.1-8b", "auto", "0.23.0"),
+        ("llama-3.1-8b-fp8", "auto", "0.24.0"),
+        ("qwen2.5-7b", "auto", "0.25.0"),
+    ],
+)
+def test_the_newer_runner_profiles_a_leaner_sampler_from_the_version_that_serves_the_class(
+    name: str, dtype: str, first: str
+) -> None:
+    """Six bytes of each vocabulary entry and sequence in place of fourteen (`use_v2_model_runner` of each release)."""
+    versions = ("0.21.0", "0.22.0", "0.23.0", "0.24.0", "0.25.0")
+    asked = Question(name, "h100-sxm", dtype=dtype, max_model_len=8192, max_num_batched_tokens=1024, max_num_seqs=1024)
+    peaks = {version: answer(replace(asked, version=version)).plan.terms.activation_bytes for version in versions}
+    vocabulary = answer(asked).shape.vocab
+    before = versions[versions.index(first) - 1]
+    assert peaks[before] == pytest.approx(peaks["0.21.0"])
+    assert peaks[before] - peaks[first] == pytest.approx(1024 * vocabulary * 8, rel=0.001)
