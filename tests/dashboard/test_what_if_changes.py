@@ -57,8 +57,8 @@ ARRIVALS = {
     "a log twice": "{kind: trace, file: log.csv, row_factor: 2}",
     "a faster log": "{kind: trace, file: log.csv, rate_scale: 2}",
     "a profile": "{kind: profile, file: log.json, loop: false}",
-    "job": "{kind: job, requests: 900, start_s: 40, deadline_s: 1700}",
-    "job of tokens": "{kind: job, tokens: 90000, start_s: 40, deadline_s: 1700}",
+    "job": "{kind: job, requests: 900, deadline_s: 1700}",
+    "job of tokens": "{kind: job, tokens: 90000, deadline_s: 1700}",
 }
 
 
@@ -72,7 +72,7 @@ def test_twice_the_demand_is_twice_the_requests_at_the_same_times(tmp_path: Path
     document = yaml.safe_load(SCENARIO.read_text())
     lengths = {} if "log" in ARRIVALS[kind] else {"lengths": {"isl": 100, "osl": 20}}
     document["workload"] = {"classes": [{"name": "all", "arrivals": yaml.safe_load(ARRIVALS[kind]), **lengths}]}
-    document["run"]["horizon_s"] = 1800
+    document["run"] |= {"horizon_s": 1800, "warmup_s": 0}
     file.write_text(yaml.safe_dump(document))
     plain = load_scenario(file)
     sets = assignments(plain, Change(demand=2.0))
