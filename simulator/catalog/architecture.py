@@ -17,7 +17,7 @@ def architecture_of(shape: ModelShape) -> Architecture:
     states = [(layer, cache) for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True) if cache.scan]
     attention = [cache for cache in shape.caches if cache.kind != "state"]
     windows = _windows(shape)
-    head_dim = next((cache.head_dim for cache in attention if cache.kind != "latent"), 0)
+    head_dim = next((cache.head_dim for cache in attention if cache.kind not in ("latent", "ring")), 0)
     return Architecture(
         name=shape.name,
         layers=shape.layers,

@@ -74,6 +74,7 @@ def _of_sparse(
         ):
             name = "fp8"
     plain = card.generation in _since(data["plain_fp8"], version).get("generations", ())
+    plain = plain or (card.generation == "hopper" and shape.latent is not None and not shape.latent.rope)
     return "fp8_ds_mla" if name == "fp8" and not plain else name
 
 

@@ -19,6 +19,7 @@ _KINDS = {
     "chunk": "chunked attention",
     "latent": "latent attention",
     "state": "recurrent state",
+    "ring": "row being compressed",
 }
 
 

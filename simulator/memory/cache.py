@@ -17,6 +17,10 @@ STATE_ALIGNMENT = 16
 """Tokens to which vLLM rounds the block of attention beside a state; kernels take multiples of it."""
 
 
+POOLED_ROWS = 32
+"""Rows of pooled keys of which the indexer's kernel takes multiples (`Glm5NextIndexerBackend`, vLLM 0.32.0)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Block of one layer: its tokens and bytes.
@@ -85,18 +89,38 @@ def pages(
         for cache, layer in zip(shape.caches, shape.layer_of_cache, strict=True)
     ]
     state = max((size for size, cache in zip(sizes, shape.caches, strict=True) if cache.kind == "state"), default=0)
-    token = max((size for size, cache in zip(sizes, shape.caches, strict=True) if cache.kind != "state"), default=0)
+    token = max((size for size, cache in zip(sizes, shape.caches, strict=True) if _grows(cache)), default=0)
     tokens = block_size = kv.block_size(shape, block_size, STATE_ALIGNMENT)
     if state and token:
-        step = math.lcm(max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size), saved_at)
+        pooled = max((cache.tokens_per_row for cache in shape.caches if not cache.block_tokens), default=1)
+        step = max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size)
+        step = math.lcm(step, saved_at, POOLED_ROWS * pooled if pooled > 1 else 1)
         tokens = step * math.ceil(state / (step * token))
     further = int(shape.model_type in rules.longer_windows)
-    return [_page(cache, size, tokens, token, further) for cache, size in zip(shape.caches, sizes, strict=True)]
+    found = [_page(cache, size, tokens, token, further) for cache, size in zip(shape.caches, sizes, strict=True)]
+    return [
+        _ring(cache, drafts) if cache.kind == "ring" else page for cache, page in zip(shape.caches, found, strict=True)
+    ]
+
+
+def _grows(cache: LayerCache) -> bool:
+    """Whether each token has a row of its own."""
+    return cache.kind not in ("state", "ring") and (cache.tokens_per_row == 1 or cache.block_tokens > 0)
+
+
+def _ring(cache: LayerCache, drafts: int) -> Page:
+    """Block of a ring: the tokens of a row times a power of two that holds a step's drafts too (`Glm5NextTailCache`,
+    vLLM 0.32.0)."""
+    each = cache.tokens_per_row
+    tokens = each * 2 ** math.ceil(math.log2(math.ceil((each + drafts) / each)))
+    return Page("ring", 0, tokens, tokens * cache.row_bytes, cache.row_bytes)
 
 
 def _page(cache: LayerCache, size: int, tokens: int, token: int, further: int) -> Page:
     if cache.kind == "state":
         return Page("state", 0, tokens, tokens * token or size, size)
+    if cache.tokens_per_row > 1 and not cache.block_tokens:
+        return Page(cache.kind, 0, tokens, tokens // cache.tokens_per_row * cache.row_bytes, cache.row_bytes)
     if cache.block_tokens:
         rows = cache.block_tokens // cache.tokens_per_row
         padded = math.ceil(rows * cache.row_bytes / cache.alignment) * cache.alignment
@@ -133,7 +157,7 @@ def pool(
     InputError : layers whose blocks this version cannot bring to one size
     """
     found = pages(shape, split, rules, kv, block_size, drafts, saved_at)
-    if any(cache.block_tokens for cache in shape.caches):
+    if any(cache.block_tokens or cache.kind == "ring" for cache in shape.caches):
         groups, repeats = _packed(found, rules, shape)
         if rules.packing == "patterns":
             sizes = sum({page.bytes for page in found if page.kind == "latent"})
@@ -186,15 +210,17 @@ def _packed(found: Sequence[Page], rules: Rules, shape: ModelShape) -> tuple[lis
 
     Layers of one type whose sizes come equally often are a pattern that repeats; the pattern of several sizes that
     repeats most says how often the others repeat in a group, so that the least is padded. What is no such pattern
-    stays whole. A block holds the widest group, before 0.27 a page of every size of rows for each repetition. Source:
-    `_get_packed_kv_cache_groups`, vLLM 0.33.0, and start-up errors of 0.22.
+    stays whole. States and rings are split until they do not widen a block. A block holds the widest group, before 0.27
+    a page of every size of rows for each repetition. Source: `_get_packed_kv_cache_groups`, vLLM 0.33.0, and start-up
+    errors of 0.22.
 
     Raises
     ------
     InputError : a version that does not know such layers
     """
-    if rules.packing == "none":
-        told = f"vLLM does not know {shape.name} before 0.20.0"
+    rings = any(page.kind == "ring" for page in found)
+    if rules.packing == "none" or (rings and rules.packing != "rings"):
+        told = f"vLLM does not know {shape.name} before {'0.30.0' if rings else '0.20.0'}"
         raise InputError(Problem(told, got=f"version={rules.version}"))
     buckets: dict[tuple[tuple[str, int], int], dict[int, list[int]]] = {}
     for number, page in enumerate(found):
@@ -203,12 +229,22 @@ def _packed(found: Sequence[Page], rules: Rules, shape: ModelShape) -> tuple[lis
     repeats = [len(next(iter(sizes.values()))) for sizes in balanced]
     least = max((count for count, sizes in zip(repeats, balanced, strict=True) if len(sizes) > 1), default=0)
     each = min(range(least, max(repeats) + 1), key=lambda n: (sum(-count % n for count in repeats), -n)) if least else 0
+    counts = [
+        math.ceil(max(map(len, sizes.values())) / each) if each and sizes in balanced else 1
+        for sizes in buckets.values()
+    ]
+    states = [kind in ("state", "ring") for (kind, _), _ in buckets]
+    widest = max(
+        sum(math.ceil(len(members) / (len(members) if alone else count)) * size for size, members in sizes.items())
+        for sizes, count, alone in zip(buckets.values(), counts, states, strict=True)
+    )
     groups = []
-    for sizes in buckets.values():
-        count = math.ceil(len(next(iter(sizes.values()))) / each) if each and sizes in balanced else 1
+    for sizes, least_groups, alone in zip(buckets.values(), counts, states, strict=True):
+        size, members = next(iter(sizes.items()))
+        count = max(least_groups, math.ceil(len(members) / max(widest // size, 1))) if alone else least_groups
         for start in range(count):
-            members = tuple(number for part in sizes.values() for number in part[start::count])
-            groups.append(Group(found[members[0]], members, tuple(found[number].bytes for number in members)))
+            part = tuple(number for each_size in sizes.values() for number in each_size[start::count])
+            groups.append(Group(found[part[0]], part, tuple(found[number].bytes for number in part)))
     return groups, each or max(repeats)
 
 
@@ -258,6 +294,8 @@ def request_blocks(group: Group, length: int, in_flight_tokens: int, prefix_cach
         (`MambaSpec.max_memory_usage_bytes`, vLLM 0.32.0)
     """
     page = group.page
+    if page.kind == "ring":
+        return 1
     if page.kind == "state":
         return more_states + (2 if prefix_caching else 1)
     if page.kind == "window":

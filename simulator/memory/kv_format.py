@@ -11,6 +11,10 @@ PLAIN_PAGE_RATIO = 2
 """Bytes of a 16-bit element over those of the byte that vLLM takes a packed one for when it aligns blocks."""
 
 
+PACKED_ROTARY = 64
+"""Elements that packed latents keep for a rotary part where they have none (`flashmla_sparse.py`, vLLM 0.32.0)."""
+
+
 @dataclass(frozen=True, slots=True)
 class KvFormat:
     """Bytes of the KV cache.
@@ -65,8 +69,8 @@ class KvFormat:
             return width * shape.dtype_bytes
         if not self.rotary_bytes or shape.latent is None:
             return math.ceil(width * self.key_bits / 8)
-        rotary = shape.latent.rope
-        rest = width - rotary
+        rotary = shape.latent.rope or PACKED_ROTARY
+        rest = width - shape.latent.rope
         scales = self.latent_scale_bytes * math.ceil(rest / self.latent_per_scale)
         return math.ceil(rest * self.key_bits / 8) + scales + rotary * self.rotary_bytes
 

@@ -21,7 +21,8 @@ class Rules:
     pad_pages : a page that does not divide the largest is padded to it; else the model is refused
     pad_share : fewest layers of a type, times this, above which groups take the larger count and are padded
     packing : what a block holds where layers have blocks of their own: the widest group, or a page of every size for
-        each repetition of a pattern of layers; `none` before such layers were known
+        each repetition of a pattern of layers; `none` before such layers were known, `rings` the widest group, of
+        rings too
     chunked_groups : chunked local attention has groups of its own; else it counts as full attention
     tokens_by_concurrency : the KV cache's tokens are those of requests of the longest length
     state_prefix_cache : prefix caching is on by default for models with a recurrent state
@@ -62,7 +63,7 @@ class Rules:
     unify_pages: bool
     pad_pages: bool
     pad_share: float
-    packing: Literal["none", "patterns", "widest"]
+    packing: Literal["none", "patterns", "widest", "rings"]
     chunked_groups: bool
     tokens_by_concurrency: bool
     state_prefix_cache: bool

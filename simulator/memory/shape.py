@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Cut = Literal["tp", "kv", "whole", "experts", "vocab"]
-CacheKind = Literal["full", "window", "chunk", "latent", "state"]
+CacheKind = Literal["full", "window", "chunk", "latent", "state", "ring"]
 
 BUFFERS = ("rotary", ".absorbed", ".tid2eid")
 """Ends of names of what is held but is no parameter."""
@@ -71,11 +71,12 @@ class LayerCache:
     Attributes
     ----------
     kind : every token (`full`), the last `reach` tokens (`window`), those of the current piece of `reach` tokens
-        (`chunk`), one latent per token (`latent`), or a state that does not grow (`state`)
+        (`chunk`), one latent per token (`latent`), a state that does not grow (`state`), or the tokens of the row that
+        is being compressed, in one block of each request (`ring`)
     heads, head_dim, value_dim : KV heads before tensor parallelism, width of a key and of a value
     reach : tokens of the window or chunk
     row_bytes : bytes per row where they do not follow the KV cache's type, as the keys of a sparse indexer; 0 else
-    tokens_per_row : tokens that one row stands for
+    tokens_per_row : tokens that one row stands for; of a ring, those that it holds beside a step's drafts
     block_tokens, alignment : tokens of its own blocks and what their bytes are a multiple of; 0 tokens are the engine's
     state : arrays of a state
     scan : what kind of layer keeps it (`simulator.perf.architecture.StateLayers`)

@@ -17,6 +17,7 @@ KINDS = {
     "window": GroupKind.WINDOW,
     "chunk": GroupKind.CHUNK,
     "state": GroupKind.LINEAR,
+    "ring": GroupKind.LINEAR,
 }
 """The scheduler's kinds of KV cache groups by the memory plan's."""
 WORDS = {
@@ -32,9 +33,9 @@ def kv_groups(
 ) -> tuple[KvGroup, ...]:
     """Groups of a plan; empty where one table of all tokens does.
 
-    A state without prefix caching is one block for all of a request. The last layer of a plan with `mtp` is the
-    drafter's, which tells the group that gives up a hit block; of other drafters vLLM knows no group, so that all do
-    (`_annotate_eagle_groups`, vLLM 0.32.0).
+    A state without prefix caching is one block for all of a request, and so is a ring. The last layer of a plan with
+    `mtp` is the drafter's, which tells the group that gives up a hit block; of other drafters vLLM knows no group, so
+    that all do (`_annotate_eagle_groups`, vLLM 0.32.0).
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def kv_groups(
 
 def _group(group: Group, longest_tokens: int, prefix_caching: bool, draft_states: int) -> KvGroup:
     page = group.page
+    if page.kind == "ring":
+        return KvGroup(GroupKind.LINEAR, longest_tokens)
     if page.kind != "state":
         return KvGroup(KINDS[page.kind], page.tokens, page.reach)
     size = page.tokens if prefix_caching else longest_tokens

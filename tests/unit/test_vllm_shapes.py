@@ -40,7 +40,7 @@ def caches(shape: ModelShape) -> Counter[tuple[str, float, int]]:
     """Kind, bytes of a token or of a state, and reach of each cache, as the plan of 0.32.0 has them."""
     found = pages(shape, Split(), rules("0.32.0", shape), IN_16_BIT, 16, 0)
     return Counter(
-        (page.kind, page.size / cache.tokens_per_row, page.reach)
+        (page.kind, page.size / (1 if page.kind == "ring" else cache.tokens_per_row), page.reach)
         for page, cache in zip(found, shape.caches, strict=True)
     )
 

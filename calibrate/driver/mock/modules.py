@@ -40,7 +40,12 @@ from vllm.triton_utils import triton
 from vllm.v1.attention.backends.registry import AttentionBackendEnum
 from vllm.v1.worker.workspace import init_workspace_manager
 
-KINDS = {"FullAttentionSpec": "full", "SlidingWindowSpec": "window", "ChunkedLocalAttentionSpec": "chunk"}
+KINDS = {
+    "FullAttentionSpec": "full",
+    "SlidingWindowSpec": "window",
+    "ChunkedLocalAttentionSpec": "chunk",
+    "CircularBufferSpec": "ring",
+}
 LIBRARIES = ("torchvision", "timm", "torchaudio")
 SMALL = 4096
 """Values of a tensor that is made in memory where vLLM reads some as it builds."""

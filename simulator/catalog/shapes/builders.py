@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.catalog.shapes.compressed import deepseek_v4
 from simulator.catalog.shapes.decoder import Family
 from simulator.catalog.shapes.families import FAMILIES, PLAIN, Builder, attention_and_mlp
+from simulator.catalog.shapes.glm_next import glm5_next
 from simulator.catalog.shapes.hybrids import (
     bailing_hybrid,
     falcon_h1,
@@ -35,6 +36,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "minimax_text_01": (PLAIN, minimax_m1),
     "bailing_hybrid": (PLAIN, bailing_hybrid),
     "kimi_linear": (PLAIN, kimi_linear),
+    "glm5_next_text": (Family(rotated=False), glm5_next),
     "deepseek_v4": (PLAIN, deepseek_v4),
     "gemma3n_text": (Family(tied=True), gemma3n),
     **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), (Family(tied=True), gemma4)),

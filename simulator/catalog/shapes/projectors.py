@@ -107,6 +107,11 @@ def _glm(asked: Between) -> Sizes:
     return (out, asked.squared), (out, out), (3 * asked.config.number("intermediate_size"), out)
 
 
+def _glm_next(asked: Between) -> Sizes:
+    out = asked.out
+    return (out, asked.squared), (out, out), (3 * asked.config.number("projection_intermediate_size"), out)
+
+
 def _mistral(asked: Between) -> Sizes:
     return (asked.width, asked.squared), (asked.hidden, asked.width), (asked.hidden, asked.hidden)
 
@@ -171,6 +176,7 @@ def _plain(asked: Between) -> Sizes:
 
 _VISION: Rules = (
     (_encoder("glm4v", "glm_ocr"), _glm),
+    (_encoder("glm5_next"), _glm_next),
     (_merging("qwen", "exaone4_5", "paddleocr"), _qwen),
     (_model("mistral3"), _mistral),
     (_model("cohere2_vision"), _cohere),
