@@ -1,18 +1,27 @@
-"""How fast the dashboard is in Chromium, and what ten sessions take: `python -m bench.dashboard RUNS`, JSON."""
+"""How fast the dashboard is in Chromium, and what ten sessions take: `python -m bench.dashboard RUNS`, JSON.
+
+Views are switched and values of What-if changed ten times each on a server that has nothing else to do, and again while
+six runs are under way on it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.browser import chromium, pss_bytes, server, settle
+from bench.under_way import runs_under_way
 from dashboard.pages import PAGES
 
-REPEATS = 5
+REPEATS = 10
 SESSIONS = 10
 VIEWS = tuple(entry.title for entry in PAGES[1:])
 _VISITED = VIEWS[:5]
@@ -56,36 +65,62 @@ def sessions(browser: Any, address: str) -> None:
         page.context.close()
 
 
+def what_if(browser: Any, address: str) -> list[float]:
+    """Seconds from a demand that is typed into What-if until its answer is shown, once for each of ten demands."""
+    page = browser.new_context().new_page()
+    page.goto(f"{address}/what-if")
+    settle(page)
+    found = []
+    for k in range(REPEATS + 1):
+        field = page.get_by_label("Demand ×: typed")
+        words = f"rate_scale={4 * (1.2 + 0.1 * k):g}"
+        field.fill(f"{1.2 + 0.1 * k:.2f}")
+        began_s = time.perf_counter()
+        field.press("Enter")
+        page.wait_for_selector(f'[data-testid="stCaptionContainer"]:has-text("{words}")', timeout=120_000)
+        settle(page)
+        found.append(time.perf_counter() - began_s)
+    page.context.close()
+    return found
+
+
+def times_of(browser: Any, address: str) -> dict[str, list[float]]:
+    """Seconds of ten fresh sessions: of each view that is switched to, and of changes of What-if behind the first."""
+    times: dict[str, list[float]] = {}
+    for _ in range(REPEATS):
+        page = browser.new_context().new_page()
+        page.goto(address)
+        settle(page)
+        for view in VIEWS:
+            times.setdefault(f"switch to {view}", []).append(switch(page, view))
+        page.context.close()
+    first, *others = what_if(browser, address)
+    return times | {"first change of What-if": [first], "change of What-if": others}
+
+
+def of_ten(times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Median and worst of each."""
+    return {
+        name: {"median_s": round(statistics.median(values), 2), "worst_s": round(max(values), 2)}
+        for name, values in times.items()
+    }
+
+
 def main(runs: Path) -> None:
-    """First visit to a new server, then medians over fresh sessions, then memory; printed as JSON."""
-    with server(runs, out=runs) as (address, pid), chromium() as browser:
-        cold = first_paint(browser, address)
-        warm = [first_paint(browser, address) for _ in range(REPEATS)]
-        times: dict[str, list[float]] = {view: [] for view in VIEWS}
-        for _ in range(REPEATS):
-            page = browser.new_context().new_page()
-            page.goto(address)
-            settle(page)
-            for view in VIEWS:
-                times[view].append(switch(page, view))
-            page.context.close()
-        sessions(browser, address)
-        found = {
-            "cold_verdict_s": cold[0],
-            "cold_chart_s": cold[1],
-            "verdict_s": statistics.median(verdict for verdict, _ in warm),
-            "chart_s": statistics.median(chart for _, chart in warm),
-            "first_switch_s": {view: seconds[0] for view, seconds in times.items()},
-            "switch_s": {view: statistics.median(seconds) for view, seconds in times.items()},
-            "memory_mib": pss_bytes(pid) / 2**20,
-        }
-    print(json.dumps(_rounded(found), indent=1))
-
-
-def _rounded(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _rounded(value) for key, value in node.items()}
-    return round(node, 2)
+    """Median and worst of all, in seconds, quiet and beside runs, then memory after ten sessions; printed as JSON."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        out = Path(folder)
+        shutil.copytree(runs, out, dirs_exist_ok=True)
+        with server(out, out=out) as (address, pid):
+            first_paint(browser, address)
+            found["load before"] = os.getloadavg()[0]
+            found["quiet"] = of_ten(times_of(browser, address))
+            with runs_under_way(out):
+                found["six runs under way"] = of_ten(times_of(browser, address))
+            sessions(browser, address)
+            found["memory_mib"] = round(pss_bytes(pid) / 2**20)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -18,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.browser import chromium, server
-from bench.dashboard import first_paint
-from dashboard import jobs
-from dashboard.workspace import shipped
+from bench.dashboard import first_paint, of_ten
+from bench.under_way import runs_under_way
 
-SERVERS, RUNS = 10, 6
+SERVERS = 10
 
 
 def main(runs: Path, checkouts: Sequence[Path]) -> None:
@@ -37,26 +35,18 @@ def main(runs: Path, checkouts: Sequence[Path]) -> None:
                 _keep(found[str(checkout)], "next", 0.0, first_paint(browser, address))
         for checkout in checkouts:
             _busy(browser, runs, checkout, found[str(checkout)])
-    print(json.dumps({name: _told(times) for name, times in found.items()}, indent=1))
+    print(json.dumps({name: of_ten(times) for name, times in found.items()}, indent=1))
 
 
 def _busy(browser: Any, runs: Path, checkout: Path, times: dict[str, list[float]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         shutil.copytree(runs, out, dirs_exist_ok=True)
-        text = (shipped() / "quickstart.yaml").read_text(encoding="utf-8")
         with server(out, out=out, checkout=checkout) as (address, _):
             first_paint(browser, address)
-            started = [
-                jobs.start(out, "quickstart.yaml", text.replace("seed: 7", f"seed: {k}"), {}, visitor=f"visitor {k}")
-                for k in range(RUNS)
-            ]
-            for _ in range(SERVERS):
-                _keep(times, "six runs under way", 0.0, first_paint(browser, address))
-            for job in started:
-                jobs.cancel(out, job)
-            while any((one := jobs.status(out, job)) is not None and one.is_open for job in started):
-                time.sleep(0.2)
+            with runs_under_way(out):
+                for _ in range(SERVERS):
+                    _keep(times, "six runs under way", 0.0, first_paint(browser, address))
 
 
 def _keep(times: dict[str, list[float]], name: str, ready_s: float, shown_s: tuple[float, float]) -> None:
@@ -64,13 +54,6 @@ def _keep(times: dict[str, list[float]], name: str, ready_s: float, shown_s: tup
         times.setdefault("server answers", []).append(ready_s)
     for words, value in zip(("verdict", "chart"), shown_s, strict=True):
         times.setdefault(f"{name}: {words}", []).append(value)
-
-
-def _told(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    return {
-        name: {"median_s": round(statistics.median(values), 2), "worst_s": round(max(values), 2)}
-        for name, values in times.items()
-    }
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from simulator.scenario.load import load_scenario
 from simulator.simulate.store import user_store
 from simulator.sweep.grid import read_sweep
 from simulator.sweep.sweep import run_sweep
+from simulator.workload.long_reads import long_reads
 
 _PERIOD_S = 0.3
 _NICE = 10
@@ -45,8 +46,16 @@ def work(folder: Path, file: Path, out: Path, explore_s: float, grid: Sequence[s
             told_s = time.monotonic()
             write_status(folder, now)
 
+    def tell_reading(trace: Path, rows: int) -> None:
+        nonlocal now
+        now = replace(now, doing=f"reading {trace.name}, {rows:,} rows so far")
+        write_status(folder, now)
+
     try:
-        bundle = run_sweep(read_sweep(file, grid), out, 1, tell).bundle if grid else _run(file, out, tell, explore_s)
+        with long_reads(tell_reading):
+            bundle = (
+                run_sweep(read_sweep(file, grid), out, 1, tell).bundle if grid else _run(file, out, tell, explore_s)
+            )
         signal.alarm(0)
         now = replace(now, state="done", share=1.0, doing="done", bundle=bundle.name)
     except OverTimeError:

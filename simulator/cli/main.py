@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -15,6 +17,7 @@ from simulator.cache_folder import ensure_cache
 from simulator.cli.problems import in_words, of_system
 from simulator.endings import raises
 from simulator.errors import ServecastError
+from simulator.workload.long_reads import long_reads
 
 app = App(
     name="servecast",
@@ -96,6 +99,12 @@ def _run(arguments: list[str]) -> int:
         return 3
 
 
+def _tell_reading(file: Path, rows: int) -> None:
+    """A line of a file that takes long to read."""
+    size = f"{file.stat().st_size / 1e6:,.0f} MB"
+    print(f"servecast: reading {file.name} ({size}): {rows:,} rows so far", file=sys.stderr, flush=True)
+
+
 def run_command(arguments: list[str]) -> int:
     """Run a command, and return the exit code of everything that is no bug of ours."""
     try:
@@ -105,12 +114,13 @@ def run_command(arguments: list[str]) -> int:
             _load_all(app)
         elif len(asked) == 1 and asked[0] in _GROUPS:
             _load_all(app[asked[0]])
-        result = app(
-            arguments,
-            exit_on_error=False,
-            print_error=True,
-            result_action="return_value",
-        )
+        with nullcontext() if "--quiet" in arguments else long_reads(_tell_reading):
+            result = app(
+                arguments,
+                exit_on_error=False,
+                print_error=True,
+                result_action="return_value",
+            )
     except ServecastError as error:
         heading = "" if error.exit_code == 2 else "a law of the simulation was broken; please report this: "
         print(f"servecast: {heading}{in_words(error)}", file=sys.stderr)

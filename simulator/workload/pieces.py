@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_file
+from simulator.workload.long_reads import watched
 from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems, two_columns
 
 if TYPE_CHECKING:
@@ -60,11 +61,11 @@ def read_pieces(file: Path) -> Iterator[Table]:
     input_file(file, None)
     ending = next((suffix for suffix in reversed(file.suffixes) if suffix not in PACKINGS), "").lower()
     if ending == ".parquet" and file.suffix not in PACKINGS:
-        return _read_parquet(file)
+        return watched(file, _read_parquet(file))
     if ending in SEPARATORS:
-        return _read_csv(file, SEPARATORS[ending])
+        return watched(file, _read_csv(file, SEPARATORS[ending]))
     if ending in JSON_LINES:
-        return _read_json_lines(file)
+        return watched(file, _read_json_lines(file))
     raise InputError(
         Problem(f"must be one of {', '.join(ENDINGS)}, or packed as {', '.join(PACKINGS)}", file=str(file))
     )
