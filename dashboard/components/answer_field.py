@@ -21,6 +21,8 @@ OWN_MODEL = "one of my own"
 OWN_HOURS = "own_hours"
 """Choices that are no answers: further fields say what it is."""
 _NONE = "none"
+_TITLED = ("gpu", "other_gpus", "site")
+"""Questions whose answers the catalog calls by a title, too."""
 _LONGEST = 500
 """Letters of an answer."""
 AMOUNT_DEFAULTS = {"users": 300, "rate_rps": 2.0, "spend_usd_per_month": 10_000.0}
@@ -83,19 +85,24 @@ def _why(question: Asked) -> str:
     if question.default is None:
         return f"Unless said: {question.why}."
     default = question.default if question.kind is str else f"{question.default:g}"
-    return f"Default {default.replace('_', ' ') if question.choices else default}: {question.why}."
+    if question.name in _TITLED:
+        default = _words(question, default)
+    elif question.choices:
+        default = default.replace("_", " ")
+    return f"Default {default}: {question.why}."
 
 
 def _field(question: Asked, before: Any) -> Any:
     kept: dict[str, Any] = {"key": f"start.{question.name}", "persist_state": "session"}
     if question.name == "other_gpus":
         chosen = [name for name in (before or "").split(",") if name in gpus()]
-        return ",".join(st.multiselect(question.text, list(gpus()), chosen, placeholder="none", **kept)) or None
+        fields = {"placeholder": "none", "format_func": lambda name: _words(question, name), **kept}
+        return ",".join(st.multiselect(question.text, list(gpus()), chosen, **fields)) or None
     default = AMOUNT_DEFAULTS.get(question.name, question.default) if before is None else before
     names = _names(question)
     if names:
         first = names.index(_NONE if default is None else default)
-        words = {"format_func": lambda name: _CHOICE_WORDS.get(name, name), **kept}
+        words = {"format_func": lambda name: _words(question, name), **kept}
         found = st.selectbox(question.text, names, first, **words)
         return None if found == _NONE and question.default is None else found
     if question.kind is str:
@@ -107,6 +114,13 @@ def _field(question: Asked, before: Any) -> Any:
     start = None if default is None else question.kind(default)
     found = st.number_input(question.text, value=start, placeholder="not said", **step, **kept)
     return None if found is None else question.kind(found)
+
+
+def _words(question: Asked, name: str) -> str:
+    """An answer as people call it."""
+    if question.name not in _TITLED:
+        return _CHOICE_WORDS.get(name, name)
+    return sites()[name].title if question.name == "site" else gpus()[name].title
 
 
 def _names(question: Asked) -> list[str]:

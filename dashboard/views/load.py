@@ -15,6 +15,7 @@ from dashboard.loading import stamp, table
 from simulator.figures.table import figure
 from simulator.report.calendar_chart import by_hour, calendar_charts
 from simulator.report.table import has_choice
+from simulator.report.time_axis import clock_words
 from simulator.report.time_charts import LoadTables, load_over_time, load_tables, span_min
 from simulator.results.bundle import Bundle
 
@@ -56,7 +57,7 @@ def show(context: Context) -> None:
     calendar = by_hour(read, topology, found, number)
     if len(calendar):
         st.header("By day and hour")
-        st.caption("When it is busy, and how much could still come then, in local time.")
+        st.caption("When it is busy, and how much could still come then, by the clock of the run.")
         fields = (("load.busy", "requests arriving, by day and hour"), ("load.used", "capacity used, by day and hour"))
         for chart, (name, words) in zip(calendar_charts(calendar), fields, strict=False):
             show_wide(chart, name, words)
@@ -69,7 +70,11 @@ def _window(tables: LoadTables) -> tuple[float, float]:
     begin_min, end_min = st.slider(
         "Shown minutes", 0.0, end, (0.0, end), key="load.window", bind="query-params", format="%.1f", help=_ZOOM
     )
-    return (begin_min, end_min) if end_min > begin_min else (0.0, end)
+    if end_min <= begin_min:
+        begin_min, end_min = 0.0, end
+    if begins := clock_words(begin_min, end, tables.clock_s):
+        st.caption(f"From {begins} to {clock_words(end_min, end, tables.clock_s)}.")
+    return begin_min, end_min
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

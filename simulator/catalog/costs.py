@@ -21,6 +21,15 @@ _OF_PLACES = {
     "output": "price of output tokens",
 }
 """Figures of a kind of server, a site and a token API, by their names there."""
+_TIERS = {
+    "on_demand": "on demand",
+    "reserved_1y": "reserved for 1 year",
+    "reserved_3y": "reserved for 3 years",
+    "reserved_5y": "reserved for 5 years",
+    "spot": "spot",
+    "capacity_block": "in blocks of capacity",
+}
+"""Ways to rent a GPU, as `simulator.catalog.offers` calls them."""
 FILES = ("cost_defaults.yaml", "cost_more.yaml")
 
 
@@ -82,10 +91,14 @@ def cost_entry(identifier: str) -> CostEntry:
 
 
 def cost_words(identifier: str) -> str:
-    """A figure of a bill in words: of the cost catalog, with its part, of servers and sites; others as they are."""
+    """A figure of a bill in words: of the cost catalog, with its part, of servers, sites, offers; others as they are."""
     entries = cost_entries()
     name = next((name for name in (identifier, identifier.rpartition(".")[0]) if name in entries), identifier)
     if name not in entries:
+        place, _, tier = identifier.rpartition("/")
+        if tier in _TIERS:
+            site, _, gpu = place.partition("/")
+            return f"price of {gpu} at {site}, {_TIERS[tier]}"
         owner, _, part = identifier.rpartition(".")
         return f"{_OF_PLACES[part]} of {owner}" if part in _OF_PLACES else identifier
     if not entries[name].words:

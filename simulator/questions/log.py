@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import get_args
@@ -17,7 +17,7 @@ from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.reading import Reading
 from simulator.workload.spool import Spool
 from simulator.workload.ticks import Ticks
-from simulator.workload.trace_file import labels_of, spool_trace
+from simulator.workload.trace_file import labels_of, spool_trace, zone_of
 
 _READING = Reading(leaves_out_failures=True, guesses=True)
 _COLUMNS = get_args(TraceColumn)
@@ -36,7 +36,8 @@ class Log:
     longest_tokens : the longest prompt and the longest answer together
     columns : what the file calls the columns of servecast's own format, where that was guessed
     labels : of its `class` column, in the order in which they come; empty where it has none
-    start : time of the week at which its clock begins, UTC; None where that counts from 0
+    start : time of the week at which its clock begins, in its zone; None where that counts from 0
+    zone : what its first time is ahead of UTC, as `+01:00`; empty where it does not say so
     """
 
     requests: int
@@ -48,6 +49,7 @@ class Log:
     columns: tuple[tuple[str, str], ...]
     labels: tuple[str, ...]
     start: str | None
+    zone: str
 
     @property
     def rate_rps(self) -> float:
@@ -98,6 +100,7 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
         if ticks.count == 1:
             raise InputError(Problem("a log needs requests at two times at least", file=str(file)))
         (isl, isl_counts), (osl, osl_counts) = rows.lengths("isl"), rows.lengths("osl")
+    zone = zone_of(file, reading)
     gap_s = (ticks.last_s - ticks.first_s) / (ticks.rows - 1)
     return Log(
         requests=ticks.rows,
@@ -108,7 +111,8 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
         longest_tokens=int(isl[-1]) + int(osl[-1]),
         columns=rows.was_read.columns,
         labels=labels_of(file, reading),
-        start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s),
+        start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s, zone),
+        zone=zone,
     )
 
 
@@ -121,6 +125,6 @@ def log_words(log: Log) -> str:
     )
 
 
-def _time_of_week(since_1970_s: float) -> str:
-    at = datetime.fromtimestamp(since_1970_s, UTC)
+def _time_of_week(since_1970_s: float, zone: str) -> str:
+    at = datetime.fromtimestamp(since_1970_s, datetime.fromisoformat(f"2026-01-01T00:00{zone or 'Z'}").tzinfo)
     return f"{DAYS[at.weekday()]} {at.hour}:{at.minute:02}"

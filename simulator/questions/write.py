@@ -140,7 +140,9 @@ def _run(log: Log | None) -> list[str]:
         return ["run: {horizon_s: 1800, warmup_s: 300, start: mon 8:00}"]
     warmup_s = min(math.floor(log.span_s / LEAST_WARM_UPS), LONGEST_WARM_UP_S)
     start = "mon 0:00" if log.start is None else log.start
-    why = "if it begins on a Monday at midnight, as it does not say" if log.start is None else "as it begins, in UTC"
+    why = f"as it begins, by UTC{log.zone}"
+    if log.start is None:
+        why = "if it begins on a Monday at midnight, as it does not say"
     return [
         f"# All of the log, {why}; a month is as busy as the log is.",
         f"run: {{horizon_s: {math.ceil(log.span_s)}, warmup_s: {warmup_s}, start: {start}}}",

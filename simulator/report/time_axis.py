@@ -42,5 +42,20 @@ def time_axis(end_min: float, clock_s: float = 0.0, begin_min: float = 0.0) -> a
     return alt.Axis(title="days", values=ticks, labelExpr=f"format(datum.value / {_DAY}, '.0f')")
 
 
+def clock_words(minute: float, end_min: float, clock_s: float) -> str:
+    """A minute of a run by the clock, as `Tue 17:30`, in runs beyond a week with its day; empty where minutes do.
+
+    Parameters
+    ----------
+    end_min : of the run
+    clock_s : local time at minute 0, in s since Monday 00:00
+    """
+    if end_min <= 2 * _HOUR:
+        return ""
+    local = round(minute + clock_s / 60)
+    day = f" of day {local // _DAY - int(clock_s // 60) // _DAY + 1}" if end_min > _WEEK else ""
+    return f"{DAYS[local // _DAY % 7]} {local % _DAY // 60:02}:{local % 60:02}{day}"
+
+
 def _ticks(first: float, end: float, step: float) -> list[float]:
     return [first + step * k for k in range(int((end - first) // step) + 1)]

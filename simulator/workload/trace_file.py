@@ -17,6 +17,7 @@ first arrival, as that of the public formats does, in the unit in which it count
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -45,6 +46,7 @@ FORMAT_COLUMNS = {
     "table": ("arrival_s", "input_tokens", "output_tokens"),
 }
 """Columns that each format must have."""
+_ZONE = re.compile(r":\d\d(?:[.,]\d+)?\s*([+-]\d\d):?(\d\d)\]?$")
 Seconds = NDArray[np.float64]
 
 
@@ -134,6 +136,15 @@ def labels_of(file: Path, reading: Reading) -> tuple[str, ...]:
     if not has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, "class"):
         return ()
     return tuple(label for label in load_trace(file, reading, 0.0).spans if label)
+
+
+def zone_of(file: Path, reading: Reading) -> str:
+    """What the first time of a trace is ahead of UTC, as `+01:00`; empty where it does not say so."""
+    reading = _guessing(file, reading)
+    table = _renamed(next(read_pieces(file)), reading)
+    times = table.frame[FORMAT_COLUMNS[_kind(table, reading)][0]]
+    found = _ZONE.search(str(times.iloc[0]).strip()) if len(times) else None
+    return f"{found[1]}:{found[2]}" if found else ""
 
 
 def _rows(file: Path, reading: Reading, until_s: float, spool: Spool | None = None) -> tuple[Rows, int, int]:

@@ -252,6 +252,8 @@ def test_answers_become_the_scenario_in_the_editor(open_view: Open) -> None:
     app.selectbox(key="start.busy").set_value("always").run()
     assert [error.value for error in app.error] == []
     text = app.code[0].value
+    assert "NVIDIA H200 SXM 141 GB" in app.selectbox(key="start.gpu").options
+    assert "Lambda" in app.selectbox(key="start.site").options
     assert "rate_rps: 0.2}" in text
     assert "periods" not in text
     app.number_input(key="start.isl").set_value(0).run()

@@ -11,6 +11,7 @@ from simulator.catalog.costs import cost_entries, cost_entry, cost_words
 from simulator.catalog.gpus import gpu, gpu_called, gpus
 from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
 from simulator.catalog.models import models
+from simulator.catalog.offers import TIERS, offer_name
 from simulator.catalog.precisions import layout
 from simulator.catalog.quantity import read_yaml
 from simulator.catalog.sites import engine_start_s, site, sites
@@ -157,7 +158,9 @@ def test_cost_figures_that_move_a_bill_have_words_of_their_own() -> None:
     assert cost_words("8xl40s.host") == "power beside the GPUs of 8xl40s"
     assert cost_words("datacentre.pue") == "PUE of datacentre"
     assert cost_words("openai/gpt-4.1.cached_input") == "price of cached input tokens of openai/gpt-4.1"
-    assert cost_words("aws-us-east/h100-sxm/reserved_1y") == "aws-us-east/h100-sxm/reserved_1y"
+    assert cost_words("aws-us-east/h100-sxm/reserved_1y") == "price of h100-sxm at aws-us-east, reserved for 1 year"
+    offered = [offer_name("lambda", "h100-sxm", tier) for tier in TIERS]
+    assert not [words for name in offered if "/" in (words := cost_words(name)) or "_" in words]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the reference figures are not here")

@@ -49,7 +49,9 @@ def test_a_log_is_replayed_whole(tmp_path: Path) -> None:
     [
         ([1764609305.5, 1764609400.0], "mon 17:15"),
         (["2026-11-26T23:59:59Z", "2026-11-27T00:10:00Z"], "thu 23:59"),
-        (["2026-11-27T00:59:59+01:00", "2026-11-27T02:10:00+01:00"], "thu 23:59"),
+        (["2026-11-27T00:59:59+01:00", "2026-11-27T02:10:00+01:00"], "fri 0:59"),
+        (["[27/Nov/2026:00:59:59 -0530]", "[27/Nov/2026:01:10:00 -0530]"], "fri 0:59"),
+        (["2026-11-27 00:59:59", "2026-11-27 02:10:00"], "fri 0:59"),
         ([0.0, 9.0], "mon 0:00"),
     ],
 )
@@ -68,6 +70,7 @@ def test_a_run_begins_when_the_log_does(tmp_path: Path, times: list[object], sta
         "output_tokens": "completion_tokens",
     }
     assert ("as it does not say" in text) == (times[0] == 0.0)
+    assert ("by UTC+01:00" in text) == ("+01:00" in str(times[0]))
 
 
 def test_columns_of_other_names_are_said_and_a_day_goes_with_its_time(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.fleet.records import RECORD, Reason, Status
 from simulator.metrics.demand import COUNTS, LOST, Demand
-from simulator.report.time_axis import time_axis
+from simulator.report.time_axis import clock_words, time_axis
 from simulator.results.bundle import read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -69,3 +69,13 @@ def test_what_was_lost_over_time_adds_up_to_the_run_s_counts(tmp_path: Path) -> 
                 told[reason] = told.get(reason, 0) + count
         assert {reason: demand.loc[name, reason] for reason in told} == told
     assert demand.to_numpy().sum() > 0
+
+
+def test_a_minute_is_told_by_the_clock_of_the_run() -> None:
+    """A run from Monday 5:30 on; minute 2,190 is 36.5 h later."""
+    monday_s = 5.5 * 3600
+    assert clock_words(0.0, 2190.0, monday_s) == "Mon 05:30"
+    assert clock_words(2190.0, 2190.0, monday_s) == "Tue 18:00"
+    assert clock_words(18.5 * 60, 20_000.0, monday_s) == "Tue 00:00 of day 2"
+    assert clock_words(14 * 1440.0, 20_160.0, 6 * 86_400.0) == "Sun 00:00 of day 15"
+    assert clock_words(5.0, 60.0, monday_s) == "", "minutes are told as such"
