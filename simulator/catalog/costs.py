@@ -91,7 +91,7 @@ def cost_entry(identifier: str) -> CostEntry:
 
 
 def cost_words(identifier: str) -> str:
-    """A figure of a bill in words: of the cost catalog, with its part, of servers, sites, offers; others as they are."""
+    """A figure of a bill in words: of the cost catalog with its part, of servers, sites, offers; others as they are."""
     entries = cost_entries()
     name = next((name for name in (identifier, identifier.rpartition(".")[0]) if name in entries), identifier)
     if name not in entries:
