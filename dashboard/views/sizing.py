@@ -22,7 +22,7 @@ from dashboard.loading import decision, pool_names, resolved
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from simulator.figures.table import NONE, figure, lasts_words
-from simulator.report.decision import flip_notes
+from simulator.report.decision import flip_notes, lasts_in_words
 from simulator.report.decision_charts import flip_chart
 
 _MOST_EXPLORE_MIN = 20
@@ -55,7 +55,7 @@ def _bound(decided: Mapping[str, Any], summary: Mapping[str, Any], size: str) ->
     """What a topology is nearest to missing, or misses, and what a smaller one of it missed."""
     months, until = decided["months"], decided["lasts_until"]
     failed = next((month for month in months if not month["meets"]), None)
-    lasts = f"{lasts_words(until)}:" if until == 0 else f"lasts until {lasts_words(until)};"
+    lasts = f"{lasts_words(until)}:" if until == 0 else f"lasts until {lasts_in_words(decided)};"
     said = f"nearest to failing: {months[-1]['binding']}"
     if failed:
         said = failed["binding"] if until == 0 else f"in month {failed['month']} {failed['binding']}"

@@ -11,10 +11,10 @@ import numpy as np
 from simulator.bill.owned import servers_of_sites
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
-from simulator.decide.months import lasts_until
+from simulator.decide.months import lasts_until, unmeasured
 from simulator.simulate.priced import period_uses
 from simulator.study.bill import Bill, MonthUse, PeriodUse
-from simulator.study.decision import Chance, Contender, Month, Trail, Walked
+from simulator.study.decision import Chance, Contender, Month, Trail, Unmeasured, Walked
 from simulator.study.terms import Terms
 
 FIXED = Trail("fixed", 1)
@@ -58,6 +58,10 @@ class Costed:
         return lasts_until(self.walked)
 
     @property
+    def unmeasured(self) -> tuple[Unmeasured, ...]:
+        return unmeasured(self.walked)
+
+    @property
     def contender(self) -> Contender:
         return Contender(
             self.name,
@@ -72,8 +76,9 @@ class Costed:
             self.chance,
             len({share.period.name for share in self.walked[0].shares}) > 1,
             self.arrived,
-            next((month.binding for month in self.walked if not month.meets), ""),
+            next((month.binding for month in self.walked if month.meets is False), ""),
             bool(self.terms.owned or self.terms.rented),
+            self.unmeasured,
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from simulator.decide.levels import neighbours, nodes, share_of_way
 from simulator.decide.standing import over_hours
-from simulator.study.decision import Served, Share, Sizes, Walked
+from simulator.study.decision import Served, Share, Sizes, Unmeasured, Walked
 from simulator.study.demand import Horizon, Level, Load, Period
 
 Trial = Callable[[Sizes, Load], Served]
@@ -19,6 +19,9 @@ Cheaper = Callable[[Level, Sizes], Sizes]
 """Sizes of a node once those of all nodes are known: the same, or others that cost less there."""
 Alike = Callable[[Level, Level], bool]
 """Whether a search found the same fleet for both levels, with the same settings of its autoscalers."""
+
+_ORDER = {False: 0, None: 1, True: 2}
+"""What is told of a month first: what it misses, then what is not known."""
 
 
 @dataclass
@@ -55,7 +58,8 @@ class _Walk:
     def own(self, sizes: Sizes, month: int) -> Walked:
         """The month, tried at its own load."""
         shares = [Share(p.hours, p, self.at(sizes, month, p)) for p in self.horizon.periods_of(month)]
-        return _walked(month, self.horizon.level(month), sizes, shares, all(share.served.meets for share in shares))
+        meets = all_meet(share.served.meets for share in shares)
+        return _walked(month, self.horizon.level(month), sizes, shares, meets)
 
     def between(self, month: int, low: int, high: int) -> Walked:
         """A month whose neighbours have the same sizes: hours of both, and the answer that both give.
@@ -65,15 +69,15 @@ class _Walk:
         sizes, level = self.sizes[low], self.horizon.level(month)
         first, last = (self.horizon.numbers[self.found[k]] for k in (low, high))
         way = share_of_way(level, self.horizon.level(first), self.horizon.level(last))
-        shares, meets = [], True
+        shares, answers = [], list[bool | None]()
         for period in self.horizon.periods_of(month):
             ends = self.at(sizes, first, period), self.at(sizes, last, period)
             shares += [Share(period.hours * (1 - way), period, ends[0]), Share(period.hours * way, period, ends[1])]
             if ends[0].meets != ends[1].meets:
-                meets &= self._meets(sizes, month, period, first, last)
+                answers.append(self._meets(sizes, month, period, first, last))
             else:
-                meets &= ends[0].meets
-        return _walked(month, level, sizes, shares, meets)
+                answers.append(ends[0].meets)
+        return _walked(month, level, sizes, shares, all_meet(answers))
 
     def stays(self, low: int, high: int) -> bool:
         """Whether the months between two nodes have their fleet: where sizes are open, a month may need others."""
@@ -95,17 +99,17 @@ class _Walk:
             self.trial.forget(sizes, load)
         return self.own(sizes, month)
 
-    def _meets(self, sizes: Sizes, month: int, period: Period, first: int, last: int) -> bool:
+    def _meets(self, sizes: Sizes, month: int, period: Period, first: int, last: int) -> bool | None:
         """By halving from the neighbours, whose answers differ: the load only rises or only falls between them."""
         left, right = first, last
-        early = self.at(sizes, first, period).meets
+        early, late = (self.at(sizes, end, period).meets for end in (first, last))
         while right - left > 1:
             middle = (left + right) // 2
             if self.at(sizes, middle, period).meets == early:
                 left = middle
             else:
                 right = middle
-        return early if month <= left else not early
+        return early if month <= left else late
 
 
 def walk(
@@ -152,8 +156,24 @@ def walk(
 
 
 def lasts_until(walked: Sequence[Walked]) -> int | None:
-    """The last month before the first that misses the SLO, 0 if that is month 1; None if all meet it."""
-    return next((month.month - 1 for month in walked if not month.meets), None)
+    """The last month before the first that misses the SLO, 0 if that is month 1; None if none does."""
+    return next((month.month - 1 for month in walked if month.meets is False), None)
+
+
+def all_meet(answers: Iterable[bool | None]) -> bool | None:
+    """Whether all do; None where none does not and some are not known."""
+    found = set(answers)
+    return False if False in found else None if None in found else True
+
+
+def unmeasured(walked: Sequence[Walked]) -> tuple[Unmeasured, ...]:
+    """What keeps months from an answer, where none of them misses the SLO."""
+    if all_meet(month.meets for month in walked) is not None:
+        return ()
+    shares = [share for month in walked for share in month.shares]
+    several = len({share.period.name for share in shares}) > 1
+    found = ((name, share.period.name * several) for share in shares for name in share.served.unmeasured)
+    return tuple(dict.fromkeys(found))
 
 
 def alike(walked: Sequence[Walked]) -> bool:
@@ -188,9 +208,9 @@ def _kept(before: Sizes | None, after: Sizes, owned: Sequence[bool]) -> Sizes:
     return tuple(max(a, b) if own else b for a, b, own in zip(before, after, owned, strict=True))
 
 
-def _walked(month: int, level: Level, sizes: Sizes, shares: Sequence[Share], meets: bool) -> Walked:
+def _walked(month: int, level: Level, sizes: Sizes, shares: Sequence[Share], meets: bool | None) -> Walked:
     attainment = over_hours((share.hours, share.served.attainment) for share in shares)
-    worst = min(shares, key=lambda share: (share.served.meets, share.served.attainment))
+    worst = min(shares, key=lambda share: (_ORDER[share.served.meets], share.served.attainment))
     several = len({share.period.name for share in shares}) > 1
     binding = f"in {worst.period.name}, {worst.served.binding}" if several else worst.served.binding
     return Walked(month, level, sizes, meets, attainment, binding, tuple(s for s in shares if s.hours > 0))

@@ -39,7 +39,7 @@ def record(
         "time_ended": list(left_out),
         "topologies": {
             one.name: {
-                "meets": one.meets,
+                "meets": None if one.unmeasured else one.meets,
                 "usd_per_month": one.usd_per_month,
                 "usd_by_replication": list(one.usd_by_replication),
                 "lasts_until": one.lasts_until,

@@ -37,7 +37,7 @@ def rank(contenders: Sequence[Contender]) -> Ranking:
         order=tuple(one.name for one in meeting),
         winners=tuple(one.name for one in winners),
         same=tuple((name, first) for name, first in same.items() if name in {one.name for one in meeting}),
-        missing=tuple(one.name for one in contenders if not one.meets),
+        missing=tuple(one.name for one in contenders if not one.meets and not one.unmeasured),
         withheld_by=tuple(withheld),
         closest=closest,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simulator.metrics.slo import late_words
-from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender
+from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender, Unmeasured
 
 CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends")}
 """Columns of a sweep's table with the chance in the bill of a single replication, as `cost.chance` of a summary."""
@@ -20,7 +20,9 @@ BY_REPLICATION = "usd_by_replication"
 def met_throughout(summary: Mapping[str, Any]) -> bool | None:
     """Whether a topology of a summary meets the SLO in every month; None where it is not known."""
     met: bool | None = summary["metrics"]["slo_met"]
-    return met and summary.get("lasts_until") is None
+    if met is False or summary.get("lasts_until") is not None:
+        return False
+    return None if summary.get("unmeasured") else met
 
 
 def over_hours(periods: Iterable[tuple[float, float]]) -> float:
@@ -51,6 +53,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         int(summary["metrics"].get("arrived") or 0),
         _missed(summary),
         bool(summary.get("step_time")),
+        _unmeasured(summary),
     )
 
 
@@ -67,8 +70,12 @@ def _missed(summary: Mapping[str, Any]) -> str:
     row = summary["metrics"].get("binding_term")
     if row is not None and row["met"] is False:
         return f"{row['class']}: {late_words(row) or row['term']}"
-    periods = [one for one in summary.get("periods", ()) if not one["meets"]]
+    periods = [one for one in summary.get("periods", ()) if one["meets"] is False]
     return f"in {periods[0]['name']}, {periods[0]['binding']}" if periods else ""
+
+
+def _unmeasured(said: Mapping[str, Any]) -> tuple[Unmeasured, ...]:
+    return tuple((one["class"], one["period"]) for one in said.get("unmeasured", ()))
 
 
 def _chance(said: Mapping[str, float] | None) -> Chance | None:
@@ -83,7 +90,7 @@ def edge_of(said: str | None) -> str:
 def of_row(name: str, row: Mapping[str, Any]) -> Contender:
     """A row of a plan, a sweep or a chart.
 
-    It has `slo_met`, `usd_per_month` and, where known, `slo_attainment`, `usd_by_replication` and `chance`.
+    It has `slo_met`, `usd_per_month` and, where known, `slo_attainment`, `usd_by_replication`, `chance`, `unmeasured`.
     """
     return Contender(
         name,
@@ -92,6 +99,7 @@ def of_row(name: str, row: Mapping[str, Any]) -> Contender:
         tuple(map(_usd, row.get("usd_by_replication", ()))),
         row.get("slo_attainment") or 0.0,
         chance=_chance(row.get("chance")),
+        unmeasured=_unmeasured(row),
     )
 
 

@@ -12,7 +12,7 @@ from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
 from simulator.decide.rivals import rank, share_together
-from simulator.decide.why import bindings, flips_sentence, not_known, sentence, sure_words
+from simulator.decide.why import UNMEASURED, bindings, flips_sentence, sentence, sure_words
 from simulator.money import money
 from simulator.study.decision import Flip, Ranking, Verdict
 from simulator.units import month_words
@@ -25,7 +25,6 @@ def decide(
     found: Sequence[Costed],
     cheapest_in: Mapping[str, NDArray[np.bool_]] | None = None,
     flips: Sequence[Flip] = (),
-    unmeasured: Sequence[str] = (),
 ) -> Verdict:
     """Compare topologies of one study.
 
@@ -33,7 +32,6 @@ def decide(
     ----------
     cheapest_in : of those that meet the SLO, the paired draws in which no other of them costs less
     flips : by further trials; one of a price stands for the one at sizes that stay
-    unmeasured : classes of which no request was measured
     """
     contenders = [one.contender for one in found]
     ranking = rank(contenders)
@@ -46,9 +44,9 @@ def decide(
     why = bindings(found, ranking)
     searched = {flip.assumption: flip for flip in flips}
     every = (*(searched.pop(flip.assumption, flip) for flip in money_flips(found)), *searched.values())
-    said = not_known(unmeasured) if unmeasured and not ranking.order else sentence(contenders, sure)
+    said = sentence(contenders, sure)
     twins = {name for name, _ in ranking.same}
-    reasons = [f"{one.text}." for one in why if one.topology not in twins]
+    reasons = [f"{one.text}." for one in why if one.topology not in twins and one.kind != UNMEASURED]
     parts = [said, *reasons, present_value_words(found, ranking), flips_sentence(every, ranking)]
     return Verdict(
         ranking,

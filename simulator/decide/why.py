@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from simulator.bill.sums import mean
 from simulator.decide.rivals import rank
 from simulator.metrics.slo import share_words
 from simulator.money import difference, money, sign
-from simulator.study.decision import NOT_FINISHED, TIME_ENDED, Binding, Contender, Flip, Ranking
+from simulator.study.decision import NOT_FINISHED, TIME_ENDED, Binding, Contender, Flip, Ranking, Unmeasured
 
 if TYPE_CHECKING:
     from simulator.decide.costed import Costed
@@ -31,9 +31,22 @@ _UNLIKE = 0.01
 """Share by which numbers of requests differ that are not the same traffic."""
 
 
-def not_known(classes: Sequence[str]) -> str:
+UNMEASURED: Literal["unmeasured"] = "unmeasured"
+"""What keeps a topology from the verdict of which too little was measured."""
+
+
+def not_known(found: Iterable[Unmeasured]) -> str:
     """There is no verdict where nothing was measured."""
-    return f"No verdict: no request of {', '.join(classes)} came in the window."
+    return f"No verdict: {unmeasured_words(found)}; a longer run.horizon_s has some."
+
+
+def unmeasured_words(found: Iterable[Unmeasured]) -> str:
+    """Of which classes nothing was measured, and in which periods."""
+    classes: dict[str, list[str]] = {}
+    for name, period in dict.fromkeys(found):
+        classes.setdefault(period, []).append(name)
+    where = {period: f"was measured in {period}" if period else "came in the window" for period in classes}
+    return "no request of " + ", nor of ".join(f"{listed(names)} {where[period]}" for period, names in classes.items())
 
 
 def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
@@ -46,7 +59,8 @@ def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
     ranking = rank(contenders)
     by_name = {one.name: one for one in contenders}
     if not ranking.order:
-        return _nobody(ranking, by_name)
+        unmeasured = [one for found in contenders for one in found.unmeasured]
+        return not_known(unmeasured) if unmeasured else _nobody(ranking, by_name)
     parts = [
         _first(ranking, by_name),
         *_edges(ranking, by_name),
@@ -189,6 +203,11 @@ def _rest(ranking: Ranking, by_name: dict[str, Contender]) -> list[str]:
     unknown = [name for name in ranking.missing if name not in missing]
     if unknown:
         found.append(f"of {listed(unknown)} no size was found as far as was searched")
+    found += [
+        f"whether {one.name} meets it is not known, as {unmeasured_words(one.unmeasured)}"
+        for one in by_name.values()
+        if one.unmeasured
+    ]
     return found
 
 
@@ -242,7 +261,10 @@ def _binding(one: Costed, winner: Costed | None) -> Binding:
 
 
 def _missed(one: Costed) -> Binding:
-    failed = next(month for month in one.walked if not month.meets)
+    if one.unmeasured:
+        words = unmeasured_words(one.unmeasured)
+        return Binding(one.name, UNMEASURED, words, f"{one.name}: not known, as {words}")
+    failed = next(month for month in one.walked if month.meets is False)
     if failed.binding == NOT_FINISHED:
         when = f" in month {failed.month}" if len({month.level for month in one.walked}) > 1 else ""
         return Binding(one.name, "search", failed.binding, f"{one.name}{when}: {failed.binding}")

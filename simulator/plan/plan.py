@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import of_row
+from simulator.decide.why import sentence
 from simulator.errors import collect
 from simulator.money import money, shown_in
 from simulator.plan.candidate import Candidate, candidates
@@ -61,8 +62,8 @@ class Plan:
 
     @property
     def feasible(self) -> bool:
-        """Whether some fleet meets the SLO."""
-        return any(row["feasible"] for row in self.fleets)
+        """Whether some fleet meets the SLO, as far as its requests tell."""
+        return any(row["feasible"] and not row.get("unmeasured") for row in self.fleets)
 
     def table(self) -> pd.DataFrame:
         """The fleets as a pandas DataFrame, a row each."""
@@ -206,6 +207,8 @@ def _verdict(rows: Sequence[dict[str, Any]], when: str) -> str:
     best = [of_row(row["topology"], row) for row in rows if row["cheapest"]]
     ranking = rank(best)
     if not ranking.order:
+        if any(one.unmeasured for one in best):
+            return sentence(best)
         return f"No fleet meets the SLO{when}."
     usd = {one.name: one.usd_per_month for one in best}
     first = ranking.order[0]

@@ -94,6 +94,7 @@ def _figures(evaluation: Evaluation, found: Search | None) -> dict[str, Any]:
     metrics, cost = summary.metrics, summary.cost
     return {
         "slo_met": evaluation.slo_met,
+        "unmeasured": list(summary.unmeasured),
         "replications": len(evaluation.met),
         "replications_met": sum(evaluation.met),
         "slo_attainment": metrics["slo_attainment"],

@@ -8,7 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from simulator.decide.why import flip_words
-from simulator.figures.table import NONE, figure, lasts_words
+from simulator.figures.table import NONE, figure, lasts_words, met_words
 from simulator.money import amount, in_sign, money
 from simulator.report.month_table import month_table
 from simulator.report.prose import wrapped
@@ -45,7 +45,7 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
             [
                 name,
                 months_met_words(months),
-                lasts_words(found["lasts_until"]),
+                lasts_in_words(found),
                 _span(servers) if max(servers) else NONE,
                 amount(months[0]["usd"]),
                 amount(months[-1]["usd"]),
@@ -57,7 +57,15 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
 
 def months_met_words(months: Sequence[Mapping[str, Any]]) -> str:
     """In how many months the SLO is met."""
-    return f"{sum(month['meets'] for month in months)} of {month_words(len(months))}"
+    known = [month["meets"] for month in months if month["meets"] is not None]
+    unknown = f", {len(months) - len(known)} not known" * (len(known) < len(months))
+    return f"{sum(known)} of {month_words(len(months))}{unknown}"
+
+
+def lasts_in_words(found: Mapping[str, Any]) -> str:
+    """Until when a topology meets the SLO, of its part of a decision."""
+    until = found["lasts_until"]
+    return lasts_words(until) if until is not None or found["meets"] else met_words(None)
 
 
 def months_notes(decision: Decision, names: Collection[str]) -> list[str]:
@@ -70,11 +78,14 @@ def _months_words(months: Sequence[Mapping[str, Any]]) -> str:
     usd = f"{money(months[0]['usd'])} in the first month, {money(months[-1]['usd'])} in the last"
     if all(met):
         return f"meets the SLO in all {len(months)} months: {usd}"
-    first = met.index(False)
+    first = met.index(False if False in met else None)
     binding = months[first]["binding"]
+    if False not in met:
+        return f"is not known to meet the SLO in {met.count(None)} of {len(months)} months: {binding}; {usd}"
     if not any(met):
         return f"misses the SLO in every month, from the first on: {binding}; {usd}"
-    again = f" and meets it in {sum(met[first:])} of the {len(months) - first} months from then on" * any(met[first:])
+    kept = met[first:].count(True)
+    again = f" and meets it in {kept} of the {len(months) - first} months from then on" * bool(kept)
     if not first:
         return f"misses the SLO in month 1{again}: {binding}; {usd}"
     return f"meets the SLO until month {months[first - 1]['month']}{again}; then {binding}; {usd}"
@@ -86,10 +97,12 @@ def _span(values: Sequence[int]) -> str:
 
 def pair_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
     """A row for each topology and each rival that meets the SLO: from when it costs less, where it meets it itself."""
-    serves = {name: all(month["meets"] for month in decision["topologies"][name]["months"]) for name in names}
+    answers = {name: [month["meets"] for month in decision["topologies"][name]["months"]] for name in names}
+    serves = {name: all(met) for name, met in answers.items()}
+    words = {name: "misses the SLO" if False in met else "SLO not known" for name, met in answers.items()}
     return [
         [
-            name if serves[name] else f"{name} (misses the SLO)",
+            name if serves[name] else f"{name} ({words[name]})",
             pair["rival"],
             _month(pair["months"]) if serves[name] else NONE,
             _month(pair["months_discounted"]) if serves[name] else NONE,

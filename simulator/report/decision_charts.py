@@ -26,7 +26,7 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
             "topology": name,
             "month": month["month"],
             cost: converted(month["usd"]),
-            "SLO": "met" if month["meets"] else "missed",
+            "SLO": "not known" if month["meets"] is None else "met" if month["meets"] else "missed",
             "load": " ".join(f"× {factor:.2f}" for factor in month["level"]),
             "servers": month["servers"],
             "binding": month["binding"],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simulator.catalog.costs import cost_words
+from simulator.decide.why import unmeasured_words
 from simulator.figures.table import NONE, figure
 from simulator.metrics.parts import reason_words
 from simulator.money import converted, money, rate_words, shown_in, with_sign
@@ -94,15 +95,15 @@ def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             for term in metrics["slo_terms"]
             if term["met"] is False
         ]
-        unknown = dict.fromkeys(term["class"] for term in metrics["slo_terms"] if term["met"] is None)
+        unknown = [(one["class"], one["period"]) for one in found.get("unmeasured", ())]
         lost = {status: count for status, count in metrics["statuses"].items() if count and status != "completed"}
         why = metrics["reasons"]
         words = "meets every term of the SLO"
         if missed:
             words = f"misses {'; '.join(missed)}"
         elif unknown:
-            words = f"has no verdict, as no request of {', '.join(unknown)} came in the window"
-        words += f"; nearest to its limit: {binding_words(found)}" if metrics["slo_met"] else ""
+            words = f"has no verdict, as {unmeasured_words(unknown)}"
+        words += f"; nearest to its limit: {binding_words(found)}" if metrics["slo_met"] and not unknown else ""
         counts = ", ".join(
             f"{count:,} {status.replace('_', ' ')}{reason_words(why.get(status, {}), count)}"
             for status, count in lost.items()

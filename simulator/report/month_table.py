@@ -93,7 +93,7 @@ def _cell(month: Month, number: int) -> str:
     if to_order := month["ordered"] - (month["arriving"] if number == 1 else 0):
         new.append(f"order {_servers(to_order)}")
     if not month["meets"]:
-        new.append("SLO missed")
+        new.append("SLO not known" if month["meets"] is None else "SLO missed")
     return ", ".join([amount(month["usd"]) + (f" at {size}" if size else ""), *new])
 
 

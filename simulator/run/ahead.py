@@ -157,4 +157,4 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
     )
     if work.advise and found is None:
         usd, first = first_month_usd(course.priced), work.loads.first_month
-        advice(work.loaded, name, usd, first, work.sizer.store, course.journey.months[0].meets)
+        advice(work.loaded, name, usd, first, work.sizer.store, course.journey.months[0].meets is True)

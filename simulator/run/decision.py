@@ -138,7 +138,6 @@ def decide_run(
     demand: Demand,
     measured: Sequence[Measured],
     cheapest_in: Mapping[str, NDArray[np.bool_]] | None = None,
-    unmeasured: Sequence[str] = (),
     further: Further | None = None,
     estimate: bool = False,
     store: Store | None = None,
@@ -148,7 +147,6 @@ def decide_run(
     Parameters
     ----------
     cheapest_in : of those that meet, the draws in which no other of them costs less; none without draws
-    unmeasured : classes of which no request was measured
     further : trials at other loads, limits and prices; None leaves volumes and these flips out
     estimate : find the capacity of each fleet by a few trials, where there is no time for more
     store : where trials are looked up and kept
@@ -180,7 +178,7 @@ def decide_run(
     elif estimate:
         known = estimated(measured, demand, store)
     hours = hours_flip(found, pairs)
-    verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])], unmeasured)
+    verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])])
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told, left_out))
 
@@ -260,6 +258,6 @@ def _carries(measured: Sequence[Measured], demand: Demand, store: Store) -> Serv
         if trial.refutation is not None:
             return Answered(False, None, missed=str(trial.refutation))
         gave = served(trial.outcomes, demand)
-        return Answered(gave.meets, None, missed="" if gave.meets else gave.binding)
+        return Answered(gave.meets is True, None, missed="" if gave.meets else gave.binding)
 
     return stays

@@ -25,7 +25,7 @@ def with_downtime(month: Walked, why: str, hours: float) -> Walked:
     holds = all(lost <= share.served.spare_share for share in month.shares)
     return replace(
         month,
-        meets=month.meets and holds,
+        meets=month.meets if holds else False,
         attainment=month.attainment * (1.0 - lost),
         binding=month.binding if holds else f"{why}: {hours:g} hours without service",
         shares=tuple(share for share in shares if share.hours > 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simulator.decide.standing import met_throughout
 from simulator.money import shown_in
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
@@ -129,8 +130,7 @@ class Evaluation:
     @property
     def slo_met(self) -> bool | None:
         """Whether every SLO term is met in every period and month over all replications; None where it is not known."""
-        met: bool | None = self.summary.metrics["slo_met"]
-        return met if met is None else met and self.summary.lasts_until is None
+        return met_throughout(self.summary.row())
 
 
 def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:

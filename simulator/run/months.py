@@ -161,7 +161,7 @@ def walk_months(
 
     def search(level: Level, before: Sizes | None) -> Sizes | None:
         if before is None or sizing is None:
-            return found(level, planned if base is None or base.meets else None)
+            return found(level, planned if base is None or base.meets is not False else None)
         return found(level, sizing.growth.cheapest(level, loads.periods(level), before))
 
     def cheaper(level: Level, sizes: Sizes) -> Sizes:
@@ -229,7 +229,7 @@ def _changed_hours(walked: Sequence[Walked], growth: Growth) -> dict[int, str]:
 
 def _with_reason(month: Walked, growth: Growth) -> Walked:
     """A month that no size serves says why none does, rather than what the fleet misses that is left."""
-    why = "" if month.meets else growth.infeasible(month.level)
+    why = "" if month.meets is not False else growth.infeasible(month.level)
     return replace(month, binding=nothing_meets(why)) if why else month
 
 
@@ -268,9 +268,9 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
     terms, jobs = whole.terms(metrics, demand.absent), demand.jobs_per_month
     nobody = len(demand.absent) == len(whole.classes)
     near, met = binding_term(terms), slo_met(terms)
+    unknown = tuple(dict.fromkeys(row["class"] for row in terms if row["met"] is None)) if met is None else ()
     words = "nobody comes" if nobody else "no request was measured"
     if met is None:
-        unknown = dict.fromkeys(row["class"] for row in terms if row["met"] is None)
         words = f"no request of {', '.join(unknown)} was measured (a longer run.horizon_s has some)"
     elif near:
         kept = f"kept by {share_words(near['share'], 2)} of the requests, {share_words(near['required'], 0)} have to"
@@ -284,7 +284,7 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
     arrived = whole.total.arrived
     beyond, spare = beyond_month(outcomes, jobs), spare_errors(metrics)
     return Served(
-        met is True and not beyond,
+        False if beyond else met,
         whole.total.good / arrived if arrived else float(nobody),
         beyond or words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
@@ -293,4 +293,5 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         met is True and bool(spare < SURE),
         float(spare),
         whole.lasts,
+        () if beyond else unknown,
     )

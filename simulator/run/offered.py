@@ -76,7 +76,7 @@ def later_offered(journey: Journey, loads: Loads) -> list[dict[str, str]]:
 
 
 def _meets(month: Walked) -> bool:
-    return month.meets
+    return month.meets is True
 
 
 def _spell(journey: Journey, month: int) -> Spell:

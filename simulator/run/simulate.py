@@ -47,7 +47,7 @@ from simulator.run.remarks import turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.sizer import Sizer
 from simulator.run.speeds import speeds
-from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
+from simulator.run.summary import merged_metrics, summarise
 from simulator.run.tables import latency_frame
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.traces_read import left_out_words, traces_read
@@ -213,12 +213,11 @@ def _simulate(
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, sizes)
         measured = [_measured(case, said[name], loads.shown.demand) for name, case in cases.items()]
         further = further_trials(loaded, loads, work.sizer, since, left_s) if explore_s > 0 else None
-        demand, unmeasured = loads.shown.demand, unmeasured_classes(one.metrics for one in said.values())
         decision = decide_run(
-            *(sized, demand, measured, costs.cheapest_in, unmeasured, further),
+            *(sized, loads.shown.demand, measured, costs.cheapest_in, further),
             *(work.estimates, store),
         )
-        traces = traces_read(loaded, demand.start_s + demand.horizon_s)
+        traces = traces_read(loaded, loads.shown.demand.start_s + loads.shown.demand.horizon_s)
         orders = {one.name: early_orders(one) for one in decision.topologies}
         summaries = {
             name: replace(
@@ -319,7 +318,7 @@ class _Study:
         if answer is None and work.advise:
             usd, first = first_month_usd(found), work.loads.first_month
             when = " in month 1" if len({month.level for month in journey.months}) > 1 else ""
-            words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets, when)
+            words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets is True, when)
             if fresh.was_asked:
                 edge = edge_of(fresh.as_written)
                 told = replace(told, edge=edge or later or fresh.as_written)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,10 +11,9 @@ import pandas as pd
 
 from simulator.catalog.costs import cost_words
 from simulator.catalog.sites import site
-from simulator.decide.months import lasts_until
-from simulator.decide.rivals import rank
+from simulator.decide.months import lasts_until, unmeasured
 from simulator.decide.standing import contenders
-from simulator.decide.why import not_known, sentence
+from simulator.decide.why import sentence
 from simulator.fleet.records import Status
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
@@ -109,6 +108,7 @@ def summarise(
         calibrated=all(engine.step_time.calibrated for engine in planned.engines),
         expected_error=expected_errors(planned.engines),
         lasts_until=lasts_until(priced.walked),
+        unmeasured=tuple({"class": name, "period": period} for name, period in unmeasured(priced.walked)),
     )
 
 
@@ -361,20 +361,6 @@ def _zone_words(loaded: LoadedScenario, prices: ResolvedTerms) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def unmeasured_classes(topologies: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Classes that keep some topology from a verdict, as none of their requests came.
-
-    Parameters
-    ----------
-    topologies : their metrics
-    """
-    open_ = [metrics for metrics in topologies if metrics["slo_met"] is None]
-    return list(dict.fromkeys(row["class"] for metrics in open_ for row in metrics["slo_terms"] if row["met"] is None))
-
-
 def verdict(topologies: Mapping[str, Mapping[str, Any]]) -> str:
     """The cheapest topology that meets every SLO term, or the one that comes closest."""
-    found = contenders(topologies)
-    if not rank(found).order and (unknown := unmeasured_classes(one["metrics"] for one in topologies.values())):
-        return not_known(unknown)
-    return sentence(found)
+    return sentence(contenders(topologies))

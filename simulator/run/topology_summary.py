@@ -37,7 +37,9 @@ class TopologySummary:
     replications : figures of each, of which paired differences are taken
     period, periods : whose requests are shown, and how those of the first month were served
     clock_s : what the clock shows at second 0 of what is shown
-    lasts_until : the last month before the first that misses the SLO; None if all meet it
+    lasts_until : the last month before the first that misses the SLO; None if none does
+    unmeasured : `class`, and `period` where there are several, of which no request tells whether the SLO is met; empty
+        where it is missed anyway
     least_usd_per_month : that the mean month costs at least where time ended a search; None where none is open
     fleet : key of what runs and what is paid over the months; empty where nothing is compared
     search : how its size was found; None where it is written
@@ -62,6 +64,7 @@ class TopologySummary:
     calibrated: bool
     expected_error: Json | None
     lasts_until: int | None
+    unmeasured: tuple[Json, ...] = ()
     least_usd_per_month: float | None = None
     fleet: str = ""
     search: Json | None = None
@@ -95,6 +98,8 @@ class TopologySummary:
             "lasts_until": self.lasts_until,
             "least_usd_per_month": self.least_usd_per_month,
         }
+        if self.unmeasured:
+            found["unmeasured"] = list(self.unmeasured)
         if self.fleet:
             found["fleet"] = self.fleet
         if self.search is not None:

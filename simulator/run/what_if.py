@@ -13,7 +13,7 @@ from simulator.bill.study import bill_study, settled_terms, study_usd_per_month
 from simulator.bill.sums import mean, total_usd
 from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
-from simulator.decide.why import listed, not_known, sentence
+from simulator.decide.why import listed, sentence
 from simulator.errors import collect
 from simulator.resolve.horizon import horizon_of
 from simulator.resolve.sizes import with_sizes
@@ -26,7 +26,6 @@ from simulator.run.loads import Loads
 from simulator.run.over_time import outcome_over_time, row_over_time
 from simulator.run.phases import check_events
 from simulator.run.sizer import Sizer
-from simulator.run.summary import unmeasured_classes
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.key import agreed, demand_parts, digest, fleet_key
@@ -89,8 +88,8 @@ def words_of(summaries: Mapping[str, Mapping[str, Any]], excerpt: Excerpt) -> st
     """The verdict of what was simulated; not known where the run has hours that were not."""
     found = contenders(summaries)
     ranking = rank(found)
-    if not ranking.order and (unknown := unmeasured_classes(one["metrics"] for one in summaries.values())):
-        return not_known(unknown)
+    if not ranking.order and any(one.unmeasured for one in found):
+        return sentence(found)
     if excerpt.has_all_time:
         part = "" if excerpt.is_whole else f"In {excerpt.replications} of {excerpt.of} replications: "
         return part + sentence(found)

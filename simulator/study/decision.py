@@ -15,6 +15,10 @@ Sizes = tuple[int, ...]
 """Replicas of each pool, or whatever numbers a topology's size is made of."""
 
 
+Unmeasured = tuple[str, str]
+"""A class of which no request was measured, and the period in which none was; empty where all hours are one."""
+
+
 Side = Literal["above", "below", "always", "never"]
 
 
@@ -70,6 +74,7 @@ class Contender:
     arrived : requests that came in the window, over all replications; 0 where that is not known
     missed : of one that does not meet, what is missed first, in words; empty where that is not known
     forecast : whether its size rests on step times that are forecast, as that of owned and rented GPUs
+    unmeasured : why it is not known whether it meets, as of `Walked`
     """
 
     name: str
@@ -86,6 +91,7 @@ class Contender:
     arrived: int = 0
     missed: str = ""
     forecast: bool = False
+    unmeasured: tuple[Unmeasured, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,9 @@ class Served:
 
     Attributes
     ----------
-    meets : whether every SLO term of every class holds, replications pooled
+    meets : whether every SLO term of every class holds, replications pooled; None where none is missed and some class
+        has no request to tell by
+    unmeasured : these classes
     attainment : share of the requests answered within the SLO
     binding : the SLO term that is missed most, or that has least room
     usages : the ledger of each replication
@@ -143,7 +151,7 @@ class Served:
     lasts : further windows have shown that what comes is served, where one did not
     """
 
-    meets: bool
+    meets: bool | None
     attainment: float
     binding: str
     usages: tuple[Usage, ...]
@@ -152,6 +160,7 @@ class Served:
     is_near: bool = False
     spare_errors: float = inf
     lasts: bool = False
+    unmeasured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,7 @@ class Walked:
     Attributes
     ----------
     sizes : replicas of each pool, or what else its size is made of
+    meets : None where no period misses the SLO and of some class no request was measured
     shares : hours of the month; a month between two nodes has hours of both
     units : names of token APIs of which the last of the sizes are units of throughput
     """
@@ -177,7 +187,7 @@ class Walked:
     month: int
     level: Level
     sizes: Sizes
-    meets: bool
+    meets: bool | None
     attainment: float
     binding: str
     shares: tuple[Share, ...]
@@ -196,6 +206,7 @@ class Month:
     replicas : of each pool, the most where it is autoscaled
     servers : owned servers in place
     ordered, arriving : owned servers ordered in this month, and put into service in it
+    meets : None where it is not known, as of some class no request was measured
     binding : the SLO term that is missed most, or that has least room
     usd : lines of the month
     paid_usd : payments that fall due in it
@@ -210,7 +221,7 @@ class Month:
     servers: int
     ordered: int
     arriving: int
-    meets: bool
+    meets: bool | None
     attainment: float
     binding: str
     usd: float
@@ -264,7 +275,7 @@ class Binding:
     """
 
     topology: str
-    kind: Literal["slo", "cost", "search"]
+    kind: Literal["slo", "cost", "search", "unmeasured"]
     what: str
     text: str
 

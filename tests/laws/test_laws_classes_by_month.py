@@ -128,4 +128,5 @@ def test_a_class_of_which_no_request_was_measured_is_named() -> None:
     """So few come that the window has none: that is no miss of another class, all of which was served."""
     found = ran(study("always", "late", steps=[{"from_month": 1, "load_by_class": {"late": 1e-9}}]))
     texts = [one["binding"]["text"] for one in found.decision["topologies"].values()]
-    assert all(text.endswith("no request of late was measured (a longer run.horizon_s has some)") for text in texts)
+    assert all(text.endswith("not known, as no request of late came in the window") for text in texts)
+    assert str(found.decision["verdict"]).startswith("No verdict: no request of late came in the window; a longer")
