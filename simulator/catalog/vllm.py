@@ -15,7 +15,7 @@ from simulator.perf.device import BatchLimits
 from simulator.units import BYTES_PER_GIB
 
 _LONGROPE = "original_length_of_longrope"
-_RUNTIME = ("lean_sampler_bytes", "lean_types", "lean_types_quantized", "lean_dense", "lean_all")
+_RUNTIME = ("lean_sampler_bytes", "lean_types", "lean_types_quantized", "lean_dense", "lean_all", "lean_not_drafting")
 
 
 def parsed(version: str) -> tuple[int, int, int]:
@@ -53,13 +53,20 @@ def _all_rules(number: tuple[int, int, int]) -> dict[str, Any]:
     return {name: _since(rows, number)["value"] for name, rows in data.items()}
 
 
-def rules(version: str | None, shape: ModelShape, flashinfer: bool = False, quantized: bool = False) -> Rules:
+def rules(
+    version: str | None,
+    shape: ModelShape,
+    flashinfer: bool = False,
+    quantized: bool = False,
+    drafts_by: str | None = None,
+) -> Rules:
     """Rules of a version for a model; the newest known unless given.
 
     Parameters
     ----------
     flashinfer : whether FlashInfer is installed, as in vLLM's container images, where a version does not require it
     quantized : whether the weights are, though the shape does not say so
+    drafts_by : method of speculative decoding
 
     Raises
     ------
@@ -72,7 +79,7 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False, quan
     values.pop(_LONGROPE)
     if flashinfer:
         values["sampler_bytes"] = min(values["sampler_bytes"], with_flashinfer)
-    newer_runner = _in_newer_runner(lean, shape, quantized or bool(shape.quantization))
+    newer_runner = _in_newer_runner(lean, shape, quantized or bool(shape.quantization), drafts_by)
     if newer_runner:
         values["sampler_bytes"] = values["draft_sampler_bytes"] = lean["lean_sampler_bytes"]
     data = read_yaml("memory_overheads.yaml")
@@ -90,9 +97,11 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False, quan
     )
 
 
-def _in_newer_runner(lean: dict[str, Any], shape: ModelShape, quantized: bool) -> bool:
+def _in_newer_runner(lean: dict[str, Any], shape: ModelShape, quantized: bool, drafts_by: str | None) -> bool:
     """Whether a version serves a model with its newer runner (`use_v2_model_runner`): all, dense ones without states,
-    or those of some classes, first without encoders and quantisation."""
+    or those of some classes, first without encoders and quantisation; and not what drafts in some ways."""
+    if drafts_by in lean["lean_not_drafting"]:
+        return False
     dense = not shape.experts and not any(cache.kind == "state" for cache in shape.caches)
     kinds = {shape.model_type, *(cache.saves for cache in shape.caches)}
     listed = bool(kinds & set(lean["lean_types"])) and not shape.towers

@@ -144,7 +144,7 @@ def answer(question: Question) -> Answer:
     card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
     shape, items = _encoding(question, checkpoint, checkpoint.shape)
     quantized = _quantized(question.dtype.lower(), checkpoint) is not None
-    found = rules(question.version, shape, question.flashinfer, quantized)
+    found = rules(question.version, shape, question.flashinfer, quantized, question.speculative_method)
     if question.disable_hybrid_kv_cache_manager is not None:
         separate = not question.disable_hybrid_kv_cache_manager
         found = replace(found, hybrid_groups=separate, chunked_groups=separate)

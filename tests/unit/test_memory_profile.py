@@ -174,3 +174,18 @@ def test_the_newer_runner_profiles_a_leaner_sampler_from_the_version_that_serves
     before = versions[versions.index(first) - 1]
     assert peaks[before] == pytest.approx(peaks["0.21.0"])
     assert peaks[before] - peaks[first] == pytest.approx(1024 * vocabulary * 8, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "newer"),
+    [("0.25.0", "ngram", False), ("0.31.0", "ngram", False), ("0.32.0", "ngram", True), ("0.31.0", None, True)],
+)
+def test_what_the_newer_runner_does_not_draft_with_runs_in_the_older_one(
+    version: str, method: str | None, newer: bool
+) -> None:
+    """Thirty bytes of each vocabulary entry and sequence where drafts are rejected, six in the newer runner."""
+    asked = Question("qwen2.5-7b", "h100-sxm", max_model_len=8192, max_num_batched_tokens=1024, max_num_seqs=1024)
+    asked = replace(asked, version=version, speculative_method=method, num_speculative_tokens=2 if method else 0)
+    found = answer(asked)
+    sampled = 1024 * found.shape.vocab * (6 if newer else 30)
+    assert sampled <= found.plan.terms.activation_bytes <= sampled + 2**28
