@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.resolve.clock import Clock, clock_of, period_clock_s
-from simulator.resolve.demand import request_source
+from simulator.resolve.demand import request_source, workload_spec
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.months import calendar_months, hours_left, reached_months, reached_periods
 from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour, week_spans
@@ -17,7 +18,9 @@ from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
 from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period, When
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
-from simulator.workload.kinds import representative
+from simulator.workload.jobs import JobWorkload
+from simulator.workload.kinds import representative, to_mean
+from simulator.workload.source import expected_by_window
 from simulator.workload.windows import load_by_window
 
 
@@ -74,10 +77,11 @@ def _windows(loaded: LoadedScenario) -> tuple[tuple[Period, ...], tuple[float, .
     count = int(run.horizon_s // window_s)
     load = load_by_window(request_source(loaded), window_s, count)
     found = []
-    tokens = load[:, :, 1:].sum(axis=2)
+    tokens = _tokens_by_window(loaded, load[:, :, 1:].sum(axis=2), window_s)
     kept = np.zeros(tokens.shape[1])
     for number, members in representative(load, settings.kinds, run.seed):
-        kept += len(members) * tokens[number]
+        factors = to_mean(tokens, number, members)
+        kept += len(members) * tokens[number] * factors
         when = _when(clock, start_s + max(number * window_s - run.warmup_s, 0.0), window_s + run.warmup_s)
         if not count * window_s % SECONDS_PER_DAY:
             local_s = start_s + clock.ahead_h(start_s) * SECONDS_PER_HOUR
@@ -87,13 +91,27 @@ def _windows(loaded: LoadedScenario) -> tuple[tuple[Period, ...], tuple[float, .
             Period(
                 f"{number * settings.window_h:g} h",
                 len(members) / count * HOURS_PER_MONTH,
-                when=when,
+                tuple(factors.tolist()),
+                when,
                 window_s=(number * window_s, (number + 1) * window_s),
                 part=number,
             )
         )
     whole = tokens.sum(axis=0)
     return tuple(found), tuple(np.divide(kept, whole, out=np.ones_like(whole), where=whole > 0).tolist())
+
+
+def _tokens_by_window(loaded: LoadedScenario, drawn: NDArray[np.float64], window_s: float) -> NDArray[np.float64]:
+    """Tokens of each class in each window: of a file its own, of what is drawn as many as are to be expected.
+
+    Parameters
+    ----------
+    drawn : tokens that came, by window and class
+    """
+    classes = workload_spec(loaded.scenario, loaded.path.parent).classes
+    edges_s = window_s * np.arange(len(drawn) + 1)
+    expected = [None if isinstance(cls, JobWorkload) else expected_by_window(cls.arrivals, edges_s) for cls in classes]
+    return np.stack([drawn[:, k] if one is None else one for k, one in enumerate(expected)], axis=1)
 
 
 def _period(settings: PeriodSettings, scenario: Scenario, clock: Clock) -> Period:

@@ -118,7 +118,8 @@ class Horizon:
     periods : those of each of its months add up to 730 hours
     first_month : of the calendar, 1 to 12
     from_month : the first that counts; later where an event has changed what serves them
-    kept_tokens : by class, tokens that its windows stand for as a share of those of the workload; empty without a cut
+    kept_tokens : by class, tokens that its windows stand for at their loads, as a share of those of the workload; empty
+        without a cut
     """
 
     months: float

@@ -91,6 +91,13 @@ class Rate:
         times: NDArray[np.float64] = rounds * self.edges_s[-1] + np.interp(rest, cumulative, self.edges_s)
         return times
 
+    def expected(self, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Λ(t), how many are expected up to these times."""
+        cumulative = np.concatenate([[0.0], np.cumsum(self.rps * np.diff(self.edges_s))])
+        rounds = at_s // self.edges_s[-1] if self.loop else np.zeros_like(at_s)
+        found: NDArray[np.float64] = rounds * cumulative[-1]
+        return found + np.interp(at_s - rounds * self.edges_s[-1], self.edges_s, cumulative)
+
     def any_from(self, begin_s: float) -> bool:
         """Whether anything comes after `begin_s`, of a rate that does not loop."""
         return bool((self.rps[self.edges_s[1:] > begin_s] > 0.0).any())

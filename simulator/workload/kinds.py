@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.rng import stream
+
+_MOST = 2.0
+"""Times that a window's load is multiplied at most: far from its own load it is no longer what was seen."""
 
 
 def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tuple[int, tuple[int, ...]]]:
@@ -41,6 +46,19 @@ def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tup
                 near = mine[np.argmin(((points[mine] - centres[group]) ** 2).sum(axis=1))]
                 found[int(rest[near])] = tuple(rest[mine].tolist())
     return sorted(found.items())
+
+
+def to_mean(load: NDArray[np.float64], window: int, members: Sequence[int]) -> NDArray[np.float64]:
+    """By class, how many times its load a window has to have to stand for these: their mean, from half to twice.
+
+    1 for a class that it does not have: nothing of it could be repeated.
+
+    Parameters
+    ----------
+    load : shape (windows, classes)
+    """
+    mean, own = load[list(members)].mean(axis=0), load[window]
+    return np.clip(np.divide(mean, own, out=np.ones_like(own), where=own > 0), 1.0 / _MOST, _MOST)
 
 
 def _clusters(points: NDArray[np.float64], groups: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -131,6 +131,20 @@ def _rate(arrivals: Arrivals, description: Description | None, horizon_s: float)
     raise TypeError(f"not arrivals with a rate: {type(arrivals).__name__}")
 
 
+def expected_by_window(arrivals: Arrivals, edges_s: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """How much of a class is to be expected between these times, each by the first; None where rows of a file say it.
+
+    Where no rate follows the time it is as much in each.
+    """
+    if isinstance(arrivals, Trace):
+        return None
+    if not isinstance(arrivals, Profile | Schedule):
+        return np.ones(len(edges_s) - 1)
+    description = read_description(arrivals.file) if isinstance(arrivals, Profile) else None
+    rate, _ = _rate(arrivals, description, float(edges_s[-1]))
+    return np.diff(rate.expected(edges_s))
+
+
 def _drawn_blocks(
     workload: ClassWorkload, lengths: Lengths, rate: Rate, cv: float, horizon_s: float, seed: int
 ) -> Iterator[Requests]:

@@ -13,13 +13,18 @@ from scenario_cases import chat, written
 from simulator.errors import InputError
 from simulator.resolve.horizon import horizon_of
 from simulator.run.remarks import other_tokens
-from simulator.scenario.load import load_scenario
-from simulator.workload.kinds import representative
-from simulator.workload.source import build_source
+from simulator.run.simulate import simulate
+from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.workload.kinds import representative, to_mean
+from simulator.workload.source import build_source, expected_by_window
 from simulator.workload.spec import ClassWorkload, Constant, Poisson, Schedule, Sessions, WorkloadSpec
 from simulator.workload.windows import from_second, load_by_window
 
 SMALL = Path(__file__).resolve().parents[2] / "tests/data/scenarios/small.yaml"
+API = (
+    "api: {providers: [{name: p, prices: [{input: 1.0, output: 1.0}], ttft_s: {median: 0.3}, tpot_s: {median: 0.01}, "
+    "data_classes: [internal]}]}"
+)
 SPEC = WorkloadSpec(
     (
         ClassWorkload("a", Poisson(1.0), Constant(100), Constant(10)),
@@ -104,17 +109,57 @@ def test_a_schedule_that_rises_is_followed() -> None:
     assert np.corrcoef(found, hours)[0, 1] > 0.99
 
 
-def test_windows_that_stand_for_fuller_or_emptier_ones_say_which_share_of_the_tokens_they_keep(tmp_path: Path) -> None:
-    """Of 100, 40 and 20 requests in an hour each, 21 others have none: one of 40 or 20 stands for both, as 80 or 40."""
-    counts = (100, 40, 20)
-    rows = [f"{3600 * hour + 30 * k},10,5" for hour, n in enumerate(counts) for k in range(n)]
-    (tmp_path / "trace.csv").write_text("\n".join(["arrival_s,input_tokens,output_tokens", *rows]))
-    sets = ("workload.classes[chat].arrivals={kind: trace, file: trace.csv, loop: false}", "run.horizon_s=86400")
-    text = chat("one: {pools: [{name: p, site: lambda, gpu: h100-sxm}]}", study="months: 1", warmup_s=0)
-    text = text.replace("      lengths: {isl: 500, osl: 200}\n", "")
-    for kinds, kept in ((3, {180 / 160, 140 / 160}), (4, {1.0})):
-        loaded = written(tmp_path, text, *sets, f"study.cut={{window_h: 1, kinds: {kinds}}}")
-        (share,) = horizon_of(loaded).kept_tokens
-        assert any(share == pytest.approx(one) for one in kept)
-        told = other_tokens(loaded.scenario.workload.classes, [share])
-        assert told == [] if kinds == 4 else f"have {share:.0%} of the tokens of chat: more" in told[0]
+HOURS = [100, 40, 20, 30, 75, 60, *[0] * 18]
+"""Requests of a trace in each hour of a day."""
+
+
+def cut_trace(folder: Path, counts: list[int], kinds: int) -> LoadedScenario:
+    rows = [f"{3600 * hour + 30 * k},1000,500" for hour, n in enumerate(counts) for k in range(n)]
+    (folder / "trace.csv").write_text("\n".join(["arrival_s,input_tokens,output_tokens", *rows]))
+    sets = ["workload.classes[chat].arrivals={kind: trace, file: trace.csv, loop: false}", "run.horizon_s=86400"]
+    text = chat(API, study="months: 1", warmup_s=0, tpot_s=1.0).replace("      lengths: {isl: 500, osl: 200}\n", "")
+    return written(folder, text, *sets, *[f"study.cut={{window_h: 1, kinds: {kinds}}}"] * bool(kinds))
+
+
+def test_windows_have_the_mean_load_of_what_they_stand_for(tmp_path: Path) -> None:
+    """75 requests stand for 75 and 60, as 0.9 of them each, and 30 for 40, 20 and 30, as they are."""
+    found = horizon_of(cut_trace(tmp_path, HOURS, 4))
+    assert [(period.name, period.load) for period in found.periods] == [
+        ("0 h", (1.0,)),
+        ("3 h", (1.0,)),
+        ("4 h", (0.9,)),
+        ("6 h", (1.0,)),
+    ]
+    assert found.kept_tokens == pytest.approx((1.0,))
+
+
+@pytest.mark.parametrize("kinds", [2, 3, 4])
+def test_the_bill_of_a_cut_is_that_of_all_hours(tmp_path: Path, kinds: int) -> None:
+    """Of a token API, whose bill is its tokens: the part of it that the windows are said to have, all of it of four."""
+    whole = simulate(cut_trace(tmp_path, HOURS, 0), None).summary["topologies"]["api"]["cost"]["usd_per_month"]
+    part = simulate(cut_trace(tmp_path, HOURS, kinds), None).summary["topologies"]["api"]["cost"]["usd_per_month"]
+    (share,) = horizon_of(cut_trace(tmp_path, HOURS, kinds)).kept_tokens
+    assert part == pytest.approx(whole * share, rel=0.02)
+    assert share == pytest.approx(1.0) or kinds < 4
+
+
+def test_what_no_window_can_stand_for_is_told(tmp_path: Path) -> None:
+    """A window is at most doubled: of 60 in an hour and none in 22 others, which are one kind, none stand for all."""
+    counts = [100, 60, *[0] * 22]
+    loaded = cut_trace(tmp_path, counts, 2)
+    (share,) = horizon_of(loaded).kept_tokens
+    told = other_tokens(loaded.scenario.workload.classes, [share])
+    assert f"have {share:.0%} of the tokens of chat: more" in told[0]
+
+
+def test_what_is_drawn_goes_by_its_rate_not_by_what_came() -> None:
+    """A rare class has by chance 0 to 3 requests in an hour: none of them is multiplied for that."""
+    steady = expected_by_window(Poisson(0.0003), 3600.0 * np.arange(25))
+    assert steady is not None
+    assert steady.tolist() == [1.0] * 24
+    hours = (1.0,) * 12 + (3.0,) * 12
+    found = expected_by_window(Schedule(0.1, hours), 3600.0 * np.arange(25))
+    assert found is not None
+    assert found.tolist() == pytest.approx([360.0] * 12 + [1080.0] * 12)
+    assert to_mean(found[:, None], 0, range(24)).tolist() == [2.0]
+    assert to_mean(found[:, None], 12, range(24)).tolist() == pytest.approx([2 / 3])
