@@ -29,8 +29,14 @@ SERVICE_CREDIT = "service credit"
 STAFF = "staff"
 WITH_HARDWARE = (NETWORK_AND_STORAGE, INSTALLATION)
 """Lines that a tax on hardware is on, too."""
+_OF_APIS = (FAILED_CALLS, RESIDENCY, FLAT_FEE, UNITS_BY_HOUR, COMMITTED_UNITS, MINIMUM_SPEND, SERVICE_CREDIT)
 OF_SITES = (HARDWARE, MAINTENANCE, SPACE, FACILITY_NETWORK, ELECTRICITY)
 """Lines of any servers of one's own, as taxes name them."""
+
+
+def is_of_api(category: str) -> bool:
+    """Whether a line of this category is what a token API is paid for."""
+    return category.endswith(of_tokens("")) or category in _OF_APIS
 
 
 def by_hour(billing: str) -> str:

@@ -109,7 +109,7 @@ def _tokens_by_window(loaded: LoadedScenario, drawn: NDArray[np.float64], window
     drawn : tokens that came, by window and class
     """
     classes = workload_spec(loaded.scenario, loaded.path.parent).classes
-    edges_s = window_s * np.arange(len(drawn) + 1)
+    edges_s = np.arange(len(drawn) + 1, dtype=np.float64) * window_s
     expected = [None if isinstance(cls, JobWorkload) else expected_by_window(cls.arrivals, edges_s) for cls in classes]
     return np.stack([drawn[:, k] if one is None else one for k, one in enumerate(expected)], axis=1)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simulator.bill.category import is_of_api
 from simulator.bill.commitments import most_committed
 from simulator.bill.energy import per_million, study_energy
 from simulator.bill.focus import Resource, focus_frame
@@ -289,7 +290,8 @@ def _resource(line: Line, terms: Terms, regions: Mapping[str, str]) -> Resource:
     regions : of owners that say their own
     """
     place = line.site
-    if not place and line.owner == terms.topology:
+    is_api = line.owner in (api.provider for api in terms.apis) and is_of_api(line.category)
+    if not place and line.owner == terms.topology and not is_api:
         if not terms.owned:
             return Resource("in house", "")
         place = terms.owned[0].site

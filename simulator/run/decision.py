@@ -96,6 +96,7 @@ class Further:
     search : of sizes under other prices, as long as there is time
     terms : of topologies that leave sizes open, as `price_flips` takes them
     binding : the month that asks for the most
+    unsized : topologies whose sizes at other speeds were asked for and not found in time
     """
 
     seconds: float
@@ -103,6 +104,7 @@ class Further:
     search: Callable[[Explorer], Search]
     terms: Mapping[str, Sequence[Terms]]
     binding: AtMonth
+    unsized: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ def decide_run(
             passed_on=there.passed_on,
         )
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
-        left_out = _left_out([name for name in _firsts(measured) if name not in known], pairs)
+        left_out = _left_out(further.unsized, [name for name in _firsts(measured) if name not in known], pairs)
     elif estimate:
         known = estimated(measured, demand, store)
     hours = hours_flip(found, pairs)
@@ -183,9 +185,10 @@ def decide_run(
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told, left_out))
 
 
-def _left_out(no_capacity: Sequence[str], pairs: Sequence[BreakEven]) -> list[str]:
+def _left_out(unsized: Sequence[str], no_capacity: Sequence[str], pairs: Sequence[BreakEven]) -> list[str]:
     """What time kept from being asked, beside flips, which say so themselves."""
-    found = [f"the share of capacity used of {', '.join(no_capacity)}"] if no_capacity else []
+    found = [f"the sizes of {', '.join(unsized)} at other speeds than forecast"] if unsized else []
+    found += [f"the share of capacity used of {', '.join(no_capacity)}"] if no_capacity else []
     cut = [f"{pair.topology} against {pair.rival}" for pair in pairs if pair.volume is None]
     return [*found, f"the load from which on one costs less than another: {', '.join(cut)}"] if cut else found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -21,6 +21,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month
 from simulator.simulate.one import subject_of
 from simulator.size.passed_on import complexities, passed_on
+from simulator.size.speeds import AtSpeed
 
 Found = TypeVar("Found")
 
@@ -40,7 +41,12 @@ class Since:
 
 
 def further_trials(
-    written: LoadedScenario, loads: Loads, sizer: Sizer, since: Mapping[str, Since], seconds: float
+    written: LoadedScenario,
+    loads: Loads,
+    sizer: Sizer,
+    since: Mapping[str, Since],
+    seconds: float,
+    at_speeds: Mapping[str, Sequence[AtSpeed]],
 ) -> Further:
     """Topologies at their best under other loads, limits and prices.
 
@@ -48,6 +54,7 @@ def further_trials(
     ----------
     written : the scenario with its sizes as open as they are written
     sizer : of the run
+    at_speeds : sizes of each topology at other speeds; none where time ended before
     """
     first, month = loads.horizon.from_month, binding_month(loads)
     return Further(
@@ -56,6 +63,7 @@ def further_trials(
         partial(best_at_prices, written, loads, sizer),
         terms_of_open(written),
         at_binding_month(written, loads, sizer, since, None if month == first else month),
+        [name for name, found in at_speeds.items() if not found],
     )
 
 

@@ -48,8 +48,8 @@ def near_limits(fleet: FleetSpec, usages: Sequence[Usage], dispersion: float, by
 
 def other_units(
     fleet: FleetSpec, providers: Sequence[Provider], usages: Sequence[Usage], sized: Collection[str] = ()
-) -> list[str]:
-    """Units of throughput that would let through what is asked a minute on average, where others are bought.
+) -> tuple[list[str], list[str]]:
+    """Units of throughput that would let through what is asked a minute on average, where fewer and more are bought.
 
     Minutes that ask for more than the average want more units: a run at that number tells. Nothing is told of a target
     that others take over from.
@@ -60,7 +60,7 @@ def other_units(
     sized : names of token APIs whose units were searched: of them nothing is told
     """
     minutes = math.fsum(usage.span_s for usage in usages) / SECONDS_PER_MINUTE
-    found: list[str] = []
+    fewer, more = list[str](), list[str]()
     for k, provider in enumerate(providers):
         if provider.name in sized:
             continue
@@ -70,12 +70,12 @@ def other_units(
         asked = math.fsum(float(usage.providers[k].asked[_TOKENS, 0]) for usage in usages) / minutes
         least = max(math.ceil(asked / per_unit), 1)
         if asked and least not in (math.floor(units), math.ceil(units)):
-            found.append(
+            (more if units > least else fewer).append(
                 f"{provider.name}: {_told(asked)} tokens a minute are asked for on average, which {least:,} units let "
                 f"through, and {units:,g} are bought (provisioned_units={least} is the least to try, more for minutes "
                 "above the average)"
             )
-    return found
+    return fewer, more
 
 
 def _of_provider(

@@ -212,7 +212,7 @@ def _simulate(
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, sizes)
         measured = [_measured(case, said[name], loads.shown.demand) for name, case in cases.items()]
-        further = further_trials(loaded, loads, work.sizer, since, left_s) if explore_s > 0 else None
+        further = further_trials(loaded, loads, work.sizer, since, left_s, sizes) if explore_s > 0 else None
         decision = decide_run(
             *(sized, loads.shown.demand, measured, costs.cheapest_in, further),
             *(work.estimates, store),

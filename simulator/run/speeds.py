@@ -22,7 +22,7 @@ def speeds(
     sizer: Sizer,
     seconds: float,
 ) -> dict[str, tuple[AtSpeed, ...]]:
-    """Sizes at three speeds of the topologies whose expected error is known, while there is time.
+    """Sizes at three speeds of the topologies whose expected error is known; empty where time ended before.
 
     Parameters
     ----------
@@ -32,7 +32,9 @@ def speeds(
     found: dict[str, tuple[AtSpeed, ...]] = {}
     for topology in planned:
         error, left_s = expected_errors(topology.engines), until_s - time.monotonic()
-        if error is not None and left_s > 0:
-            limits = replace(sizer.limits or Limits(), seconds=left_s)
-            found[topology.name] = at_speeds(loaded, topology.name, periods, sizer.store, error["throughput"], limits)
+        if error is None:
+            continue
+        limits = replace(sizer.limits or Limits(), seconds=left_s)
+        args = loaded, topology.name, periods, sizer.store, error["throughput"], limits
+        found[topology.name] = at_speeds(*args) if left_s > 0 else ()
     return found

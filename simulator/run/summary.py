@@ -83,6 +83,7 @@ def summarise(
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
     cost = cost_summary(priced, planned)
     behind = drivers(planned, prices, priced)
+    fewer_units, more_units = other_units(planned.fleet, planned.settings.providers, usages, sized)
     return TopologySummary(
         metrics=metrics,
         replications=tuple(_figures(replication) for replication in replications),
@@ -98,7 +99,8 @@ def summarise(
             *remarks("basis", other_tokens(loaded.scenario.workload.classes, kept_tokens)),
             *remarks("basis", rare_failures(planned.fleet, usages)),
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
-            *remarks("load", other_units(planned.fleet, planned.settings.providers, usages, sized)),
+            *remarks("load", fewer_units),
+            *remarks("size", more_units),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,

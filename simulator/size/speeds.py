@@ -43,8 +43,8 @@ def at_speeds(
 ) -> tuple[AtSpeed, ...]:
     """A topology at steps longer by `error`, as forecast, and shorter by it: each sized by the same search.
 
-    All three are judged on one replication, the middle one too, so they differ in the speed alone. Nothing is told
-    where time ended the search of one of them before it had a size.
+    All three are judged on one replication, the middle one too, so they differ in the speed alone. None is told where
+    time ended the search of one of them before it had a size.
 
     Parameters
     ----------

@@ -95,8 +95,8 @@ class Rate:
         """Λ(t), how many are expected up to these times."""
         cumulative = np.concatenate([[0.0], np.cumsum(self.rps * np.diff(self.edges_s))])
         rounds = at_s // self.edges_s[-1] if self.loop else np.zeros_like(at_s)
-        found: NDArray[np.float64] = rounds * cumulative[-1]
-        return found + np.interp(at_s - rounds * self.edges_s[-1], self.edges_s, cumulative)
+        within = np.interp(at_s - rounds * self.edges_s[-1], self.edges_s, cumulative)
+        return np.asarray(rounds * cumulative[-1] + within, np.float64)
 
     def any_from(self, begin_s: float) -> bool:
         """Whether anything comes after `begin_s`, of a rate that does not loop."""

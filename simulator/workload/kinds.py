@@ -58,7 +58,8 @@ def to_mean(load: NDArray[np.float64], window: int, members: Sequence[int]) -> N
     load : shape (windows, classes)
     """
     mean, own = load[list(members)].mean(axis=0), load[window]
-    return np.clip(np.divide(mean, own, out=np.ones_like(own), where=own > 0), 1.0 / _MOST, _MOST)
+    times = np.divide(mean, own, out=np.ones_like(own), where=own > 0)
+    return np.asarray(np.clip(times, 1.0 / _MOST, _MOST), np.float64)
 
 
 def _clusters(points: NDArray[np.float64], groups: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

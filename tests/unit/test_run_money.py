@@ -286,6 +286,19 @@ def test_the_export_adds_up_to_the_summary(tmp_path: Path) -> None:
     assert "draws" in result.summary["verdict"]
 
 
+def test_a_token_api_of_the_name_of_its_topology_is_its_own_provider(tmp_path: Path) -> None:
+    """Only what a topology pays as a whole is in house: staff, not the tokens of an API that is called as it is."""
+    own = "providers: [{name: mine, prices: [{input: 1, output: 1}], ttft_s: {median: 0.2}, tpot_s: {median: 0.01}, "
+    own += "data_classes: [public, internal]}], staff: {base_fte: 1}"
+    chosen = only(f"{{mine: {{{own}}}}}")
+    result = simulate(chosen, tmp_path)
+    frame = pd.read_csv(result.bundle / "costs_focus.csv")
+    assert dict(zip(frame["ServiceName"], frame["ProviderName"], strict=True)) == {
+        "tokens": "mine",
+        "staff": "in house",
+    }
+
+
 def test_without_draws_there_are_no_intervals(tmp_path: Path) -> None:
     result = simulate(only(TWO, "cost.draws=0"), tmp_path)
     assert all(found["uncertainty"] is None for found in result.summary["topologies"].values())
