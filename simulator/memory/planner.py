@@ -14,6 +14,7 @@ from simulator.memory.profile import (
     Card,
     Overheads,
     activation_bytes,
+    captured_graphs,
     graph_bytes,
     runtime_bytes,
 )
@@ -173,7 +174,8 @@ def _stages(
     usable = card.memory_bytes * request.gpu_memory_utilization
     pp = request.split.pp
     most = request.max_cudagraph_capture_size
-    graphs = 0.0 if request.enforce_eager else graph_bytes(shape, request.limits, rules, overheads, pp, most)
+    captured = captured_graphs(request.limits, rules, card.generation, most, request.num_speculative_tokens)
+    graphs = 0.0 if request.enforce_eager else graph_bytes(shape, captured, overheads, pp)
     runtime = runtime_bytes(card, request.split, rules, overheads, not request.enforce_eager)
     length = request.max_model_len or shape.context
     scratch = scratch_bytes(shape, weights, card, request.split, request.limits, length, rules)

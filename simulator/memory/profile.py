@@ -151,19 +151,25 @@ def _tower_bytes(tower: Tower, budget: int, items: int, tp: int) -> float:
     return patches * (tower.pixels + tower.kept + max(attention, mlp)) * ACTIVATION_BYTES
 
 
-def captured_graphs(limits: BatchLimits, rules: Rules, most_tokens: int | None = None) -> int:
-    """Graphs that vLLM captures: sizes up to twice the sequences, and decode's up to the sequences.
+def captured_graphs(
+    limits: BatchLimits, rules: Rules, generation: str, most_tokens: int | None = None, drafts: int = 0
+) -> int:
+    """Graphs that vLLM captures: sizes up to twice the tokens of a step of decoding, and decode's up to those.
 
     Parameters
     ----------
+    generation : of the GPU
     most_tokens : the largest size where the engine's settings say it
+    drafts : of a request and step
     """
-    most = min(2 * limits.max_num_seqs, rules.most_captured) if most_tokens is None else most_tokens
+    decoded = limits.max_num_seqs * (1 + drafts * rules.drafts_captured)
+    largest = rules.most_captured.get(generation, rules.most_captured["any"])
+    most = min(2 * decoded, largest) if most_tokens is None else most_tokens
     most = min(most, max(limits.max_num_batched_tokens, 1))
     mixed = _sizes(most)
     if rules.graph_mode == "piecewise":
         return mixed
-    return mixed + _sizes(min(limits.max_num_seqs, most))
+    return mixed + _sizes(min(decoded, most))
 
 
 def _sizes(most: int) -> int:
@@ -172,11 +178,9 @@ def _sizes(most: int) -> int:
     return small + dense + max(0, most - DENSE_SIZES_END) // (2 * DENSE_SIZES_STEP)
 
 
-def graph_bytes(
-    shape: ModelShape, limits: BatchLimits, rules: Rules, overheads: Overheads, pp: int, most_tokens: int | None = None
-) -> float:
-    """Memory of the captured graphs on one GPU; `most_tokens` as in `captured_graphs`."""
-    more = overheads.graph_layer * captured_graphs(limits, rules, most_tokens) * math.ceil(shape.layers / pp)
+def graph_bytes(shape: ModelShape, graphs: int, overheads: Overheads, pp: int) -> float:
+    """Memory of so many captured graphs on one GPU."""
+    more = overheads.graph_layer * graphs * math.ceil(shape.layers / pp)
     return overheads.graph_first + more
 
 

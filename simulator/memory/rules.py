@@ -44,7 +44,8 @@ class Rules:
     peers_held : buffers of peers are there when the profile ends
     graphs_in_budget : the graphs' estimated memory comes out of the budget
     graph_mode : capture sizes of mixed batches, and of decode batches too
-    most_captured : largest captured batch
+    most_captured : largest captured batch, by generation of GPU, `any` of others
+    drafts_captured : decode batches are captured with their drafts
     context_in_budget : the CUDA context counts as memory of the engine
     free_memory_checked : vLLM refuses to start where less is free than it asks for
     null_block_checked : the longest request must fit beside the null block
@@ -84,7 +85,8 @@ class Rules:
     peers_held: bool
     graphs_in_budget: bool
     graph_mode: Literal["piecewise", "full and piecewise"]
-    most_captured: int
+    most_captured: Mapping[str, int]
+    drafts_captured: bool
     context_in_budget: bool
     free_memory_checked: bool
     null_block_checked: bool

@@ -11,6 +11,7 @@ import pytest
 from config_cases import LLAMA, write_config
 
 from simulator.catalog.shapes.config import shape_from_config
+from simulator.catalog.vllm import overheads
 from simulator.errors import InputError
 from simulator.memory.shape import without_encoders
 from simulator.resolve.memory import Question, answer
@@ -189,3 +190,26 @@ def test_what_the_newer_runner_does_not_draft_with_runs_in_the_older_one(
     found = answer(asked)
     sampled = 1024 * found.shape.vocab * (6 if newer else 30)
     assert sampled <= found.plan.terms.activation_bytes <= sampled + 2**28
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "asked", "graphs"),
+    [
+        ("h100-sxm", "0.28.0", {}, 51 + 51),
+        ("b200", "0.27.0", {}, 51 + 51),
+        ("b200", "0.28.0", {}, 83 + 83),
+        ("b200", "0.28.0", {"max_cudagraph_capture_size": 512}, 51 + 51),
+        ("h100-sxm", "0.28.0", {"max_num_seqs": 16}, 7 + 5),
+        ("h100-sxm", "0.28.0", {"max_num_seqs": 16, "num_speculative_tokens": 3}, 19 + 11),
+        ("h100-sxm", "0.12.0", {"max_num_seqs": 16, "num_speculative_tokens": 3}, 7 + 5),
+    ],
+)
+def test_graphs_are_captured_up_to_twice_a_step_of_decoding_with_its_drafts(
+    gpu: str, version: str, asked: dict[str, Any], graphs: int
+) -> None:
+    """Sizes 1, 2, 4, each eighth up to 256 and each sixteenth on, to 512, or 1,024 on data-centre Blackwell from 0.28
+    (`_set_cudagraph_sizes`)."""
+    method = "ngram" if "num_speculative_tokens" in asked else None
+    question = Question("llama-3.1-8b", gpu, version=version, max_model_len=8192, speculative_method=method, **asked)
+    found = answer(question).plan.terms.graph_bytes
+    assert (found - overheads().graph_first) / (overheads().graph_layer * 32) == pytest.approx(graphs)
