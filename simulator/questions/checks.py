@@ -102,9 +102,11 @@ def _unpriced(answers: Answers) -> Iterator[Problem]:
     name, place = gpu(answers.gpu).name, site(answers.site)
     if answers.server_usd is None and not servers_of(name):
         yield Problem(f"the catalog has no price of a server with {name}: say what one costs", path="server_usd")
-    offered = any((one.gpu, one.site, one.tier) == (name, place.name, "on_demand") for one in gpu_offers())
-    if answers.rent_usd_per_gpu_hour is None and answers.data_class in place.data_classes and not offered:
-        told = f"{place.name} has no price of {name}: say what one costs an hour, or another site"
+    sellers = dict.fromkeys(one.site for one in gpu_offers() if (one.gpu, one.tier) == (name, "on_demand"))
+    allowed = [one for one in sellers if answers.data_class in site(one).data_classes]
+    if answers.rent_usd_per_gpu_hour is None and answers.data_class in place.data_classes and place.name not in sellers:
+        other = f"a site that has one ({', '.join(allowed)})" if allowed else "another GPU"
+        told = f"{place.name} has no price of {name}: say what one costs an hour, or {other}"
         yield Problem(told, path="rent_usd_per_gpu_hour")
 
 

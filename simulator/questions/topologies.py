@@ -241,7 +241,8 @@ def _provider(answers: Answers) -> str:
 
 def _full_at(answers: Answers, fit: Fit, folder: Path) -> int:
     """Requests running and waiting per replica from which on a hybrid sends requests on."""
-    settings = EngineSettings(quantization=answers.quantization, max_model_len=fit.max_model_len)
+    own = answers.quantization == "none"
+    settings = EngineSettings(quantization=None if own else answers.quantization, max_model_len=fit.max_model_len)
     engine = plan_engine(answers.model, fit.gpu, fit.tp, 1, settings, folder, own=fit.hardware)
     lengths = engine.config, engine.step_time, answers.isl, answers.osl
     held = FULL_AT * requests_within(*lengths, answers.tpot_s)

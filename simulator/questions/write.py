@@ -64,7 +64,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             f"name: {json.dumps(plain_name(answers.name or '') or name)}",
             f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second {_when(log)}.')}",
             f"model: {json.dumps(answers.model)}",
-            f"engine: {{quantization: {answers.quantization}, max_model_len: {fit.max_model_len}}}",
+            f"engine: {{{_format(answers)}max_model_len: {fit.max_model_len}}}",
             *(_workload(answers, rate_rps, fit.max_model_len) if log is None else _logged(answers, log)),
             *topologies,
             *server_lines(answers),
@@ -74,6 +74,11 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             "",
         ]
     )
+
+
+def _format(answers: Answers) -> str:
+    """Format of the weights; the model's own, which the engine takes unless told, where none is asked for."""
+    return "" if answers.quantization == "none" else f"quantization: {answers.quantization}, "
 
 
 def _when(log: Log | None) -> str:

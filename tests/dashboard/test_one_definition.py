@@ -29,8 +29,7 @@ from simulator.results.bundle import Bundle
 Open = Callable[..., AppTest]
 Capture = pytest.CaptureFixture[str]
 QUICK = ("hybrid under outages, spot with failures", "cascade", "token APIs alone", "nobody comes")
-VIEWS = tuple(entry.view for entry in PAGES if entry.needs_run and entry.view != "what_if")
-"""What-if shows figures of a run of its own."""
+VIEWS = tuple(entry.view for entry in PAGES)
 _NO_MEANING = re.compile(
     r"\b((?-i:None(?! (of|is|was)))|nan|inf|infinity|nat|undefined|timed_out|too_long|rate_limit)\b|[eE][+]\d\d|"
     r"\b0 (are|is) allowed|\b1 requests|of 0 requests|month -|[$] ?-(?![\d$])|\(\d{4,}%|[:;,] ?[;.]",
@@ -127,9 +126,36 @@ def test_every_view_says_what_the_run_says_and_nothing_without_meaning(
             if label in metrics:
                 assert metric.value in metrics[label], (view, label)
                 told.add(view)
-        if view == "overview":
-            assert plain(app.info[0].value) == plain(unlike.decision["verdict"])
+        if view in ("overview", "what_if"):
+            assert plain(app.info[0].value) == plain(unlike.decision["verdict"]), view
     assert {"overview", "sizing"} <= told
+
+
+@pytest.mark.usefixtures("in_its_currency")
+def test_a_what_if_holds_the_run_against_what_is_changed_of_it(
+    open_view: Open, unlike: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's own side has its figures, where all of it is simulated; a price changes none but those of money."""
+    place = str(unlike.path.parent)
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings((place,), place))
+    known, topologies = known_figures(unlike), list(ordered(unlike.summary))
+    for change in ({"what_if.tokens": "1.5"}, {"what_if.demand": "0.5"}):
+        app = open_view("what_if", run=unlike.path.name, **change)
+        assert not app.exception, change
+        assert [error.value for error in app.error] == [], change
+        assert [(said, found) for said in texts(app) if (found := without_meaning(said))] == [], change
+        (whole,) = [caption.value for caption in app.caption if "Changed:" in caption.value]
+        compared = set[tuple[str, str]]()
+        for table in app.dataframe:
+            frame = table.value
+            if "figure" not in frame or "busiest" in whole:
+                continue
+            for name in topologies:
+                for label, value in zip(frame["figure"], frame[f"{name} as it is"], strict=True):
+                    if (label, name) in known:
+                        assert _SAME.sub("", str(value)) == known[label, name], (change, label, name)
+                        compared.add((label, name))
+        assert len(compared) > 5 * len(topologies) or "Simulated on both sides: all" not in whole, whole
 
 
 def _is_doubt(said: str) -> bool:

@@ -331,3 +331,20 @@ def test_a_replica_has_the_fewest_gpus_that_hold_sixteen_requests(
         assert {one.max_model_len for one in asked} == {None, 6_000}, "the model's context, of 8,192 that are wanted"
     with pytest.raises(InputError, match=r"have 6001 tokens, .* takes 6000"):
         fit_of(replace(answers, isl=5_901), Path(), "l4")
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu"), [("gpt-oss-120b", "h200"), ("deepseek-v3", "h200"), ("llama-3.1-8b", "l40s")]
+)
+def test_without_a_format_the_weights_are_as_published(tmp_path: Path, model: str, gpu: str) -> None:
+    """117 billion parameters in mxfp4 fit one H200, 671 billion in fp8 eight of them; in 16 bit neither does."""
+    given = {"rate_rps": 1.0, "model": model, "quantization": "none", "gpu": gpu, "site": "nebius"}
+    file = tmp_path / "mine.yaml"
+    file.write_text(scenario_text(given), "utf-8")
+    assert plan_topologies(at_start(load_scenario(file)))
+
+
+def test_who_rents_out_a_gpu_is_told_where_a_site_does_not() -> None:
+    given = {"rate_rps": 1.0, "gpu": "h200", "site": "lambda"}
+    with pytest.raises(InputError, match=r"lambda has no price of h200.*a site that has one \(.*nebius"):
+        scenario_text(given)
