@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator.decide.levels import neighbours, nodes, share_of_way
 from simulator.decide.standing import over_hours
@@ -153,6 +153,12 @@ def walk(
         else:
             walked.append(way.changed(month, walked[-1].sizes, at_nodes[high]))
     return walked
+
+
+def as_served(month: Walked, shares: Sequence[Share]) -> Walked:
+    """A month of these sizes as other trials found that it is served."""
+    meets = all_meet(share.served.meets for share in shares)
+    return replace(_walked(month.month, month.level, month.sizes, shares, meets), event=month.event, units=month.units)
 
 
 def lasts_until(walked: Sequence[Walked]) -> int | None:

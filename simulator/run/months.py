@@ -39,6 +39,15 @@ class Known:
     store: Store
     served: dict[tuple[str, Load], Served] = field(default_factory=dict)
 
+    def serve(self, planned: PlannedTopology, loads: Loads, load: Load) -> Served:
+        """What a topology as it is planned gives under a load, simulated once."""
+        key = _fleet(planned), load
+        if key not in self.served:
+            subject, there = subject_of(planned), loads.at(load)
+            outcomes = [stored_outcome(subject, there, k, self.store) for k in range(there.replications)]
+            self.served[key] = served(outcomes, there)
+        return self.served[key]
+
 
 @dataclass(frozen=True)
 class Sizing:
@@ -146,10 +155,7 @@ def walk_months(
             return known.served[key]
         if progress:
             progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
-        subject, there = subject_of(one), loads.at(load)
-        outcomes = [stored_outcome(subject, there, k, known.store) for k in range(there.replications)]
-        known.served[key] = served(outcomes, there)
-        return known.served[key]
+        return known.serve(one, loads, load)
 
     def found(level: Level, best: PlannedTopology | None) -> Sizes | None:
         found_at[level] = best

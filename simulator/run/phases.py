@@ -17,6 +17,7 @@ from simulator.resolve.topology import PlannedTopology, check_names_alone, plan_
 from simulator.run.downtime import with_downtime
 from simulator.run.loads import Loads
 from simulator.run.months import Journey, Known, Progress, walk_months
+from simulator.run.paid_units import with_paid_units
 from simulator.run.sizer import Sizer
 from simulator.run.unit_terms import running_units, running_words, with_running
 from simulator.scenario.load import LoadedScenario
@@ -164,6 +165,7 @@ def walk_study(
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, until)))
     sizing = sizer.sizing(written, found, _first(before), planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
+    begun = with_paid_units(written, planned.name, before, begun, known) if found else begun
     later = _parts(written, planned.name, begun.months)
     ends = [phase.first - 1 for phase in later[1:]] + [math.ceil(loads.horizon.months)]
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}

@@ -111,6 +111,26 @@ def test_each_month_has_the_units_that_it_needs_and_pays_for_them(tmp_path: Path
     assert sum(row["usd"] for row in bill) == pytest.approx(73 * sum(units) / 4)
 
 
+def test_units_of_a_term_that_a_lighter_month_does_not_need_serve_it_all_the_same(tmp_path: Path) -> None:
+    """Twice the load for a month buys a term for the year: at half the load its units take all calls.
+
+    The first term ends with month 12, the other with month 13, and is enough by itself.
+    """
+    steps = "months: 13, load_steps: [{from_month: 2, load: 2}, {from_month: 3, load: 0.5}]"
+    found = run(tmp_path, text(SPILL, "term_months: 12, ", steps))
+    first, most, *less = units_by_month(found, "spill")
+    assert less == [less[0]] * 11
+    assert less[0] < first < most
+    usd = [month["usd"] for month in found.decision["topologies"]["spill"]["months"]]
+    assert usd[0] > 73 * first + 1, "some calls are paid by the token, so fewer units cost least"
+    assert usd[2:] == pytest.approx([73 * most] * 10 + [73 * (most - first)])
+    topology = found.summary["topologies"]["spill"]
+    said = [one["text"] for one in topology["warnings"]]
+    assert f"months 3 to 12: {most} units of api are there, since terms that are paid run on" in said
+    bill = second_bill(found.bundle, "spill").mean_lines()
+    assert sum(row["usd"] for row in bill) == pytest.approx(topology["cost"]["usd_per_month"])
+
+
 def test_an_event_may_leave_the_number_open_or_change_what_is_sold(tmp_path: Path) -> None:
     change = "change: {providers: [{name: api, unit_minimum: 30, usd_per_unit_hour: 0.05}]}"
     event = f"months: 4, events: [{{name: offer, from_month: 3, topology: alone, {change}}}]"

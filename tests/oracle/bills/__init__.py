@@ -6,7 +6,8 @@ in whole cents, the payments and their present value:
     PYTHONPATH=tests/oracle python -m bills usage.json terms.json [TOPOLOGY]
 """
 
+from bills.payback import payback_months
 from bills.rows import cents
 from bills.study import Study
 
-__all__ = ["Study", "cents"]
+__all__ = ["Study", "cents", "payback_months"]

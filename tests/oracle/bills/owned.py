@@ -177,8 +177,8 @@ class Owned:
                 return float(high_share + (low_share - high_share) * (age - low) / (high - low))
         raise AssertionError(age)
 
-    def pay(self, paid: dict[float, float]) -> None:
-        """Servers as they are bought, replaced at the end of their life, and sold."""
+    def pay(self, paid: dict[float, float], at_the_end: bool = True) -> None:
+        """Servers as they are bought, replaced at the end of their life, and sold, at the study's end too or not."""
         last, study = self.site["span"]["last"], self.months.terms["months"]
         end = study if last is None else min(float(last), study)
         for chain in self.boxes:
@@ -188,4 +188,5 @@ class Owned:
                 gone, share = end, self._sold_share(kind, end - bought) if k + 1 == len(chain) else 0.0
                 if k + 1 < len(chain):
                     gone, share = float(chain[k + 1][0]), kind["residual_share"]
-                paid[gone] = paid.get(gone, 0.0) - price * share
+                if gone < study or at_the_end:
+                    paid[gone] = paid.get(gone, 0.0) - price * share

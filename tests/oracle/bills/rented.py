@@ -227,13 +227,13 @@ class Rented:
         whole = math.fsum(usd for usd, _ in parts)
         return math.fsum(usd * upfront for usd, upfront in parts) / whole if whole else 0.0
 
-    def pay(self, paid: dict[float, float], taxed: Callable[[int], float]) -> None:
-        """Terms as they are paid: a part upfront, the rest month by month."""
+    def pay(self, once: dict[float, float], paid: dict[float, float], taxed: Callable[[int], float]) -> None:
+        """Terms as they are paid: a part upfront, at once, the rest month by month."""
         study = self.months.terms["months"]
         for number, start, length, bare in self.terms_paid():
             usd = bare * taxed(start)
             upfront = self.now(start)["commitments"][number]["upfront_share"]
-            paid[float(start)] = paid.get(float(start), 0.0) + usd * upfront
+            once[float(start)] = once.get(float(start), 0.0) + usd * upfront
             for k in range(length):
                 begin, end = float(start + k), float(start + k + 1)
                 cuts = sorted({begin, end} | ({study} if begin < study < end else set()))

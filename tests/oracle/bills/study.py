@@ -137,26 +137,39 @@ class Study:
                 mean["usd"] += line["usd"] * length / self.terms["months"]
         return list(found.values())
 
-    def payments(self) -> dict[float, float]:
-        """USD paid by time in months."""
-        paid = {0.0: 0.0}
+    def flows(self, at_the_end: bool = True) -> tuple[dict[float, float], dict[float, float]]:
+        """USD that is paid at once, and that accrued over the time since the last such, by time in months.
+
+        Parameters
+        ----------
+        at_the_end : with what hardware is sold for when the study ends
+        """
+        once: dict[float, float] = {0.0: 0.0}
         for fee in self.terms["fees"]:
             when = float(fee["span"]["first"] - 1)
-            paid[when] = paid.get(when, 0.0) + fee["usd_once"] * self._taxed(fee["name"], fee["span"]["first"] - 1)
-        clock = 0.0
+            once[when] = once.get(when, 0.0) + fee["usd_once"] * self._taxed(fee["name"], fee["span"]["first"] - 1)
+        clock, paid = 0.0, dict[float, float]()
         for month, length in enumerate(self.months.lengths):
             clock += length
             running = math.fsum(line["usd"] for line in self.lines(month) if line["kind"] in ("by_month", "by_use"))
             paid[clock] = paid.get(clock, 0.0) + running * length
         for rented in self.rented:
-            rented.pay(paid, lambda month: self._taxed("committed", month))
+            rented.pay(once, paid, lambda month: self._taxed("committed", month))
         for units in self.units:
-            units.pay(paid, lambda month: self._taxed("committed throughput", month))
+            units.pay(once, paid, lambda month: self._taxed("committed throughput", month))
         for owned in [] if self.months.jobs else self.owned:
             bare: dict[float, float] = {}
-            owned.pay(bare)
+            owned.pay(bare, at_the_end)
             for when, usd in bare.items():
-                paid[when] = paid.get(when, 0.0) + usd * self._taxed("hardware", int(when))
+                once[when] = once.get(when, 0.0) + usd * self._taxed("hardware", int(when))
+        return once, paid
+
+    def payments(self) -> dict[float, float]:
+        """USD paid by time in months."""
+        paid: dict[float, float] = {}
+        for flow in self.flows():
+            for when, usd in flow.items():
+                paid[when] = paid.get(when, 0.0) + usd
         return dict(sorted(paid.items()))
 
     def npv(self) -> float:

@@ -62,12 +62,12 @@ class Units:
         owed = sum(term["usd"] * max(term["from"] + term["length"] - ends, 0.0) / term["length"] for term in self.begun)
         return [row(self.name, "committed throughput", "after the study", owed / ends, "committed")]
 
-    def pay(self, paid: dict[float, float], taxed: Callable[[int], float]) -> None:
+    def pay(self, once: dict[float, float], paid: dict[float, float], taxed: Callable[[int], float]) -> None:
         ends = self.months.terms["months"]
         for term in self.begun:
             start, length = term["from"], term["length"]
             whole_usd = term["usd"] * taxed(start)
-            paid[float(start)] = paid.get(float(start), 0.0) + whole_usd * term["upfront"]
+            once[float(start)] = once.get(float(start), 0.0) + whole_usd * term["upfront"]
             whole = {float(k) for k in range(start, start + length + 1)}
             edges = sorted(whole | ({ends} if start < ends < start + length else set()))
             for begin, end in pairwise(edges):
