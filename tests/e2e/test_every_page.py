@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -109,6 +111,14 @@ def test_a_page_shows_itself_and_keeps_nobody_out(page: Page, server: str, view:
     assert {theme: faults_in(page, theme) for theme in ("light", "dark")} == {"light": [], "dark": []}
     page.remove_listener("pageerror", note)
     assert wrong == []
+
+
+def test_hours_of_ones_own_keep_nobody_out(page: Page, server: str) -> None:
+    page.goto(f"{server}{path_of('start')}?answers={quote(json.dumps({'busy': 'own_hours', 'users': 40}))}")
+    settle(page)
+    page.get_by_role("button", name="More hours").click()
+    expect(page.get_by_label("Hours 2: to [h]")).to_be_visible()
+    assert {theme: faults_in(page, theme) for theme in ("light", "dark")} == {"light": [], "dark": []}
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
