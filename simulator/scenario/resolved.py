@@ -12,6 +12,9 @@ from typing import Any
 from simulator.scenario.document import Origin, join
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference
+from simulator.schema.base import Settings
+from simulator.schema.scenario import Scenario
+from simulator.schema.workload import Job
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
@@ -35,6 +38,7 @@ def resolved_data(loaded: LoadedScenario, files: Sequence[Reference] = ()) -> di
     """
     unstated = {"currency"} if loaded.scenario.currency is None else None
     data: dict[str, Any] = loaded.scenario.model_dump(mode="json", exclude=unstated)
+    _leave_open(loaded.scenario, data)
     for name, topology in loaded.scenario.topologies.items():
         for k, pool in enumerate(topology.pools):
             if pool.engine is not None:
@@ -42,6 +46,28 @@ def resolved_data(loaded: LoadedScenario, files: Sequence[Reference] = ()) -> di
                 data["topologies"][name]["pools"][k]["engine"] = {**data["engine"], **own}
     copies = {file.path: file.copy for file in files if file.copy is not None}
     return _replaced(data, "", copies) if copies else data
+
+
+def _leave_open(scenario: Scenario, data: dict[str, Any]) -> None:
+    """Take away what nobody wrote where to write it means something else: of jobs, and of batches beside others."""
+    classes = scenario.workload.classes
+    for cls, found in zip(classes, data["workload"]["classes"], strict=True):
+        if isinstance(cls.arrivals, Job):
+            _drop(found["slo"], "served", cls.slo)
+            _drop(found["arrivals"], "per_month", cls.arrivals)
+        if cls.service_tier == "batch":
+            _drop(found, "priority", cls)
+    if any(cls.service_tier == "batch" for cls in classes):
+        _drop(data["engine"], "scheduling_policy", scenario.engine)
+    if all(isinstance(cls.arrivals, Job) for cls in classes):
+        for name, topology in scenario.topologies.items():
+            for k, provider in enumerate(topology.providers):
+                _drop(data["topologies"][name]["providers"][k], "max_wait_s", provider)
+
+
+def _drop(found: dict[str, Any], key: str, settings: Settings) -> None:
+    if key not in settings.model_fields_set:
+        del found[key]
 
 
 def _replaced(node: Any, path: str, values: dict[str, str]) -> Any:
