@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import pdtr, pdtrc
 
 from simulator.engine.modes.drafts.acceptance import drafts_at, steps_per_token
@@ -114,14 +115,38 @@ def load_of(source: RequestSource, horizon_s: float) -> Load | None:
     if first is None or first.n_open < 2:
         return None
     span_s = min(float(first.arrival_s[first.n_open - 1]), horizon_s)
-    isl, osl = first.isl.astype(np.float64), first.osl.astype(np.float64)
-    return Load(
-        len(first) / max(span_s, 1e-9),
-        float(isl.mean()),
-        float(osl.mean()),
-        _most_cached_share(first),
-        float(osl @ (isl + osl / 2) / osl.sum()),
-    )
+    return _load(first, len(first) / max(span_s, 1e-9), _most_cached_share(first))
+
+
+def load_by_target(
+    source: RequestSource, sent: NDArray[np.int64], cached: Sequence[float], span_s: float
+) -> list[Load]:
+    """What each target was sent, with the lengths that each class has in the first chunk of requests.
+
+    Parameters
+    ----------
+    sent : shape (classes, targets), requests in `span_s`
+    cached : by target the share of its prompts that was in the prefix cache
+
+    Returns
+    -------
+    by target; at a rate of 0 where nothing is known
+    """
+    first = next(iter(source.chunks()))
+    numbers = np.maximum(np.bincount(first.class_id, minlength=len(sent)), 1)
+    found = []
+    for at_target, share in zip(sent.T, cached, strict=True):
+        weights = (at_target / numbers)[first.class_id]
+        known = bool(weights.any())
+        found.append(_load(first, at_target.sum() / span_s, share, weights) if known else Load(0.0, 1.0, 1.0))
+    return found
+
+
+def _load(requests: Requests, rate_rps: float, cached_share: float, weights: NDArray[np.float64] | None = None) -> Load:
+    isl, osl = requests.isl.astype(np.float64), requests.osl.astype(np.float64)
+    means = (float(np.average(tokens, weights=weights)) for tokens in (isl, osl))
+    held = float(np.average(isl + osl / 2, weights=osl if weights is None else osl * weights))
+    return Load(rate_rps, *means, cached_share, held)
 
 
 def _most_cached_share(requests: Requests) -> float:
@@ -159,20 +184,28 @@ def capacity_rps(fleet: FleetSpec, load: Load) -> float:
     In a cascade everything is answered by the first target; how much goes on to the second is known of its share alone.
     What token APIs can do has no bound here.
     """
-    pools = fleet.pools
-    answering = {pool.hands_to for pool in pools if pool.hands_to is not None}
-
-    def most(pool: PoolSpec, **parts: bool) -> float:
-        hits, held = load.cached_share, load.context_tokens
-        each = replica_capacity_rps(pool, load.isl, load.osl, cached_share=hits, context_tokens=held, **parts)
-        return pool.most_replicas * each
-
     if fleet.routing.cascade is not None:
-        first, second = (most(pools[k]) if k < len(pools) else math.inf for k in fleet.routing.order)
+        first, second = (
+            _most_rps(fleet.pools[k], load) if k < len(fleet.pools) else math.inf for k in fleet.routing.order
+        )
         share = fleet.routing.cascade.share
         return float(min(first, second / share if share else math.inf))
-    total = sum(most(pool) for k, pool in enumerate(pools) if pool.hands_to is None and k not in answering)
-    for k in answering:
-        prompts = sum(most(pool, decode=False) for pool in pools if pool.hands_to == k)
-        total += min(prompts, most(pools[k], prefill=False))
-    return total
+    return float(sum(target_capacity_rps(fleet, k, load) for k in range(len(fleet.pools))))
+
+
+def target_capacity_rps(fleet: FleetSpec, k: int, load: Load) -> float:
+    """Of pool k, with the pools that compute prompts for it, which have none of their own."""
+    pool = fleet.pools[k]
+    if pool.hands_to is not None:
+        return 0.0
+    behind = [one for one in fleet.pools if one.hands_to == k]
+    if not behind:
+        return _most_rps(pool, load)
+    prompts = sum(_most_rps(one, load, decode=False) for one in behind)
+    return min(prompts, _most_rps(pool, load, prefill=False))
+
+
+def _most_rps(pool: PoolSpec, load: Load, **parts: bool) -> float:
+    hits, held = load.cached_share, load.context_tokens
+    each = replica_capacity_rps(pool, load.isl, load.osl, cached_share=hits, context_tokens=held, **parts)
+    return pool.most_replicas * each

@@ -14,7 +14,7 @@ from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.course import Course, Later
 from simulator.metrics.slo import slo_met
 from simulator.rng import stream_seed
-from simulator.simulate.capacity import capacity_rps, load_of
+from simulator.simulate.capacity import capacity_rps, load_by_target, load_of, target_capacity_rps
 from simulator.simulate.demand import Demand
 from simulator.study.fleet import FleetSpec, Outages, Reliability
 from simulator.workload.requests import RequestSource
@@ -41,8 +41,9 @@ def later_windows(
     the window is simulated on, with the requests of other windows like it, where
 
     - more comes than its rough capacity, `capacity_rps`, or
-    - more comes than 0.85 of it, or a token API stands beside its pools, and at the end of the window more requests are
-      present than in its middle, by more than √n/2 of those that came between.
+    - more comes than 0.85 of it, or one pool was sent more than 0.85 of what that one can do with what its prefix
+      cache had, and at the end of the window more requests are present than in its middle, by more than √n/2 of those
+      that came between.
 
     Four windows, then eight, then sixteen: until a queue grows over the last half or quarter of them (`Course`, where
     who finds no room waits for ever), or, unless more comes than its rough capacity, no more requests are present at
@@ -69,9 +70,10 @@ def later_windows(
     most_rps = capacity_rps(fleet, load)
     surely = load.rate_rps > most_rps and not fleet.providers
     if not surely:
-        beyond = load.rate_rps > NEAR * most_rps
         middle_s = (demand.warmup_s + demand.horizon_s) / 2
-        if not beyond or not _grew(run.samples, middle_s, demand.horizon_s, load.rate_rps):
+        if not _grew(run.samples, middle_s, demand.horizon_s, load.rate_rps):
+            return None
+        if load.rate_rps <= NEAR * most_rps and not _some_pool_is_near(fleet, demand, number, metrics):
             return None
     found = None
     for windows in WINDOWS:
@@ -86,6 +88,17 @@ def later_windows(
 def _may_hide(fleet: FleetSpec, demand: Demand) -> bool:
     by_clock = bool(fleet.routing.openings) or any(pool.schedule for pool in fleet.pools)
     return bool(fleet.pools) and demand.last_job_s is None and not by_clock
+
+
+def _some_pool_is_near(fleet: FleetSpec, demand: Demand, number: int, metrics: MetricAccumulator) -> bool:
+    """Whether a pool was sent more than `NEAR` of its rough capacity, with what its prefix cache had."""
+    sent = np.array([tally.by_target[:, 0] for tally in metrics.by_class])
+    _, _, prompts, cached, _ = metrics.total.by_target.T
+    loads = load_by_target(
+        demand.source(number), sent, cached / np.maximum(prompts, 1), demand.horizon_s - demand.warmup_s
+    )
+    pools = range(len(fleet.pools))
+    return any(loads[k].rate_rps > NEAR * target_capacity_rps(fleet, k, loads[k]) for k in pools)
 
 
 def _over(fleet: FleetSpec, demand: Demand, number: int, windows: int, rate_rps: float) -> Later:

@@ -143,6 +143,19 @@ def test_what_spills_to_a_token_api_is_no_overload(routing: RoutingSpec, meets: 
     assert (found.refutation is None) is meets
 
 
+@pytest.mark.parametrize(("share_of_first", "meets"), [(0.92, True), (1.08, False)])
+@pytest.mark.parametrize("spare", [roomy(replicas=4), provider(tpot_sigma=0.0)], ids=["pool", "token API"])
+def test_one_of_several_targets_is_told_though_all_together_could_serve_what_comes(
+    share_of_first: float, meets: bool, spare: Any
+) -> None:
+    """Four of five requests go to the first pool; that the other has room for them is of no use to those."""
+    by_weight = RoutingSpec(TargetRouting.WEIGHTED, (0, 1), weights=(0.8, 0.2))
+    first = (roomy(),) if spare.name == "api" else (roomy(), replace(spare, name="spare"))
+    others = {"providers": (spare,)} if spare.name == "api" else {}
+    found = try_fleet(subject(*first, routing=by_weight, **others), asked(Poisson(share_of_first * MOST_RPS / 0.8)))
+    assert (found.refutation is None) is meets
+
+
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of windows that are simulated further."""
     found, over = [], lasting._over
