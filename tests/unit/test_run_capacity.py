@@ -16,7 +16,15 @@ from simulator.fleet.single import RequestList, run_single
 from simulator.resolve.engines import plan_engine
 from simulator.run.remarks import turns_apart
 from simulator.schema.engine import EngineSettings
-from simulator.simulate.capacity import Load, _most_cached_share, capacity_rps, kept_up, load_of, replica_capacity_rps
+from simulator.simulate.capacity import (
+    Load,
+    _most_cached_share,
+    capacity_rps,
+    kept_up,
+    load_by_target,
+    load_of,
+    replica_capacity_rps,
+)
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import CascadeSpec, RoutingSpec
 from simulator.workload.requests import make_requests
@@ -105,3 +113,16 @@ def test_long_answers_hold_their_context_for_longer() -> None:
     few = replace(COLD, engine=replace(COLD.engine, num_blocks=13, max_num_seqs=64))
     capacity = replica_capacity_rps(few, 10.0, 100.0, context_tokens=load.context_tokens)
     assert capacity < replica_capacity_rps(few, 10.0, 100.0)
+
+
+def test_the_load_of_a_target_is_what_it_was_sent_as_long_as_its_classes_are() -> None:
+    """Of a (isl 10, osl 20) it was sent 30, of b (40, 100 or 300) 10, in 20 s: 2 a second, of 17.5 and 65 tokens."""
+    requests = make_requests(
+        np.arange(3.0), np.array([10, 40, 40]), np.array([20, 100, 300]), class_id=np.array([0, 1, 1], np.int32)
+    )
+    sent = np.array([[30, 0, 30], [10, 0, 0]])
+    both, none, short = load_by_target(RequestList(requests), sent, [0.25, 0.0, 0.0], 20.0)
+    held = (30 * 20 * 20 + 5 * 100 * 90 + 5 * 300 * 190) / (30 * 20 + 5 * 100 + 5 * 300)
+    assert both == pytest.approx((2.0, 17.5, 65.0, 0.25, held))
+    assert none.rate_rps == 0.0
+    assert short == pytest.approx((1.5, 10.0, 20.0, 0.0, 20.0))
