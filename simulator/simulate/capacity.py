@@ -138,15 +138,15 @@ def load_by_target(
     for at_target, share in zip(sent.T, cached, strict=True):
         weights = (at_target / numbers)[first.class_id]
         known = bool(weights.any())
-        found.append(_load(first, at_target.sum() / span_s, share, weights) if known else Load(0.0, 1.0, 1.0))
+        found.append(_load(first, float(at_target.sum()) / span_s, share, weights) if known else Load(0.0, 1.0, 1.0))
     return found
 
 
 def _load(requests: Requests, rate_rps: float, cached_share: float, weights: NDArray[np.float64] | None = None) -> Load:
     isl, osl = requests.isl.astype(np.float64), requests.osl.astype(np.float64)
-    means = (float(np.average(tokens, weights=weights)) for tokens in (isl, osl))
+    prompt, answer = (float(np.average(tokens, weights=weights)) for tokens in (isl, osl))
     held = float(np.average(isl + osl / 2, weights=osl if weights is None else osl * weights))
-    return Load(rate_rps, *means, cached_share, held)
+    return Load(rate_rps, prompt, answer, cached_share, held)
 
 
 def _most_cached_share(requests: Requests) -> float:
