@@ -102,7 +102,7 @@ class OpenPool:
 
     def steps(self, max_replicas: int) -> int:
         """Groups of which no search looks at more."""
-        return _MOST_STEPS if self.is_units else max(max_replicas // self.step, 1)
+        return max(_MOST_STEPS, self.low) if self.is_units else max(max_replicas // self.step, 1)
 
 
 def refinable(pool: OpenPool) -> bool:
