@@ -245,6 +245,7 @@ def costed(name: str, bill: dict[str, float], months: tuple[bool, ...] = (True,)
         meets=all(months),
         walked=walked,
         lasts_until=lasts,
+        unmeasured=(),
         bill=SimpleNamespace(lines=lines),
         usd_per_month=math.fsum(bill.values()),
         contender=Contender(name, all(months), math.fsum(bill.values()), lasts_until=lasts or 0),

@@ -17,7 +17,7 @@ ALONE: dict[str, Any] = {
 def test_a_row_has_every_part_and_what_was_compared_only_where_it_was() -> None:
     alone = TopologySummary(**ALONE)
     assert set(alone.row()) == set(ALONE)
-    whole = replace(alone, edge="said", fleet="key", search={}, at_speeds=({},), compared=Compared())
+    whole = replace(alone, edge="said", fleet="key", search={}, at_speeds=({},), unmeasured=({},), compared=Compared())
     parts = {one.name for one in (*fields(TopologySummary), *fields(Compared))} - {"compared"}
     assert set(whole.row()) == parts
 
