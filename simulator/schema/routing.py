@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import NotNegative, Settings, Share, Switch
+from simulator.schema.base import IS_NUMBER, NotNegative, Settings, Share, Switch
 from simulator.schema.clock import RoutingWindow
+
+UpToAnHour = Annotated[float, Field(ge=0, le=3_600), IS_NUMBER]
 
 
 class RoutingSettings(Settings):
@@ -64,7 +66,7 @@ class ComplexityRouting(RoutingSettings):
     """By the request's complexity."""
     limits: dict[str, Share]
     """Largest complexity that a target serves, by target; unlimited for a target left out."""
-    classify_s: NotNegative = 0.0
+    classify_s: UpToAnHour = 0.0
     """Time that the classifier takes before a request has a target."""
 
 
@@ -88,7 +90,7 @@ class CascadeRouting(RoutingSettings):
     """Pool or provider that answers anew what is escalated."""
     escalate: EscalateWhen
     """Which requests go on."""
-    check_s: NotNegative = 0.0
+    check_s: UpToAnHour = 0.0
     """Time that the check of an answer takes."""
     stream_first: Switch = False
     """Show the first answer while it is written; otherwise nobody sees it before its check."""

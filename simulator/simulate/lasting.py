@@ -140,7 +140,10 @@ def _without_faults(fleet: FleetSpec) -> FleetSpec:
 
 
 def _grew(samples: dict[str, NDArray[Any]], from_s: float, to_s: float, rate_rps: float) -> bool:
-    """Whether more requests are present at pools at `to_s` than at `from_s`, by more than √n/2 of those that came."""
+    """Whether more requests are present at pools at `to_s` than at `from_s`, by more than √n/2 of those that came.
+
+    They may be where nothing was sampled near one of them.
+    """
     time_s, present = samples["time_s"], samples["running"] + samples["waiting"]
     pools = len(np.unique(samples["pool"]))
     look_s = _LOOK * (to_s - from_s)
@@ -149,4 +152,5 @@ def _grew(samples: dict[str, NDArray[Any]], from_s: float, to_s: float, rate_rps
         looked = (time_s > end_s - look_s) & (time_s <= end_s)
         return float(present[looked].mean()) * pools if looked.any() else math.nan
 
-    return at(to_s) - at(from_s) > math.sqrt(rate_rps * (to_s - from_s)) / 2
+    more = at(to_s) - at(from_s)
+    return math.isnan(more) or more > math.sqrt(rate_rps * (to_s - from_s)) / 2

@@ -63,7 +63,7 @@ def planned(replicas: int, gpus_per_server: int) -> Any:
     pool = SimpleNamespace(
         name="rented", autoscaler=None, schedule=None, replicas=replicas, gpus_per_server=gpus_per_server
     )
-    return SimpleNamespace(fleet=SimpleNamespace(pools=(pool,)))
+    return SimpleNamespace(fleet=SimpleNamespace(pools=(pool,)), settings=SimpleNamespace(providers=()))
 
 
 def test_a_spell_ends_where_size_or_instance_changes() -> None:

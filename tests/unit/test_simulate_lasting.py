@@ -88,6 +88,16 @@ def test_a_fleet_that_can_serve_what_comes_is_not_called_overloaded(load: float,
     assert try_fleet(subject(), asked(Poisson(load * MOST_RPS), seed)).refutation is None
 
 
+@pytest.mark.parametrize("time_s", [[0.0], [0.0, 50.0], [0.0, 100.0]])
+def test_where_nothing_was_sampled_near_an_end_more_may_be_present(time_s: list[float]) -> None:
+    """As with `run.sample_s` of a whole window."""
+    samples = {name: np.zeros(len(time_s)) for name in ("running", "waiting", "pool")}
+    assert lasting._grew(samples | {"time_s": np.array(time_s)}, 50.0, 100.0, 1.0)
+    assert not lasting._grew(
+        {name: np.zeros(2) for name in samples} | {"time_s": np.array([50.0, 100.0])}, 50.0, 100.0, 1.0
+    )
+
+
 @pytest.mark.parametrize("rate_rps", [0.9, 1.1])
 def test_conversations_too(rate_rps: float) -> None:
     """Of two turns: the second follows the first answer, so that more comes in later windows than in the first."""

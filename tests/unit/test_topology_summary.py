@@ -10,7 +10,7 @@ from simulator.run.topology_summary import Compared, TopologySummary
 ALONE: dict[str, Any] = {
     one.name: ()
     for one in fields(TopologySummary)
-    if one.name not in ("edge", "fleet", "search", "at_speeds", "compared")
+    if one.name not in ("edge", "fleet", "search", "at_speeds", "unmeasured", "compared")
 }
 
 
