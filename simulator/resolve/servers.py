@@ -203,6 +203,7 @@ def owned_sites(
     groups: dict[tuple[str, str], list[tuple[int, Pool]]] = {}
     for k, pool in owned:
         groups.setdefault((site(pool.site).name, gpu(pool.gpu).name), []).append((k, pool))
+    _check_networks(loaded, topology, list(groups))
     found: list[OwnedSite] = []
     for there, pools in groups.items():
         site_of = _owned_site(loaded, topology, there, pools, [engines[k] for k, _ in pools], figures)
@@ -210,6 +211,19 @@ def owned_sites(
         place = replace(site_of.facility, network_usd_per_month=0.0) if is_paid else site_of.facility
         found.append(replace(site_of, facility=place))
     return tuple(found)
+
+
+def _check_networks(loaded: LoadedScenario, topology: str, groups: Sequence[tuple[str, str]]) -> None:
+    """Refuse two prices of one site's network, which is for all of its servers together."""
+    said: dict[str, tuple[str, float]] = {}
+    for site_name, gpu_name in groups:
+        network = given_servers(loaded, topology, site_name, gpu_name).find("network_usd_per_month")
+        if network is None:
+            continue
+        path, first = network[0], said.setdefault(site_name, network)
+        if network[1] != first[1]:
+            words = f"{site_name} has one network for all of its servers, and {first[0]} says {first[1]:g}"
+            raise InputError(Problem(words, *loaded.place(path), path=path, got=network[1]))
 
 
 def _owned_site(

@@ -269,3 +269,17 @@ def test_the_cost_of_capital_is_named_where_it_moves_a_line(tmp_path: Path) -> N
     given = resolve(tmp_path, pools(f"{{{RENTED}}}"), "cost: {overrides: {onprem.wacc: 0.2}}")
     assert given.terms.discount_rate_per_year == 0.2
     assert given.used_overrides == {"onprem.wacc"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_site_has_one_network_whatever_stands_there(tmp_path: Path, turned: bool) -> None:
+    """The first pool's was taken and the other one's dropped, so that the order of the pools moved the bill."""
+    both = [OWNED, OWNED.replace("base", "other").replace("h100-sxm", "l40s")]
+    topology = pools(*(both[::-1] if turned else both))
+    said = "{name: a, site: datacentre, gpu: l40s, network_usd_per_month: 1000}"
+    other = said.replace("name: a", "name: b").replace("l40s", "h100-sxm")
+    words = "datacentre has one network for all of its servers, and servers["
+    assert words in refused(tmp_path, topology, f"servers: [{said}, {other.replace('1000', '3000')}]")
+    for servers in (f"servers: [{said}, {other}]", f"servers: [{said}]"):
+        terms = resolve(tmp_path, topology, servers).terms
+        assert sum(place.facility.network_usd_per_month for place in terms.owned) == 1000.0
