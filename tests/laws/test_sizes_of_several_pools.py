@@ -26,6 +26,7 @@ from simulator.size.larger import larger_points
 from simulator.size.search import search
 from simulator.size.trials import Trials
 
+OTHER_MONTHS = "; other months were not tried at that size, replicas: auto finds one for each"
 RENTED = (
     "{{name: {0}, site: lambda, gpu: h100-sxm, replicas: auto, gpus_per_instance: {1}, price_usd_per_gpu_hour: {2}}}"
 )
@@ -167,7 +168,7 @@ def test_advice_on_a_size_that_misses_names_one_that_meets(tmp_path: Path) -> No
     month = whole_month(demand_of(scenario))
     said = advice(scenario, "several", (3 * 730,), month, Store(), meets=False)
     later = advice(scenario, "several", (3 * 730,), month, Store(), meets=False, in_month=" in month 1")
-    assert later == said.replace("the SLO", "the SLO in month 1")
+    assert later == said.replace("the SLO", "the SLO in month 1") + OTHER_MONTHS
     opened = alone(scenario, "several")
     pools = tuple(
         replace(pool, scaler=None) for pool in (open_pool(opened, opened.scenario.topologies["several"], 0, None),)
@@ -213,6 +214,17 @@ def test_advice_on_three_pools(tmp_path: Path) -> None:
     said = advice(scenario, "several", (2 * 730.0 * sum(prices.values()),), whole_month(demand_of(scenario)), Store())
     assert "b 0, c 0 meets the SLO for" in said
     assert "less than as written" in said
+    assert said.endswith("as written")
+    of_one = advice(
+        scenario,
+        "several",
+        (2 * 730.0 * sum(prices.values()),),
+        whole_month(demand_of(scenario)),
+        Store(),
+        in_month=" in month 1",
+    )
+    assert "meets the SLO in month 1 for" in of_one
+    assert of_one.endswith(f"as written{OTHER_MONTHS}")
 
 
 @pytest.mark.parametrize(
