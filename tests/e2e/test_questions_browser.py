@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -44,6 +45,7 @@ def test_models_gpus_and_prices_of_ones_own_run(page: Page, server: str, runs: P
     answer(page, "What is its memory's peak bandwidth", 1344)
     answer(page, "What do you pay to rent a GPU", 0.7)
     answer(page, "What does a server with its GPUs cost", 9500)
+    expect(page).to_have_url(re.compile("9500"))
     page.reload()
     settle(page)
     expect(page.get_by_label("What do you pay to rent a GPU")).to_have_value("0.7")
