@@ -141,3 +141,67 @@ def test_a_fixed_pool_without_replicas_beside_an_open_one_is_left_out(tmp_path: 
     ]
     assert found[0]["search"]["sizes"] == found[1]["search"]["sizes"]
     assert found[0]["cost"]["usd_per_month"] == found[1]["cost"]["usd_per_month"]
+
+
+GROWS = """
+name: grows
+model: llama-3.1-70b-instruct
+engine: {quantization: fp8, kv_cache_dtype: fp8, max_model_len: 8192, enable_prefix_caching: false}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 10}
+      lengths: {isl: {kind: constant, value: 900}, osl: {kind: constant, value: 200}}
+      slo: {ttft_s: {p95: 2.0}, tpot_s: {p95: 0.05}}
+topologies:
+  own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, tensor_parallel_size: 4, replicas: 2, billing: owned}]}
+  rent: {pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, tensor_parallel_size: 4, replicas: 2}]}
+study: {months: 36, growth_per_year: 1.0}
+cost: {draws: 0}
+run: {horizon_s: 120, warmup_s: 20, replications: 1, seed: 3, keep_requests: false}
+"""
+
+
+def test_fleets_fail_in_the_month_in_which_the_load_passes_what_they_can_serve(tmp_path: Path) -> None:
+    """Owned and rented alike; each month's load served by itself gives the same answer."""
+    (tmp_path / "grows.yaml").write_text(f"schema_version: 1{GROWS}")
+    run = simulate(load_scenario(tmp_path / "grows.yaml"), store=Store(), advise=False)
+    last = {name: told["lasts_until"] for name, told in run.summary["topologies"].items()}
+    assert last["own"] == last["rent"]
+    assert 6 < last["own"] < 30
+    for month, meets in ((last["own"], True), (last["own"] + 1, False)):
+        rate = 10 * 2 ** ((month - 1) / 12)
+        sets = ["study={}", f"workload.classes[chat].arrivals.rate_rps={rate}"]
+        alone = simulate(load_scenario(tmp_path / "grows.yaml", sets=sets), store=Store(), advise=False)
+        met = {name: told["metrics"]["slo_met"] for name, told in alone.summary["topologies"].items()}
+        assert met == {"own": meets, "rent": meets}, month
+
+
+LOSES = """
+name: loses
+model: llama-3.1-8b-instruct
+engine: {max_model_len: 8192}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 150}
+      timeout_s: 3
+      lengths: {isl: {kind: constant, value: 500}, osl: {kind: constant, value: 100}}
+      data_class: public
+topologies:
+  small: {pools: [{name: base, site: runpod, gpu: l40s, replicas: 1}]}
+  big: {pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, tensor_parallel_size: 1, replicas: 8}]}
+cost: {draws: 0}
+run: {horizon_s: 40, warmup_s: 5, replications: 1, seed: 3, keep_requests: false}
+"""
+
+
+def test_a_topology_that_loses_most_of_its_requests_never_wins(tmp_path: Path) -> None:
+    """It has no limit of latency, and costs a fraction."""
+    (tmp_path / "loses.yaml").write_text(f"schema_version: 1{LOSES}")
+    run = simulate(load_scenario(tmp_path / "loses.yaml"), store=Store(), advise=False)
+    small, big = (run.summary["topologies"][name] for name in ("small", "big"))
+    assert small["metrics"]["served_share"] < 0.4
+    assert small["cost"]["usd_per_month"] < big["cost"]["usd_per_month"] / 4
+    assert (small["metrics"]["slo_met"], big["metrics"]["slo_met"]) == (False, True)
+    assert run.decision["winners"] == ["big"]
