@@ -204,4 +204,5 @@ def test_a_topology_that_loses_most_of_its_requests_never_wins(tmp_path: Path) -
     assert small["metrics"]["served_share"] < 0.4
     assert small["cost"]["usd_per_month"] < big["cost"]["usd_per_month"] / 4
     assert (small["metrics"]["slo_met"], big["metrics"]["slo_met"]) == (False, True)
+    assert small["metrics"]["binding_term"]["term"] == "served ≥ 99 %"
     assert run.decision["winners"] == ["big"]
