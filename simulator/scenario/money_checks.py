@@ -83,7 +83,7 @@ def topology_money_problems(path: str, topology: Topology, classes: Sequence[str
 
 
 def _fee_problems(path: str, fee: FeeSettings, classes: Sequence[str]) -> Iterator[Found]:
-    if fee.classes is not None and not fee.usd_per_million_requests:
+    if fee.classes is not None and "usd_per_million_requests" not in fee.model_fields_set:
         yield f"{path}.classes", "'usd_per_million_requests' is missing: say what their requests cost", None
     for k, name in enumerate(fee.classes or ()):
         if name not in classes:
