@@ -11,6 +11,7 @@ from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import Pool
 from simulator.simulate.capacity import offered_load
+from simulator.units import SECONDS_PER_MINUTE
 
 Kind = Literal["server", "server_lost", "place", "vendor", "no_capacity", "limit"]
 _WORDS: dict[Kind, str] = {
@@ -23,7 +24,6 @@ _WORDS: dict[Kind, str] = {
 }
 _NO_CAPACITY = 0.999
 _LIMIT_SHARE = 0.5
-_SECONDS_PER_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
             if fault.kind == "vendor" and provider.name == fault.target:
                 yield f"{path}.outages={json.dumps({'windows': [window]})}"
             elif fault.kind == "limit" and provider.name == fault.target:
-                per_minute = max(_LIMIT_SHARE * fault.peak_tokens_per_s * _SECONDS_PER_MINUTE, 1)
+                per_minute = max(_LIMIT_SHARE * fault.peak_tokens_per_s * SECONDS_PER_MINUTE, 1)
                 yield f"{path}.tokens_per_minute={per_minute:.0f}"
 
 

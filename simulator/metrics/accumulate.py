@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
-from simulator.metrics.course import Course, Later
+from simulator.metrics.course import Course, LaterWindows
 from simulator.metrics.parts import PARTS, parts_s
 from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
@@ -205,7 +205,7 @@ class MetricAccumulator:
         self.by_class = [self._tally() for _ in classes]
         self.within = [np.zeros(len(slo.terms), np.int64) for slo in classes]
         self.courses = [Course(warmup_s, end_s) for _ in classes]
-        self.later: Later | None = None
+        self.later: LaterWindows | None = None
         self._beside_apis = Sketch()
         self.seen = 0
         self.last_request = -1

@@ -143,7 +143,7 @@ class Course:
 
 
 @dataclass(slots=True)
-class Later:
+class LaterWindows:
     """What further windows of the same traffic show of a fleet whose batches one window does not fill.
 
     Attributes
@@ -164,7 +164,7 @@ class Later:
         """Whether the queue of some class grows."""
         return any(self.growing(k) is not None for k in range(len(self.spans)))
 
-    def beside(self, other: Later | None) -> Later:
+    def beside(self, other: LaterWindows | None) -> LaterWindows:
         """With another replication's."""
         whole = deepcopy(self)
         if other is not None:

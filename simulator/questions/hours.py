@@ -10,10 +10,10 @@ from itertools import pairwise
 
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import Answers, Busy
-from simulator.scenario.week import DAYS, begin_and_length_s, week_spans
+from simulator.scenario.week import begin_and_length_s, week_spans, week_time_words
 from simulator.schema.base import LARGEST
 from simulator.schema.clock import WeekWindow
-from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 MOST_KINDS = 20
 """Each kind of hours is simulated by itself."""
@@ -101,7 +101,7 @@ def _check_apart(kinds: Sequence[Kind]) -> None:
     spans = sorted((span, each.words) for each in kinds if each.window for span in week_spans(each.window))
     for ((_, end_s), one), ((start_s, _), other) in pairwise(spans):
         if start_s < end_s:
-            raise _problem(f"{one} and {other} overlap at {_time(start_s)}: each hour has one load")
+            raise _problem(f"{one} and {other} overlap at {week_time_words(start_s)}: each hour has one load")
 
 
 def left_s(kinds: Sequence[Kind]) -> float:
@@ -122,7 +122,7 @@ def longest_gap(kinds: Sequence[Kind]) -> str:
         return "mon 0:00"
     following = [*(start_s for start_s, _ in spans[1:]), spans[0][0] + SECONDS_PER_WEEK]
     gaps = [(start_s - end_s, end_s) for (_, end_s), start_s in zip(spans, following, strict=True)]
-    return _time(max(gaps, key=lambda gap: gap[0])[1])
+    return week_time_words(max(gaps, key=lambda gap: gap[0])[1])
 
 
 def mean_share(answers: Answers) -> float:
@@ -148,12 +148,6 @@ def period_lines(answers: Answers) -> list[str]:
             when = when if "," in each.window.days else when.replace('"', "")
         lines.append(f"    - {{{when}, load: {each.load:g}}}")
     return lines
-
-
-def _time(at_s: float) -> str:
-    at_s %= SECONDS_PER_WEEK
-    day, second = int(at_s // SECONDS_PER_DAY), at_s % SECONDS_PER_DAY
-    return f"{DAYS[day]} {int(second // SECONDS_PER_HOUR)}:{int(second % SECONDS_PER_HOUR // 60):02}"
 
 
 def _problem(message: str, got: str | None = None) -> InputError:

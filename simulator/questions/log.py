@@ -11,9 +11,9 @@ from typing import get_args
 
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.questions.answers import Answers
-from simulator.scenario.week import DAYS
+from simulator.scenario.week import week_time_words
 from simulator.schema.workload import TraceColumn
-from simulator.units import SECONDS_PER_HOUR
+from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from simulator.workload.reading import Reading
 from simulator.workload.spool import Spool
 from simulator.workload.ticks import Ticks
@@ -127,4 +127,5 @@ def log_words(log: Log) -> str:
 
 def _time_of_week(since_1970_s: float, zone: str) -> str:
     at = datetime.fromtimestamp(since_1970_s, datetime.fromisoformat(f"2026-01-01T00:00{zone or 'Z'}").tzinfo)
-    return f"{DAYS[at.weekday()]} {at.hour}:{at.minute:02}"
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return week_time_words(at.weekday() * SECONDS_PER_DAY + (at - midnight).total_seconds())

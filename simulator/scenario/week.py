@@ -11,10 +11,16 @@ from simulator.schema.clock import AUTO_WINDOW, WeekWindow
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
-from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.units import (
+    HOURS_PER_DAY,
+    HOURS_PER_MONTH,
+    SECONDS_PER_DAY,
+    SECONDS_PER_HOUR,
+    SECONDS_PER_MINUTE,
+    SECONDS_PER_WEEK,
+)
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SECONDS_PER_MINUTE = 60.0
 
 
 def windows_of(topology: Topology) -> Iterator[tuple[str, WeekWindow]]:
@@ -60,6 +66,13 @@ def week_time_s(text: str) -> float:
     return (DAYS.index(day) * SECONDS_PER_DAY + (time_s(hour) if hour else 0.0)) % SECONDS_PER_WEEK
 
 
+def week_time_words(at_s: float) -> str:
+    """Seconds since Monday 00:00 as `week_time_s` reads them: `tue 8:30`."""
+    day, of_day_s = divmod(at_s % SECONDS_PER_WEEK, SECONDS_PER_DAY)
+    hour, of_hour_s = divmod(of_day_s, SECONDS_PER_HOUR)
+    return f"{DAYS[int(day)]} {int(hour)}:{int(of_hour_s // SECONDS_PER_MINUTE):02}"
+
+
 def is_date(moment: str) -> bool:
     """Whether a time is one of the calendar."""
     return moment[0].isdigit()
@@ -98,7 +111,7 @@ def begin_and_length_s(window: WeekWindow) -> tuple[float, float]:
 
 def time_s(text: str) -> float:
     hours, _, minutes = text.partition(":")
-    return int(hours) * SECONDS_PER_HOUR + int(minutes or 0) * _SECONDS_PER_MINUTE
+    return int(hours) * SECONDS_PER_HOUR + int(minutes or 0) * SECONDS_PER_MINUTE
 
 
 def week_days(text: str) -> list[int]:

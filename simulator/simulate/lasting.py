@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.metrics.course import Course, Later
+from simulator.metrics.course import Course, LaterWindows
 from simulator.metrics.slo import slo_met
 from simulator.rng import stream_seed
 from simulator.simulate.capacity import capacity_rps, load_by_target, load_of, target_capacity_rps
@@ -34,7 +34,7 @@ _LOOK = 0.05
 
 def later_windows(
     fleet: FleetSpec, demand: Demand, number: int, metrics: MetricAccumulator, run: FleetRun
-) -> Later | None:
+) -> LaterWindows | None:
     """What further windows of the same traffic show of a fleet that may be offered more than it can serve.
 
     A fleet begins empty, and as long as its batches have room nobody waits, whatever comes. So one that met its SLO in
@@ -101,7 +101,7 @@ def _some_pool_is_near(fleet: FleetSpec, demand: Demand, number: int, metrics: M
     return any(loads[k].rate_rps > NEAR * target_capacity_rps(fleet, k, loads[k]) for k in pools)
 
 
-def _over(fleet: FleetSpec, demand: Demand, number: int, windows: int, rate_rps: float) -> Later:
+def _over(fleet: FleetSpec, demand: Demand, number: int, windows: int, rate_rps: float) -> LaterWindows:
     """So many windows one after another; `rate_rps` of what comes by chance."""
     end_s = windows * demand.horizon_s
     spans = [tuple(Course(end_s - end_s / part, end_s, losing=True) for part in _PARTS) for _ in demand.classes]
@@ -123,7 +123,7 @@ def _over(fleet: FleetSpec, demand: Demand, number: int, windows: int, rate_rps:
         sink=sink,
         part=demand.part,
     )
-    return Later(spans, not _grew(run.samples, end_s / 2, end_s, rate_rps))
+    return LaterWindows(spans, not _grew(run.samples, end_s / 2, end_s, rate_rps))
 
 
 def _window(demand: Demand, number: int, k: int) -> RequestSource:

@@ -98,14 +98,14 @@ def advice(
     )
     sizes = ", ".join(parts)
     found = f"{sizes} meets the SLO{in_month} for {money(best.usd_per_month)} per month"
-    alone_words = "; other months were not tried at that size, replicas: auto finds one for each" if in_month else ""
+    of_others = "; other months were not tried at that size, replicas: auto finds one for each" if in_month else ""
     if known is None:
-        return f"misses the SLO{in_month} as written; {found}{alone_words}"
+        return f"misses the SLO{in_month} as written; {found}{of_others}"
     mean = known.usd_per_month
     if not best.usd_per_month < (1 - _WORTH_SAYING) * mean:
         return ""
     saved = 1 - best.usd_per_month / mean if mean > 0 and math.isfinite(mean) else math.nan
-    return f"{found}, {saved:.0%} less than as written{alone_words}"
+    return f"{found}, {saved:.0%} less than as written{of_others}"
 
 
 def _on_what(name: str, size: Size, pool: Pool | None) -> str:

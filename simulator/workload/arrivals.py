@@ -80,9 +80,14 @@ class Rate:
     rps: NDArray[np.float64]
     loop: bool = False
 
+    @property
+    def _cumulative(self) -> NDArray[np.float64]:
+        """Λ at the borders of the pieces."""
+        return np.concatenate([[0.0], np.cumsum(self.rps * np.diff(self.edges_s))])
+
     def inverse(self, expected: NDArray[np.float64]) -> NDArray[np.float64]:
         """Times Λ⁻¹(u) in s of the ascending expected counts `u`; only those that the rate ever reaches."""
-        cumulative = np.concatenate([[0.0], np.cumsum(self.rps * np.diff(self.edges_s))])
+        cumulative = self._cumulative
         total = cumulative[-1]
         if total == 0.0:
             return np.zeros(0)
@@ -93,7 +98,7 @@ class Rate:
 
     def expected(self, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Λ(t), how many are expected up to these times."""
-        cumulative = np.concatenate([[0.0], np.cumsum(self.rps * np.diff(self.edges_s))])
+        cumulative = self._cumulative
         rounds = at_s // self.edges_s[-1] if self.loop else np.zeros_like(at_s)
         within = np.interp(at_s - rounds * self.edges_s[-1], self.edges_s, cumulative)
         return np.asarray(rounds * cumulative[-1] + within, np.float64)
