@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import gammaln
 
 from simulator.bill.api import price_list
@@ -22,6 +21,8 @@ from simulator.study.usage import PoolUsage
 
 _FARTHEST = 40.0
 """Of the logarithm of a rate from that of the most requests in a step, at which all steps have one, or the most."""
+_HALVINGS = 60
+"""Of the range of that logarithm: beyond the last digit of a double."""
 KINDS = ("uncached input", "cached input", "output")
 
 
@@ -101,9 +102,12 @@ def answering_s(steps: StepTime, mean: float, drafts: int = 0) -> float:
         found = np.exp(n * log_rate - of_n - np.max(n * log_rate - of_n))
         return np.asarray(found / found.sum())
 
-    log_rate = brentq(lambda rate: float(chances(rate) @ n) - mean, -_FARTHEST, math.log(most) + _FARTHEST)
+    low, high = -_FARTHEST, math.log(most) + _FARTHEST
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if float(chances(middle) @ n) < mean else (low, middle)
     tokens, nothing = np.minimum(n * (1 + drafts), steps.token_time_s.shape[1] - 1), np.zeros(most)
-    return float(chances(log_rate) @ steps.durations_s(n, tokens, nothing, nothing))
+    return float(chances(low) @ steps.durations_s(n, tokens, nothing, nothing))
 
 
 def answer_tokens(work: NDArray[np.float64]) -> NDArray[np.float64]:

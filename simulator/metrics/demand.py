@@ -73,7 +73,8 @@ class Demand:
         period = np.minimum((records["arrival_s"] / self.period_s).astype(np.int64), periods - 1)
         cell = period * targets + np.where(records["target"] < 0, targets - 1, records["target"])
         flat = self.counts.reshape(-1, width)
-        np.add.at(self.of_class, (period, records["class_id"]), 1)
+        of_class = self.of_class.reshape(-1)
+        of_class += np.bincount(period * self.of_class.shape[1] + records["class_id"], minlength=len(of_class))
         for k, values in enumerate((None, records["overflowed"])):
             flat[:, k] += np.bincount(cell, values, len(flat)).astype(np.int64)
         status, reason = records["status"], records["reason"]
