@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.scenario.holidays import holiday_dates
+from simulator.scenario.months import hours_left, reached_periods
 from simulator.scenario.week import (
     DAYS,
     begin_and_length_s,
@@ -183,9 +184,23 @@ def period_clock_s(scenario: Scenario, period: Period, clock: Clock) -> float:
         return clock.on_day_of(run_s, period.start_hour)
     window = period_window(period)
     if window is None:
-        return run_s
+        return _first_left(scenario, period, clock, run_s)
     begins = [start_s for start_s, _ in clock.spans(window)]
     return min((start_s for start_s in begins if start_s >= run_s), default=begins[0])
+
+
+def _first_left(scenario: Scenario, period: Period, clock: Clock, run_s: float) -> float:
+    """The first moment from the run's start on that the days and hours of all other periods leave to this one."""
+    reached = reached_periods(scenario)
+    if not hours_left(period, reached):
+        return run_s
+    named = [window for one in reached if (window := period_window(one)) is not None]
+    held = sorted(span for window in named for span in clock.spans(window))
+    left_s = run_s
+    for from_s, until_s in (*held, *held):
+        if from_s <= left_s < until_s:
+            left_s = until_s % clock.cycle_s
+    return left_s
 
 
 def _date_s(moment: str, zone: str) -> float:

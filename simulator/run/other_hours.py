@@ -28,43 +28,68 @@ def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
 
     A period that names neither days nor hours has those that all others leave, if these name theirs; else it says
     nothing of what it stands for. Where nobody comes only schedules of pools matter; where all say when they are, those
-    of owned pools alone, whose power is simulated: rent is paid by the schedule (`bill/unseen.py`).
+    of owned pools, whose power is simulated, and those that hold for more of the month than of a week as its periods
+    are simulated: else rent is paid by the schedule (`bill/unseen.py`), which adds hours and takes none away.
     """
     found: list[str] = []
     reached = reached_periods(scenario)
     known = all(_meant(one, reached) for one in reached)
+    at_rest = [*_schedules(topology, known), *(_held_too_long(scenario, topology, reached) if known else ())]
     for period in reached:
         meant, simulated = _meant(period, reached), _simulated(scenario, period)
         if meant:
             empty = not (period.load or any(period.load_by_class.values()))
-            windows = [*windows_of(topology)] if not empty else [*_schedules(topology, known)]
+            windows = at_rest if empty else [*windows_of(topology)]
             found += _windows(scenario, windows, period.name, meant, simulated)
             found += [] if empty else _loads(scenario, period.name, meant, simulated)
-    if not all(_meant(one, reached) for one in reached) and not any(map(calendar_months, reached)):
+    if not known and not any(map(calendar_months, reached)):
         found += _of_the_month(scenario, topology, reached)
     return found
 
 
 def _of_the_month(scenario: Scenario, topology: Topology, reached: Sequence[Period]) -> Iterator[str]:
     """Schedules that hold for another share of a month than of a week, where periods do not say when they are."""
-    given = [hours_per_month(period) for period in reached]
-    rest = HOURS_PER_MONTH - math.fsum(hours or 0.0 for hours in given)
-    of_period = [
-        (rest if hours is None else hours, _meant(period, reached) or _simulated(scenario, period))
-        for period, hours in zip(reached, given, strict=True)
-    ]
+    times = [_meant(period, reached) or _simulated(scenario, period) for period in reached]
     for path, window in _schedules(topology, owned=False):
-        if window.is_open or window.time_zone not in (None, scenario.run.time_zone):
+        if _unknown(scenario, window):
             continue
-        holds = week_spans(window)
-        of_week = _length_s(holds) / SECONDS_PER_WEEK
-        held = math.fsum(hours * _shared_s(holds, spans) / _length_s(spans) for hours, spans in of_period)
-        of_month = held / HOURS_PER_MONTH
+        of_week, of_month = _shares(window, reached, times)
         if abs(of_week - of_month) > _APART:
             yield (
                 f"{path} ({window.days} {window.hours}) holds for {of_week:.0%} of a week and for {of_month:.0%} of "
                 "the month as its periods are simulated: say when these are (days and hours, or start)"
             )
+
+
+def _held_too_long(
+    scenario: Scenario, topology: Topology, reached: Sequence[Period]
+) -> Iterator[tuple[str, WeekWindow]]:
+    """Windows of rented pools that hold for more of a month, as its periods are simulated, than of a week."""
+    times = [_simulated(scenario, period) for period in reached]
+    owned = dict(_schedules(topology, owned=True))
+    for path, window in _schedules(topology, owned=False):
+        if path in owned or _unknown(scenario, window):
+            continue
+        of_week, of_month = _shares(window, reached, times)
+        if of_month - of_week > _APART:
+            yield path, window
+
+
+def _shares(window: WeekWindow, reached: Sequence[Period], times: Sequence[Spans]) -> tuple[float, float]:
+    """Of a week, and of a month of periods at these times, for which a window holds."""
+    given = [hours_per_month(period) for period in reached]
+    rest = HOURS_PER_MONTH - math.fsum(hours or 0.0 for hours in given)
+    holds = week_spans(window)
+    held = math.fsum(
+        (rest if hours is None else hours) * _shared_s(holds, spans) / _length_s(spans)
+        for hours, spans in zip(given, times, strict=True)
+    )
+    return _length_s(holds) / SECONDS_PER_WEEK, held / HOURS_PER_MONTH
+
+
+def _unknown(scenario: Scenario, window: WeekWindow) -> bool:
+    """Whether nothing can be told of a window: it is open, or has clocks of its own."""
+    return window.is_open or window.time_zone not in (None, scenario.run.time_zone)
 
 
 def _schedules(topology: Topology, owned: bool) -> Iterator[tuple[str, WeekWindow]]:
@@ -117,7 +142,7 @@ def _windows(
     scenario: Scenario, windows: Sequence[tuple[str, WeekWindow]], period: str, meant: Spans, simulated: Spans
 ) -> Iterator[str]:
     for path, window in windows:
-        if window.is_open or window.time_zone not in (None, scenario.run.time_zone):
+        if _unknown(scenario, window):
             continue
         holds = week_spans(window)
         of_hours, of_time = (

@@ -40,7 +40,8 @@ class Period(Settings):
     """The same for single classes."""
     start: Moment | None = None
     """Time at its simulated second 0, as `run.start`; a time of the week is the first from the day of `run.start` on.
-    The run's unless given. Load by the hour, windows, schedules and prices by the hour go by it."""
+    Unless given, the first of its hours, or of those that others leave, from the run's start on; else that start. Load
+    by the hour, windows, schedules and prices by the hour go by it."""
     start_hour: Annotated[float, Field(ge=0, lt=24), IS_NUMBER] | None = None
     """Instead of `start`: an hour of the day of `run.start`."""
     days: Days | None = None

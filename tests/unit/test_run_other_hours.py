@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from simulator.resolve.clock import clock_of, period_clock_s
 from simulator.run.other_hours import other_hours, part_of_the_day
+from simulator.scenario.week import week_time_words
 from simulator.schema.scenario import Scenario
 
 HOURLY = [0.5] * 8 + [1.0, 2.0] + [1.5] * 14
@@ -117,6 +120,41 @@ def test_where_nobody_comes_only_the_power_of_owned_pools_is_told(owned: bool, s
     found = [one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one]
     assert len(found) == told
     assert all("pools[0].schedule[0]" in one for one in found)
+
+
+def test_rent_of_hours_without_anybody_is_told_where_a_schedule_holds_for_too_much_of_the_month() -> None:
+    """An hour of Monday from 9 on stands for 118 hours of the week in which no pool is there; from 18 on none is."""
+    office: dict[str, object] = {"days": "mon-fri", "hours": "8-18"}
+    for start, told in (("mon 9", True), ("mon 18", False)):
+        scenario = of_hours(office, "mon", 10.0, rest={"load": 0, "start": start}, schedule="8-18")
+        found = [one for one in other_hours(scenario, scenario.topologies["one"]) if "rest" in one]
+        assert len(found) == told
+        assert not found or "(mon-fri 8-18) holds for 0% of the hours of rest and for 90% of the time" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("start", "some", "begins"),
+    [
+        ("mon", {"days": "mon-fri", "hours": "8-20"}, "mon 0:00"),
+        ("mon 8:00", {"days": "mon-fri", "hours": "8-20"}, "mon 20:00"),
+        ("wed 19:30", {"days": "mon-fri", "hours": "8-20"}, "wed 20:00"),
+        ("fri 9:00", {"days": "mon-fri"}, "sat 0:00"),
+        ("sun 23:00", {"hours": "22-2"}, "mon 2:00"),
+        ("sat 5:00", {"days": "sat-sun"}, "mon 0:00"),
+        ("2026-03-02 8:00", {"days": "mon-fri", "hours": "8-20"}, "mon 20:00"),
+        ("2026-03-07 9:00", {"days": "sat-mon"}, "tue 0:00"),
+        ("mon 8:00", {"hours_per_month": 200}, "mon 8:00"),
+    ],
+)
+def test_a_period_with_the_hours_that_others_leave_begins_with_the_first_of_them(
+    start: str, some: dict[str, object], begins: str
+) -> None:
+    """As one that names hours begins with these: else a pool that is closed then would be paid for all of them."""
+    scenario = of_hours(some, start, 1.0)
+    clock = clock_of(scenario)
+    at_s = period_clock_s(scenario, scenario.study.periods[1], clock)
+    assert week_time_words(float(clock.week_s(np.array([at_s]))[0])) == begins
+    assert at_s >= clock.at(start) or not clock.has_dates
 
 
 @pytest.mark.parametrize(
