@@ -21,7 +21,8 @@ def own_log(question: Asked, given: Given) -> dict[str, bytes]:
     file = st.file_uploader(question.text, type=_ENDINGS, key="start.trace", max_upload_size=_MAX_MIB)
     st.caption(
         "With the columns `arrival_s`, `input_tokens` and `output_tokens`, or the names that common servers and "
-        f"APIs have for them. Beyond {_MAX_MIB} MiB `servecast new mine.yaml --trace FILE` reads logs of any size."
+        "APIs have for them. Columns of conversations and of cached tokens say what prompts share. "
+        f"Beyond {_MAX_MIB} MiB `servecast new mine.yaml --trace FILE` reads logs of any size."
     )
     if file is None:
         return {}

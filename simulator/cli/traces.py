@@ -146,6 +146,8 @@ def _as_read(read: WasRead) -> list[list[str]]:
     if read.hash_block_tokens is not None:
         rows.append(["tokens of a hashed block", str(read.hash_block_tokens)])
     rows += [[f"left out: {why}", f"{count:,}"] for why, count in rows_left_out(asdict(read)).items()]
+    if read.cached_share is not None:
+        rows.append(["prompt tokens that a cache held", f"{read.cached_share:.0%}"])
     if read.out_of_order:
         rows.append(["rows out of order, sorted", f"{read.out_of_order:,}"])
     return rows

@@ -17,7 +17,7 @@ from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from simulator.workload.reading import Reading
 from simulator.workload.spool import Spool
 from simulator.workload.ticks import Ticks
-from simulator.workload.trace_file import labels_of, spool_trace, zone_of
+from simulator.workload.trace_file import has_hashes, labels_of, says, spool_trace, uncounted, zone_of
 
 _READING = Reading(leaves_out_failures=True, guesses=True)
 _COLUMNS = get_args(TraceColumn)
@@ -35,6 +35,10 @@ class Log:
     isl, osl : mean tokens of prompts and answers, at least 1
     longest_tokens : the longest prompt and the longest answer together
     columns : what the file calls the columns of servecast's own format, where that was guessed
+    talks : it says of which conversation each request is
+    has_hashes : it says which blocks prompts are made of
+    cached_share : of the prompts' tokens, found in a cache where it was written; None where it does not say it
+    uncounted : columns of prompt tokens that those of its prompts likely do not count
     labels : of its `class` column, in the order in which they come; empty where it has none
     start : time of the week at which its clock begins, in its zone; None where that counts from 0
     zone : what its first time is ahead of UTC, as `+01:00`; empty where it does not say so
@@ -47,6 +51,10 @@ class Log:
     osl: int
     longest_tokens: int
     columns: tuple[tuple[str, str], ...]
+    talks: bool
+    has_hashes: bool
+    cached_share: float | None
+    uncounted: tuple[str, ...]
     labels: tuple[str, ...]
     start: str | None
     zone: str
@@ -110,6 +118,10 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
         osl=max(round(float(osl @ osl_counts) / ticks.rows), 1),
         longest_tokens=int(isl[-1]) + int(osl[-1]),
         columns=rows.was_read.columns,
+        talks=says(file, reading, "session_id"),
+        has_hashes=has_hashes(file, reading),
+        cached_share=rows.was_read.cached_share,
+        uncounted=() if rows.was_read.cached_share is not None else tuple(uncounted(file)),
         labels=labels_of(file, reading),
         start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s, zone),
         zone=zone,
@@ -121,8 +133,23 @@ def log_words(log: Log) -> str:
     left = f"; {log.failures:,} without an answer are left out" if log.failures else ""
     return (
         f"{log.requests:,} requests in {log.span_s / SECONDS_PER_HOUR:.3g} h, prompts of {log.isl:,} and answers of "
-        f"{log.osl:,} tokens in the mean{left}"
+        f"{log.osl:,} tokens in the mean{left}; {_sharing_words(log)}"
     )
+
+
+def _sharing_words(log: Log) -> str:
+    """What of its prompts a cache may find."""
+    if log.has_hashes:
+        return "prompts share the blocks that it names"
+    found = []
+    if log.talks:
+        found.append("prompts repeat what was said before in their conversation")
+    if log.cached_share is not None:
+        found.append(f"{log.cached_share:.0%} of their tokens came from a cache, and are simulated as one text")
+    if log.uncounted:
+        names = " and ".join(log.uncounted)
+        found.append(f"{names} are not counted, as prompts are longer by them: give a column of all prompt tokens")
+    return " and ".join(found) or "nothing is known of what prompts share, so no cache finds any"
 
 
 def _time_of_week(since_1970_s: float, zone: str) -> str:

@@ -14,6 +14,7 @@ from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import OWN_GPU, Answers
 from simulator.questions.fit import Fit, fit_of
+from simulator.questions.log import read_log
 from simulator.resolve.engines import plan_engine
 from simulator.schema.base import DataClass
 from simulator.schema.engine import EngineSettings
@@ -54,8 +55,10 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
     if answers.owned_gpus and answers.owned_gpus < fit.tp:
         told = f"a replica of {answers.model} takes {fit.tp} {answers.own_gpu or answers.gpu}"
         raise InputError(Problem(told, path="owned_gpus", got=str(answers.owned_gpus)))
-    own = _pool(answers, fit, "base", OWN_SITE, f"{_owned(answers, fit)}, billing: owned")
-    rented = _pool(answers, fit, "rented", answers.site, _rented(answers))
+    log = read_log(answers, folder)
+    talks = answers.turns > 1 or (log is not None and log.talks)
+    own = _pool(answers, fit, "base", OWN_SITE, f"{_owned(answers, fit)}, billing: owned", talks)
+    rented = _pool(answers, fit, "rented", answers.site, _rented(answers), talks)
     api = _api(answers) if has_api(answers) else []
     places = _places(answers)
     found: list[tuple[str, Lines]] = [("on_prem", ["    pools:", own])]
@@ -77,7 +80,7 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
         said = f"    # {answers.data_class} data go to the API; what may not leave goes to base."
         order = f"    routing: {{kind: overflow, order: [{API}, base]}}"
         found.append(("split", ["    pools:", own, *api, said, order]))
-    found += _of_other_gpus(answers, folder, places)
+    found += _of_other_gpus(answers, folder, places, talks)
     return [
         "# auto: the cheapest size that meets the SLO is searched, so each topology is compared at its best.",
         *_left_out(answers, places),
@@ -145,7 +148,7 @@ def _left_out(answers: Answers, places: _Places) -> Lines:
     ]
 
 
-def _of_other_gpus(answers: Answers, folder: Path, places: _Places) -> list[tuple[str, Lines]]:
+def _of_other_gpus(answers: Answers, folder: Path, places: _Places, talks: bool) -> list[tuple[str, Lines]]:
     """Own and rented servers of each other GPU that is compared."""
     found: list[tuple[str, Lines]] = []
     for name in other_gpus(answers):
@@ -155,10 +158,10 @@ def _of_other_gpus(answers: Answers, folder: Path, places: _Places) -> list[tupl
             raise InputError(
                 *(Problem(one.message, path="other_gpus", got=one.got) for one in error.problems)
             ) from error
-        own = _pool(answers, fit, "base", OWN_SITE, "replicas: auto, billing: owned")
+        own = _pool(answers, fit, "base", OWN_SITE, "replicas: auto, billing: owned", talks)
         found.append((f"on_prem_{name}", ["    pools:", own]))
         if places.site[0] and any(one.gpu == name and one.site == answers.site for one in gpu_offers()):
-            rented = _pool(answers, fit, "rented", answers.site, _scaled(answers))
+            rented = _pool(answers, fit, "rented", answers.site, _scaled(answers), talks)
             found.append((f"cloud_{name}", ["    pools:", rented]))
     return found
 
@@ -193,8 +196,8 @@ def _rented(answers: Answers) -> str:
     return f"{_scaled(answers)}{said}"
 
 
-def _pool(answers: Answers, fit: Fit, name: str, place: str, size: str) -> str:
-    sticky = ", routing: session_sticky" if answers.turns > 1 else ""
+def _pool(answers: Answers, fit: Fit, name: str, place: str, size: str, talks: bool) -> str:
+    sticky = ", routing: session_sticky" if talks else ""
     hardware = f", hardware: {_flow(fit.hardware)}" if fit.hardware is not None else ""
     split = f"tensor_parallel_size: {fit.tp}"
     return f"      - {{name: {name}, site: {place}, gpu: {fit.gpu}{hardware}, {split}, {size}{sticky}}}"

@@ -127,6 +127,8 @@ def _logged(answers: Answers, log: Log) -> list[str]:
         parts.append(f"columns: {{{names}}}")
     if log.failures:
         parts.append("leave_out_failures: true")
+    if log.talks and not log.has_hashes:
+        parts.append("prompts_grow: true")
     lines = [
         f"# {log_words(log)}.",
         *(["# Its columns are known by their names; others can be said here."] if log.columns else []),

@@ -125,6 +125,7 @@ def _reading(trace: schema.Trace) -> Reading:
         trace.leave_out_classes,
         trace.wait_for_answers,
         trace.think_s,
+        trace.prompts_grow,
     )
 
 

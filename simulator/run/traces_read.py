@@ -40,10 +40,10 @@ def traces_read(loaded: LoadedScenario, until_s: float) -> list[dict[str, Any]]:
 
 
 def left_out_words(traces: list[dict[str, Any]]) -> list[str]:
-    """What is left out of each trace, over the whole file."""
+    """What is left out of each trace, over the whole file; folders are those of whoever ran it, and left out too."""
     told = []
     for trace in traces:
         counts: Mapping[str, int] = rows_left_out(trace["read_as"])
         for what, count in counts.items():
-            told.append(f"{count:,} of {trace['rows']:,} rows of {trace['file']} are left out: {what}")
+            told.append(f"{count:,} of {trace['rows']:,} rows of {Path(trace['file']).name} are left out: {what}")
     return told

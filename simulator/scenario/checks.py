@@ -96,13 +96,14 @@ def _class_problems(path: str, cls: RequestClass) -> Iterator[Found]:
             "pictures within conversations are not simulated: all of their prompts is repeated",
             None,
         )
-    if cls.arrivals.kind == "trace" and cls.arrivals.wait_for_answers:
+    if cls.arrivals.kind == "trace" and (cls.arrivals.wait_for_answers or cls.arrivals.prompts_grow):
+        whose = "turns that wait for answers" if cls.arrivals.wait_for_answers else "prompts that grow"
         for key in ("lengths", "prefixes", "images"):
             if getattr(cls, key) is not None:
-                text = "turns that wait for answers have the lengths and the content of their trace: leave it out"
+                text = f"{whose} have the lengths and the content of their trace: leave it out"
                 yield f"{path}.{key}", text, None
         if cls.n > 1:
-            yield f"{path}.n", "turns that wait for answers wait for one: leave it out", str(cls.n)
+            yield f"{path}.n", f"{whose} go on from one answer: leave it out", str(cls.n)
     for section, keys in LENGTH_KEYS.items():
         for key in keys:
             length = getattr(getattr(cls, section), key, None)

@@ -134,7 +134,16 @@ class Schedule(Settings):
 
 
 TraceColumn = Literal[
-    "arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id", "think_s", "e2e_s", "acceptance"
+    "arrival_s",
+    "input_tokens",
+    "output_tokens",
+    "hash_ids",
+    "class",
+    "session_id",
+    "think_s",
+    "e2e_s",
+    "acceptance",
+    "cached_tokens",
 ]
 
 
@@ -151,7 +160,9 @@ class Trace(Settings):
     """What the file calls the columns of servecast's own format, as `{arrival_s: startTime, input_tokens: prompt}`;
     `date+time` is two columns together.
     `acceptance` is of a request's drafts: the probability of each, given that all before it in the step were accepted;
-    where it is empty, and without it, the engine's holds."""
+    where it is empty, and without it, the engine's holds.
+    `cached_tokens` are those that whoever wrote the file found in a cache: without hashes, so many of a prompt are the
+    beginning of one text, the same for all of a class."""
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     """Unit of times that are numbers. Unless given: that of a clock since 1970 by its size, ms where Mooncake's are all
     whole, else s."""
@@ -165,6 +176,9 @@ class Trace(Settings):
     """Let the requests of a session be turns: each waits for the answer before, and comes its pause after that. The
     pause is the column `think_s`, or what is left of the recorded gap after the column `e2e_s` of the answer before,
     or `think_s`. Without hashes a prompt at least as long as the one before with its answer begins with both."""
+    prompts_grow: Switch = False
+    """Let a prompt of a session that is at least as long as the one before with its answer begin with both, without
+    hashes, while each comes when it was recorded."""
     think_s: NotNegative | None = None
     """Pause of each turn after the answer before, as of people and tools, where the file does not say it."""
     rate_scale: Positive = 1.0

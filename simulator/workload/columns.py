@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +30,17 @@ LIKELY: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """What logs call the columns that every trace has, likeliest first, in small letters and figures alone."""
+MORE_LIKELY: Mapping[str, tuple[str, ...]] = {
+    "session_id": ("sessionid", "conversationid", "chatid", "threadid", "dialogueid", "session", "conversation"),
+    "cached_tokens": (
+        *("cachedtokens", "cachedinputtokens", "cachedprompttokens", "numcachedtokens", "inputcachedtokens"),
+        *("prompttokenscached", "inputtokenscached", "promptcachehittokens", "cachehittokens", "usagecachedtokens"),
+        *("prompttokensdetailscachedtokens", "inputtokensdetailscachedtokens"),
+    ),
+}
+"""What logs call the columns that a trace may have."""
+_BESIDE = ("cachereadinputtokens", "cachecreationinputtokens")
+"""Columns of prompt tokens that are not part of the prompt tokens beside them, as in answers of Anthropic's API."""
 _DAYS = ("date", "day", "requestdate", "startdate")
 """What logs call the column of the day where the time of day has one of its own."""
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?(\s*[AaPp]\.?[Mm]\.?)?")
@@ -76,14 +87,32 @@ def _part(value: Any, name: str) -> Any:
 
 def guessed(frame: pd.DataFrame) -> dict[str, str]:
     """For each column that every trace has, what a table likely calls it; without those that nothing looks like."""
-    names = list(_names(frame))
+    found = _found(list(_names(frame)), LIKELY)
+    if arrival := found.get("arrival_s"):
+        found["arrival_s"] = _with_its_day(frame, arrival)
+    return found
+
+
+def guessed_more(frame: pd.DataFrame, said: Mapping[str, str]) -> dict[str, str]:
+    """What a table likely calls the columns that a trace may have, but for those that are said, or called so."""
+    taken = {*said.values()}
+    names = [name for name in _names(frame) if name not in taken]
+    wanted = {ours: likely for ours, likely in MORE_LIKELY.items() if ours not in said and ours not in frame.columns}
+    return _found(names, wanted)
+
+
+def beside(frame: pd.DataFrame) -> list[str]:
+    """Columns of prompt tokens that those of the prompt do not count."""
+    return [name for name in _names(frame) if not {*_plain(name)}.isdisjoint(_BESIDE)]
+
+
+def _found(names: Sequence[str], wanted: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """The likeliest of the names for each column that is wanted."""
     found = {}
-    for ours, likely in LIKELY.items():
+    for ours, likely in wanted.items():
         ranks = [(likely.index(plain), theirs) for theirs in names for plain in _plain(theirs) if plain in likely]
         if ranks:
             found[ours] = min(ranks, key=lambda each: each[0])[1]
-    if arrival := found.get("arrival_s"):
-        found["arrival_s"] = _with_its_day(frame, arrival)
     return found
 
 

@@ -23,6 +23,7 @@ class Reading:
     leave_out : labels of the `class` column whose rows are left out
     turns : rows of one session wait for the answer before them
     think_s : pause of each turn after that answer where the file does not say it
+    prompts_grow : prompts of one session repeat what was said before, though none waits for an answer
     guesses : a table whose columns match no format is read by the columns that it likely means
     """
 
@@ -34,6 +35,7 @@ class Reading:
     leave_out: tuple[str, ...] = ()
     turns: bool = False
     think_s: float | None = None
+    prompts_grow: bool = False
     guesses: bool = False
 
 
@@ -52,6 +54,7 @@ class WasRead:
     failures, left_out : rows that were left out, for want of output and by their label
     out_of_order : rows earlier than the one before them in the file; rows are sorted
     columns : pairs as in `Reading` that were guessed, or could have been
+    cached_share : of the prompts' tokens, found in a cache by whoever wrote the file; None where it does not say it
     """
 
     format: str
@@ -61,6 +64,7 @@ class WasRead:
     left_out: int
     out_of_order: int = 0
     columns: tuple[tuple[str, str], ...] = ()
+    cached_share: float | None = None
 
 
 def rows_left_out(read: Mapping[str, Any]) -> dict[str, int]:

@@ -7,7 +7,7 @@ Formats and their columns (the format is recognised by them):
             Bailian traces: s, blocks of 16)
 `burstgpt`  CSV    `Timestamp` (s), `Request tokens`, `Response tokens`
 `table`     any    `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id][, think_s][, e2e_s]
-            [, acceptance]`, or others by a map, parts of objects as `usage.prompt_tokens` among them
+            [, acceptance][, cached_tokens]`, or others by a map, parts of objects as `usage.prompt_tokens` among them
 
 What a file leaves open is told by it: times with a fraction are seconds and whole ones milliseconds (`mooncake`); a
 block has the tokens for which every row has the right number of hashes; a clock that starts years from 0 starts at the
@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem, unknown_name
-from simulator.workload.columns import LIKELY, column, guessed, has_column
+from simulator.workload.columns import LIKELY, beside, column, guessed, guessed_more, has_column
 from simulator.workload.hashes import block_segments
+from simulator.workload.likely_content import with_likely_content
 from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_extras, make_requests
@@ -56,8 +57,8 @@ class LoadedTrace:
 
     Attributes
     ----------
-    requests : its rows before the end that was asked for, all open; `hash_ids` as segments numbered from 0; `think_s`
-        the pauses of turns, where they wait for answers
+    requests : its rows before the end that was asked for, all open; `hash_ids`, or what prompts likely share, as
+        segments numbered from 0; `think_s` the pauses of turns, where they wait for answers
     was_read : how, and what was left out
     labels : object (n,), the `class` column of servecast's own format, or None
     spans : all its rows by label, those after that end too; by None where there are no labels
@@ -128,12 +129,22 @@ def spool_trace(file: Path, reading: Reading, spool: Spool) -> SpooledTrace:
 
 def has_hashes(file: Path, reading: Reading) -> bool:
     """Whether rows say which blocks their prompts are made of."""
-    return has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, "hash_ids")
+    return says(file, reading, "hash_ids")
+
+
+def says(file: Path, reading: Reading, name: str) -> bool:
+    """Whether rows have a column of servecast's own format."""
+    return has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, name)
+
+
+def uncounted(file: Path) -> list[str]:
+    """Columns of prompt tokens that go by the name of those which the prompt's own column does not count."""
+    return beside(next(read_pieces(file)).frame)
 
 
 def labels_of(file: Path, reading: Reading) -> tuple[str, ...]:
     """Labels of a trace in servecast's own format, in the order in which they come; none where it has no `class`."""
-    if not has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, "class"):
+    if not says(file, reading, "class"):
         return ()
     return tuple(label for label in load_trace(file, reading, 0.0).spans if label)
 
@@ -177,13 +188,18 @@ def _rows(file: Path, reading: Reading, until_s: float, spool: Spool | None = No
 
 def _guessing(file: Path, reading: Reading) -> Reading:
     """With the columns that a file likely means, where that is asked for and nothing else says so."""
-    if not reading.guesses or reading.columns or reading.format != "auto":
+    if not reading.guesses or reading.format != "auto":
         return reading
     frame = next(read_pieces(file)).frame
-    likely = guessed(frame)
-    if len(likely) < len(LIKELY) or any(set(frame.columns).issuperset(each) for each in FORMAT_COLUMNS.values()):
+    known = [kind for kind, each in FORMAT_COLUMNS.items() if set(frame.columns).issuperset(each)]
+    said = dict(reading.columns)
+    if not said and known not in ([], ["table"]):
         return reading
-    return replace(reading, columns=tuple(likely.items()))
+    if not said and not known:
+        said = guessed(frame)
+        if len(said) < len(LIKELY):
+            return reading
+    return replace(reading, columns=tuple({**guessed_more(frame, said), **said}.items()))
 
 
 def _kind(table: Table, reading: Reading) -> str:
@@ -223,6 +239,12 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     if rows.drafts:
         requests = replace(requests, extras=make_extras(len(requests), acceptance=kept.acceptance))
     requests = cut(requests, 0, order.stop) if isinstance(order, slice) else select(requests, order)
+    if rows.reading.prompts_grow and not rows.talks:
+        raise InputError(Problem("has no column session_id: no prompt goes on with another", file=str(file), line=1))
+    grows = rows.talks and (rows.reading.turns or rows.reading.prompts_grow)
+    if block_tokens is None and (grows or rows.counts_cached):
+        cached = kept.cached[order] if rows.counts_cached else None
+        requests = with_likely_content(requests, kept.labels[order], cached, grows)
     if rows.reading.turns:
         requests = replace(requests, think_s=_pauses_s(file, rows, requests, kept.think_s[order], kept.e2e_s[order]))
     return LoadedTrace(requests, _was_read(rows, block_tokens, failures, left_out), labels, spans)
@@ -230,7 +252,8 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
 
 def _was_read(rows: Rows, block_tokens: int | None, failures: int, left_out: int) -> WasRead:
     columns = rows.reading.columns if rows.reading.guesses else ()
-    return WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back, columns)
+    cached = rows.cached_tokens / max(rows.prompt_tokens, 1) if rows.counts_cached else None
+    return WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back, columns, cached)
 
 
 def _order(arrival_s: Seconds, until_s: float) -> slice | NDArray[np.int64]:

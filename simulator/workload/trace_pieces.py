@@ -15,6 +15,7 @@ from simulator.workload.hashes import BlockSizes, hash_ids
 from simulator.workload.reading import SECONDS_PER_UNIT, Reading
 from simulator.workload.spool import Piece, Spool
 from simulator.workload.tables import Table, as_numbers, number_column, problems_at, token_column
+from simulator.workload.time_order import TimeOrder
 
 EPOCH_S = 1e8
 """A clock that begins after it counts from a year long ago, not from the start of the trace."""
@@ -28,10 +29,6 @@ _CHATS = ("chat_id", "parent_chat_id")
 _ZONE = r"\d[T ]\d.*(?:Z|[+-]\d\d(?::?\d\d)?)\s*$"
 """A date whose time of day says its zone."""
 _DATE = "2026-03-01T10:00:00Z"
-_RARELY = 0.1
-"""Share of rows before the row above up to which a file is in order of time."""
-_STAYS = 5
-"""Rows behind the latest so far, for each row before the one above, from which on a clock that fell has begun again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,7 @@ class _Kept:
     think_s: NDArray[np.float64]
     e2e_s: NDArray[np.float64]
     acceptance: NDArray[np.float64]
+    cached: NDArray[np.int32]
 
 
 def _rows_of(column: NDArray[Any], keep: NDArray[np.bool_]) -> NDArray[Any]:
@@ -103,49 +101,6 @@ def text_of(value: object) -> str:
 
 
 @dataclass
-class _Order:
-    """How the times of a file follow one another.
-
-    Attributes
-    ----------
-    rows, back, behind : rows, those earlier than the one before, those earlier than any before
-    again : line and time at which the clock first fell back by more than half of its time
-    """
-
-    rows: int = 0
-    back: int = 0
-    behind: int = 0
-    again: tuple[int, str] | None = None
-    _least: float = np.inf
-    _most: float = -np.inf
-    _last: float = -np.inf
-
-    def add(self, table: Table, column: str, times: NDArray[np.float64]) -> None:
-        before = np.concatenate([[self._last], times[:-1]])
-        least = np.minimum(np.minimum.accumulate(times), self._least)
-        most = np.maximum(np.maximum.accumulate(times), self._most)
-        falls = times < before
-        self.rows, self.back = self.rows + len(times), self.back + int(falls.sum())
-        self.behind += int((times < most).sum())
-        deep = np.flatnonzero(falls & (times < (least + most) / 2))
-        if self.again is None and len(deep):
-            row = int(deep[0])
-            self.again = int(table.line[row]), str(table.frame[column].iloc[row])
-        self._least, self._most, self._last = float(least[-1]), float(most[-1]), float(times[-1])
-
-    def begins_again(self, file: str, column: str) -> list[Problem]:
-        """A problem where the clock of a file that is in order begins again."""
-        if self.again is None or self.back > _RARELY * self.rows or self.behind < _STAYS * self.back:
-            return []
-        line, got = self.again
-        text = (
-            f"{column} begins again, while the file is in order of time elsewhere (of {self.rows:,} rows {self.back:,} "
-            "are before the row above): give each part a file of its own, or all rows times of one clock"
-        )
-        return [Problem(text, file=file, line=line, got=got)]
-
-
-@dataclass
 class Rows:
     """Rows of one trace file, those after `until_s` counted but not kept.
 
@@ -156,6 +111,7 @@ class Rows:
     dated : the times are dates; None before the first piece
     whole : all times are whole numbers
     spans : rows, least and most time of each label, by its number (0 where there are no labels)
+    prompt_tokens, cached_tokens : of all rows; the second from a column of what was found in a cache
     """
 
     kind: str
@@ -165,13 +121,15 @@ class Rows:
     spool: Spool | None = None
     dated: bool | None = None
     whole: bool = True
-    order: _Order = field(default_factory=_Order)
+    order: TimeOrder = field(default_factory=TimeOrder)
     problems: list[Problem] = field(default_factory=list)
     sizes: BlockSizes = field(default_factory=BlockSizes)
     labels: _Names = field(default_factory=_Names)
     sessions: _Names = field(default_factory=_Names)
     spans: dict[int, tuple[int, float, float]] = field(default_factory=dict)
     has: frozenset[str] = frozenset()
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     _kept: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     _blocks: list[list[int]] = field(default_factory=list)
     _least: float = np.inf
@@ -196,6 +154,9 @@ class Rows:
             self.problems += problems
             self.sizes.add(table, blocks, isl)
         acceptance = self._acceptance(table)
+        cached = self._cached(table, isl)
+        self.prompt_tokens += int(isl.sum(dtype=np.int64))
+        self.cached_tokens += int(cached.sum(dtype=np.int64))
         if self.spool is not None:
             if not self.problems:
                 self.order.add(table, time, times)
@@ -214,7 +175,7 @@ class Rows:
         self._blocks += [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else []
         columns: dict[str, NDArray[Any]] = {"times": times, "isl": isl, "osl": osl}
         columns |= {"labels": labels, "sessions": sessions}
-        columns |= {"think_s": think_s, "e2e_s": e2e_s, "acceptance": acceptance}
+        columns |= {"think_s": think_s, "e2e_s": e2e_s, "acceptance": acceptance, "cached": cached}
         self._kept.append({name: _rows_of(column, keep) for name, column in columns.items()})
 
     def all(self) -> _Kept:
@@ -266,6 +227,11 @@ class Rows:
         """Rows say how many of their drafts are accepted."""
         return self._names("acceptance")
 
+    @property
+    def counts_cached(self) -> bool:
+        """Rows say how many tokens of their prompts were found in a cache."""
+        return self._names("cached_tokens")
+
     def says(self, column: str) -> bool:
         """The column is there and is asked for: it is of turns."""
         return self.reading.turns and column in self.has
@@ -290,6 +256,15 @@ class Rows:
         found = self._numbers(table, "acceptance", -1.0)
         self.problems += problems_at(table, table.frame["acceptance"], found > 1.0, "acceptance must be at most 1")
         return found
+
+    def _cached(self, table: Table, isl: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Prompt tokens that were found in a cache; 0 where it is empty."""
+        if not self.counts_cached:
+            return np.broadcast_to(np.int32(0), len(table.frame))
+        found = self._numbers(table, "cached_tokens", 0.0)
+        text = "cached_tokens must be at most input_tokens, which count all of the prompt"
+        self.problems += problems_at(table, table.frame["cached_tokens"], found > isl, text)
+        return np.minimum(np.nan_to_num(found), isl).astype(np.int32)
 
     def _numbers(self, table: Table, column: str, empty: float) -> NDArray[np.float64]:
         found = np.full(len(table.frame), empty)

@@ -36,7 +36,7 @@ def pauses_s(
         return think_s
     if e2e_s is not None:
         found = np.zeros(len(session))
-        before, after = _links(session)
+        before, after = links(session)
         found[after] = np.maximum(arrival_s[after] - arrival_s[before] - e2e_s[before], 0.0)
         return found
     if reading.think_s is None:
@@ -51,14 +51,11 @@ def pauses_s(
 def in_turns(rows: Requests) -> Requests:
     """Rows of one session as turns: the first is open, each further one waits for the answer before and its `think_s`.
 
-    Where nothing is recorded of their content, a prompt as long as the one before with its answer, or longer, begins
-    with both; another one is new.
-
     Parameters
     ----------
     rows : all open, in order of arrival
     """
-    before, after = _links(rows.session_id)
+    before, after = links(rows.session_id)
     following = np.full(len(rows), -1, np.int64)
     following[before] = after
     waits = np.zeros(len(rows), np.bool_)
@@ -66,8 +63,6 @@ def in_turns(rows: Requests) -> Requests:
     order = np.concatenate([np.flatnonzero(~waits), np.flatnonzero(waits)])
     place = np.empty(len(rows), np.int64)
     place[order] = np.arange(len(rows))
-    if not len(rows.segment_id):
-        rows = _growing(rows, before, after)
     turned = select(rows, order)
     return replace(
         turned,
@@ -78,27 +73,9 @@ def in_turns(rows: Requests) -> Requests:
     )
 
 
-def _links(session: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def links(session: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows that another one of their session follows, and those."""
     by_session = np.argsort(session, kind="stable")
     ours = session[by_session]
     linked = (ours[1:] == ours[:-1]) & (ours[1:] >= 0)
     return by_session[:-1][linked], by_session[1:][linked]
-
-
-def _growing(rows: Requests, before: NDArray[np.int64], after: NDArray[np.int64]) -> Requests:
-    """One text for as long as prompts repeat what was said."""
-    grows = rows.isl[after] >= rows.isl[before].astype(np.int64) + rows.osl[before]
-    talks = rows.session_id >= 0
-    anew = talks.copy()
-    anew[after[grows]] = False
-    by_session = np.argsort(rows.session_id, kind="stable")
-    text = np.empty(len(rows), np.int64)
-    text[by_session] = np.cumsum(anew[by_session]) - 1
-    return replace(
-        rows,
-        output_continues=talks,
-        segment_start=np.concatenate([[0], np.cumsum(talks)]).astype(np.int64),
-        segment_id=text[talks],
-        segment_tokens=rows.isl[talks],
-    )

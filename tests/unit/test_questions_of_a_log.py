@@ -167,3 +167,45 @@ def test_the_command_takes_a_log(tmp_path: Path) -> None:
     assert "default busy" not in text
     assert math.isclose(load_scenario(tmp_path / "mine.yaml").scenario.run.horizon_s, ROWS[-1][0] + 60)
     assert Answers().trace is None
+
+
+def test_conversations_and_cached_tokens_of_a_log_are_used(tmp_path: Path) -> None:
+    rows = [(60 * k, 100 + 60 * (k // 2), 10, "ab"[k % 2], 40) for k in range(10)]
+    write(tmp_path / "log.csv", "time,prompt_tokens,completion_tokens,conversation_id,cached_tokens", rows)
+    text = scenario_text({"trace": "log.csv"}, tmp_path)
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, "utf-8")
+    loaded = load_scenario(file)
+    arrivals = loaded.scenario.workload.classes[0].arrivals
+    assert arrivals.columns["session_id"] == "conversation_id"
+    assert arrivals.columns.get("cached_tokens", "cached_tokens") == "cached_tokens"
+    assert arrivals.prompts_grow
+    assert all(pool.routing == "session_sticky" for top in loaded.scenario.topologies.values() for pool in top.pools)
+    assert "prompts repeat what was said before in their conversation" in text
+    assert f"{40 * 10 / sum(row[1] for row in rows):.0%} of their tokens came from a cache" in text
+    (chunk,) = request_source(loaded).chunks()
+    assert chunk.segment_tokens.tolist() == [tokens for row in rows for tokens in (40, row[1] - 40)]
+
+
+def test_a_log_that_is_silent_on_what_prompts_share_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "log.csv", "arrival_s,input_tokens,output_tokens", ROWS)
+    text = scenario_text({"trace": "log.csv"}, tmp_path)
+    assert "nothing is known of what prompts share" in text
+    assert "prompts_grow" not in text
+
+
+def test_columns_that_are_said_leave_the_others_to_be_guessed(tmp_path: Path) -> None:
+    rows = [(60 * k, 100, 10, 7, 40) for k in range(10)]
+    write(tmp_path / "log.csv", "at,asked,answered,thread_id,usage_cached", rows)
+    said = "arrival_s=at, input_tokens=asked, output_tokens=answered, cached_tokens=usage_cached"
+    text = scenario_text({"trace": "log.csv", "column": said}, tmp_path)
+    assert 'session_id: "thread_id"' in text
+    assert 'cached_tokens: "usage_cached"' in text
+
+
+def test_tokens_beside_those_of_the_prompt_are_told(tmp_path: Path) -> None:
+    """Anthropic's API counts tokens that it read from its cache apart from `input_tokens`."""
+    rows = [(60 * k, 100, 10, 4000) for k in range(10)]
+    write(tmp_path / "log.csv", "timestamp,input_tokens,output_tokens,cache_read_input_tokens", rows)
+    text = scenario_text({"trace": "log.csv"}, tmp_path)
+    assert "cache_read_input_tokens are not counted, as prompts are longer by them" in text
