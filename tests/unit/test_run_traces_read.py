@@ -19,7 +19,7 @@ ROWS = ["0,100,10,chat", "1,100,0,chat", "2,100,10,spam", "3,100,10,chat", "9000
 def replaying(folder: Path, rows: list[str], more: str) -> LoadedScenario:
     (folder / "mine.csv").write_text("arrival_s,input_tokens,output_tokens,class\n" + "\n".join(rows) + "\n")
     text = chat(OWN, study="months: 1", warmup_s=0)
-    trace = f"{{kind: trace, file: mine.csv, {more}}}"
+    trace = f"{{kind: trace, {more if 'file:' in more else f'file: mine.csv, {more}'}}}"
     return written(folder, text, f"workload.classes[chat].arrivals={trace}", "workload.classes[chat].lengths=null")
 
 
@@ -42,6 +42,13 @@ def test_a_trace_of_which_nothing_is_left_out_says_nothing(tmp_path: Path, more:
     (trace,) = found = traces_read(loaded, 60.0)
     assert trace["rows"] == 3
     assert not left_out_words(found)
+
+
+def test_a_trace_is_named_without_its_folders(tmp_path: Path) -> None:
+    """They are those of whoever ran it, and a run is shown to others."""
+    loaded = replaying(tmp_path, ROWS, f"leave_out_failures: true, file: {tmp_path / 'mine.csv'}")
+    (told,) = left_out_words(traces_read(loaded, 60.0))
+    assert told == "2 of 6 rows of mine.csv are left out: no output token"
 
 
 def test_nothing_is_kept_where_no_trace_is_replayed(tmp_path: Path) -> None:
