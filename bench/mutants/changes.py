@@ -41,6 +41,8 @@ CALLED = {
     "floor": "ceil",
 }
 """Functions and methods that stand in for each other without another word."""
+COMMUTATIVE = {"min", "max", "minimum", "maximum"}
+"""Of two numbers, in either order."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class _Finder:
         first = node.args[:2]
         if len(first) == 2 and not any(isinstance(each, ast.Starred) for each in first):
             one, other = (self._text(each) for each in first)
-            if one != other and not _is_named(node.func, {"isinstance", "getattr", "hasattr"}):
+            if one != other and not _is_named(node.func, {"isinstance", "getattr", "hasattr"}) and not _commutes(node):
                 start, end = self._place(first[0])[0], self._place(first[1])[1]
                 yield "swapped", start, end, f"{other}, {one}"
 
@@ -220,6 +222,11 @@ def _is_import_guard(test: ast.expr) -> bool:
 
 def _is_named(node: ast.expr, names: set[str]) -> bool:
     return isinstance(node, ast.Name) and node.id in names
+
+
+def _commutes(node: ast.Call) -> bool:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in COMMUTATIVE and len(node.args) == 2 and not node.keywords
 
 
 def _is_none(node: ast.expr) -> bool:
