@@ -41,9 +41,10 @@ def contracts(terms: Sequence[Terms]) -> dict[str, Assumption]:
     """Each contract among several of its kind, by what it is called; one that is alone of its kind moves with all, and
     one that costs nothing does not move.
 
-    Instances of one GPU at one site that are sold in the same way are one contract, a commitment is another; so are the
-    tokens of a provider, servers of one GPU on a site, and each fee. What has several prices, as pools with prices of
-    their own, or providers of one name, is a contract for each of them.
+    Instances of one GPU at one site that are sold in the same way are one contract, a commitment is another, and hours
+    above commitments at the price of those on demand are with these; so are the tokens of a provider, servers of one
+    GPU on a site, and each fee. What has several prices, as pools with prices of their own, or providers of one name,
+    is a contract for each of them.
     """
     found: dict[str, Assumption] = {}
     for kind in (_servers(terms), _rent(terms), _tokens(terms), _fees(terms)):
@@ -120,28 +121,45 @@ def _servers(terms: Sequence[Terms]) -> dict[str, Assumption]:
 
 
 def _rent(terms: Sequence[Terms]) -> dict[str, Assumption]:
+    sold = [found for one in terms for found in (*_by_the_hour(one), *_under_commitment(one))]
+    above = [found for one in terms for found in _by_the_hour(one, above=True)]
+
     def assumption(kind: str, places: Collection[tuple[str, str]]) -> Assumption:
+        prices = [one.price for one in sold if one.what == kind and one.place in places]
+        meant = {*places, *(one.place for one in above if one.what == kind and one.price in prices)}
+
         def change(one: Terms, factor: float) -> Terms:
             def dearer(offer: RentedTerms) -> RentedTerms:
-                if (one.topology, offer.pool) not in places:
+                if (one.topology, offer.pool) not in meant:
                     return offer
                 hourly, committed = (factor if found == kind else 1.0 for found in (_hourly(offer), _committed(offer)))
                 return dearer_rent(offer, hourly, committed)
 
             return replace(one, rented=tuple(map(dearer, one.rented)))
 
-        return change, lambda one: any(found.what == kind and found.place in places for found in _sold(one))
+        return change, lambda one: any((one.topology, offer.pool) in meant for offer in one.rented)
 
-    return {name: assumption(*found) for name, found in _apart(found for one in terms for found in _sold(one)).items()}
+    return {name: assumption(*found) for name, found in _apart(sold).items()}
 
 
-def _sold(terms: Terms) -> list[_Sold]:
-    """How its GPUs are rented; not on demand what would be above a commitment alone."""
+def _by_the_hour(terms: Terms, above: bool = False) -> list[_Sold]:
+    """How its GPUs are rented by the hour.
+
+    Parameters
+    ----------
+    above : those of reserved pools, whose hours are above commitments: they make no contract, for a pool without such
+        hours may name no price of them, but move with the one whose price they have
+    """
     found: list[_Sold] = []
     for offer in terms.rented:
         hourly = tuple(_rounded(usd / offer.gpus_per_instance) for usd in offer.usd_per_instance_hour)
-        if any(map(np.any, hourly)) and not offer.tier.startswith("reserved"):
+        if any(map(np.any, hourly)) and offer.tier.startswith("reserved") == above:
             found.append(_Sold(_hourly(offer), terms.topology, offer.pool, (("an hour", hourly),)))
+    return found
+
+
+def _under_commitment(terms: Terms) -> list[_Sold]:
+    found: list[_Sold] = []
     for offer in terms.rented:
         committed = tuple(
             (one.term_months, _rounded(one.usd_per_instance_hour / offer.gpus_per_instance))

@@ -69,7 +69,8 @@ def _least_usage(subject: Subject, demand: Demand) -> Usage:
     )
     providers = tuple(_no_calls(provider, len(fleet.classes)) for provider in fleet.providers)
     servers = _least_servers(fleet.pools, horizon_s)
-    return Usage(horizon_s, pools, providers, servers, start_s, demand.when)
+    nobody = (0,) * len(fleet.classes)
+    return Usage(horizon_s, pools, providers, servers, start_s, demand.when, requests=nobody)
 
 
 def _no_calls(provider: ProviderSpec, classes: int) -> ProviderUsage:

@@ -89,6 +89,19 @@ def test_no_bill_under_a_contract_falls_below_its_bound(down_s: float, least: fl
     assert least_usd_per_month(subject, terms, whole_month(demand)) <= bill * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("classes", ["", ", classes: [chat]"])
+def test_no_bill_with_a_fee_by_request_falls_below_its_bound(classes: str) -> None:
+    """Nobody comes in the bound: of no class, whichever a fee is for."""
+    fees = f"topologies.own.fees=[{{name: guardrail, usd_per_million_requests: 1000{classes}}}]"
+    scenario = with_sizes(loaded("run.replications=1", "run.horizon_s=20", fees), "own", {0: Fixed(2)})
+    planned = plan_topology(scenario, "own")
+    terms, demand, subject = resolve_terms(planned).terms, demand_of(scenario), subject_of(planned)
+    (bill,) = usd_of_periods([(WHOLE_MONTH, [simulate_one(subject, demand, 0)])], terms)
+    free = least_usd_per_month(subject, replace(terms, fees=()), whole_month(demand))
+    assert least_usd_per_month(subject, terms, whole_month(demand)) == pytest.approx(free)
+    assert free < bill
+
+
 @pytest.mark.exhaustive
 @settings(deadline=None, max_examples=5)
 @given(rate=st.floats(5, 3000), served=st.sampled_from([0.5, 0.9, 0.99]), name=st.sampled_from(["own", "elastic"]))

@@ -139,6 +139,22 @@ def test_a_commitment_is_another_contract_than_the_hour() -> None:
     assert found["price of h100-sxm on demand at here"].factor == pytest.approx(0.9, rel=0.002)
 
 
+@pytest.mark.parametrize(("above", "at"), [(20.0, None), (30.0, 17.5 / 20)])
+def test_hours_above_commitments_move_with_the_contract_whose_price_they_have(above: float, at: float | None) -> None:
+    """Committed at $18, or by the hour, as many as save money, against $20 by the hour and a fee of half a dollar.
+
+    Whatever the hour costs, it costs the same here, without the fee. Where hours above commitments have another price
+    they stay, and at $17.50 the rival has them and its fee for $18.
+    """
+    (hourly,) = instance(20.0)["rented"]
+    either = replace(hourly, tier="reserved", commitments=(Commitment(18.0, 1),), usd_per_instance_hour=(above,))
+    first = topology("either", rented=(either,))
+    first = replace(first, terms=settled_terms(first.terms, first.uses))
+    rival = topology("hourly", rented=(hourly,), fees=(Fee("portal", usd_per_month=0.5 * 730),))
+    found = flips(first, rival)["price of h100-sxm on demand at here"]
+    assert found.factor == (None if at is None else pytest.approx(at, rel=0.002))
+
+
 @pytest.mark.parametrize(("rival", "hourly_alone"), [(45.0, None), (35.0, 7 / 6)])
 def test_an_open_commitment_is_entered_where_another_price_makes_it_worth_it(
     rival: float, hourly_alone: float | None
