@@ -21,7 +21,7 @@ OWN_MODEL = "one of my own"
 OWN_HOURS = "own_hours"
 """Choices that are no answers: further fields say what it is."""
 _NONE = "none"
-_TITLED = ("gpu", "other_gpus", "site")
+_TITLED = ("model", "quantization", "gpu", "other_gpus", "site", "offer")
 """Questions whose answers the catalog calls by a title, too."""
 _LONGEST = 500
 """Letters of an answer."""
@@ -37,6 +37,7 @@ _CHOICE_WORDS = {
     "confidential": "confidential: few places may have them",
     "restricted": "restricted: on servers of one's own alone",
 }
+_FORMAT_WORDS = {"auto": "as published if quantised, else fp8", "none": "as published"}
 ANSWERS = "answers"
 """In the address: a reload keeps what was answered, and a link shows it."""
 
@@ -85,6 +86,8 @@ def _why(question: Asked) -> str:
     if question.default is None:
         return f"Unless said: {question.why}."
     default = question.default if question.kind is str else f"{question.default:g}"
+    if question.name == "quantization":
+        return f"Default: {question.why}."
     if question.name in _TITLED:
         default = _words(question, default)
     elif question.choices:
@@ -118,9 +121,19 @@ def _field(question: Asked, before: Any) -> Any:
 
 def _words(question: Asked, name: str) -> str:
     """An answer as people call it."""
-    if question.name not in _TITLED:
-        return _CHOICE_WORDS.get(name, name)
-    return sites()[name].title if question.name == "site" else gpus()[name].title
+    match question.name:
+        case "gpu" | "other_gpus":
+            return gpus()[name].title
+        case "site":
+            return sites()[name].title
+        case "offer" if name != _NONE:
+            offer = token_offers()[name]
+            return f"{offer.title} ({sites()[offer.site].title})"
+        case "model" if name != OWN_MODEL:
+            return f"{models()[name].title} ({models()[name].hf_id})"
+        case "quantization":
+            return _FORMAT_WORDS.get(name, name)
+    return _CHOICE_WORDS.get(name, name)
 
 
 def _names(question: Asked) -> list[str]:

@@ -37,6 +37,12 @@ class Model(Entry):
     checkpoints: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
+    def title(self) -> str:
+        """What its publisher calls it, with blanks where it is written with capitals."""
+        name = self.hf_id.rpartition("/")[2]
+        return name if name == name.lower() else name.replace("-", " ").replace("_", ".")
+
+    @property
     def shape(self) -> ModelShape:
         return _shape(self.name)
 

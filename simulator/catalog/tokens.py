@@ -101,6 +101,7 @@ class TokenOffer(Entry):
 
     Attributes
     ----------
+    title : what the model is called, without its provider
     site : catalog site that holds perimeter, region and allowed data classes
     model : catalog model that it serves; None for a provider's own
     retired : None while it is sold, as far as is known
@@ -111,6 +112,7 @@ class TokenOffer(Entry):
     """
 
     id: str
+    title: str
     site: str
     model: str | None = None
     note: str = ""

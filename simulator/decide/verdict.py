@@ -11,20 +11,24 @@ from numpy.typing import NDArray
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
+from simulator.decide.months import alike
 from simulator.decide.rivals import rank, share_together
 from simulator.decide.why import UNMEASURED, bindings, flips_sentence, sentence, sure_words
-from simulator.money import money
+from simulator.money import difference, money
 from simulator.study.decision import Flip, Ranking, Verdict
 from simulator.units import month_words
 
 _NOISE = 5e-4
 """Share of a present value within which two are taken as one."""
+_AS_MUCH = 5e-3
+"""Share of today's bill within which another one is as much."""
 
 
 def decide(
     found: Sequence[Costed],
     cheapest_in: Mapping[str, NDArray[np.bool_]] | None = None,
     flips: Sequence[Flip] = (),
+    today_usd: float | None = None,
 ) -> Verdict:
     """Compare topologies of one study.
 
@@ -32,6 +36,7 @@ def decide(
     ----------
     cheapest_in : of those that meet the SLO, the paired draws in which no other of them costs less
     flips : by further trials; one of a price stands for the one at sizes that stay
+    today_usd : what is paid a month now, where that was said
     """
     contenders = [one.contender for one in found]
     ranking = rank(contenders)
@@ -47,7 +52,8 @@ def decide(
     said = sentence(contenders, sure)
     twins = {name for name, _ in ranking.same}
     reasons = [f"{one.text}." for one in why if one.topology not in twins and one.kind != UNMEASURED]
-    parts = [said, *reasons, present_value_words(found, ranking), flips_sentence(every, ranking)]
+    beside = "" if today_usd is None else today_words(found, ranking, today_usd)
+    parts = [said, beside, *reasons, present_value_words(found, ranking), flips_sentence(every, ranking)]
     return Verdict(
         ranking,
         margin,
@@ -57,6 +63,20 @@ def decide(
         every,
         " ".join(part for part in parts if part),
     )
+
+
+def today_words(found: Sequence[Costed], ranking: Ranking, today_usd: float) -> str:
+    """What is paid a month now, and what the first of the winners costs beside it."""
+    paid = f"Today {money(today_usd)} a month is paid"
+    first = next((one for one in found if one.name in ranking.order[:1]), None)
+    if first is None:
+        return f"{paid}."
+    share = first.usd_per_month / today_usd - 1
+    when = "" if alike(first.walked) else " in the mean of its months"
+    if abs(share) < _AS_MUCH:
+        return f"{paid}: {first.name} costs as much{when}."
+    gap = f"{difference(first.usd_per_month, today_usd)} ({abs(share):.0%}) {'more' if share > 0 else 'less'}"
+    return f"{paid}: {first.name} costs {gap}{when}."
 
 
 def present_value_words(found: Sequence[Costed], ranking: Ranking) -> str:

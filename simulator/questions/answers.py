@@ -13,6 +13,7 @@ from simulator.schema.base import DataClass
 from simulator.schema.engine import Quantization
 
 Busy = Literal["always", "daytime", "working_hours"]
+Format = Literal["auto", Quantization]
 Group = Literal[
     "What is served", "How much, and when", "Where the data may go", "How fast", "Hardware", "Prices", "How long"
 ]
@@ -35,9 +36,13 @@ class Answers:
         "llama-3.1-8b"
     )
     quantization: Annotated[
-        Quantization,
-        Ask("What is served", "In which format are its weights?", "half the memory and nearly twice the speed"),
-    ] = "fp8"
+        Format,
+        Ask(
+            "What is served",
+            "In which format are its weights?",
+            "as published where that is quantised, else fp8: half the memory and nearly twice the speed",
+        ),
+    ] = "auto"
     users: Annotated[int | None, Ask("How much, and when", "How many people use it?")] = None
     requests_per_user_per_hour: Annotated[
         float,

@@ -72,6 +72,14 @@ def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings
     return Fit(name, hardware, chosen.question.tp, chosen.plan.max_model_len)
 
 
+def format_of(answers: Answers, folder: Path) -> Quantization:
+    """Format of the weights: what is asked for, else as published (`none`) where that is quantised, else fp8."""
+    if answers.quantization != "auto":
+        return answers.quantization
+    published = weights_of(Question(answers.model, answers.gpu, dtype="auto", folder=folder))
+    return "fp8" if published == layout().weights.name else "none"
+
+
 def _check_format(answers: Answers, name: str, hardware: HardwareSettings | None, folder: Path) -> None:
     """Refuse a format of weights in which the GPU does not compute."""
     device = machine_of(gpu(name).name, hardware, folder).gpu.device

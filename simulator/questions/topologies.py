@@ -244,8 +244,9 @@ def _provider(answers: Answers) -> str:
 
 def _full_at(answers: Answers, fit: Fit, folder: Path) -> int:
     """Requests running and waiting per replica from which on a hybrid sends requests on."""
-    own = answers.quantization == "none"
-    settings = EngineSettings(quantization=None if own else answers.quantization, max_model_len=fit.max_model_len)
+    asked = answers.quantization
+    quantization = None if asked == "none" or asked == "auto" else asked
+    settings = EngineSettings(quantization=quantization, max_model_len=fit.max_model_len)
     engine = plan_engine(answers.model, fit.gpu, fit.tp, 1, settings, folder, own=fit.hardware)
     lengths = engine.config, engine.step_time, answers.isl, answers.osl
     held = FULL_AT * requests_within(*lengths, answers.tpot_s)

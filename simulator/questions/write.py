@@ -12,7 +12,7 @@ from typing import Any
 from simulator.catalog.tokens import token_offer
 from simulator.questions.answers import Answers, is_asked, plain_name, questions
 from simulator.questions.checks import check_answers, check_prices
-from simulator.questions.fit import fit_of
+from simulator.questions.fit import fit_of, format_of
 from simulator.questions.hours import period_lines
 from simulator.questions.log import Log, log_words, read_log
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
@@ -49,6 +49,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
     """
     answers = Answers(**given)
     check_answers(answers, folder)
+    answers = replace(answers, quantization=format_of(answers, folder))
     log = read_log(answers, folder)
     rate_rps = busy_rate_rps(answers, log)
     if log is not None:
@@ -59,7 +60,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
     return "\n".join(
         [
             "# Made of answers to questions (servecast new); what was not answered is marked as a default.",
-            *(f"# {line}" for line in _defaults(answers, given)),
+            *(f"# {line}" for line in _defaults(Answers(**given), given)),
             "schema_version: 1",
             f"name: {json.dumps(plain_name(answers.name or '') or name)}",
             f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second {_when(log)}.')}",
@@ -206,6 +207,8 @@ def _currency(answers: Answers) -> list[str]:
 def _study(answers: Answers) -> Sequence[str]:
     growth = (1 + answers.growth_per_month) ** MONTHS_PER_YEAR - 1
     lines = ["study:", f"  months: {answers.months:g}"]
+    if answers.spend_usd_per_month is not None:
+        lines.append(f"  paid_today_usd_per_month: {answers.spend_usd_per_month:.12g}")
     if abs(growth) >= SMALLEST:
         lines.append(f"  growth_per_year: {growth:.6g}")
     if answers.trace is None:

@@ -180,7 +180,8 @@ def decide_run(
     elif estimate:
         known = estimated(measured, demand, store)
     hours = hours_flip(found, pairs)
-    verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])])
+    today_usd = loaded.scenario.study.paid_today_usd_per_month
+    verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])], today_usd)
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told, left_out))
 

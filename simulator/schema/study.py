@@ -91,6 +91,8 @@ class StudySettings(Settings):
     first_month: Month | None = None
     """Month of the calendar in which it begins, as 2027-01; that of a run on a date, else January, unless given.
     Periods in the FOCUS export stay empty unless given."""
+    paid_today_usd_per_month: Positive | None = None
+    """What is paid a month today, as to a token API: the verdict says what the cheapest costs beside it."""
     growth_per_year: Growing = 0.0
     """Growth of the load, as a share per year: month m has (1 + g)^((m - 1)/12) times that of month 1."""
     growth_per_year_by_class: dict[Name, Growing] = {}

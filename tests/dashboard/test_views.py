@@ -254,6 +254,12 @@ def test_answers_become_the_scenario_in_the_editor(open_view: Open) -> None:
     text = app.code[0].value
     assert "NVIDIA H200 SXM 141 GB" in app.selectbox(key="start.gpu").options
     assert "Lambda" in app.selectbox(key="start.site").options
+    assert "Qwen3 32B (Qwen/Qwen3-32B)" in app.selectbox(key="start.model").options
+    assert "GPT-4o mini (OpenAI)" in app.selectbox(key="start.offer").options
+    assert app.selectbox(key="start.quantization").value == "auto"
+    for field in ("model", "offer", "gpu", "site"):
+        options = app.selectbox(key=f"start.{field}").options
+        assert len(options) == len({*options}), "no two are called alike"
     assert "rate_rps: 0.2}" in text
     assert "periods" not in text
     app.number_input(key="start.isl").set_value(0).run()

@@ -344,6 +344,17 @@ def test_without_a_format_the_weights_are_as_published(tmp_path: Path, model: st
     assert plan_topologies(at_start(load_scenario(file)))
 
 
+@pytest.mark.parametrize(("model", "told"), [("gpt-oss-20b", ""), ("deepseek-v3", ""), ("qwen3-8b", "fp8")])
+def test_a_checkpoint_that_is_quantised_keeps_its_format_unless_told(model: str, told: str) -> None:
+    given = {"rate_rps": 1.0, "model": model, "gpu": "h200", "site": "nebius"}
+    text = scenario_text(given)
+    (line,) = (line for line in text.splitlines() if line.startswith("engine: "))
+    assert ("quantization" in line) == bool(told)
+    assert told in line
+    assert "# default quantization: auto (as published where that is quantised, else fp8" in text
+    assert "quantization: fp8" in scenario_text(given | {"quantization": "fp8"})
+
+
 def test_who_rents_out_a_gpu_is_told_where_a_site_does_not() -> None:
     given = {"rate_rps": 1.0, "gpu": "h200", "site": "lambda"}
     with pytest.raises(InputError, match=r"lambda has no price of h200.*a site that has one \(.*nebius"):

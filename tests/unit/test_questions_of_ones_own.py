@@ -149,6 +149,14 @@ def test_data_of_two_kinds_go_where_each_may(tmp_path: Path) -> None:
     assert set(planned(tmp_path, **given, other_data_class="public")[1]) == {"on_prem", "cloud", "api", "hybrid"}
 
 
+def test_what_is_paid_today_goes_into_the_study(tmp_path: Path) -> None:
+    """Also where a part of the data may not go to the API, so that no topology costs what is paid today."""
+    given = {"spend_usd_per_month": 1e5, "offer": "openai/gpt-4o-mini", "other_share": 0.1}
+    (tmp_path / "mine.yaml").write_text(scenario_text(given, tmp_path))
+    assert load_scenario(tmp_path / "mine.yaml").scenario.study.paid_today_usd_per_month == 1e5
+    assert "paid_today" not in scenario_text({"rate_rps": 1.0}, tmp_path)
+
+
 @pytest.mark.parametrize(("given", "limit"), [({"spend_usd_per_month": 1e5}, 0), ({"rate_rps": 1.0}, None)])
 def test_what_is_paid_for_today_meets_no_limit(tmp_path: Path, given: dict[str, Any], limit: float | None) -> None:
     text = scenario_text({"offer": "openai/gpt-4.1", **given}, tmp_path)
