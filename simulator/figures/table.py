@@ -240,6 +240,15 @@ _ALL = (
         "none had an outage",
     ),
     Figure(
+        "cached_share",
+        "cached share",
+        "",
+        ".1%",
+        "prompt tokens found in the prefix cache, of an engine or a token API / prompt tokens, of completed requests",
+        "metrics/accumulate.py",
+        "no prompt was found in a cache",
+    ),
+    Figure(
         "overflow_share",
         "overflow",
         "",

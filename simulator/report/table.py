@@ -262,8 +262,8 @@ def has_choice(summary: Summary) -> bool:
     return len(summary["pools"]) + len(summary["providers"]) > 1
 
 
-def _escalated(summary: Summary) -> str:
-    return figure("escalated_share").text(summary["metrics"]["escalated_share"] or None)
+def _unless_zero(name: str) -> Row:
+    return _labelled(name, lambda summary: figure(name).text(summary["metrics"][name] or None))
 
 
 def _labelled(name: str, cell: Cell) -> Row:
@@ -297,8 +297,9 @@ def _service() -> tuple[Row, ...]:
         _labelled("capacity_used_share", _capacity_used),
         _labelled("replicas", _replicas),
         _labelled("availability", _providers_up),
+        _unless_zero("cached_share"),
         _labelled("overflow_share", _overflow),
-        _labelled("escalated_share", _escalated),
+        _unless_zero("escalated_share"),
     )
 
 
@@ -334,6 +335,7 @@ _SHORT = (
     "capacity_used_share",
     "replicas",
     "availability",
+    "cached_share",
     "overflow_share",
     "escalated_share",
     "job_s",

@@ -34,6 +34,7 @@ def test_latencies_in_seconds_are_shown_in_milliseconds(name: str) -> None:
         ("output_tokens_per_s", 1234.4, "tokens/s", "1,234"),
         ("capacity_used_share", 0.756, "", "76%"),
         ("unused_share", 0.756, "", "76%"),
+        ("cached_share", 0.33181, "", "33.2%"),
         ("overflow_share", 0.0126, "", "1.3%"),
         ("escalated_share", 0.0126, "", "1.3%"),
         ("usd_per_million_tokens", 0.4567, "", "0.457"),
