@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulator.errors import InputError, Problem
-from simulator.workload.tables import Table
+from simulator.workload.tables import Table, problems_at
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+EXAMPLE = "2026-03-01T10:00:00Z"
+"""A date as it can always be read."""
 _LOOKED_AT = 20
 """Values of the first piece by which the way is told, since the first of them may be broken."""
 _UTC = ("UTC", "GMT")
@@ -20,11 +25,16 @@ _TIME = (
 _WAYS = {
     "points": rf"(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}})[ T,]+{_TIME}",
     "common log": rf"\[?(?P<day>\d{{1,2}})/(?P<month>[A-Za-z]{{3}})/(?P<year>\d{{4}}):{_TIME}\]?",
+    "day and word": (
+        rf"(?:[A-Za-z]{{3}}, )?(?P<day>\d{{1,2}})\.?[ -](?P<month>[A-Za-z]{{3,9}})[ -](?P<year>\d{{4}}),? {_TIME}"
+    ),
     "words": rf"(?P<month>[A-Za-z]{{3,9}})\.? (?P<day>\d{{1,2}}), (?P<year>\d{{4}})(?: @|,| at)? {_TIME}",
-    "strokes": rf"(?P<first>\d{{1,2}})/(?P<second>\d{{1,2}})/(?P<year>\d{{4}}),? {_TIME}",
+    "year first": rf"(?P<year>\d{{4}})[-/](?P<month>\d\d?)[-/](?P<day>\d\d?)[ T](?=.*(?:,\d|[AaPp]\.?[Mm])){_TIME}",
+    "strokes": rf"(?P<first>\d{{1,2}})(?P<stroke>[/-])(?P<second>\d{{1,2}})(?P=stroke)(?P<year>\d{{4}}),? {_TIME}",
 }
-"""Day before month with points (29.11.2026 10:00:00), as web servers log (29/Nov/2026:10:00:00 +0100), as in English
-(Nov 29, 2026 @ 10:00:00.000), and with strokes, where the file has to tell which comes first."""
+"""Day before month with points (29.11.2026 10:00:00), as web servers log (29/Nov/2026:10:00:00 +0100), as mails have
+them (Sun, 29 Nov 2026 10:00:00 GMT), as in English (Nov 29, 2026 @ 10:00:00.000), year first with a comma or halves of
+the day (2026-11-29 10:00:00,123), and with strokes, where the file has to tell which comes first."""
 
 
 @dataclass
@@ -92,18 +102,31 @@ class Dates:
         return f"{part['year']}-{int(month):02d}-{int(day):02d}T{hour:02d}{part['rest'].replace(',', '.')}{zone}"
 
 
+def in_digits_alone(table: Table, name: str, values: NDArray[np.float64], unit: str | None) -> list[Problem]:
+    """A problem where every time is a date as 20261129100000, which as a number of seconds or ms is of no year."""
+    numbers = values[np.isfinite(values)].astype(np.int64)
+    if unit not in (None, "s", "ms") or not len(numbers) or not np.all((numbers > 19e12) & (numbers < 21e12)):
+        return []
+    month, day, hour, minute, second = (numbers // 100**k % 100 for k in (4, 3, 2, 1, 0))
+    if np.any((month < 1) | (month > 12) | (day < 1) | (day > 31) | (hour > 23) | (minute > 59) | (second > 60)):
+        return []
+    text = f"{name} looks like a date in digits alone: write it as {EXAMPLE}"
+    return problems_at(table, table.frame[name], np.arange(len(values)) == 0, text)
+
+
 def _day_first(table: Table, name: str, written: list[str]) -> bool:
-    """Whether dates with strokes begin with the day: as long as the first piece has a day above 12 it can be seen, and
-    halves of the day go with months that come first.
+    """Whether dates with strokes begin with the day: it can be seen where the first piece has a day above 12.
+
+    Halves of the day say nothing of it: they go with either, by the country.
 
     Raises
     ------
-    InputError : neither can be seen
+    InputError : it cannot be seen
     """
     found = [match for match in (re.fullmatch(_WAYS["strokes"], text) for text in written) if match]
     if any(int(match["first"]) > 12 for match in found):
         return True
-    if any(int(match["second"]) > 12 or match["half"] for match in found):
+    if any(int(match["second"]) > 12 for match in found):
         return False
-    text = f"{name} may begin with the day or with the month: write dates as 2026-03-01T10:00:00Z"
+    text = f"{name} may begin with the day or with the month: write dates as {EXAMPLE}"
     raise InputError(Problem(text, file=str(table.file), line=int(table.line[0]), got=written[0]))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import Problem
-from simulator.workload.dates import Dates
+from simulator.workload.dates import EXAMPLE, Dates, in_digits_alone
 from simulator.workload.hashes import BlockSizes, hash_ids
 from simulator.workload.reading import SECONDS_PER_UNIT, Reading
 from simulator.workload.spool import Piece, Spool
@@ -28,7 +28,6 @@ _CHATS = ("chat_id", "parent_chat_id")
 """Columns of Bailian's traces: a request, and the one that it goes on with."""
 _ZONE = r"\d[T ]\d.*(?:Z|[+-]\d\d(?::?\d\d)?)\s*$"
 """A date whose time of day says its zone."""
-_DATE = "2026-03-01T10:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +289,8 @@ class Rows:
             self.dated = self.kind == "azure" or self._looks_dated(raw)
         if not self.dated:
             values, problems = number_column(given, column)
-            self.problems += [replace(each, message=f"{each.message}, or a date as {_DATE}") for each in problems]
+            self.problems += [replace(each, message=f"{each.message}, or a date as {EXAMPLE}") for each in problems]
+            self.problems += in_digits_alone(given, column, values, self.reading.time_unit)
             self.whole &= bool(np.all(values[np.isfinite(values)] % 1 == 0))
             self.problems += self._of_another_clock(table, column, values)
             return values

@@ -72,7 +72,14 @@ def test_times_of_several_clocks_in_one_column_are_refused(
         (["November 9, 2026 11:59:59 AM", "November 9, 2026 12:00:01 PM"], 2.0),
         (["2/1/2026 08:00", "13/1/2026 08:00"], 11 * 86_400.0),
         (["1/2/2026 08:00", "1/13/2026 08:00"], 11 * 86_400.0),
-        (["1/2/2026 12:30:00 AM", "1/3/2026 1:30:00 PM"], 86_400 + 13 * 3600.0),
+        (["1/12/2026 12:30:00 AM", "1/13/2026 1:30:00 PM"], 86_400 + 13 * 3600.0),
+        (["30/1/2026 12:30:00 AM", "1/2/2026 1:30:00 p.m."], 2 * 86_400 + 13 * 3600.0),
+        (["26-11-2026 08:00:00", "01-12-2026 08:00:01"], 5 * 86_400 + 1.0),
+        (["2026-11-26 08:00:00,250", "2026-11-26 08:00:01,750"], 1.5),
+        (["2026-11-26 08:00:00 AM", "2026-11-26 08:00:01 PM"], 12 * 3600 + 1.0),
+        (["Thu, 26 Nov 2026 08:00:00 GMT", "Thu, 26 Nov 2026 10:00:01 +0200"], 1.0),
+        (["26-Nov-2026 08:00:00", "1-Dec-2026 08:00:01"], 5 * 86_400 + 1.0),
+        (["26. November 2026 08:00", "1. December 2026 08:00:01"], 5 * 86_400 + 1.0),
         (["2/1/2026 08:00:00 UTC", "13/1/2026 08:00:00 GMT"], 11 * 86_400.0),
     ],
 )
@@ -82,11 +89,24 @@ def test_dates_may_stand_as_logs_and_spreadsheets_write_them(tmp_path: Path, tim
     np.testing.assert_allclose(arrival_s, [0.0, seconds], atol=1e-6)
 
 
-def test_dates_whose_days_and_months_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
-    file = written(tmp_path, "t.csv", of_times(["1/2/2026 08:00", "3/2/2026 08:00"]))
+@pytest.mark.parametrize("clock", ["08:00", "08:00 AM"])
+def test_dates_whose_days_and_months_cannot_be_told_apart_are_refused(tmp_path: Path, clock: str) -> None:
+    file = written(tmp_path, "t.csv", of_times([f"1/2/2026 {clock}", f"3/2/2026 {clock}"]))
     with pytest.raises(InputError, match=f"{file}:2: arrival_s may begin with the day or with the month") as caught:
         load_trace(file)
-    assert caught.value.problems[0].got == "1/2/2026 08:00"
+    assert caught.value.problems[0].got == f"1/2/2026 {clock}"
+
+
+@pytest.mark.parametrize("unit", [None, "s"])
+def test_dates_in_digits_alone_are_no_count_of_anything(tmp_path: Path, unit: str | None) -> None:
+    file = written(tmp_path, "t.csv", of_times(["20261129100000", "20261129100100"]))
+    with pytest.raises(InputError, match=f"{file}:2: arrival_s looks like a date in digits alone: write it as 2026-"):
+        load_trace(file, Reading(time_unit=unit))
+    assert load_trace(file, Reading(time_unit="us")).requests.arrival_s.tolist() == pytest.approx(
+        [20261129.1, 20261129.1001]
+    )
+    clock = written(tmp_path, "ms.csv", of_times(["20269929100000", "20269929100100"]))
+    assert load_trace(clock, Reading(time_unit=unit)).was_read.time_unit == (unit or "ms")
 
 
 def test_numbers_beside_semicolons_may_have_a_comma(tmp_path: Path) -> None:
