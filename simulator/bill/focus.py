@@ -21,7 +21,7 @@ from simulator.bill.category import (
     UNITS_BY_HOUR,
     by_hour,
 )
-from simulator.bill.cents import whole_cents
+from simulator.bill.cents import due_cents, whole_cents
 from simulator.bill.minimum import POOL_MONTHS
 from simulator.bill.taxes import TAXED
 from simulator.study.bill import Line
@@ -92,9 +92,10 @@ def focus_frame(
     """One row a line, for a month of the simulated load; costs are in whole cents and add up to the rounded total.
 
     EffectiveCost is the amortised cost: hardware and upfront payments are spread over their time. BilledCost leaves
-    them out: it is what falls due in a month without purchases (these are among the payments). List and contracted
-    costs equal the effective one: discounts are in the prices already. `x_EffectiveUnitPrice` (USD per PricingUnit)
-    and `x_Kind` (bought, committed, by_month, by_use) are columns of ours.
+    them out: it is what falls due in a month without purchases (these are among the payments), in cents of the
+    effective cost. List and contracted costs equal that one: discounts are in the prices already.
+    `x_EffectiveUnitPrice` (USD per PricingUnit) and `x_Kind` (bought, committed, by_month, by_use) are columns of
+    ours.
 
     Parameters
     ----------
@@ -106,8 +107,8 @@ def focus_frame(
 
     periods = _periods(first_month)
     rows = [
-        _row(line, cents / 100, resource) | periods
-        for line, cents, resource in zip(lines, whole_cents(lines), resources, strict=True)
+        _row(line, cents / 100, due / 100, resource) | periods
+        for line, cents, due, resource in zip(lines, whole_cents(lines), due_cents(lines), resources, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     frame["BillingAccountId"] = frame["BillingAccountName"] = account
@@ -116,13 +117,13 @@ def focus_frame(
     return frame
 
 
-def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
+def _row(line: Line, usd: float, due_usd: float, resource: Resource) -> dict[str, Any]:
     category, subcategory = _service(line)
     unused = line.kind == "committed" and line.part in ("unused", "after the study")
     is_tax = line.unit == TAXED
     unused = unused or is_tax or line.category == SERVICE_CREDIT
     return {
-        "BilledCost": round(usd * (1.0 - line.prepaid_share), 2),
+        "BilledCost": due_usd,
         "EffectiveCost": usd,
         "ContractedCost": usd,
         "ListCost": usd,

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -217,6 +218,32 @@ def test_the_exported_table_adds_up() -> None:
     assert frame["ConsumedQuantity"].isna().sum() == len(unused)
     tokens = frame[frame["ServiceName"] == "batch tokens"]
     assert set(tokens["ServiceSubcategory"]) == {"Generative AI"}
+
+
+@given(
+    rows=st.lists(st.tuples(st.floats(0, 1e5), st.sampled_from((0.0, 1.0, 0.25, 1 / 3, 0.5, 0.9))), max_size=12),
+)
+@settings(max_examples=60, deadline=None)
+def test_both_columns_of_cost_are_whole_cents_by_one_rule(rows: list[tuple[float, float]]) -> None:
+    """By fractions: what is due of the cents of a row is all, none, or a part that is rounded among the others."""
+    lines = [
+        Line("pool", "space", str(k), 1.0, "months", usd, "by_month", prepaid_share=share)
+        for k, (usd, share) in enumerate(rows)
+    ]
+    frame = exported(lines)
+    cents, due = ([round(100 * usd) for usd in frame[name]] for name in ("EffectiveCost", "BilledCost"))
+    assert frame["BilledCost"].tolist() == [one / 100 for one in due]
+    assert sum(cents) == round(100 * math.fsum(usd for usd, _ in rows))
+    exact = [one * (1 - Fraction(share).limit_denominator(10)) for one, (_, share) in zip(cents, rows, strict=True)]
+    assert all(abs(one - part) < 1 for one, part in zip(due, exact, strict=True))
+    assert all(one == part for one, part in zip(due, exact, strict=True) if part.denominator == 1)
+    assert sum(due) == round(sum(exact))
+
+
+def test_equal_rows_that_are_half_prepaid_are_billed_for_half_of_their_sum() -> None:
+    """Ten of 5 cents each, half of each paid before: 25 cents, where each by itself rounds to 2 cents."""
+    lines = [Line("pool", "rent", str(k), 1.0, "months", 0.05, "committed", prepaid_share=0.5) for k in range(10)]
+    assert exported(lines)["BilledCost"].tolist() == [0.03] * 5 + [0.02] * 5
 
 
 def test_what_was_prepaid_is_not_billed_again() -> None:
