@@ -96,7 +96,7 @@ def _figures(evaluation: Evaluation, found: Search | None) -> dict[str, Any]:
         "slo_met": evaluation.slo_met,
         "unmeasured": list(summary.unmeasured),
         "replications": len(evaluation.met),
-        "replications_met": sum(evaluation.met),
+        "replications_met": None if evaluation.slo_met is None else sum(evaluation.met),
         "slo_attainment": metrics["slo_attainment"],
         "slo_attainment_low": metrics["slo_attainment_low"],
         "slo_attainment_high": metrics["slo_attainment_high"],

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.figures.table import NONE, figure
+from simulator.figures.table import NONE, figure, met_words
 from simulator.money import money
 from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
@@ -65,9 +65,18 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         *head,
         " + ".join(map(_replicas, row["pools"])) or "-",
         str(row["gpus"]) if row["pools"] else "-",
-        f"{row['replications_met']} of {row['replications']}",
+        _met(row),
         *(shown.text(row[shown.id]) for shown in _FIGURES),
     ]
+
+
+def _met(row: Mapping[str, Any]) -> str:
+    """In how many replications it meets the SLO, unless too little was measured to tell."""
+    return met_words(None) if _is_unknown(row) else f"{row['replications_met']} of {row['replications']}"
+
+
+def _is_unknown(row: Mapping[str, Any]) -> bool:
+    return row["replications_met"] is None
 
 
 def _distinct(values: Sequence[Any]) -> str:
@@ -97,10 +106,12 @@ def notes(plan: Plan) -> list[str]:
 def _trail(row: Mapping[str, Any]) -> str:
     """How the fleet was found: every size by what became of it, in the order of the search."""
     by_word: dict[str, list[str]] = {}
+    met = "nothing measured was missed" if _is_unknown(row) else "met"
     for tried in row["trail"]:
         usd = tried["usd_per_month"]
         price = f" ({money(usd)})" if usd is not None and tried["word"] == "met" else ""
-        by_word.setdefault(tried["word"], []).append(f"{tried['sizes']}{price}")
+        word = met if tried["word"] == "met" else tried["word"]
+        by_word.setdefault(word, []).append(f"{tried['sizes']}{price}")
     words = "; ".join(f"{word}: {', '.join(sizes)}" for word, sizes in by_word.items())
     hours = f"window {window_words(row['hours'])}; " if row["hours"] else ""
     return f"{row['topology']}: {hours}{row['claim']}; {words}"
@@ -129,6 +140,8 @@ def _sure(row: Mapping[str, Any], fleets: Sequence[Mapping[str, Any]], sure: Map
 def _enough(row: Mapping[str, Any], fleets: Sequence[Mapping[str, Any]]) -> str:
     """Whether fewer replicas than those of the cheapest fleet meet the SLO, too."""
     mine, hardware = _sized(row), [row[key] for key in ("topology", "hours", *_SPLIT)]
+    if _is_unknown(row):
+        return f"whether {_replica_words(mine)} {'is' if mine == [1] else 'are'} enough is not known"
     if row["claim"] == UNFINISHED or is_best_of(row["claim"]):
         return f"{_replica_words(mine)} in the cheapest fleet tried"
     others = [

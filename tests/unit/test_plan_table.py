@@ -73,6 +73,17 @@ def test_each_cell_of_a_fleet_stands_under_its_header() -> None:
     assert rows == [["own *", "h100-sxm", "2", "4", "3", "6", "2 of 3", *SHOWN]]
 
 
+def test_where_too_little_was_measured_no_word_says_met() -> None:
+    trail = [{"sizes": "3", "word": "met", "usd_per_month": 10.0}, {"sizes": "2", "word": "missed", "usd_per_month": 7.0}]
+    found = plan(fleet(replications_met=None, slo_met=None, trail=trail, claim="proved"))
+    rows, headers = table(found)
+    assert rows[0][headers.index("SLO met in")] == "not known"
+    told = " ".join(" ".join(notes(found)).split())
+    assert "own: proved; nothing measured was missed: 3 ($10.00); missed: 2 own: whether 3 replicas are enough" in told
+    assert "needed" not in told
+    assert "met:" not in told
+
+
 @pytest.mark.parametrize(
     ("given", "cells"),
     [
