@@ -5,29 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from simulator.catalog.gpus import Gpu, gpu
-from simulator.catalog.quantity import Quantity
 from simulator.catalog.servers import ServerKind as CatalogServer
 from simulator.catalog.servers import server_kind, server_of, servers_of
 from simulator.catalog.sites import Site, site
 from simulator.errors import InputError, Problem
-from simulator.resolve.carbon import carbon_by_hour, grid_zone
-from simulator.resolve.clock import clock_of
 from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.facility import check_one_facility, facility
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located, pool_path
 from simulator.resolve.power import gpu_idle_w
 from simulator.resolve.resale import resale
+from simulator.resolve.server_settings import Given, given_servers
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
-from simulator.schema.money import Servers
 from simulator.schema.pool import Pool
 from simulator.study.placement import servers_needed
-from simulator.study.terms import Facility, Money, OwnedSite, ServerKind
+from simulator.study.terms import Money, OwnedSite, ServerKind
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 _WATTS_PER_KW = 1000.0
@@ -38,36 +35,6 @@ _HOST_GPUS = 8
 """GPUs of the server that `power.host_kw` is for."""
 _LEAD = {"colocation": "colo", "on_premises": "own_site"}
 """Parts of `onprem.lead_time_weeks`, by kind of site."""
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the scenario says of the servers of one site and GPU, first choice first; each with its path."""
-
-    loaded: LoadedScenario
-    layers: tuple[tuple[str, Servers], ...]
-
-    def find(self, *keys: str) -> tuple[str, Any] | None:
-        """Path and value of what the first layer that says any of these keys says; None if nothing is said."""
-        for path, servers in self.layers:
-            for key in keys:
-                value = getattr(servers, key)
-                if value is not None and key in servers.model_fields_set:
-                    return f"{path}.{key}", value
-        return None
-
-    def off_when_empty(self) -> bool:
-        """Whether servers without a replica are switched off."""
-        found = self.find("off_when_empty")
-        return found is not None and bool(found[1])
-
-    def tariff(self) -> tuple[str, tuple[float, ...]] | None:
-        """Path and prices of electricity: one, or 24."""
-        found = self.find("electricity_by_hour_usd_per_kwh", "electricity_usd_per_kwh")
-        if found is None:
-            return None
-        path, prices = found
-        return path, prices if isinstance(prices, tuple) else (prices,)
 
 
 def check_servers_used(loaded: LoadedScenario) -> None:
@@ -98,23 +65,6 @@ def check_servers_used(loaded: LoadedScenario) -> None:
             problems.append(Problem(message, file, line, column, f"{path}[{k}].site", servers.site))
     if problems:
         raise InputError(*problems)
-
-
-def given_servers(loaded: LoadedScenario, topology: str, site_name: str, gpu_name: str) -> Given:
-    """What is said of servers at a site: the topology's words before the scenario's, of one GPU before those of all."""
-    sections = (
-        (f"topologies.{topology}.servers", loaded.scenario.topologies[topology].servers),
-        ("servers", loaded.scenario.servers),
-    )
-    here = [
-        (f"{path}[{k}]", servers)
-        for path, section in sections
-        for named in (True, False)
-        for k, servers in enumerate(section)
-        if site(servers.site).name == site_name and (servers.gpu is not None) == named
-        if servers.gpu is None or gpu(servers.gpu).name == gpu_name
-    ]
-    return Given(loaded, tuple(here))
 
 
 def gpus_per_server(loaded: LoadedScenario, topology: str, pool: Pool) -> int:
@@ -203,7 +153,7 @@ def owned_sites(
     groups: dict[tuple[str, str], list[tuple[int, Pool]]] = {}
     for k, pool in owned:
         groups.setdefault((site(pool.site).name, gpu(pool.gpu).name), []).append((k, pool))
-    _check_networks(loaded, topology, list(groups))
+    check_one_facility(loaded, topology, list(groups))
     found: list[OwnedSite] = []
     for there, pools in groups.items():
         site_of = _owned_site(loaded, topology, there, pools, [engines[k] for k, _ in pools], figures)
@@ -211,19 +161,6 @@ def owned_sites(
         place = replace(site_of.facility, network_usd_per_month=0.0) if is_paid else site_of.facility
         found.append(replace(site_of, facility=place))
     return tuple(found)
-
-
-def _check_networks(loaded: LoadedScenario, topology: str, groups: Sequence[tuple[str, str]]) -> None:
-    """Refuse two prices of one site's network, which is for all of its servers together."""
-    said: dict[str, tuple[str, float]] = {}
-    for site_name, gpu_name in groups:
-        network = given_servers(loaded, topology, site_name, gpu_name).find("network_usd_per_month")
-        if network is None:
-            continue
-        path, first = network[0], said.setdefault(site_name, network)
-        if network[1] != first[1]:
-            words = f"{site_name} has one network for all of its servers, and {first[0]} says {first[1]:g}"
-            raise InputError(Problem(words, *loaded.place(path), path=path, got=network[1]))
 
 
 def _owned_site(
@@ -245,7 +182,7 @@ def _owned_site(
     return OwnedSite(
         site=site_name,
         server=replace(server, gpu_idle_kw=idle_w / _WATTS_PER_KW),
-        facility=_facility(loaded, place, given, figures),
+        facility=facility(loaded, place, given, figures),
         pools=tuple(pool.name for _, pool in pools),
         spares=None if spares is None else int(figures.given(*spares, "servers")),
         spare_share=0.0 if spares else _mean(figures("onprem.spare_fraction")),
@@ -314,55 +251,6 @@ def _capex_usd(card: Gpu, gpus: int, kind: CatalogServer | None, given: Given, f
             got=card.name,
         )
     )
-
-
-def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figures) -> Facility:
-    cost, clock = loaded.scenario.cost, clock_of(loaded.scenario)
-    zone = grid_zone(place, clock)
-    space = given.find("space_usd_per_kw_month")
-    tariff = given.tariff()
-    if tariff is None and cost.electricity_by_hour_usd_per_kwh is not None:
-        tariff = "cost.electricity_by_hour_usd_per_kwh", cost.electricity_by_hour_usd_per_kwh
-    if tariff is None and cost.electricity_usd_per_kwh is not None:
-        tariff = "cost.electricity_usd_per_kwh", (cost.electricity_usd_per_kwh,)
-    network = given.find("network_usd_per_month")
-    carbon, priced = given.find("co2_kg_per_kwh"), given.find("co2_usd_per_tonne")
-    if priced is None and cost.co2_usd_per_tonne is not None:
-        priced = "cost.co2_usd_per_tonne", cost.co2_usd_per_tonne
-    pue: tuple[str, float] | None = given.find("pue") or (None if cost.pue is None else ("cost.pue", cost.pue))
-    return Facility(
-        usd_per_kw_month=_site_figure(place.space, f"{place.name}.space", "colo.rate", figures)
-        if space is None
-        else figures.given(*space, "USD per kW-month"),
-        pue=_site_figure(place.pue, f"{place.name}.pue", "power.pue", figures)
-        if pue is None
-        else figures.given(*pue, "ratio"),
-        electricity_usd_per_kwh=(
-            _site_figure(place.electricity, f"{place.name}.electricity", "power.electricity", figures),
-        )
-        if tariff is None
-        else _by_hour(*tariff, figures),
-        co2_kg_per_kwh=carbon_by_hour(place) if carbon is None else (figures.given(*carbon, "kg per kWh"),),
-        co2_usd_per_tonne=0.0 if priced is None else figures.given(*priced, "USD per t CO2"),
-        network_usd_per_month=0.0 if network is None else figures.given(*network, "USD per month"),
-        time_zone=_time_zone(given) or zone if clock.first is not None else "",
-        grid_zone=zone,
-    )
-
-
-def _time_zone(given: Given) -> str:
-    """In which the site's clocks are, by the scenario's own word; empty if it says nothing."""
-    return next((servers.time_zone for _, servers in given.layers if servers.time_zone), "")
-
-
-def _by_hour(path: str, prices: Sequence[float], figures: Figures) -> tuple[Money, ...]:
-    figures.given(path, float(np.mean(prices)), "USD per kWh")
-    return tuple(prices)
-
-
-def _site_figure(quantity: Quantity | None, name: str, identifier: str, figures: Figures) -> Money:
-    """The site's own figure, else the general one."""
-    return figures(identifier) if quantity is None else figures.of(quantity, name)
 
 
 def _mean(value: Money) -> float:

@@ -58,7 +58,8 @@ class ResaleSettings(Settings):
 class Servers(Settings):
     """Servers of one kind on one site, shared by all owned pools with that GPU there.
 
-    What is not given comes from the scenario's `servers` for the same site, then from the catalog.
+    What is not given comes from the scenario's `servers` for the same site, then from the catalog. Tariff, carbon, time
+    zone and network are of the site: said once for all GPUs there.
     """
 
     name: Name

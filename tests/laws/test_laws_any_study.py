@@ -110,6 +110,40 @@ def test_order_and_names_of_topologies_and_pools_change_no_line(seed: int) -> No
         assert other[names[name]] == pytest.approx(mine, rel=1e-9, abs=1e-9)
 
 
+def beside(text: Row) -> Row:
+    """The same study with servers of a second GPU at each site of one's own, whose network one of the two names."""
+    topologies = dict(text["topologies"])
+    for name, topology in topologies.items():
+        mine = [pool for pool in topology.get("pools", []) if pool.get("billing") == "owned"]
+        if mine:
+            other = mine[0] | {"name": "beside", "gpu": "l40s", "tensor_parallel_size": 1}
+            wire = {"name": "wire", "site": "datacentre", "gpu": "l40s", "network_usd_per_month": 333.0}
+            first = topology["servers"][0] | {"network_usd_per_month": None}
+            topologies[name] = topology | {"pools": [*topology["pools"], other], "servers": [first, wire]}
+    study = {key: value for key, value in text["study"].items() if key != "events"}
+    return text | {"topologies": topologies, "study": study}
+
+
+@pytest.mark.parametrize("seed", few(range(340, 350), 341))
+def test_order_of_pools_on_one_site_moves_no_sum_of_two_gpus(seed: int) -> None:
+    """Each GPU has its lines; the network is one line, of whichever stands there first."""
+    text = beside(scenario(Random(seed)))
+    there, other = lines_of(text), lines_of(renamed(text))
+    assert any("datacentre/l40s" in line for lines in there.values() for line in lines)
+    for name, mine in {"own": "zz", "rent": "b", "api": "y", "hybrid": "a"}.items():
+        sums: list[Lines] = []
+        for lines, topology in ((there.get(name, {}), name), (other.get(mine, {}), mine)):
+            found: Lines = defaultdict(float)
+            for (owner, category, part, site), usd in lines.items():
+                is_wire = category == "facility network"
+                who = "the site" if is_wire else "it" if owner == topology else owner
+                found[who, category, "" if is_wire else part, site] += usd
+            sums.append(dict(found))
+        assert sums[1] == pytest.approx(sums[0], rel=1e-9, abs=1e-9)
+        wires = [usd for line, usd in sums[0].items() if line[1] == "facility network"]
+        assert wires == pytest.approx([333.0] * len(wires))
+
+
 @pytest.mark.parametrize("seed", few(range(370, 380), 372))
 def test_a_copy_has_the_same_bill_and_shares_the_verdict(seed: int) -> None:
     text = scenario(Random(seed))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from terms_cases import OWNED, RENTED, pools, refused, resolve
+from terms_cases import OWNED, RENTED, TEXT, pools, refused, resolve
 
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.freshness import catalog_day
 from simulator.catalog.gpus import gpu
 from simulator.catalog.quantity import day_of
 from simulator.catalog.servers import server_kind
+from simulator.errors import InputError
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
@@ -283,3 +285,66 @@ def test_a_site_has_one_network_whatever_stands_there(tmp_path: Path, turned: bo
     for servers in (f"servers: [{said}, {other}]", f"servers: [{said}]"):
         terms = resolve(tmp_path, topology, servers).terms
         assert sum(place.facility.network_usd_per_month for place in terms.owned) == 1000.0
+
+
+OF_THE_SITE = {
+    "electricity_usd_per_kwh: 0.05": "tariff",
+    f"electricity_by_hour_usd_per_kwh: {[0.1] * 23 + [0.3]}": "tariff",
+    "co2_kg_per_kwh: 0.02": "carbon intensity",
+    "co2_usd_per_tonne: 70": "price of carbon",
+}
+TWO = [OWNED, OWNED.replace("base", "other").replace("h100-sxm", "l40s")]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("said", "what"), OF_THE_SITE.items())
+def test_a_site_has_one_tariff_grid_and_clock_whatever_stands_there(
+    tmp_path: Path, said: str, what: str, turned: bool
+) -> None:
+    """In each way in which two can be written: by GPU and by GPU, by GPU and for all, by GPU beside the site's own."""
+    topology = pools(*(TWO[::-1] if turned else TWO))
+    mine, theirs = (f"{{name: {card}, site: datacentre, gpu: {card}" for card in ("h100-sxm", "l40s"))
+    words = f"datacentre has one {what} for all of its servers, and "
+    other = "electricity_usd_per_kwh: 0.2" if what == "tariff" else said.partition(":")[0] + ": 3"
+    whole = f"{{name: all, site: datacentre, {other}}}"
+    alone, inside = f"{mine}, {said}}}", topology.removesuffix("}") + f", servers: [{mine}, {said}}}]}}"
+    for one, *rest in (
+        (topology, f"servers: [{alone}, {theirs}, {other}}}]"),
+        (topology, f"servers: [{alone}, {whole}]"),
+        (topology, f"servers: [{alone}]"),
+        (inside, f"servers: [{whole}]"),
+        (inside,),
+    ):
+        assert words in refused(tmp_path, one, *rest)
+    for servers in (f"servers: [{alone}, {theirs}, {said}}}]", f"servers: [{alone.replace(', gpu: h100-sxm', '')}]"):
+        first, second = resolve(tmp_path, topology, servers).terms.owned
+        assert replace(first.facility, usd_per_kw_month=0.0) == replace(second.facility, usd_per_kw_month=0.0)
+
+
+@pytest.mark.parametrize("other", ["", ", time_zone: Asia/Tokyo"])
+def test_a_site_has_one_clock(tmp_path: Path, other: str) -> None:
+    mine, theirs = (f"{{name: {card}, site: datacentre, gpu: {card}" for card in ("h100-sxm", "l40s"))
+    servers = f"servers: [{mine}, time_zone: Europe/Berlin}}, {theirs}{other}}}]"
+    file = tmp_path / "dated.yaml"
+    file.write_text(
+        "\n".join(
+            [TEXT + f"topologies:\n  one: {pools(*TWO)}", servers, "run: {horizon_s: 60, start: 2026-03-02 8:00}"]
+        )
+    )
+    (planned,) = plan_topologies(load_scenario(file))
+    with pytest.raises(InputError, match="one time zone for all of its servers") as caught:
+        resolve_terms(planned)
+    assert caught.value.problems[0].path == "servers[0].time_zone"
+
+
+def test_one_price_for_all_beside_one_of_a_gpu_is_refused_and_space_and_pue_are_not(tmp_path: Path) -> None:
+    """Halls differ in density and cooling; what the servers of one GPU pay for power, all do."""
+    mine = "servers: [{name: a, site: datacentre, gpu: h100-sxm, electricity_usd_per_kwh: 0.05}]"
+    words = "one tariff for all of its servers, and cost.electricity_usd_per_kwh says 0.2: give it once, without a gpu"
+    assert words in refused(tmp_path, pools(*TWO), mine, "cost: {electricity_usd_per_kwh: 0.2}")
+    resolve(tmp_path, pools(*TWO), mine, "cost: {electricity_usd_per_kwh: 0.05}")
+    resolve(tmp_path, pools(TWO[0]), mine)
+    halls = "servers: [{name: a, site: datacentre, gpu: h100-sxm, space_usd_per_kw_month: 300, pue: 1.1}]"
+    wet, dry = resolve(tmp_path, pools(*TWO), halls).terms.owned
+    assert (wet.facility.pue, wet.facility.usd_per_kw_month) == (1.1, 300)
+    assert dry.facility.pue > 1.1
