@@ -74,7 +74,10 @@ def test_each_cell_of_a_fleet_stands_under_its_header() -> None:
 
 
 def test_where_too_little_was_measured_no_word_says_met() -> None:
-    trail = [{"sizes": "3", "word": "met", "usd_per_month": 10.0}, {"sizes": "2", "word": "missed", "usd_per_month": 7.0}]
+    trail = [
+        {"sizes": "3", "word": "met", "usd_per_month": 10.0},
+        {"sizes": "2", "word": "missed", "usd_per_month": 7.0},
+    ]
     found = plan(fleet(replications_met=None, slo_met=None, trail=trail, claim="proved"))
     rows, headers = table(found)
     assert rows[0][headers.index("SLO met in")] == "not known"
