@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from simulator.catalog.gpus import gpu
 from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem
@@ -57,9 +60,9 @@ def _all_sold(pool: Pool, size: int, figures: Figures) -> tuple[Commitment, ...]
     offers = {months: _sold(pool, months, size) for months in sorted(NAMED_TERMS.values())}
     found = {months: offer for months, offer in offers.items() if offer is not None}
     if not found:
-        text = (
-            f"the catalog has no term of {pool.gpu} in instances of {size} at {site(pool.site).name}: {_others(pool)}"
-        )
+        others = _others(pool, NAMED_TERMS.values())
+        so = f"{others}, or give them as a list" if others else "give the terms as a list"
+        text = f"the catalog has no term of {pool.gpu} in instances of {size} at {site(pool.site).name}: {so}"
         raise InputError(Problem(text, path="commitments", got="auto"))
     for offer in found.values():
         figures.note(figure_of(offer))
@@ -78,19 +81,23 @@ def _one(pool: Pool, own: CommitmentSettings, k: int, path: str, size: int, figu
         usd = offer.usd_per_gpu_hour
     else:
         text = f"'price_usd_per_gpu_hour' is missing: the catalog has no term of {own.term_months} months of {pool.gpu}"
-        raise InputError(Problem(f"{text} at {site(pool.site).name}", path=f"commitments[{k}]"))
+        others = _others(pool, [own.term_months])
+        text += f" in instances of {size} at {site(pool.site).name}"
+        raise InputError(Problem(f"{text}: {others}" if others else text, path=f"commitments[{k}]"))
     upfront = _upfront(own.upfront_share, path, None if own.price_usd_per_gpu_hour is not None else offer, figures)
     return Commitment(usd * size, own.term_months, None if own.instances == "auto" else own.instances, upfront)
 
 
-def _others(pool: Pool) -> str:
-    """What can be done where these instances are sold under no term."""
-    sold = [
-        offer.gpus_per_instance
+def _others(pool: Pool, months: Iterable[int]) -> str:
+    """Instances that hold a replica and are sold under one of these terms, and the key that takes them."""
+    there = [
+        pool.model_copy(update={"instance": offer.instance, "gpus_per_instance": None})
         for offer in gpu_offers()
-        if (offer.site, offer.gpu) == (pool.site, pool.gpu) and offer.tier in NAMED_TERMS
+        if (offer.site, offer.gpu) == (site(pool.site).name, gpu(pool.gpu).name)
     ]
-    return f"'gpus_per_instance: {min(sold)}' has some, or give them as a list" if sold else "give the terms as a list"
+    offers = [catalog_offer(one, named_term(length)) for one in there for length in months]
+    sold = [(offer.gpus_per_instance, offer.instance) for offer in offers if offer is not None]
+    return f"{min(sold)[1]} has some ('gpus_per_instance: {min(sold)[0]}')" if sold else ""
 
 
 def _sold(pool: Pool, months: int, size: int) -> GpuOffer | None:

@@ -76,32 +76,32 @@ def offer_for(pool: Pool, tier: str, shares: Mapping[int, float]) -> GpuOffer:
     return gpu_offer(
         *(pool.site, pool.gpu, tier),
         gpus=pool.tensor_parallel_size,
-        replicas=_stages(pool, shares),
+        replicas=stages(pool, shares),
         instance=pool.instance,
         size=pool.gpus_per_instance,
-        is_own_price=_own_price(pool) is not None,
+        is_own_price=own_price(pool) is not None,
         kept=partial(committed_instances, pool) if is_reserved(pool) else None,
     )
 
 
 def held_usd_per_hour(pool: Pool, offer: GpuOffer, shares: Mapping[int, float]) -> float:
     """What such instances cost an hour on average, with replicas as `offer_for` takes them."""
-    own, size = _own_price(pool), offer.gpus_per_instance
+    own, size = own_price(pool), offer.gpus_per_instance
     usd = offer.usd_per_instance_hour if own is None else own * size
     return usd * instances_needed(pool, size, shares)
 
 
 def instances_needed(pool: Pool, size: int, shares: Mapping[int, float], least: int = 0) -> float:
     """Instances of so many GPUs that are paid for on average, `least` of them whenever a replica is there."""
-    return instances_held(pool.tensor_parallel_size, _stages(pool, shares), size, least)
+    return instances_held(pool.tensor_parallel_size, stages(pool, shares), size, least)
 
 
-def _stages(pool: Pool, shares: Mapping[int, float]) -> dict[int, float]:
+def stages(pool: Pool, shares: Mapping[int, float]) -> dict[int, float]:
     """The same in pipeline stages, each of which stays within an instance."""
     return {max(n * pool.pipeline_parallel_size, 1): share for n, share in shares.items()}
 
 
-def _own_price(pool: Pool) -> float | None:
+def own_price(pool: Pool) -> float | None:
     """The pool's own USD per GPU-hour, of prices by the hour their mean; None for the catalog's."""
     by_hour = pool.price_by_hour_usd_per_gpu_hour
     return pool.price_usd_per_gpu_hour if by_hour is None else math.fsum(by_hour) / len(by_hour)
@@ -233,7 +233,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
     minimum = place.block_granularity if is_block else place.billing_minimum
     granularity = place.block_granularity if is_block else place.billing_granularity
     stored = pool.storage_gb
-    above = _above(pool, path, price, figures) if is_reserved(pool) else price
+    above = _above(pool, path, size, price, figures) if is_reserved(pool) else price
     volume, least_usd = pool.volume_prices, pool.minimum_usd_per_month
     return RentedTerms(
         pool=pool.name,
@@ -313,14 +313,19 @@ def _refuse_without_price(pool: Pool, tier: str | None) -> NoReturn:
     raise InputError(Problem(text, path=key, got=str(getattr(pool, key))))
 
 
-def above_commitments(pool: Pool) -> float | GpuOffer | None:
-    """What is paid above commitments: the pool's own price, the catalog's offer; None: what is paid under them."""
+def above_commitments(pool: Pool, size: int) -> float | GpuOffer | None:
+    """What is paid above commitments on instances of so many GPUs: the pool's own price, the catalog's offer of these,
+    else of others; None: what is paid under them.
+    """
     own = pool.on_demand_usd_per_gpu_hour
-    return catalog_offer(pool, "on_demand") if own is None else own
+    if own is not None:
+        return own
+    alike = pool.model_copy(update={"gpus_per_instance": size})
+    return catalog_offer(alike, "on_demand") or catalog_offer(pool, "on_demand")
 
 
-def _above(pool: Pool, path: str, reserved: tuple[Money, ...], figures: Figures) -> tuple[Money, ...]:
-    found = above_commitments(pool)
+def _above(pool: Pool, path: str, size: int, reserved: tuple[Money, ...], figures: Figures) -> tuple[Money, ...]:
+    found = above_commitments(pool, size)
     if found is None:
         return reserved
     if isinstance(found, GpuOffer):

@@ -18,6 +18,7 @@ from simulator.resolve.brought import brings
 from simulator.resolve.cache_modes import cache_resets, store_link
 from simulator.resolve.changes import placed
 from simulator.resolve.clock import Clock, clock_of
+from simulator.resolve.committable import on_committable_instances
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.figures import check_overrides
 from simulator.resolve.links import linked_pools
@@ -95,6 +96,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     ------
     InputError : at its place in the scenario: a model that does not fit
     """
+    loaded = on_committable_instances(loaded, name)
     scenario = loaded.scenario
     topology = scenario.topologies[name]
     root, clock = f"topologies.{name}", clock_of(scenario)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from simulator.catalog.offers import GpuOffer
 from simulator.money import money
+from simulator.resolve.committable import takes_terms
 from simulator.resolve.sizes import is_open
 from simulator.schema.pool import Pool
 from simulator.schema.topology import Topology
@@ -32,13 +33,28 @@ def cheaper_instances(written: Topology, sized: Topology, months: Sequence[Walke
 
 def moved_instances(written: Topology, sized: Topology) -> list[str]:
     """Pools of a written number that are on other instances than those that hold it for least, in words."""
-    asked = {pool.name: pool for pool in written.pools if pool.instance is None and not is_open(pool)}
+    asked = {
+        pool.name: pool
+        for pool in written.pools
+        if pool.instance is None and not is_open(pool) and not takes_terms(pool)
+    }
     moved = [pool for pool in sized.pools if pool.name in asked and pool.instance and not is_chosen_by_use(pool)]
     before = {pool.name: taken_before(pool) for pool in moved}
     return [
         f"{pool.name} is on {pool.instance}: on {offer.instance}, which costs least for its replicas, it misses the SLO"
         for pool in moved
         if (offer := before[pool.name]) is not None and offer.instance != pool.instance
+    ]
+
+
+def without_terms(written: Topology, sized: Topology) -> list[str]:
+    """Pools that commit to nothing, since instances that are sold under no term cost less, in words."""
+    asked = {pool.name for pool in written.pools if takes_terms(pool)}
+    return [
+        f"{pool.name} commits to nothing: {pool.instance}, which is sold under no term, costs less for its replicas "
+        "than instances under the catalog's terms"
+        for pool in sized.pools
+        if pool.name in asked and pool.commitments is None
     ]
 
 

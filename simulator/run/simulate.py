@@ -37,7 +37,7 @@ from simulator.run.fresh import fresh_words, later_edge, on_fresh
 from simulator.run.further import Since, further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
-from simulator.run.measured_instances import cheaper_instances, moved_instances
+from simulator.run.measured_instances import cheaper_instances, moved_instances, without_terms
 from simulator.run.months import Progress
 from simulator.run.offered import later_offered, offered_warnings
 from simulator.run.orders import early_orders
@@ -312,6 +312,7 @@ class _Study:
         told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
         told = told.warned("size", moved_instances(asked, topology.settings))
+        told = told.warned("size", without_terms(asked, topology.settings))
         told = told.warned(
             "size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, sizer.limits or Limits())
         )

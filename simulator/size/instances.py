@@ -11,6 +11,7 @@ from simulator.catalog.gpus import gpu
 from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.sites import site
 from simulator.errors import InputError
+from simulator.resolve.committable import takes_terms
 from simulator.resolve.offers import (
     above_commitments,
     catalog_offer,
@@ -51,7 +52,7 @@ def is_left_open(pool: Pool) -> bool:
     """Whether no one says on which instances a rented pool is.
 
     A number under commitment that is given is of the instances that are taken for it; where it is that of the fewest
-    replicas, it is another one on other instances.
+    replicas, it is another one on other instances. Terms of the catalog say it where a pool takes them.
     """
     return _is_free(pool) and pool.instance is None and pool.gpus_per_instance is None
 
@@ -62,7 +63,8 @@ def is_chosen_by_use(pool: Pool) -> bool:
 
 
 def _is_free(pool: Pool) -> bool:
-    return pool.billing != "owned" and not (is_reserved(pool) and pool.commitments is not None)
+    is_agreed = is_reserved(pool) and pool.commitments is not None
+    return pool.billing != "owned" and not is_agreed and not takes_terms(pool)
 
 
 def has_choice(pool: Pool) -> bool:
@@ -150,7 +152,7 @@ def _usd_per_hour(pool: Pool, offer: GpuOffer, had: dict[int, float]) -> float:
     kept = committed_instances(pool, size)
     above = instances_needed(pool, size, had, kept) - kept * math.fsum(had.values())
     reserved = pool.price_usd_per_gpu_hour if pool.price_usd_per_gpu_hour is not None else offer.usd_per_gpu_hour
-    beyond = above_commitments(pool.model_copy(update={"instance": offer.instance, "gpus_per_instance": None}))
+    beyond = above_commitments(pool.model_copy(update={"instance": offer.instance, "gpus_per_instance": None}), size)
     usd = reserved if beyond is None else beyond.usd_per_gpu_hour if isinstance(beyond, GpuOffer) else beyond
     return size * (kept * reserved + above * usd)
 

@@ -211,7 +211,10 @@ def topology(given: dict[str, object]) -> Topology:
 
 def test_a_commitment_that_nobody_sells_is_refused_before_any_search(tmp_path: Path) -> None:
     """At AWS terms are sold in instances of eight alone."""
-    mix = "b: {pools: [{name: p, site: aws-us-east, gpu: h100-sxm, commitments: auto, replicas: auto}]}"
+    mix = (
+        "b: {pools: [{name: p, site: aws-us-east, gpu: h100-sxm, instance: p5.4xlarge, commitments: auto, "
+        "replicas: auto}]}"
+    )
     first = "a: {pools: [{name: p, site: lambda, gpu: h100-sxm, replicas: auto}]}"
     told: list[str] = []
     with pytest.raises(InputError, match="gpus_per_instance: 8"):

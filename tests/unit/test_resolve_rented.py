@@ -93,7 +93,10 @@ def test_several_commitments_and_the_rest_on_demand(tmp_path: Path) -> None:
         ("commitments: [{instances: 2}]", "commitments[0]: 'term_months' is missing"),
         ("commitments: [{term_months: 12, months: 3}]", "commitments[0].months: unknown key 'months'"),
         ("commitments: some", "commitments: "),
-        ("commitments: auto", "no term of h100-sxm in instances of 1 at aws-us-east: 'gpus_per_instance: 8' has some"),
+        (
+            "commitments: auto, instance: p5.4xlarge",
+            "no term of h100-sxm in instances of 1 at aws-us-east: p5.48xlarge has some ('gpus_per_instance: 8'), or",
+        ),
     ],
 )
 def test_commitments_that_cannot_be_are_refused_at_their_place(tmp_path: Path, terms: str, words: str) -> None:
