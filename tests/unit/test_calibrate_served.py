@@ -42,7 +42,7 @@ def test_the_first_request_that_is_sent_sets_the_clock() -> None:
 
 
 def test_a_fiftieth_of_the_requests_may_fail() -> None:
-    errors = ["", "Traceback\nconnection reset  \n", *[""] * 48]
+    errors = ["", "Traceback\n  in a call\nconnection reset  \n", *[""] * 48]
     run = served(client(50, errors=errors), STEPS, load(50))
     assert (run["failed"], len(run["requests"])) == (1, 49)
     assert [request["arrival_s"] for request in run["requests"][:2]] == [3.0, 5.0], "the one that failed is left out"
