@@ -32,7 +32,7 @@ def test_each_coefficient_begins_as_if_it_were_alone_in_the_steps_that_have_most
             decode_context=[0, 0, 11, *[0] * 18],
         )
     )
-    # 0.2 s bounds a twentieth of 21 steps: half of it is the host's, as much the weights'; 1.1 s of a long step are left
+    # 0.2 s bounds a twentieth of 21 steps: half of it is the host's, as much the weights'; 1.1 s are left of a long one
     tokens_s = 0.8 * (1.1 / 19 + 1.1 / 20) / 2  # the median of the fifth with most tokens: 18 to 21
     sequences_s = 0.1 * 0.01 / 2  # of a step that ends before the host's half of it: a tenth of that
     assert found == pytest.approx([0.1, 0.1, tokens_s, 2.0, sequences_s, 0.2 * 0.1, 0.3 * 1.1 / 11])
