@@ -37,6 +37,9 @@ def memory(
     language_model_only: bool = False,
     limit_mm_per_prompt: str | None = None,
     kv_cache_memory_bytes: int | None = None,
+    enable_lora: bool = False,
+    max_loras: int = 1,
+    max_lora_rank: int = 16,
     table: Path | None = None,
     compare: Path | None = None,
     format: Literal["table", "json"] = "table",
@@ -105,6 +108,12 @@ def memory(
         Encoders of which nothing may come are neither loaded nor profiled.
     kv_cache_memory_bytes
         KV cache of each GPU, whatever else is held, as vLLM's option of that name; what is left unless given.
+    enable_lora
+        Serve LoRA adapters, which take their room from the start, as vLLM's option of that name.
+    max_loras
+        Adapters in one step, with enable_lora.
+    max_lora_rank
+        Largest rank of an adapter, with enable_lora: 1, 8, 16, 32, 64, 128, 256, 320 or 512.
     table
         CSV file with one question a row, by the names of these options and an id.
     compare
@@ -114,7 +123,8 @@ def memory(
     """
     from simulator.cli.memory_text import print_answer, print_comparison, print_rows
     from simulator.errors import InputError
-    from simulator.resolve.memory import Question, answer
+    from simulator.resolve.memory import answer
+    from simulator.resolve.memory_question import Question
     from simulator.resolve.memory_table import read_rows
 
     if table is not None:
@@ -150,6 +160,9 @@ def memory(
         language_model_only=language_model_only,
         limit_mm_per_prompt=limit_mm_per_prompt,
         kv_cache_memory_bytes=kv_cache_memory_bytes,
+        enable_lora=enable_lora,
+        max_loras=max_loras,
+        max_lora_rank=max_lora_rank,
     )
     if compare is not None:
         return print_comparison(compare, question, format)

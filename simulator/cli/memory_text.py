@@ -8,7 +8,8 @@ from typing import Any
 from simulator.cli.output import print_json, print_table
 from simulator.memory.cache import Group
 from simulator.resolve.advice import ways_out
-from simulator.resolve.memory import Answer, Question
+from simulator.resolve.memory import Answer
+from simulator.resolve.memory_question import Question
 from simulator.resolve.memory_table import Row
 from simulator.resolve.refused_weights import not_in_step_time
 from simulator.units import BYTES_PER_GIB

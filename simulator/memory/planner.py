@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from simulator.memory.adapters import Adapters, adapter_bytes_by_stage
 from simulator.memory.cache import Group, Pool, pool, request_blocks
 from simulator.memory.experts import scratch_bytes
 from simulator.memory.kv_format import IN_16_BIT, KvFormat
@@ -42,6 +43,7 @@ class Request:
     kv_cache_memory_bytes : for blocks on one GPU, whatever else is held; None for what is left
     items_per_prompt : images, videos or clips of a prompt at most
     retained_tokens : that a window keeps beyond its own, as several MTP modules may compute them again
+    adapters : slots of LoRA adapters, None without
     """
 
     split: Split
@@ -57,6 +59,7 @@ class Request:
     items_per_prompt: int = MOST_ITEMS
     retained_tokens: int = 0
     kv_cache_memory_bytes: float | None = None
+    adapters: Adapters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +184,9 @@ def _stages(
     scratch = scratch_bytes(shape, weights, card, request.split, request.limits, length, rules)
     stages = []
     buffers = shape.step_bytes * request.limits.max_num_batched_tokens
+    slots = adapter_bytes_by_stage(shape, request.adapters, request.split)
     for stage, loaded in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
-        weight = loaded + buffers
+        weight = loaded + buffers + slots[stage]
         drafts, last = request.num_speculative_tokens > 0, stage == pp - 1
         activations = activation_bytes(
             shape, card, request.split, request.limits, rules, last, drafts, scratch, request.items_per_prompt

@@ -14,7 +14,8 @@ from simulator.questions.answers import Answers
 from simulator.questions.log import read_log
 from simulator.questions.traffic import longest_session_tokens, session_end_tokens
 from simulator.resolve.hardware import machine_of
-from simulator.resolve.memory import Answer, Question, answer, shape_of, weights_of
+from simulator.resolve.memory import Answer, answer, shape_of, weights_of
+from simulator.resolve.memory_question import Question
 from simulator.schema.engine import Quantization
 from simulator.schema.hardware import HardwareSettings
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from simulator.errors import InputError
-from simulator.resolve.memory import Answer, Question, answer, weights_of
+from simulator.resolve.memory import Answer, answer, weights_of
+from simulator.resolve.memory_question import Question
 from simulator.resolve.refused_weights import refused_weights
 
 DEGREES = (1, 2, 4, 8, 16)

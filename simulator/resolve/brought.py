@@ -130,7 +130,7 @@ def notes_of_brought(brought: Brings, settings: EngineSettings, stages: int) -> 
     if brought.most_copied and settings.kv_offloading_size is None:
         notes += ("kv_transfer_params: without engine.kv_offloading_size there is no memory of the CPU to limit",)
     if brought.adapters:
-        notes += ("adapters: who is scheduled with whom is simulated, not their memory and the time they take",)
+        notes += ("adapters: who is scheduled with whom is simulated, and their memory, not the time they take",)
     if brought.largest_image_tokens:
         notes += ("images: which are encoded when is simulated, not the time that the vision encoder takes",)
     return notes

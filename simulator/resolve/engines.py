@@ -164,6 +164,7 @@ def plan_engine(
         card=machine.card,
         max_model_len=made.max_model_len if made.max_model_len < of_vllm.max_model_len else settings.max_model_len,
         disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
+        enable_lora=brought.adapters > 0,
     )
     connected = role != "both" or settings.kv_connector is not None or settings.kv_offloading_size is not None
     drafts = drafts_of(settings, rules, connected, of_vllm.mtp_modules)

@@ -14,7 +14,8 @@ from simulator.memory.weights import stage_of_layer
 from simulator.perf.device import BatchLimits, Split
 from simulator.resolve.advice import ways_out
 from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
-from simulator.resolve.memory import Answer, Question, answer
+from simulator.resolve.memory import Answer, answer
+from simulator.resolve.memory_question import Question
 from simulator.schema.engine import EngineSettings
 
 _KEYS = {
@@ -111,6 +112,8 @@ def question(
         speculative_method=spec.method if spec else None,
         num_speculative_tokens=spec.num_speculative_tokens if spec else 0,
         draft_model=spec.model if spec else None,
+        max_loras=settings.max_loras,
+        max_lora_rank=settings.max_lora_rank,
         folder=folder,
     )
 

@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from simulator.catalog.adapters import adapters_of
 from simulator.catalog.architecture import architecture_of
 from simulator.catalog.gpus import gpu_called
 from simulator.catalog.kv_cache import kv_format
 from simulator.catalog.models import model
-from simulator.catalog.shapes.border import EXPERTS, TOKENS
 from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint
 from simulator.catalog.shapes.step_format import notes_of_mixture, precision_of
@@ -29,19 +29,12 @@ from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
 from simulator.resolve.cards import card_of
 from simulator.resolve.items import item_limits, within_limits
+from simulator.resolve.memory_question import METHODS, Question, check_numbers
 from simulator.resolve.mtp import check_mtp, mtp_layers, mtp_modules, tokens_read_ahead
 from simulator.scenario.named_files import is_config
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
 """Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
-MOST_GPUS = 4096
-"""Along one axis of a split."""
-MOST_DRAFTS = 256
-"""Of a request and step."""
-MOST_BYTES = 2**50
-"""On one GPU."""
-METHODS = ("eagle", "mtp", "draft_model", "ngram")
-"""Methods of speculative decoding."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
 """Formats of weights that no GPU before Ampere has a kernel for."""
 SPELLINGS = {
@@ -58,53 +51,6 @@ SPELLINGS = {
     for ending in endings.split()
 }
 """Ends of names of quantised checkpoints, and their format."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a user asks; None is vLLM's default.
-
-    Attributes
-    ----------
-    redundant_experts : copies of busy experts in each layer
-    speculative_method, draft_model : `eagle`, `mtp`, `draft_model` or `ngram`; the model that drafts
-    num_speculative_tokens : drafts of a request and step, for each of which a layer with a state keeps one more
-    flashinfer : FlashInfer is installed, as in vLLM's container images, where the version does not require it
-    language_model_only : no images, video or audio: neither encoders nor what they encode
-    limit_mm_per_prompt : items of a prompt at most, by kind, as vLLM's option has them
-    card : the GPU itself, instead of the one called `gpu`
-    folder : of files that are named by relative paths
-    """
-
-    model: str
-    gpu: str
-    tp: int = 1
-    pp: int = 1
-    dp: int = 1
-    expert_parallel: bool = False
-    dtype: str = "auto"
-    kv_dtype: str = "auto"
-    gpu_memory_utilization: float | None = None
-    max_model_len: int | None = None
-    max_num_batched_tokens: int | None = None
-    max_num_seqs: int | None = None
-    version: str | None = None
-    enforce_eager: bool = False
-    max_cudagraph_capture_size: int | None = None
-    block_size: int = 16
-    enable_prefix_caching: bool | None = None
-    enable_chunked_prefill: bool = True
-    disable_hybrid_kv_cache_manager: bool | None = None
-    redundant_experts: int = 0
-    speculative_method: str | None = None
-    num_speculative_tokens: int = 0
-    draft_model: str | None = None
-    flashinfer: bool = False
-    language_model_only: bool = False
-    limit_mm_per_prompt: str | None = None
-    kv_cache_memory_bytes: int | None = None
-    card: Card | None = None
-    folder: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +82,7 @@ def answer(question: Question) -> Answer:
     ------
     InputError : an unknown name, version, format or split; a precision that the GPU or the version lacks
     """
-    _check_numbers(question)
+    check_numbers(question)
     checkpoint = _checkpoint(question.model, question.folder)
     own = question.gpu.endswith((".yaml", ".yml"))
     if not own:
@@ -173,6 +119,7 @@ def answer(question: Question) -> Answer:
         items_per_prompt=items,
         retained_tokens=_retained_tokens(question, checkpoint),
         kv_cache_memory_bytes=question.kv_cache_memory_bytes,
+        adapters=adapters_of(shape, question.max_loras, question.max_lora_rank) if question.enable_lora else None,
     )
     planned = plan(shape, weights, card, request, found, overheads())
     return Answer(question, shape, card, request, found, _within_context(planned, shape))
@@ -196,26 +143,6 @@ def _retained_tokens(question: Question, checkpoint: _Checkpoint) -> int:
     """Tokens that several MTP modules may compute again, which windows keep (`extra_retained_tokens`, vLLM 0.32.0)."""
     modules = mtp_modules(question.speculative_method, checkpoint.config)
     return tokens_read_ahead(modules, question.num_speculative_tokens) - 1
-
-
-def _check_numbers(question: Question) -> None:
-    """Refuse sizes that no engine takes.
-
-    Raises
-    ------
-    InputError : every one of them
-    """
-    sizes = dict.fromkeys(("max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size"), (1, TOKENS))
-    sizes |= dict.fromkeys(("tp", "pp", "dp"), (1, MOST_GPUS)) | {"redundant_experts": (0, EXPERTS)}
-    sizes |= {"num_speculative_tokens": (0, MOST_DRAFTS), "max_cudagraph_capture_size": (1, 65_536)}
-    sizes |= {"kv_cache_memory_bytes": (1, MOST_BYTES)}
-    wrong = [
-        Problem(f"must be from {low} to {high:,}", path=name, got=str(value)[:60])
-        for name, (low, high) in sizes.items()
-        if (value := getattr(question, name)) is not None and not low <= value <= high
-    ]
-    if wrong:
-        raise InputError(*wrong)
 
 
 def _with_drafts(

@@ -9,7 +9,8 @@ from typing import Any
 
 from simulator.catalog.vllm import parsed, rules
 from simulator.errors import InputError, Problem
-from simulator.resolve.memory import Answer, Question, answer, weights_of
+from simulator.resolve.memory import Answer, answer, weights_of
+from simulator.resolve.memory_question import Question
 from simulator.results.inputs import input_file
 from simulator.units import BYTES_PER_GIB
 
@@ -89,6 +90,9 @@ SETTINGS: dict[str, str] = {
     "num_speculative_tokens": r"num_spec_tokens=(\d+)|'num_speculative_tokens': (\d+)",
     "enable_sleep_mode": _either("enable_sleep_mode", "True"),
     "kv_cache_memory_bytes": r"'kv_cache_memory_bytes': (\d+)",
+    "enable_lora": _either("enable_lora", "True"),
+    "max_loras": _either("max_loras", r"\d+"),
+    "max_lora_rank": _either("max_lora_rank", r"\d+"),
 }
 FORMATS = {
     "fp8": "fp8",
@@ -309,4 +313,7 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
     for name in ("flashinfer", "enforce_eager", "language_model_only"):
         if name in found:
             changes[name] = True
+    if not question.enable_lora and "enable_lora" in found:
+        changes["enable_lora"] = True
+        changes |= {name: int(found[name]) for name in ("max_loras", "max_lora_rank") if name in found}
     return replace(question, **changes)

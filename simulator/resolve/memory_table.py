@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, Problem
-from simulator.resolve.memory import Answer, Question, answer
+from simulator.resolve.memory import Answer, answer
+from simulator.resolve.memory_question import Question
 from simulator.results.inputs import input_file
 from simulator.units import BYTES_PER_GIB
 
@@ -142,5 +143,8 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "language_model_only": _SWITCH,
     "limit_mm_per_prompt": _NAME,
     "kv_cache_memory_bytes": _COUNT,
+    "enable_lora": _SWITCH,
+    "max_loras": _COUNT,
+    "max_lora_rank": _COUNT,
 }
 COLUMNS = ("id", *_READERS)

@@ -6,7 +6,8 @@ from simulator.catalog.gpus import gpu
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
 from simulator.perf.device import not_computed
-from simulator.resolve.memory import Answer, Question, weights_of
+from simulator.resolve.memory import Answer, weights_of
+from simulator.resolve.memory_question import Question
 
 
 def not_in_step_time(answer: Answer) -> list[str]:

@@ -215,6 +215,8 @@ class EngineSettings(Settings):
     """Plans from one with prompts to the next while others decode; 1 is each. From vLLM 0.33 on."""
     max_loras: Annotated[int, Field(ge=1, le=10_000), IS_NUMBER] = 1
     """Adapters in one step, where requests ask for any."""
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
+    """Largest rank of an adapter, for which the engine keeps memory where requests ask for any."""
     disable_chunked_mm_input: Switch = False
     """Do not compute a part of a picture in a step."""
     scheduling_policy: Literal["fcfs", "priority"] = "fcfs"

@@ -23,7 +23,8 @@ from simulator.cli.problems import MOST_PROBLEMS, in_words, of_system
 from simulator.errors import InputError, Problem
 from simulator.resolve.admissible import expected_requests
 from simulator.resolve.demand import workload_spec
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import read_bundle
 from simulator.results.files import output_file, write_bytes

@@ -17,7 +17,8 @@ from simulator.memory.drafts import with_head
 from simulator.memory.shape import Matrix
 from simulator.memory.weights import Format, Weights, matrix_bytes
 from simulator.perf.device import Split
-from simulator.resolve.memory import Question, answer, shape_of
+from simulator.resolve.memory import answer, shape_of
+from simulator.resolve.memory_question import Question
 
 NVFP4 = {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}
 UP = "model.layers.3.mlp.up_proj"

@@ -12,7 +12,8 @@ from simulator.errors import InputError
 from simulator.memory.kv_format import KvFormat
 from simulator.memory.planner import Plan
 from simulator.resolve.engines import PlannedEngine, plan_engine
-from simulator.resolve.memory import Question, answer, shape_of
+from simulator.resolve.memory import answer, shape_of
+from simulator.resolve.memory_question import Question
 from simulator.schema.engine import EngineSettings, KvCacheDtype
 
 

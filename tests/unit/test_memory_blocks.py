@@ -21,7 +21,8 @@ from simulator.perf.device import Split
 from simulator.resolve.cards import card_of
 from simulator.resolve.engines import plan_engine
 from simulator.resolve.kv_blocks import kv_blocks
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.schema.engine import EngineSettings
 
 

@@ -11,7 +11,8 @@ from config_cases import write_config
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError
 from simulator.memory.shape import ModelShape
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 
 SAM = {"downsample_channels": [512, 1024], "global_attn_indexes": [2, 5, 8, 11], "heads": 12, "layers": 12}
 CLIP = {"heads": 16, "image_size": 224, "layers": 24, "patch_size": 14, "width": 1024}

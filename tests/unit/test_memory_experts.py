@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.units import BYTES_PER_GIB
 
 R1 = Question("deepseek-v3", "h200", tp=8, gpu_memory_utilization=0.92, max_model_len=8192, enable_prefix_caching=False)

@@ -11,7 +11,8 @@ from simulator.catalog.models import model
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError
 from simulator.memory.planner import Plan
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 
 ASKED = Question("glm-5.3-flash", "h100-sxm", tp=8, version="0.31.0", max_model_len=262_144)
 LAYERS = 11

@@ -14,7 +14,8 @@ from simulator.catalog.shapes.config import shape_from_config
 from simulator.catalog.vllm import overheads
 from simulator.errors import InputError
 from simulator.memory.shape import without_encoders
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.units import BYTES_PER_GIB
 
 MODELS: dict[str, dict[str, Any]] = json.loads(

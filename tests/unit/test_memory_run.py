@@ -10,7 +10,8 @@ from config_cases import LLAMA, write_config
 
 from simulator.errors import InputError
 from simulator.resolve.engines import plan_engine
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.schema.engine import EngineSettings
 
 EXPERTS = {"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 1024}

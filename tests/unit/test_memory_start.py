@@ -14,12 +14,12 @@ from simulator.catalog.models import models
 from simulator.errors import InputError
 from simulator.resolve.advice import ways_out
 from simulator.resolve.cards import card_of
-from simulator.resolve.memory import Answer, Question, answer
+from simulator.resolve.memory import Answer, answer
+from simulator.resolve.memory_question import Question
 from simulator.units import BYTES_PER_GIB
 
 SHARE = 0.92
 QWEN_27B = Question("qwen3.6-27b-fp8", "l40s", gpu_memory_utilization=0.9, max_model_len=131072, version="0.26.0")
-
 DRAFTS: dict[str, Any] = {"speculative_method": "mtp", "num_speculative_tokens": 3}
 
 

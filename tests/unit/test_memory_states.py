@@ -15,7 +15,8 @@ from simulator.memory.cache import pages
 from simulator.memory.kv_format import IN_16_BIT
 from simulator.memory.planner import Plan
 from simulator.perf.device import Split
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 
 GIB = 2**30
 

@@ -16,7 +16,8 @@ from simulator.errors import InputError
 from simulator.perf.transport import all_reduce_s
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.hardware import Machine, machine_of
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.resolve.topology import plan_topology
 from simulator.run.fingerprint import fingerprint
 from simulator.run.trust import doubts, expected_errors

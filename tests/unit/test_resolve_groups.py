@@ -15,7 +15,8 @@ from simulator.engine.modes.tables.room import longest_request, requests_at_once
 from simulator.errors import InputError
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.kv_groups import in_words, not_simulated, told
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.run.trust import sources
 from simulator.schema.engine import EngineSettings
 

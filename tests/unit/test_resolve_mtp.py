@@ -11,7 +11,8 @@ from config_cases import write_config
 from simulator.catalog.models import model
 from simulator.errors import InputError
 from simulator.resolve.engines import PlannedEngine, plan_engine
-from simulator.resolve.memory import Question, answer
+from simulator.resolve.memory import answer
+from simulator.resolve.memory_question import Question
 from simulator.resolve.mtp import check_mtp, mtp_layers, mtp_modules
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
