@@ -14,6 +14,7 @@ from dashboard.context import Context
 from dashboard.loading import stamp, table
 from simulator.figures.table import figure
 from simulator.report.calendar_chart import by_hour, calendar_charts
+from simulator.report.charts import ZOOM
 from simulator.report.table import has_choice
 from simulator.report.time_axis import clock_words
 from simulator.report.time_charts import LoadTables, load_over_time, load_tables, span_min
@@ -22,7 +23,11 @@ from simulator.results.bundle import Bundle
 _ALL = "all"
 _ALWAYS = ("pool", "site", "peak replicas")
 """Columns of pools that stand there also where they say nothing; what befell none of them has none."""
-_ZOOM = "all rows show this time, and the link of the page holds it; scrolling over a row zooms without changing it"
+_ZOOM = "all rows show this time, and the link of the page holds it; scrolling over a row or dragging it changes it"
+_WINDOW, _DRAWN, _MOVES = "load.window", "load.drawn", "load.moves"
+"""The minutes that are shown; what the chart was drawn for, with its minutes; how often the slider was moved."""
+_LEAST_MIN, _PLACES = 0.01, 2
+"""Shortest time that the slider holds, and the places of its minutes."""
 
 
 def show(context: Context) -> None:
@@ -42,8 +47,19 @@ def show(context: Context) -> None:
     read = partial(table, context.bundle)
     key = str(context.bundle.path), stamp(context.bundle.path)
     tables = _tables(context.bundle, *key, topology, number)
-    chart = _drawn(tables, *key, topology, number, _window(tables))
-    show_wide(chart, "load.chart", f"load, capacity and what befell {topology} over time")
+    shown = _window(tables)
+    name = "-".join(
+        map(str, ("load.chart", st.session_state.get(_MOVES, 0), context.bundle.path.name, topology, number))
+    )
+    drawn_for = st.session_state.get(_DRAWN)
+    if drawn_for is None or drawn_for[0] != name:
+        drawn_for = st.session_state[_DRAWN] = name, shown
+    chart = _drawn(tables, *key, topology, number, drawn_for[1])
+    show_wide(
+        *(chart, "load.chart", f"load, capacity and what befell {topology} over time", name),
+        on_select=partial(_zoomed, name, span_min(tables)),
+        selection_mode=ZOOM,
+    )
     if number is None and count > 1:
         words = "bands: from the smallest to the largest of them; losses and events: those of all."
         st.caption(f"Lines: means of {count} replications; {words}")
@@ -68,13 +84,34 @@ def _window(tables: LoadTables) -> tuple[float, float]:
     """Minutes that are shown, which the address keeps."""
     end = span_min(tables)
     begin_min, end_min = st.slider(
-        "Shown minutes", 0.0, end, (0.0, end), key="load.window", bind="query-params", format="%.1f", help=_ZOOM
+        *("Shown minutes", 0.0, end, (0.0, end)),
+        key=_WINDOW,
+        bind="query-params",
+        format="%.1f",
+        help=_ZOOM,
+        on_change=_moved,
     )
     if end_min <= begin_min:
         begin_min, end_min = 0.0, end
     if begins := clock_words(begin_min, end, tables.clock_s):
         st.caption(f"From {begins} to {clock_words(end_min, end, tables.clock_s)}.")
     return begin_min, end_min
+
+
+def _moved() -> None:
+    """The slider was moved: the chart is drawn anew, whatever was zoomed into."""
+    st.session_state[_MOVES] = st.session_state.get(_MOVES, 0) + 1
+
+
+def _zoomed(name: str, end: float) -> None:
+    """The chart was scrolled or dragged: the slider, and so the address, says what it shows, at first all of it.
+
+    It is not drawn anew, so that the mouse goes on where it is.
+    """
+    found = next(iter(st.session_state[name].selection.get(ZOOM, {}).values()), None)
+    begin_min, end_min = st.session_state[_DRAWN][1] if found is None else found
+    begin_min = round(min(max(float(begin_min), 0.0), end - _LEAST_MIN), _PLACES)
+    st.session_state[_WINDOW] = begin_min, min(max(round(float(end_min), _PLACES), begin_min + _LEAST_MIN), end)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -92,9 +92,13 @@ def _in_lines(name: str) -> list[str]:
     return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "".join(lines[_LINES - 1 :])]
 
 
+ZOOM = "zoom"
+"""Name of what is chosen of the time in `stacked` charts."""
+
+
 def stacked(rows: Sequence[Any]) -> Any:
     """Titled charts below each other whose x axes move together: drag to move, scroll to zoom."""
-    zoom = alt.selection_interval(name="zoom", bind="scales", encodings=["x"])
+    zoom = alt.selection_interval(name=ZOOM, bind="scales", encodings=["x"])
     with warnings.catch_warnings():
         # that all rows share one selection is meant, which altair remarks on
         warnings.filterwarnings("ignore", "Automatically deduplicated selection parameter")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -103,6 +104,36 @@ def test_a_slider_moves_the_figures_and_the_address(page: Page, server: str) -> 
     page.reload()
     settle(page)
     expect(page.get_by_text("arrivals.rate_rps=5")).to_be_visible()
+
+
+def test_what_the_mouse_zooms_into_is_in_the_link(page: Page, server: str) -> None:
+    page.goto(f"{server}/load")
+    settle(page)
+    chart = page.locator(".st-key-wide-load-chart").get_by_test_id("stVegaLiteChart")
+    expect(chart).to_be_visible()
+    box = chart.bounding_box()
+    assert box is not None
+    whole = [float(bound) for bound in _bounds(page)]
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
+    for _ in range(3):
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(200)
+    expect(page).to_have_url(re.compile(r"load\.window=[\d.]+&load\.window=[\d.]+"))
+    settle(page)
+    begin, end = (float(bound) for bound in _bounds(page))
+    assert whole[0] < begin < end < whole[1]
+    kept = parse_qs(urlsplit(page.url).query)["load.window"]
+    assert [float(minute) for minute in kept] == pytest.approx([begin, end], abs=0.051)
+    page.goto(page.url)
+    settle(page)
+    assert [float(bound) for bound in _bounds(page)] == pytest.approx([begin, end])
+
+
+def _bounds(page: Page) -> list[str]:
+    """Minutes at which the handles of Load's slider stand."""
+    handles = page.get_by_role("slider")
+    expect(handles).to_have_count(2)
+    return [handles.nth(k).input_value() for k in range(2)]
 
 
 def test_a_click_on_a_point_shows_its_figures(page: Page, server: str) -> None:
