@@ -17,10 +17,29 @@ from calibrate.serving.docs import serving_section
 from calibrate.serving.knee import Knee
 from calibrate.serving.measured import Excluded
 from calibrate.serving.read import read_tables
-from calibrate.serving.report import Comparison, as_json, compare_rows
+from calibrate.serving.report import (
+    GROUPS,
+    HEADERS,
+    Comparison,
+    as_json,
+    compare_rows,
+    line_rows,
+    table_rows,
+    worst,
+)
 from calibrate.serving.score import BELOW
 from calibrate.serving.steps import catalog_steps
-from simulator.catalog.overheads import FIGURES, overhead_rows
+from simulator.catalog.overheads import (
+    FIGURES,
+    expert_rows,
+    family_rows,
+    front_end,
+    host_rows,
+    link_rows,
+    overhead_rows,
+    penalty_seq_s,
+)
+from simulator.catalog.quantity import Quantity
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 KNEES = (
@@ -123,6 +142,87 @@ def test_overheads_stand_with_their_bounds_in_microseconds(section: str) -> None
             if quantity.low is not None:
                 low, high = cell.split("(")[1].rstrip(")").split(" to ")
                 assert (float(low), float(high)) == pytest.approx((1e6 * quantity.low, 1e6 * quantity.high), rel=5e-2)
+
+
+def shown(quantity: Quantity) -> str:
+    """A share with its bounds, by the words that stand in the section."""
+    return (
+        f"{quantity.value:.2f} ({quantity.low:.2f} to {quantity.high:.2f})"
+        if quantity.low
+        else (f"{quantity.value:.2f}")
+    )
+
+
+def test_shares_of_experts_families_links_and_hosts_stand_beside_the_overheads(section: str) -> None:
+    header, *rows = table(section, "Fitted overheads", 1)
+    assert header == ["", *expert_rows()[0].shares]
+    assert rows == [[f"from vLLM {row.since}", *map(shown, row.shares.values())] for row in expert_rows()]
+    header, *rows = table(section, "Fitted overheads", 2)
+    assert header == ["family", "GPUs", "compute"]
+    assert rows == [[row.name, ", ".join(row.gpus), shown(row.compute)] for row in family_rows()]
+    told = section.split("### Fitted overheads\n", 1)[1].split("\n### ", 1)[0]
+    own, template = front_end().own_s.value, front_end().template_s.value
+    assert f"takes {1000 * template:.1f} ms for each chat by a model's template, {1000 * own:.1f} ms where" in told
+    assert f"adds {1_000_000 * penalty_seq_s().value:.0f} µs to each sequence" in told
+    assert all(f"{'/'.join(row.gpus)}: {shown(row.share)}" in told for row in link_rows())
+    assert all(f"{'/'.join(row.gpus)}: {row.factor.value:.2g}" in told for row in host_rows())
+
+
+def test_a_figure_stands_with_its_bounds_where_it_has_some() -> None:
+    known = {"unit": "s", "kind": "derived", "source": "here", "date": "2026-11-30"}
+    bounded = Quantity(value=2e-6, low=5e-7, high=4e-6, **known)
+    assert docs._range(bounded) == "2 (0.5 to 4)"
+    assert docs._range(Quantity(value=2e-6, **known)) == "2"
+    assert docs._share(Quantity(value=0.9, low=0.5, high=1.25, **known)) == "0.90 (0.50 to 1.25)"
+    assert docs._share(Quantity(value=0.9, **known)) == "0.90"
+
+
+LINE = {
+    "row_id": "a",
+    "dataset": "iog",
+    "model": "m",
+    "dtype": "fp8",
+    "gpus": 4,
+    "gpu": "h100",
+    "load": "OpenLoop",
+    "amount": 2.5,
+    "regime": BELOW,
+    "metric": "tpot",
+    "statistic": "mean",
+    "measured": 0.0125,
+    "simulated": 0.015,
+    "error": 0.2,
+    "stated_p90": 0.25,
+}
+
+
+def test_a_row_is_printed_with_its_load_and_the_error_that_is_stated() -> None:
+    (row,) = line_rows(pd.DataFrame([LINE]))
+    names = ["a", "iog", "m fp8", "4 x h100", "OpenLoop 2.5", BELOW, "tpot mean"]
+    assert row == [*names, "12.5", "15", "+20.0%", "±25%"]
+    other = {"metric": "throughput", "amount": np.nan, "stated_p90": np.nan, "load": "Burst", "error": -0.05}
+    (row,) = line_rows(pd.DataFrame([LINE | other | {"measured": 1234.0, "simulated": 0.5}]))
+    assert row[4:] == ["Burst", BELOW, "throughput mean", "1234", "0.5", "-5.0%", ""]
+
+
+def test_groups_are_printed_in_percent_and_a_metric_without_rows_as_none() -> None:
+    known = {"rows": 3, "median_abs_error": 0.05, "p90_abs_error": 0.125, "bias": -0.02, "coverage": 0.5}
+    result = {key: {} for key in ("overall", "saturated", "burst", *(key for key, _ in GROUPS))}
+    result["overall"] = {"tpot": known}
+    result["by_gpu"] = {"h100": {"e2e": known}}
+    told = ["3", "5.0%", "12.5%", "-2.0%", "50%"]
+    first, *_, last = table_rows(result)
+    assert first == ["all rows below saturation", *told, *["-"] * 15]
+    assert last == ["GPU h100", *["-"] * 15, *told]
+    assert len(HEADERS) == len(first)
+
+
+def test_the_largest_errors_of_either_sign_come_first() -> None:
+    errors = [0.1, -0.4, 0.3, -0.4, 0.2]
+    lines = pd.DataFrame([LINE | {"row_id": f"{at}", "error": error} for at, error in enumerate(errors)])
+    lines = pd.concat([lines, pd.DataFrame([LINE | {"metric": "ttft", "error": 9.0}])], ignore_index=True)
+    assert [row["row_id"] for row in worst(lines, 4)] == ["1", "3", "2", "4"]
+    assert len(worst(pd.concat([lines] * 4, ignore_index=True))) == 15
 
 
 def test_only_its_section_of_a_document_changes(tmp_path: Path) -> None:

@@ -237,3 +237,6 @@ def test_the_native_format_of_gpt_oss() -> None:
     assert weight_format("fp4", "openai/gpt-oss-20b", "gpt-oss-20b", "h100-sxm") == "mxfp4"
     assert weight_format("", "Qwen/Qwen3-8B", "qwen3-8b", "l4") == "bf16"
     assert weight_format("16-bit (auto)", "org/Llama-3.1-8B-FP8-dynamic", "llama-3.1-8b", "h100-pcie") == "fp8"
+    assert weight_format("nvfp4", "nvidia/Llama-3.1-70B-Instruct-FP4", "llama-3.1-70b", "b200") == "fp4"
+    assert weight_format("fp8", "openai/gpt-oss-20b", "gpt-oss-20b", "h100-sxm") == "fp8"
+    assert weight_format("bf16", "openai/gpt-oss-20b", "gpt-oss-20b", "h100-sxm") == "mxfp4"

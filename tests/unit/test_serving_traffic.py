@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate.serving.measured import ClosedLoop, MeasuredRow, OpenLoop
+from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
 from calibrate.serving.read import read_tables
-from calibrate.serving.traffic import PASS_GAP_S, make_traffic
+from calibrate.serving.sources import Spread
+from calibrate.serving.traffic import PASS_GAP_S, _lengths, make_traffic, number_of_requests
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 
@@ -85,7 +86,66 @@ def test_questions_that_are_asked_again() -> None:
     assert drawn.shares_content
     pairs = drawn.requests.segment_id.reshape(-1, 2)
     assert len({tuple(pair) for pair in pairs.tolist()}) == 6
-    assert drawn.requests.segment_tokens.reshape(-1, 2).sum(axis=1).tolist() == [512] * 40
+    assert drawn.requests.segment_tokens.reshape(-1, 2).tolist() == [[100, 412]] * 40
+    assert drawn.requests.segment_start.tolist() == list(range(0, 81, 2))
+    assert pairs[:7].tolist() == [[0, 2], [1, 3], [0, 4], [1, 5], [0, 6], [1, 7], [0, 2]], "in turn"
+
+
+def test_system_prompts_alone_are_shared_in_turn_and_no_longer_than_a_prompt() -> None:
+    asked = replace(row("open"), workload="sys 600, out 64, 3 system prompts")
+    drawn = make_traffic(asked, 8192)
+    assert drawn.shares_content
+    assert drawn.requests.segment_id.tolist() == [0, 1, 2] * 13 + [0]
+    assert drawn.requests.segment_tokens.tolist() == [512] * 40
+    assert drawn.requests.segment_start.tolist() == list(range(41))
+
+
+@pytest.mark.parametrize(
+    ("load", "count"),
+    [
+        (ClosedLoop(7), 70),
+        (Burst(), 1000),
+        (OpenLoop(2.0, "poisson"), 600),
+        (OpenLoop(0.1, "poisson"), 100),
+        (OpenLoop(900.0, "poisson"), 20_000),
+    ],
+)
+def test_requests_are_enough_where_their_number_is_not_stated(load: Burst | ClosedLoop | OpenLoop, count: int) -> None:
+    assert number_of_requests(replace(row("open"), load=load, num_requests=None)) == count
+    assert number_of_requests(replace(row("open"), load=load, num_requests=9)) == 9
+
+
+def test_users_begin_within_moments_and_think_as_long_between_their_requests() -> None:
+    drawn = make_traffic(replace(row("closed"), load=ClosedLoop(400)), 8192).requests
+    begun, later = drawn.arrival_s[:400], drawn.think_s[400:]
+    assert np.all(np.diff(begun) >= 0)
+    assert begun.mean() == pytest.approx(0.005, rel=0.15), "5 ms, exponentially"
+    assert later.mean() == pytest.approx(0.005, rel=0.05)
+    assert later.std() == pytest.approx(0.005, rel=0.1)
+    assert not drawn.think_s[:400].any()
+    assert np.isnan(drawn.arrival_s[400:]).all()
+    assert len(make_traffic(replace(row("closed"), num_requests=21), 8192).requests) == 16, "whole turns of 8 users"
+    assert len(make_traffic(replace(row("closed"), num_requests=5), 8192).requests) == 8, "one of each user at least"
+
+
+def test_what_does_not_fit_the_context_is_cut() -> None:
+    long = replace(row("open"), isl=900.0, osl=300.0, generated_tokens=300.0)
+    drawn = make_traffic(long, 1000).requests
+    assert (set(drawn.isl.tolist()), set(drawn.osl.tolist())) == ({700}, {300})
+    drawn = make_traffic(replace(long, generated_tokens=5000.0), 1000).requests
+    assert (set(drawn.isl.tolist()), set(drawn.osl.tolist())) == ({1}, {999})
+
+
+def test_lengths_have_the_quantiles_of_their_distribution() -> None:
+    draw = np.random.default_rng(1)
+    even = _lengths(100.0, Spread("uniform", 0.5, 1.5, 0.0, 1, 8192), 4, 8192, draw)
+    assert sorted(even.tolist()) == [62, 88, 112, 138], "100 x (0.5 + 1/8, 3/8, 5/8, 7/8), rounded to even"
+    spread = _lengths(100.0, Spread("lognormal", 0.0, 0.0, 1.0, 1, 8192), 999, 8192, draw)
+    sigma = np.sqrt(np.log(2.0))
+    assert spread.mean() == pytest.approx(100.0, rel=0.01)
+    low, middle, high = np.quantile(spread, [0.1587, 0.5, 0.8413])
+    assert (middle / low, high / middle) == pytest.approx((np.exp(sigma), np.exp(sigma)), rel=0.03)
+    assert set(_lengths(0.2, Spread("lognormal", 0.0, 0.0, 0.0, 1, 8192), 3, 8192, draw).tolist()) == {1}
 
 
 def test_the_same_seed_draws_the_same() -> None:
