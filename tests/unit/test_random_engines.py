@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations
 
 import pytest
 
 from calibrate.experiments.core_schedules import asked_of
 from calibrate.experiments.engine_modes import DRAFTS, MODES, RARE_DRAFTS, fit_together, parse_modes
-from calibrate.experiments.random_engines import _fit, draw_engine
+from calibrate.experiments.random_engines import DrawnEngine, _fit, draw_engine
 from simulator.engine.modes.refusals import refusals
 from simulator.engine.modes.spec import GroupKind
 from simulator.errors import InputError
 
-DRAWN = [draw_engine(3, number, MODES) for number in range(250)]
+
+@cache
+def drawn_engines() -> list[DrawnEngine]:
+    return [draw_engine(3, number, MODES) for number in range(250)]
 
 
-AT_EDGES = [draw_engine(3, number, MODES, edges=True) for number in range(250)]
+@cache
+def at_edges() -> list[DrawnEngine]:
+    return [draw_engine(3, number, MODES, edges=True) for number in range(250)]
 
 
 def test_engines_at_their_limits_are_in_more_modes_and_their_requests_fit() -> None:
-    assert [draw_engine(3, number, MODES, edges=True) for number in range(5)] == AT_EDGES[:5]
-    assert sum(len(drawn.modes) for drawn in AT_EDGES) > 1.5 * sum(len(drawn.modes) for drawn in DRAWN)
-    together = {pair for drawn in AT_EDGES for pair in combinations(drawn.modes, 2)}
+    assert [draw_engine(3, number, MODES, edges=True) for number in range(5)] == at_edges()[:5]
+    assert sum(len(drawn.modes) for drawn in at_edges()) > 1.5 * sum(len(drawn.modes) for drawn in drawn_engines())
+    together = {pair for drawn in at_edges() for pair in combinations(drawn.modes, 2)}
     assert {("nixl-prefill", "abort"), ("store", "reset")} <= together
     assert any((drafter, "nixl-prefill") in together for drafter in DRAFTS)
     prompts, osls = set(), set()
-    for drawn in AT_EDGES:
+    for drawn in at_edges():
         assert all(fit_together(one, other, edges=True) for one, other in combinations(drawn.modes, 2)), drawn.mode
         assert drawn.engine["max_num_batched_tokens"] >= drawn.engine["max_num_seqs"]
         for row in drawn.requests:
@@ -41,13 +47,13 @@ def test_engines_at_their_limits_are_in_more_modes_and_their_requests_fit() -> N
 
 def test_the_same_seed_and_number_give_the_same_engine() -> None:
     again = [draw_engine(3, number, MODES) for number in range(5)]
-    assert again == DRAWN[:5]
-    assert draw_engine(4, 0, MODES) != DRAWN[0]
+    assert again == drawn_engines()[:5]
+    assert draw_engine(4, 0, MODES) != drawn_engines()[0]
 
 
 def test_every_mode_is_drawn_and_none_beside_one_that_it_excludes() -> None:
-    assert {mode for drawn in DRAWN for mode in drawn.modes} == set(MODES)
-    for drawn in DRAWN:
+    assert {mode for drawn in drawn_engines() for mode in drawn.modes} == set(MODES)
+    for drawn in drawn_engines():
         assert all(fit_together(one, other) for one, other in combinations(drawn.modes, 2)), drawn.mode
 
 
@@ -59,7 +65,7 @@ def test_what_excludes_excludes_both_ways() -> None:
 
 
 def test_requests_fit_their_engine() -> None:
-    for drawn in DRAWN:
+    for drawn in drawn_engines():
         for row in drawn.requests:
             isl = sum(tokens for _, tokens in row["prompt"])
             assert isl + row["osl"] <= drawn.engine["max_model_len"], drawn.mode
@@ -68,7 +74,7 @@ def test_requests_fit_their_engine() -> None:
 
 def test_limits_agree_with_each_other() -> None:
     """A step takes a token of each sequence, three sequences with drafts, or a whole prompt where none is cut."""
-    for drawn in DRAWN:
+    for drawn in drawn_engines():
         engine, modes = drawn.engine, set(drawn.modes)
         drafts = engine.get("speculative", {}).get("num_speculative_tokens", 0)
         batched, longest = engine["max_num_batched_tokens"], engine["max_model_len"]
@@ -116,7 +122,7 @@ def test_limits_by_hand(given: dict[str, object], expected: dict[str, int], room
 
 
 def test_modes_reach_engine_requests_and_events() -> None:
-    for drawn in DRAWN:
+    for drawn in drawn_engines():
         modes = set(drawn.modes)
         assert drawn.engine["enable_chunked_prefill"] == ("chunking-off" not in modes)
         assert ("max_loras" in drawn.engine) == ("lora" in modes)
@@ -156,7 +162,7 @@ def test_a_name_that_is_no_mode_is_refused_with_the_nearest() -> None:
 
 
 def test_what_vllm_would_refuse_is_known_before_it_is_asked() -> None:
-    asked = [(drawn, asked_of(drawn.engine)) for drawn in DRAWN]
+    asked = [(drawn, asked_of(drawn.engine)) for drawn in drawn_engines()]
     for drawn, one in asked:
         assert one.method == drawn.engine.get("speculative", {}).get("method", "")
         assert (GroupKind.CHUNK in one.layers) == ("local-chunks" in drawn.modes)
