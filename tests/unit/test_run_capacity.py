@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from fleet_cases import ENGINE, fleet, pool, provider
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.fleet.records import Status
 from simulator.fleet.single import RequestList, run_single
 from simulator.resolve.engines import plan_engine
+from simulator.run import summary
 from simulator.run.remarks import turns_apart
 from simulator.schema.engine import EngineSettings
 from simulator.simulate.capacity import (
@@ -126,3 +130,30 @@ def test_the_load_of_a_target_is_what_it_was_sent_as_long_as_its_classes_are() -
     assert both == pytest.approx((2.0, 17.5, 65.0, 0.25, held))
     assert none.rate_rps == 0.0
     assert short == pytest.approx((1.5, 10.0, 20.0, 0.0, 20.0))
+
+
+def ran(completed: int, input_tokens: int, output_tokens: int, cached_tokens: int) -> Any:
+    """A replication that completed so many requests and lost as many."""
+    statuses = np.zeros(len(Status), np.int64)
+    statuses[[Status.COMPLETED, Status.FAILED]] = completed
+    total = SimpleNamespace(
+        statuses=statuses, input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=cached_tokens
+    )
+    return SimpleNamespace(metrics=SimpleNamespace(total=total))
+
+
+def test_the_capacity_in_a_summary_is_for_requests_as_long_as_those_that_were_completed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(summary, "replica_capacity_rps", lambda *given, **more: asked.append((*given, more)) or 7.0)
+    prompts, answers, both = (SimpleNamespace(hands_to=to) for to in (1, None, None))
+    planned: Any = SimpleNamespace(fleet=SimpleNamespace(pools=(prompts, answers, both)))
+    runs = [ran(3, 1000, 90, 300), ran(1, 600, 30, 100)]
+    assert [summary._replica_capacity_rps(planned, runs, k) for k in range(3)] == [7.0, 7.0, 7.0]
+    sides = ((True, False), (False, True), (True, True))
+    assert asked == [
+        (pool, 400.0, 30.0, {"prefill": prefill, "decode": decode, "cached_share": 0.25})
+        for pool, (prefill, decode) in zip((prompts, answers, both), sides, strict=True)
+    ]
+    assert summary._replica_capacity_rps(planned, [ran(0, 0, 0, 0)], 0) is None

@@ -16,7 +16,7 @@ from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.size.expected import share_done
-from simulator.size.reasons import shortfall, turned_away
+from simulator.size.reasons import missed_at_vendors, shortfall, turned_away
 from tests.fleet_cases import ENGINE, fleet, pool, provider
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
@@ -101,6 +101,26 @@ def test_what_a_fleet_misses_is_told_by_term_and_by_what_became_of_requests() ->
     assert shortfall(measured(ended(100), ended(2, 1))) == ""
     assert shortfall(measured(ended(100))) == "batch: no request to tell by"
     assert shortfall(measured(ended(100)), absent={1}) == ""
+
+
+@pytest.mark.parametrize(
+    ("allowed", "told"),
+    [
+        ((False, False, True), True),
+        ((True, False, True), False),
+        ((False, True, True), False),
+        ((True, True, True), False),
+    ],
+)
+def test_what_vendors_miss_is_of_classes_that_no_pool_may_serve(allowed: tuple[bool, ...], told: bool) -> None:
+    """Of two pools and a token API; the other class may go anywhere, and misses as much."""
+    found = measured(ended(63), ended(37, ttft_s=0.75), ended(5, 1, ttft_s=0.75), classes=(CHAT, FAST))
+    spec = fleet((pool("p"), pool("q")), (provider(),))
+    spec = replace(spec, classes=(replace(spec.classes[0], allowed=allowed), spec.classes[1]))
+    words = "token API: chat: ttft p90 ≤ 0.5 s holds for 63.0%" if told else ""
+    assert missed_at_vendors(found, spec) == words
+    assert missed_at_vendors(found, spec, absent={0}) == ""
+    assert missed_at_vendors(measured(ended(99), ended(5, 1), classes=(CHAT, FAST)), spec) == ""
 
 
 @pytest.mark.parametrize(
