@@ -18,12 +18,14 @@ _AGE = re.compile(r"(\d+)([dwmy])")
 
 
 class UsedFigure(Protocol):
-    """A figure that a result rests on: its name, how it is known, and the date of its source as written."""
+    """A figure that a result rests on: its name, how it is known, its unit, and the date of its source as written."""
 
     @property
     def id(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
     @property
     def date(self) -> str: ...
 
@@ -35,7 +37,7 @@ class Freshness:
     Attributes
     ----------
     estimates : judgement, not read in a source
-    stale : older than the age asked for, or without a date
+    stale : older than figures of their unit are without a word, or without a date
     """
 
     estimates: tuple[str, ...]
@@ -61,16 +63,24 @@ def is_stale(written: str, today: date, days: float) -> bool:
     return day == UNDATED or today - day > timedelta(days=days)
 
 
-def freshness(used: Iterable[UsedFigure], today: date, days: float) -> Freshness:
-    """Which of the figures used are estimates, and which are older than `days` on the day `today`.
+def old_after_days(unit: str) -> float:
+    """Age in days from which on a figure in this unit is old: rents and prices of tokens sooner than what is built."""
+    ages = read_yaml("catalog.yaml")["old_after_days"]
+    named = (days for begins, days in ages["units"].items() if unit == begins or unit.startswith(f"{begins} "))
+    return float(next(named, ages["other"]))
+
+
+def freshness(used: Iterable[UsedFigure], today: date) -> Freshness:
+    """Which of the figures used are estimates, and which are old on the day `today`.
 
     What a scenario gives without a date is its author's affair and never stale.
     """
     figures = {figure.id: figure for figure in used}
     dated = (figure for figure in figures.values() if figure.kind != "given" or figure.date)
+    old = (figure.id for figure in dated if is_stale(figure.date, today, old_after_days(figure.unit)))
     return Freshness(
         estimates=tuple(sorted(name for name, figure in figures.items() if figure.kind == "estimate")),
-        stale=tuple(sorted(figure.id for figure in dated if is_stale(figure.date, today, days))),
+        stale=tuple(sorted(old)),
     )
 
 

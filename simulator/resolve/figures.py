@@ -27,7 +27,8 @@ class Figures:
     Parameters
     ----------
     overrides : figures that the scenario sets, by id or by id and part; they are certain
-    draws : values in place of the catalog's, a number or an array of draws each; overrides go first
+    draws : values in place of the catalog's, a number or an array of draws each, by id, by id and part, or by the name
+        of a quantity; overrides go first
     loaded : where the scenario's own values were written
 
     Attributes
@@ -35,6 +36,7 @@ class Figures:
     used : figures that were used, by id
     ranges : (low, value, high) of the figures with a range that were used
     used_overrides : ids of overrides that were used
+    offers : ids of prices that were read elsewhere, as those of offers: no draw moves them
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Figures:
         self.used: dict[str, Figure] = {}
         self.ranges: dict[str, tuple[float, float, float]] = {}
         self.used_overrides: set[str] = set()
+        self.offers: set[str] = set()
 
     @property
     def estimates(self) -> set[str]:
@@ -77,7 +80,7 @@ class Figures:
         self.used[name] = Figure(name, value, entry.unit, entry.kind, entry.source, entry.date)
         if entry.interval is not None:
             self.ranges[identifier] = entry.interval
-        return self._draws.get(identifier, value)
+        return self._draws.get(name, self._draws.get(identifier, value))
 
     def is_overridden(self, identifier: str) -> bool:
         """Whether the scenario sets the figure, or a part of it."""
@@ -95,7 +98,7 @@ class Figures:
         if quantity.entry is not None:
             return self(quantity.entry)
         self.used[name] = Figure(name, quantity.value, quantity.unit, quantity.kind, quantity.source, quantity.date)
-        return quantity.value
+        return self._draws.get(name, quantity.value)
 
     def given(self, path: str, value: float, unit: str, source: str = "", date: str = "") -> float:
         """The same value, remembered as the scenario's own; `path` is where it says so."""
@@ -106,6 +109,7 @@ class Figures:
     def note(self, figure: Figure) -> None:
         """Remember a figure that was read elsewhere."""
         self.used[figure.id] = figure
+        self.offers.add(figure.id)
 
 
 def check_overrides(overrides: Mapping[str, float]) -> None:

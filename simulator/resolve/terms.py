@@ -32,9 +32,6 @@ from simulator.study.fleet import PoolSpec
 from simulator.study.schedule import Following, Launches
 from simulator.study.terms import Fee, Money, Staff, Tax, Terms
 
-OLD_DAYS = 365
-"""Age from which figures are named."""
-
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTerms:
@@ -47,6 +44,7 @@ class ResolvedTerms:
     used_overrides : ids of the scenario's overrides that had a say
     unknown : what is not charged for because no price is known, as `egress at lambda`
     spells : what they were resolved from, by the months in which it holds
+    offers : ids of the prices of offers among the figures
     """
 
     terms: Terms
@@ -55,6 +53,7 @@ class ResolvedTerms:
     used_overrides: frozenset[str]
     unknown: tuple[str, ...]
     spells: tuple[Spell, ...] = ()
+    offers: frozenset[str] = frozenset()
 
     @property
     def estimates(self) -> tuple[str, ...]:
@@ -63,10 +62,9 @@ class ResolvedTerms:
 
     @property
     def stale(self) -> tuple[Figure, ...]:
-        """Figures more than a year old when the catalog was last gone through; of the scenario those that it dates."""
-        dated = [figure for figure in self.figures if figure.kind != "given" or figure.date]
-        old = freshness(dated, catalog_day(), OLD_DAYS).stale
-        return tuple(figure for figure in dated if figure.id in old)
+        """Figures that were old when the catalog was last gone through; of the scenario those that it dates."""
+        old = freshness(self.figures, catalog_day()).stale
+        return tuple(figure for figure in self.figures if figure.id in old)
 
 
 def resolve_terms(planned: PlannedTopology, spells: Sequence[Spell] = ()) -> ResolvedTerms:
@@ -97,6 +95,7 @@ def resolve_terms(planned: PlannedTopology, spells: Sequence[Spell] = ()) -> Res
         frozenset(figures.used_overrides),
         tuple(dict.fromkeys(name for pool in rented for name in unknown_prices(pool))),
         spells,
+        frozenset(figures.offers),
     )
 
 

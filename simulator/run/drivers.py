@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from simulator.bill.category import CARBON, ELECTRICITY, by_hour, of_tokens
+from simulator.bill.category import by_hour, of_tokens
 from simulator.bill.rented import committed_category
 from simulator.bill.study import study_usd_per_month, with_commitments_of
 from simulator.bill.sums import mean
-from simulator.catalog.costs import cost_entries, cost_words
+from simulator.catalog.costs import cost_words
 from simulator.catalog.gpus import gpu
 from simulator.catalog.offers import offer_name
 from simulator.catalog.sites import site
@@ -24,10 +24,9 @@ from simulator.study.bill import Line
 from simulator.study.terms import Terms
 
 _STEP = 0.01
-_SPARES = "onprem.spare_fraction"
-"""Buys whole servers: a hundredth more of it buys none."""
+_IN_STEPS = ("onprem.spare_fraction", ".billing_minimum", ".billing_granularity")
+"""How figures end that are rounded to whole servers or steps of time: a hundredth more of them moves nothing."""
 _TIERS = {by_hour(billing): billing for billing in ("on_demand", "spot", "capacity_block")}
-_OF_POWER = (ELECTRICITY, CARBON)
 _LEAST_SHARE = 0.01
 """Of the bill; what moves less of it is not told one by one."""
 
@@ -37,8 +36,8 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
 
     The share of a figure is the elasticity of the month's bill to it, (C(1.01 x) - C(x)) / (0.01 C(x)). Where a line is
     proportional to the figure, that is the line's share of the bill; below 0 it lowers the bill, as a longer life. What
-    buys whole servers has the share that is gone without it, (C(x) - C(0)) / C(x). A catalog's price of an offer has
-    the share of the lines that are paid by it.
+    is rounded to whole servers or steps of time has the share that is gone without it, (C(x) - C(0)) / C(x). A
+    catalog's price of an offer has the share of the lines that are paid by it.
 
     Returns
     -------
@@ -47,12 +46,11 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
     usd = priced.usd_per_month
     if not usd:
         return []
-    known = cost_entries()
     rows = []
     for figure in prices.figures:
-        if figure.kind == "given" or figure.id not in known:
+        if figure.kind == "given" or figure.id in prices.offers:
             continue
-        step = -1.0 if figure.id == _SPARES else _STEP
+        step = -1.0 if figure.id.endswith(_IN_STEPS) else _STEP
         moved = _usd(planned, prices, priced, {figure.id: figure.value * (1 + step)})
         share = (moved / usd - 1) / step
         rows.append(
@@ -132,36 +130,11 @@ def driver_words(rows: list[dict[str, Any]]) -> list[str]:
             for row in telling
         )
         found.append(f"defaults behind the bill, and the share of it that moves with each: {parts}")
-    rest = [
-        f"{cost_words(row['figure'])} {row['share']:.2%}"
-        for row in rows
-        if row["kind"] == "estimate" and row["share"] and row not in telling
-    ]
-    if rest:
-        found.append(f"estimates that move less than {_LEAST_SHARE:.0%} of the bill: {', '.join(rest)}")
-    return found
-
-
-def place_estimates(planned: PlannedTopology, priced: Priced) -> list[str]:
-    """What the catalog only estimates of GPUs' power and of the sites' network, cold starts and repairs."""
-    found = []
-    asked = [engine.gpu for engine in planned.engines if not engine.power_is_given]
-    guessed = sorted({card.name for card in asked if card.power_is_estimate})
-    if guessed:
-        power = [mean(one.usd) for one in priced.bill.lines if one.category in _OF_POWER and one.part == "gpus"]
-        share = math.fsum(power) / priced.usd_per_month if priced.usd_per_month else 0.0
-        moves = f"{share:.2%} of the bill" if share else "it moves energy and emissions, not the bill"
-        found.append(f"power in serving of {', '.join(guessed)} is an estimate, scaled by board power: {moves}")
-    names: dict[str, list[str]] = {}
-    for spec in planned.fleet.pools:
-        place = site(spec.site)
-        counts = {"network_one_way": True, "repair": spec.reliability.mtbf_s > 0}
-        counts |= dict.fromkeys(("provision", "image", "load_rate"), spec.cold_start.total_s > 0)
-        for name, has_a_say in counts.items():
-            quantity = getattr(place, name)
-            if has_a_say and quantity is not None and quantity.kind == "estimate":
-                names.setdefault(name.replace("_", " "), []).append(place.name)
-    if names:
-        parts = (f"{name} at {', '.join(dict.fromkeys(places))}" for name, places in names.items())
-        found.append(f"estimates of places: {'; '.join(parts)}")
+    rest = [row for row in rows if row["kind"] == "estimate" and row not in telling]
+    little = [f"{cost_words(row['figure'])} {row['share']:.2%}" for row in rest if row["share"]]
+    nothing = [cost_words(row["figure"]) for row in rest if not row["share"]]
+    if little:
+        found.append(f"estimates that move less than {_LEAST_SHARE:.0%} of the bill: {', '.join(little)}")
+    if nothing:
+        found.append(f"estimates that move nothing of the bill: {', '.join(nothing)}")
     return found

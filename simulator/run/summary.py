@@ -26,7 +26,8 @@ from simulator.resolve.kv_groups import told
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
-from simulator.run.drivers import driver_words, drivers, place_estimates
+from simulator.run.drivers import driver_words, drivers
+from simulator.run.estimates import api_estimates, grid_estimates, old_words, place_estimates, power_estimates
 from simulator.run.near_limits import near_limits, other_units
 from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.run.prompt_caches import cache_words
@@ -247,7 +248,9 @@ def _warnings(
         *cache_words(planned, prices, workload_spec(loaded.scenario, loaded.path.parent)),
         *driver_words(behind),
         *_cost_warnings(loaded, planned, prices, {row["figure"]: row["share"] for row in behind}),
-        *place_estimates(planned, priced),
+        *power_estimates(planned, priced),
+        *grid_estimates(planned, priced),
+        *place_estimates(planned),
     ]
     return [
         *remarks("trust", doubts(planned.engines)),
@@ -276,8 +279,7 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
         found += beyond_the_trace(workload, loaded.scenario.run.horizon_s)
     found += other_hours(loaded.scenario, planned.settings)
     found += jobs_at_standard_prices(planned.settings, loaded.scenario.workload.classes)
-    if any(planned.offers):
-        found.append("provider latency and rate limits are catalog estimates: TTFT, TPOT and the SLO rest on them")
+    found += api_estimates(planned)
     if metrics["escalations_denied"]:
         found.append(
             f"{metrics['escalations_denied']:,} of {metrics['arrived']:,} requests kept their first answer: the second "
@@ -327,10 +329,7 @@ def _cost_warnings(
     others = [name for name in prices.estimates if name not in shares]
     if others:
         found.append(f"prices that are estimates: {', '.join(map(cost_words, others))}")
-    moving = [figure for figure in prices.stale if shares.get(figure.id) != 0]
-    if moving:
-        old = ", ".join(f"{cost_words(figure.id)} ({figure.date})" for figure in moving)
-        found.append(f"figures more than a year old: {old}")
+    found += old_words(prices.stale, shares)
     found += retired_words(loaded.scenario, planned.name)
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")

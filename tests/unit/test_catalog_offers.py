@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import NamedTuple
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from simulator.catalog.freshness import age_days, catalog_day, freshness, is_stale
 from simulator.catalog.gpus import gpus
-from simulator.catalog.listing import provenance, stale
+from simulator.catalog.listing import names, provenance, stale
 from simulator.catalog.offers import TIERS, GpuOffer, gpu_offer, gpu_offers
-from simulator.catalog.quantity import UNDATED, day_of
+from simulator.catalog.quantity import UNDATED, day_of, read_yaml
 from simulator.catalog.sites import sites
 from simulator.errors import InputError
 
@@ -172,20 +172,56 @@ class Used(NamedTuple):
     id: str
     kind: str
     date: str
+    unit: str
 
 
 def test_a_result_names_its_estimates_and_what_is_old() -> None:
     used = [
-        Used("power.pue", "sourced", "2025-07"),
-        Used("onprem.wacc", "estimate", "2026-11-23"),
-        Used("verda/h100-sxm/spot", "estimate", "unknown"),
-        Used("onprem.wacc", "estimate", "2026-11-23"),
-        Used("topologies.cloud.pools[0].price", "given", ""),
-        Used("servers[0].capex_usd", "given", "2024-01-05"),
+        Used("onprem.fte_cost", "sourced", "2025-07", "USD per FTE-year"),
+        Used("onprem.wacc", "estimate", "2026-11-23", "per year"),
+        Used("verda/h100-sxm/spot", "estimate", "unknown", "USD per GPU-hour"),
+        Used("onprem.wacc", "estimate", "2026-11-23", "per year"),
+        Used("topologies.cloud.pools[0].price", "given", "", "USD per GPU-hour"),
+        Used("servers[0].capex_usd", "given", "2024-01-05", "USD per server"),
     ]
-    found = freshness(used, date(2026, 11, 26), 365)
+    found = freshness(used, date(2026, 11, 26))
     assert found.estimates == ("onprem.wacc", "verda/h100-sxm/spot")
-    assert found.stale == ("power.pue", "servers[0].capex_usd", "verda/h100-sxm/spot")
+    assert found.stale == ("onprem.fte_cost", "servers[0].capex_usd", "verda/h100-sxm/spot")
+
+
+@pytest.mark.parametrize(
+    ("unit", "days"),
+    [
+        ("USD per GPU-hour", 90),
+        ("USD per 1M tokens", 90),
+        ("of the price", 90),
+        ("USD per kWh", 365),
+        ("USD per kW-month", 365),
+        ("USD per FTE-year", 365),
+        ("USD per 8-GPU server", 365),
+        ("fraction of servers", 365),
+        ("W per GPU", 1095),
+        ("kW per 8-GPU server", 1095),
+        ("ratio", 1095),
+    ],
+)
+def test_rents_and_tokens_are_old_sooner_than_other_prices_and_power_later(unit: str, days: int) -> None:
+    today = date(2026, 11, 26)
+    for age, is_old in ((days, False), (days + 1, True)):
+        used = Used("it", "sourced", (today - timedelta(days=age)).isoformat(), unit)
+        assert freshness([used], today).stale == (("it",) if is_old else ())
+
+
+def test_every_unit_that_has_an_age_of_its_own_is_one_of_a_figure() -> None:
+    """Else an age would wait for a unit that is spelled in another way."""
+    units = {row["unit"] for kind in ("costs", "sites", "servers", "gpus") for row in figures_of(kind)}
+    units |= {"USD per GPU-hour", "USD per 1M tokens", "of the price"}
+    for begins in read_yaml("catalog.yaml")["old_after_days"]["units"]:
+        assert any(unit == begins or unit.startswith(f"{begins} ") for unit in units), begins
+
+
+def figures_of(kind: str) -> list[dict[str, Any]]:
+    return [row for name in names(kind) for row in provenance(kind, name)]
 
 
 def test_an_offer_prints_like_any_entry() -> None:

@@ -234,7 +234,8 @@ def test_an_offer_of_one_s_own_needs_no_site_of_the_catalog(tmp_path: Path) -> N
     german = grid("de").co2_kg_per_kwh[0]  # the simulated minute is the first of a day of January
     assert energy["co2_kg_per_month"] / energy["kwh_per_month"] == pytest.approx(german, rel=1e-6)
     said = " ".join(warning["text"] for warning in found["warnings"])
-    assert "elsewhere.billing_minimum" in said
+    assert "least time that is billed of elsewhere" in said
+    assert "PUE at elsewhere is an estimate" in said
     assert "egress at elsewhere" in said
     assert "provision at elsewhere" in said
 
