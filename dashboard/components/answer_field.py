@@ -32,10 +32,10 @@ _CHOICE_WORDS = {
     "working_hours": "Monday to Friday, 8 to 18 o'clock",
     OWN_HOURS: "hours of my own",
     OWN_MODEL: "one of my own (config.json)",
-    "public": "public: anybody may read them",
-    "internal": "internal: processors under an agreement may have them",
-    "confidential": "confidential: few places may have them",
-    "restricted": "restricted: on servers of one's own alone",
+    "public": "public: for anybody",
+    "internal": "internal: under an agreement",
+    "confidential": "confidential: for few places",
+    "restricted": "restricted: own servers alone",
 }
 _FORMAT_WORDS = {"auto": "as published if quantised, else fp8", "none": "as published"}
 ANSWERS = "answers"
@@ -91,7 +91,7 @@ def _why(question: Asked) -> str:
     if question.name in _TITLED:
         default = _words(question, default)
     elif question.choices:
-        default = default.replace("_", " ")
+        default = _words(question, default).partition(":")[0]
     return f"Default {default}: {question.why}."
 
 
@@ -131,6 +131,8 @@ def _words(question: Asked, name: str) -> str:
             return f"{offer.title} ({sites()[offer.site].title})"
         case "model" if name != OWN_MODEL:
             return f"{models()[name].title} ({models()[name].hf_id})"
+        case "currency" if name == _NONE:
+            return "USD"
         case "quantization":
             return _FORMAT_WORDS.get(name, name)
     return _CHOICE_WORDS.get(name, name)

@@ -147,7 +147,8 @@ def _cost(one: Side, other: Side) -> Difference:
     if not shown:
         begin = f"{one.name} costs the same as {other.name}"
     both = _as_shown(_amount(more), _amount(less), shown)
-    text = _sentence(begin, more, less, "it pays {} more", "{} less", _money, both)
+    shows = any(apart(bills[1] + _amount(side), bills[1]) for side in (more, less))
+    text = _sentence(begin, more, less, "it pays {} more", "{} less", _money, both) if shows else f"{begin}."
     return Difference(one.name, other.name, "usd_per_month", bills[0] - bills[1], more, less, text)
 
 
@@ -232,7 +233,10 @@ def _time(one: Side, other: Side) -> Difference:
     amount = math.fsum(one.seconds.values()) - math.fsum(other.seconds.values())
     differs = f"{_s(abs(amount))} {'longer' if amount > 0 else 'less'}"
     begin = f"The mean answer of {one.name} takes {differs} than that of {other.name}"
-    text = _sentence(begin, more, less, "{} more", "{} less", _s)
+    if _s(abs(amount)) == _s(0.0):
+        begin = f"The mean answer of {one.name} takes as long as that of {other.name}"
+    shows = any(_s(_amount(side)) != _s(0.0) for side in (more, less))
+    text = _sentence(begin, more, less, "{} more", "{} less", _s) if shows else f"{begin}."
     return Difference(one.name, other.name, "e2e_s", amount, more, less, text)
 
 

@@ -257,6 +257,8 @@ def test_answers_become_the_scenario_in_the_editor(open_view: Open) -> None:
     assert "Qwen3 32B (Qwen/Qwen3-32B)" in app.selectbox(key="start.model").options
     assert "GPT-4o mini (OpenAI)" in app.selectbox(key="start.offer").options
     assert app.selectbox(key="start.quantization").value == "auto"
+    assert app.selectbox(key="start.currency").options[0] == "USD", "what amounts are in unless told"
+    assert max(map(len, app.selectbox(key="start.data_class").options)) < 34, "as a field shows at 1280 px"
     for field in ("model", "offer", "gpu", "site"):
         options = app.selectbox(key=f"start.{field}").options
         assert len(options) == len({*options}), "no two are called alike"

@@ -111,6 +111,19 @@ def test_equal_topologies_have_no_difference_and_equal_bills_of_other_things_are
     assert found.text.startswith("a costs the same as c")
 
 
+def test_what_is_less_than_shows_has_no_reasons() -> None:
+    """Two cents of tokens beside $36,030: "costs the same: 71% input tokens" said why of nothing."""
+    own = side("own", gpu("busy", 10, 36_030, "hardware"), seconds={"decode": 2.0})
+    tokens = [CostLine("p", "tokens", part, 1e3, "tokens", usd) for part, usd in (("input", 0.02), ("output", 0.01))]
+    hybrid = side("hybrid", *own.lines, *tokens, seconds={"decode": 2.0002})
+    cost, time = differences_in_words(hybrid, own)
+    assert cost.text == "hybrid costs the same as own."
+    assert time.text == "The mean answer of hybrid takes as long as that of own."
+    back = differences_in_words(own, hybrid)
+    assert [each.text.endswith(" hybrid.") for each in back] == [True, True]
+    assert "40 ms longer" in differences_in_words(side("a", seconds={"x": 0.04}), side("b"))[0].text
+
+
 def test_time_and_losses_are_told_by_where_they_come_from() -> None:
     slow = side("slow", seconds={"queue": 3.0, "decode": 2.0}, lost={"rejected (rate limit)": 0.08, "failed": 0.02})
     fast = side("fast", seconds={"queue": 0.0, "decode": 1.0, "prefill": 0.5}, lost={"failed": 0.02})
