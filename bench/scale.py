@@ -1,13 +1,15 @@
 """CPU time and peak memory of `servecast run` as a scenario grows: `python bench/scale.py classes 1000 10000`.
 
 Each size is a command of its own, in one process and with nothing kept from earlier ones; kernels have to be compiled.
-`described` is `servecast traces` of a trace of which most rows come late. `--keep FOLDER` leaves scenarios and
+`described` is `servecast traces` of a trace of which most rows come late, `hashed` that of one whose prompts are hashed
+blocks. `--keep FOLDER` leaves scenarios and
 traces there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -102,8 +104,11 @@ KINDS: Mapping[str, Callable[[int, Path], Scenario]] = {
 }
 
 
-DESCRIBED = "described"
-"""Kind of what `servecast traces` describes."""
+DESCRIBED = "described", "hashed"
+"""Kinds of what `servecast traces` describes."""
+BLOCKS = 20
+"""Of a hashed prompt, half of them in all prompts."""
+BLOCK_TOKENS = 512
 LATE_S = 3.0
 """How late a row of it may be."""
 
@@ -123,6 +128,21 @@ def _trace(n: int, folder: Path, late_s: float = 0.0) -> dict[str, str]:
     return {"kind": "trace", "file": file.name}
 
 
+def _hashed(n: int, folder: Path) -> dict[str, str]:
+    file = folder / f"hashed{n}.jsonl"
+    common = list(range(BLOCKS // 2))
+    with file.open("w", encoding="utf-8") as text:
+        for k in range(n):
+            own = list(range(len(common) * (k + 1), len(common) * (k + 2)))
+            row = {
+                "timestamp": int(1000 * k / ROW_RATE_RPS),
+                "input_length": BLOCKS * BLOCK_TOKENS,
+                "output_length": 50,
+            }
+            text.write(json.dumps({**row, "hash_ids": common + own}) + "\n")
+    return {"kind": "trace", "file": file.name}
+
+
 def run_one(kind: str, n: int, folder: Path) -> tuple[float, float, float]:
     """CPU seconds, wall-clock seconds and peak bytes of a command."""
     arguments = _arguments(kind, n, folder)
@@ -136,8 +156,9 @@ def run_one(kind: str, n: int, folder: Path) -> tuple[float, float, float]:
 
 def _arguments(kind: str, n: int, folder: Path) -> list[str]:
     """Of the command, whose files are written."""
-    if kind == DESCRIBED:
-        return ["traces", str(folder / _trace(n, folder, LATE_S)["file"]), "--bin-s", "60"]
+    if kind in DESCRIBED:
+        trace = _hashed(n, folder) if kind == "hashed" else _trace(n, folder, LATE_S)
+        return ["traces", str(folder / trace["file"]), "--bin-s", "60"]
     file = folder / f"{kind}{n}.yaml"
     text = yaml.safe_dump(KINDS[kind](n, folder), sort_keys=False, default_flow_style=None, width=1_000)
     file.write_text(text, encoding="utf-8")  # what classes have in common is written once, as an alias
@@ -147,7 +168,7 @@ def _arguments(kind: str, n: int, folder: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=(*KINDS, DESCRIBED))
+    parser.add_argument("kind", choices=(*KINDS, *DESCRIBED))
     parser.add_argument("sizes", type=int, nargs="+")
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,18 @@ class BlockSizes:
                 )
                 raise InputError(Problem(text, file=str(file), line=line))
         return size
+
+
+def in_one_row(blocks: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Where those of each prompt begin, and all of them in 64 bits: what has more, or a sign, is hashed again."""
+    start = np.concatenate([[0], np.cumsum([len(block) for block in blocks])]).astype(np.int64)
+    return start, np.array([_in_64_bits(each) for block in blocks for each in block], np.uint64)
+
+
+def _in_64_bits(value: int) -> int:
+    if 0 <= value < 1 << 64:
+        return value
+    return int.from_bytes(blake2b(str(value).encode(), digest_size=8).digest(), "big")
 
 
 def block_segments(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+Pairs = tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.int64] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,16 @@ class JointHistogram:
     x_cell: NDArray[np.int64]
     y_cell: NDArray[np.int64]
     count: NDArray[np.int64]
+
+    def fields(self, x: str, y: str) -> dict[str, list[int]]:
+        """As they stand in a traffic description, by the names of both quantities."""
+        return {
+            f"{x}_edges": self.x_edges.tolist(),
+            f"{y}_edges": self.y_edges.tolist(),
+            f"{x}_cell": self.x_cell.tolist(),
+            f"{y}_cell": self.y_cell.tolist(),
+            "count": self.count.tolist(),
+        }
 
     def cells(self, uniform: NDArray[np.float64]) -> NDArray[np.int64]:
         """Cell of each number in [0, 1), with probability proportional to its count."""
@@ -76,8 +89,17 @@ def joint_histogram(
     x: NDArray[np.integer], y: NDArray[np.integer], x_edges: NDArray[np.int64], y_edges: NDArray[np.int64]
 ) -> JointHistogram:
     """Histogram of the pairs (x, y), all of which lie inside the edges."""
-    x_cell = np.searchsorted(x_edges, x, side="right") - 1
-    y_cell = np.searchsorted(y_edges, y, side="right") - 1
+    return joint_histogram_of([(x, y, None)], x_edges, y_edges)
+
+
+def joint_histogram_of(
+    pieces: Iterable[Pairs], x_edges: NDArray[np.int64], y_edges: NDArray[np.int64]
+) -> JointHistogram:
+    """Histogram of pairs that come in pieces, each with how often each pair is there (once, unless given)."""
     width = len(y_edges) - 1
-    cell, count = np.unique(x_cell * width + y_cell, return_counts=True)
-    return JointHistogram(x_edges, y_edges, cell // width, cell % width, count)
+    counts = np.zeros((len(x_edges) - 1) * width, np.int64)
+    for x, y, often in pieces:
+        cell = (np.searchsorted(x_edges, x, side="right") - 1) * width + np.searchsorted(y_edges, y, side="right") - 1
+        np.add.at(counts, cell, 1 if often is None else often)
+    cell = np.flatnonzero(counts)
+    return JointHistogram(x_edges, y_edges, cell // width, cell % width, counts[cell])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Spool:
         self._rows = duckdb.connect(str(Path(self._folder.name) / "rows"))
         self._rows.execute(f"set memory_limit = '{_MEMORY}'")
         self._rows.execute("set threads = 1")
-        self._rows.execute("create table rows (times double, isl integer, osl integer)")
+        self.create("rows", "times double, isl integer, osl integer")
         self._in_order = True
         self._last = -np.inf
 
@@ -60,9 +60,7 @@ class Spool:
             return
         self._in_order &= bool(piece.times[0] >= self._last and np.all(piece.times[1:] >= piece.times[:-1]))
         self._last = float(piece.times[-1])
-        with _disk():
-            self._rows.register("piece", piece._asdict())
-            self._rows.execute("insert into rows select times, isl, osl from piece")
+        self.insert("rows", piece._asdict())
 
     def pieces(self) -> Iterator[Piece]:
         """All rows in order of time."""
@@ -72,9 +70,26 @@ class Spool:
                 self._rows.execute("drop table rows")
                 self._rows.execute("alter table ordered rename to rows")
                 self._in_order = True
-            found = self._rows.execute("select * from rows")
+        for piece in self.pieces_of("select * from rows"):
+            yield Piece(**piece)
+
+    def create(self, table: str, columns: str) -> None:
+        """A further table on the same disk, by names and types."""
+        self._rows.execute(f"create table {table} ({columns})")
+
+    def insert(self, table: str, columns: dict[str, NDArray[Any]]) -> None:
+        """Rows behind those of a table."""
+        with _disk():
+            into = self._rows.cursor()
+            into.register("piece", columns)
+            into.execute(f"insert into {table} by name select * from piece")
+
+    def pieces_of(self, query: str) -> Iterator[dict[str, NDArray[Any]]]:
+        """Columns of what a query finds, piece by piece; meanwhile other tables may be written."""
+        with _disk():
+            found = self._rows.cursor().execute(query)
             while len(batch := found.fetch_df_chunk(_VECTORS)):
-                yield Piece(*(batch[name].to_numpy() for name in Piece._fields))
+                yield {str(name): batch[name].to_numpy() for name in batch}
 
     def lengths(self, column: Literal["isl", "osl"]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Lengths that occur, ascending, and how often each."""

@@ -35,6 +35,7 @@ from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_extras, make_requests
 from simulator.workload.rows import cut, select
+from simulator.workload.shared_blocks import SharedBlocks
 from simulator.workload.spool import Piece, Spool
 from simulator.workload.tables import MAX_PROBLEMS, Table, as_numbers, raise_problems
 from simulator.workload.trace_pieces import Rows, Span, text_of
@@ -111,19 +112,24 @@ class SpooledTrace:
     def pieces(self) -> Iterator[Piece]:
         """In order of arrival, as `load_trace` has them."""
         for piece in self.spool.pieces():
-            arrival_s = piece.times * self.factor
-            arrival_s -= self.start * self.factor
-            yield Piece(arrival_s, piece.isl, piece.osl)
+            yield Piece(self.seconds(piece.times), piece.isl, piece.osl)
+
+    def seconds(self, times: Seconds) -> Seconds:
+        """Arrivals, from times as the file counts them."""
+        arrival_s = times * self.factor
+        arrival_s -= self.start * self.factor
+        return arrival_s
 
     def lengths(self, column: Literal["isl", "osl"]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Lengths that occur, ascending, and how often each."""
         return self.spool.lengths(column)
 
 
-def spool_trace(file: Path, reading: Reading, spool: Spool) -> SpooledTrace:
-    """As `load_trace`, into a spool: when and how long the requests are, whatever else the file says of them."""
-    rows, failures, left_out = _rows(file, reading, math.inf, spool)
-    was_read = _was_read(rows, None, failures, left_out)
+def spool_trace(file: Path, reading: Reading, spool: Spool, shared: SharedBlocks | None = None) -> SpooledTrace:
+    """As `load_trace`, into a spool: when and how long the requests are, and their blocks where they are asked for."""
+    rows, failures, left_out = _rows(file, reading, math.inf, spool, shared)
+    block_tokens = None if shared is None else rows.sizes.size(file, rows.reading.hash_block_tokens)
+    was_read = _was_read(rows, block_tokens, failures, left_out)
     return SpooledTrace(spool, was_read, rows.factor, rows.start, rows.since_1970_s)
 
 
@@ -158,7 +164,13 @@ def zone_of(file: Path, reading: Reading) -> str:
     return f"{found[1]}:{found[2]}" if found else ""
 
 
-def _rows(file: Path, reading: Reading, until_s: float, spool: Spool | None = None) -> tuple[Rows, int, int]:
+def _rows(
+    file: Path,
+    reading: Reading,
+    until_s: float,
+    spool: Spool | None = None,
+    shared: SharedBlocks | None = None,
+) -> tuple[Rows, int, int]:
     """Rows of a file, in memory or in a spool, and the numbers of failures and of labels that were left out."""
     rows: Rows | None = None
     failures = left_out = 0
@@ -169,7 +181,7 @@ def _rows(file: Path, reading: Reading, until_s: float, spool: Spool | None = No
         if rows is None:
             kind = _kind(table, reading)
             time, isl, osl = FORMAT_COLUMNS[kind][:3]
-            rows = Rows(kind, (time, isl, osl), reading, until_s, spool)
+            rows = Rows(kind, (time, isl, osl), reading, until_s, spool, shared)
         table, gone = _without_labels(table, kind, reading, known)
         table, failed = _without_failures(table, kind, reading)
         left_out, failures = left_out + gone, failures + failed

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from simulator.errors import Problem
 from simulator.workload.dates import EXAMPLE, Dates, in_digits_alone
-from simulator.workload.hashes import BlockSizes, hash_ids
+from simulator.workload.hashes import BlockSizes, hash_ids, in_one_row
 from simulator.workload.reading import SECONDS_PER_UNIT, Reading
+from simulator.workload.shared_blocks import SharedBlocks
 from simulator.workload.spool import Piece, Spool
 from simulator.workload.tables import Table, as_numbers, number_column, problems_at, token_column
 from simulator.workload.time_order import TimeOrder
@@ -106,7 +107,7 @@ class Rows:
     Attributes
     ----------
     kind, columns : format, and its columns of time, prompt and output
-    spool : where times and lengths go instead of being kept
+    spool, shared : where times and lengths, and blocks of prompts, go instead of being kept
     dated : the times are dates; None before the first piece
     whole : all times are whole numbers
     spans : rows, least and most time of each label, by its number (0 where there are no labels)
@@ -118,6 +119,7 @@ class Rows:
     reading: Reading
     until_s: float
     spool: Spool | None = None
+    shared: SharedBlocks | None = None
     dated: bool | None = None
     whole: bool = True
     order: TimeOrder = field(default_factory=TimeOrder)
@@ -161,10 +163,12 @@ class Rows:
                 self.order.add(table, time, times)
                 self._count(times, np.zeros(len(times), np.int64))
                 self.spool.add(Piece(times, isl, osl))
+                if self.shared is not None:
+                    self.shared.add(times, isl, *in_one_row(blocks))
             return
-        alike = np.broadcast_to(0, len(isl))
-        labels = self.labels.numbers(list(table.frame["class"])) if self._names("class") else alike
-        sessions = self.sessions.numbers(self._sessions(table)) if self.talks else alike
+        labels = (
+            self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.broadcast_to(0, len(isl))
+        )
         think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
         if self.problems:
             return
@@ -172,10 +176,12 @@ class Rows:
         self._count(times, labels)
         keep = self._inside(times)
         self._blocks += [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else []
-        columns: dict[str, NDArray[Any]] = {"times": times, "isl": isl, "osl": osl}
-        columns |= {"labels": labels, "sessions": sessions}
+        columns: dict[str, NDArray[Any]] = {"times": times, "isl": isl, "osl": osl, "labels": labels}
         columns |= {"think_s": think_s, "e2e_s": e2e_s, "acceptance": acceptance, "cached": cached}
-        self._kept.append({name: _rows_of(column, keep) for name, column in columns.items()})
+        kept = {name: _rows_of(column, keep) for name, column in columns.items()}
+        alike = np.broadcast_to(0, len(kept["times"]))
+        kept["sessions"] = self.sessions.numbers(self._sessions(table.rows(keep))) if self.talks else alike
+        self._kept.append(kept)
 
     def all(self) -> _Kept:
         """What was kept of all pieces, its times as they stand in the file; the pieces are gone then."""

@@ -92,5 +92,8 @@ class _Full:
     def __init__(self, rows: duckdb.DuckDBPyConnection) -> None:
         self.close, self.register = rows.close, rows.register
 
+    def cursor(self) -> _Full:
+        return self
+
     def execute(self, query: str) -> None:
         raise duckdb.IOException(f"No space left on device: {query}")

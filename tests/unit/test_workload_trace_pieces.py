@@ -221,3 +221,18 @@ def test_rows_in_order_are_taken_as_they_are_and_give_what_others_give(tmp_path:
         if isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, other, err_msg=each.name)
     assert trace_file._order(np.array([0.0, 1.0, 1.0, 2.0]), 2.0) == slice(0, 3)
+
+
+def test_conversations_behind_the_end_are_not_kept(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text("arrival_s,input_tokens,output_tokens,session_id\n" + "".join(f"{k},5,1,s{k}\n" for k in range(50)))
+    rows, _, _ = trace_file._rows(own, Reading(), 4.0)
+    assert [*rows.sessions.known] == ["s0", "s1", "s2", "s3"]
+    chats = tmp_path / "chats.jsonl"
+    row = {"input_length": 16, "output_length": 1, "turn": 1, "hash_ids": [1]}
+    lines = [{**row, "timestamp": 1000 * k, "chat_id": k, "parent_chat_id": k - 2 if k > 1 else -1} for k in range(50)]
+    chats.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows, _, _ = trace_file._rows(chats, Reading(), 6.0)  # whether they are seconds or ms is not known yet
+    assert [*rows.sessions.known] == ["0", "1"]
+    assert len(rows._first_chat) == 6
+    assert load_trace(chats, Reading(), 6000.0).requests.session_id.tolist() == [0, 1, 0, 1, 0, 1]
