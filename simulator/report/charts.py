@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from simulator.decide.standing import met_throughout
@@ -30,6 +31,8 @@ BAR_PX = 50
 _LINE_PX, _LEGEND_ROW_PX = 11, 18
 _WIDTH, _HEIGHT = 500, 260
 _ROOM = 0.1
+_COVERED, _MOST_RIMS = 0.01, 4
+"""Share of a span within which one point covers another, and rims that are drawn around one at most."""
 """Beside the outermost points, of what is between them."""
 
 Summaries = Mapping[str, Mapping[str, Any]]
@@ -140,6 +143,24 @@ def _around(values: Sequence[float]) -> list[float]:
     return [max(min(values) - room, 0.0), max(values) + room]
 
 
+def seen_sizes(across: Sequence[float | None], up: Sequence[float | None], size: float) -> list[float]:
+    """Areas of points drawn one after another, such that of each under others a rim is seen.
+
+    Parameters
+    ----------
+    across, up : where they are, in order of drawing
+    size : of one that nothing covers
+    """
+    places = np.array([across, up], float)
+    span = np.array([np.ptp(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in places])
+    found = []
+    for k in range(places.shape[1]):
+        apart = np.abs(places[:, k + 1 :] - places[:, k : k + 1])
+        above = int(np.all(apart <= _COVERED * span[:, None], axis=0).sum())
+        found.append(size * (1 + min(above, _MOST_RIMS)))
+    return found
+
+
 def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) -> Any:
     """Each topology by cost per month and share of requests within the SLO; `names` are all that colours go by."""
     cost = column("usd_per_month")
@@ -152,10 +173,13 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
         }
         for name, summary in topologies.items()
     ]
+    data = pd.DataFrame(rows)
+    data["size"] = seen_sizes(list(data[cost]), list(data["attainment"]), 160)
     return (
-        alt.Chart(pd.DataFrame(rows), title="Cost against service level", width=_WIDTH, height=_HEIGHT)
-        .mark_point(size=160, filled=True)
+        alt.Chart(data, title="Cost against service level", width=_WIDTH, height=_HEIGHT)
+        .mark_point(filled=True)
         .encode(
+            size=alt.Size("size:Q", scale=None),
             x=alt.X(
                 f"{cost}:Q",
                 title=figure("usd_per_month").label,

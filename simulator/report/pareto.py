@@ -13,7 +13,7 @@ from simulator.decide.rivals import rank
 from simulator.decide.standing import BY_REPLICATION, CHANCE_COLUMNS, met_throughout, of_row
 from simulator.figures.table import figure
 from simulator.money import column
-from simulator.report.charts import plain_legend, topology_colour
+from simulator.report.charts import plain_legend, seen_sizes, topology_colour
 from simulator.report.cost_charts import in_currency
 from simulator.scenario.short_names import short_names
 
@@ -156,10 +156,12 @@ def pareto_chart(
     scale, floor = _scale([*data[measure], *([] if limit is None else [limit])])
     y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=scale, axis=axis)
     chosen = alt.selection_point(name="chosen", fields=["point"])
+    data["size"] = seen_sizes(list(data[cost]), list(data[measure]), 180)
     marks = (
         alt.Chart(data)
-        .mark_point(size=180, filled=True)
+        .mark_point(filled=True)
         .encode(
+            size=alt.Size("size:Q", scale=None),
             x=x,
             y=y,
             color=topology_colour(every),
