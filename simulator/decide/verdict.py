@@ -13,7 +13,7 @@ from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
 from simulator.decide.months import alike
 from simulator.decide.rivals import rank, share_together
-from simulator.decide.why import UNMEASURED, bindings, flips_sentence, sentence, sure_words
+from simulator.decide.why import AS_PERCENT, UNMEASURED, bindings, flips_sentence, more_words, sentence, sure_words
 from simulator.money import difference, money
 from simulator.study.decision import Flip, Ranking, Verdict
 from simulator.units import month_words
@@ -71,12 +71,17 @@ def today_words(found: Sequence[Costed], ranking: Ranking, today_usd: float) -> 
     first = next((one for one in found if one.name in ranking.order[:1]), None)
     if first is None:
         return f"{paid}."
-    share = first.usd_per_month / today_usd - 1
     when = "" if alike(first.walked) else " in the mean of its months"
-    if abs(share) < _AS_MUCH:
-        return f"{paid}: {first.name} costs as much{when}."
-    gap = f"{difference(first.usd_per_month, today_usd)} ({abs(share):.0%}) {'more' if share > 0 else 'less'}"
-    return f"{paid}: {first.name} costs {gap}{when}."
+    return f"{paid}: {first.name} costs {_beside(first.usd_per_month, today_usd)}{when}."
+
+
+def _beside(usd: float, today_usd: float) -> str:
+    times, gap = usd / today_usd, difference(usd, today_usd)
+    if abs(times - 1) < _AS_MUCH:
+        return "as much"
+    if times >= AS_PERCENT:
+        return f"{gap} more{more_words(times)}"
+    return f"{gap} ({abs(times - 1):.0%}) {'more' if times > 1 else 'less'}"
 
 
 def present_value_words(found: Sequence[Costed], ranking: Ranking) -> str:

@@ -15,7 +15,7 @@ from simulator.study.decision import NOT_FINISHED, TIME_ENDED, Binding, Contende
 if TYPE_CHECKING:
     from simulator.decide.costed import Costed
 
-_AS_PERCENT, _SAID = 10.0, 1_000.0
+AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
 _AS_GOOD_AS_EQUAL = 1.05
 """Bills within chance of each other are called the same up to this ratio of them."""
@@ -180,16 +180,16 @@ def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[st
     if not rest:
         return []
     second = by_name[rest[0]]
-    more = _more(second.usd_per_month / best.usd_per_month) if best.usd_per_month > 0 else ""
+    more = more_words(second.usd_per_month / best.usd_per_month) if best.usd_per_month > 0 else ""
     text = f"next is {second.name} at {money(second.usd_per_month)}{more}"
     if second.usd_per_month < _BELOW_ERRORS * best.usd_per_month and (best.forecast or second.forecast):
         return [f"{text}, far less than the error of any forecast or estimate behind the two"]
     return [text, sure]
 
 
-def _more(times: float) -> str:
+def more_words(times: float) -> str:
     """By how much more, in words; beside a bill of next to nothing a multiple says nothing."""
-    if times < _AS_PERCENT:
+    if times < AS_PERCENT:
         more = 100 * (times - 1)
         return f" (+{more:.0f}%)" if more >= 1 else f" (+{more:.1g}%)"
     return f" ({times:,.0f} times as much)" if times < _SAID else ""

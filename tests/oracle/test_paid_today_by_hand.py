@@ -34,6 +34,7 @@ def rent(usd_per_hour: float, name: str = "rent", growth: float = 0.0, most: flo
     [
         (29_200.0, "Today $29,200 a month is paid: rent costs $14,600 (50%) less."),
         (10_000.0, "Today $10,000 a month is paid: rent costs $4,600 (46%) more."),
+        (1_000.0, "Today $1,000 a month is paid: rent costs $13,600 more (15 times as much)."),
         (14_650.0, "Today $14,650 a month is paid: rent costs as much."),
     ],
 )
