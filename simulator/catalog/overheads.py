@@ -13,11 +13,11 @@ from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, Problem
 from simulator.perf.hardware import Hardware
 from simulator.perf.overheads import EngineOverheads
+from simulator.units import BYTES_PER_MIB
 
 FILE = "engine_overheads.yaml"
 FUSION = "all_reduce_fusion.yaml"
 EXPERT_KERNELS = "expert_kernels.yaml"
-BYTES_PER_MIB = 2.0**20
 HOST_FIGURES = ("exposed_s", "exposed_seq_s", "launch_layer_s", "host_s", "host_seq_s")
 FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
 Row = TypeVar("Row", "OverheadRow", "ExpertsRow")

@@ -17,6 +17,7 @@ from simulator.memory.profile import (
     activation_bytes,
     captured_graphs,
     graph_bytes,
+    reduction_bytes,
     runtime_bytes,
 )
 from simulator.memory.rules import Rules
@@ -44,6 +45,7 @@ class Request:
     items_per_prompt : images, videos or clips of a prompt at most
     retained_tokens : that a window keeps beyond its own, as several MTP modules may compute them again
     adapters : slots of LoRA adapters, None without
+    fused_reduce_bytes : largest message whose all-reduce takes the norm after it along; 0 where none does
     """
 
     split: Split
@@ -60,6 +62,7 @@ class Request:
     retained_tokens: int = 0
     kv_cache_memory_bytes: float | None = None
     adapters: Adapters | None = None
+    fused_reduce_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,8 @@ def _stages(
     captured = captured_graphs(request.limits, rules, card.generation, most, request.num_speculative_tokens)
     graphs = 0.0 if request.enforce_eager else graph_bytes(shape, captured, overheads, pp)
     runtime = runtime_bytes(card, request.split, rules, overheads, not request.enforce_eager)
+    if not request.enforce_eager:
+        runtime += reduction_bytes(shape, request.fused_reduce_bytes, request.split, request.limits, rules)
     length = request.max_model_len or shape.context
     scratch = scratch_bytes(shape, weights, card, request.split, request.limits, length, rules)
     stages = []

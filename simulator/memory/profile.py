@@ -14,6 +14,8 @@ PROJECTED = 4
 """Queries, keys, values and the result of an encoder's attention, in its widths."""
 ROTATED = 4
 """Queries and keys side by side, and both rotated (`Qwen2_5_VisionAttention`, vLLM 0.33.0)."""
+REDUCTION_STATES = 3
+"""Buffers of an all-reduce that its kernel turns through, so that none need be cleared before it is used."""
 MOST_ITEMS = 999
 """Images, videos or clips of a prompt where nothing is said (`MultiModalConfig.get_limit_per_prompt`)."""
 DENSE_SIZES_STEP = 8
@@ -192,15 +194,26 @@ def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads, 
     graphs : whether the engine captures any; a version that does so in the profile counts what it leaves behind
     """
     profiled = rules.graphs_profiled and graphs
-    total = rules.runtime_bytes if profiled else rules.eager_runtime_bytes
+    stages_alone = split.pp > 1 and split.tp == 1
+    total = rules.runtime_bytes if profiled and not stages_alone else rules.eager_runtime_bytes
     total += overheads.context if rules.context_in_budget else 0.0
     if card.generation == "cdna":
         total += overheads.rocm_runtime
     if split.tp > 1:
         total += _group_bytes(card, math.log2(split.tp) - 1, rules, overheads, profiled)
-    elif split.pp > 1:
+    elif stages_alone and not rules.communicators_before:
         total += overheads.group_first
     return total
+
+
+def reduction_bytes(shape: ModelShape, most: float, split: Split, limits: BatchLimits, rules: Rules) -> float:
+    """Workspace of FlashInfer's all-reduce with the norm after it, for messages of at `most` so many bytes
+    (`trtllm_create_ipc_workspace_for_all_reduce_fusion`, `MNNVLAllReduceFusionWorkspace`)."""
+    row = shape.hidden * ACTIVATION_BYTES
+    tokens = min(int(most) // row, limits.max_num_batched_tokens)
+    if rules.fused_reduction_copies:
+        return tokens * row * split.tp * (1 + REDUCTION_STATES)
+    return 2 * math.ceil(tokens / split.tp) * split.tp * row * REDUCTION_STATES
 
 
 def _group_bytes(card: Card, doublings: float, rules: Rules, overheads: Overheads, profiled: bool) -> float:

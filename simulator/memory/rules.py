@@ -42,6 +42,8 @@ class Rules:
     sleep_mode_overshoots : in sleep mode it finds more memory for the KV cache than there is
     virtual_buffers : NCCL maps its buffers as it needs them (cuMem); else it allocates those of every channel
     peers_held : buffers of peers are there when the profile ends
+    communicators_before : memory is first looked at when the communicators are there
+    fused_reduction_copies : FlashInfer's fused all-reduce keeps the copies of every peer; else two halves by multicast
     graphs_in_budget : the graphs' estimated memory comes out of the budget
     graph_mode : capture sizes of mixed batches, and of decode batches too
     most_captured : largest captured batch, by generation of GPU, `any` of others
@@ -83,6 +85,8 @@ class Rules:
     sleep_mode_overshoots: bool
     virtual_buffers: bool
     peers_held: bool
+    communicators_before: bool
+    fused_reduction_copies: bool
     graphs_in_budget: bool
     graph_mode: Literal["piecewise", "full and piecewise"]
     most_captured: Mapping[str, int]

@@ -114,6 +114,7 @@ def question(
         draft_model=spec.model if spec else None,
         max_loras=settings.max_loras,
         max_lora_rank=settings.max_lora_rank,
+        fuse_allreduce_rms=settings.fuse_allreduce_rms,
         folder=folder,
     )
 

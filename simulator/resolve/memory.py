@@ -13,6 +13,7 @@ from simulator.catalog.architecture import architecture_of
 from simulator.catalog.gpus import gpu_called
 from simulator.catalog.kv_cache import kv_format
 from simulator.catalog.models import model
+from simulator.catalog.overheads import fused_reduce_bytes
 from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint
 from simulator.catalog.shapes.step_format import notes_of_mixture, precision_of
@@ -120,9 +121,17 @@ def answer(question: Question) -> Answer:
         retained_tokens=_retained_tokens(question, checkpoint),
         kv_cache_memory_bytes=question.kv_cache_memory_bytes,
         adapters=adapters_of(shape, question.max_loras, question.max_lora_rank) if question.enable_lora else None,
+        fused_reduce_bytes=_fused_reduction(question, card, found),
     )
     planned = plan(shape, weights, card, request, found, overheads())
     return Answer(question, shape, card, request, found, _within_context(planned, shape))
+
+
+def _fused_reduction(question: Question, card: Card, found: Rules) -> float:
+    """Bytes of the largest all-reduce that takes the norm after it along."""
+    if question.tp == 1 or question.pp > 1 or not card.peers:
+        return 0.0
+    return dict(fused_reduce_bytes(found.version, card.name, question.fuse_allreduce_rms)).get(question.tp, 0.0)
 
 
 def _encoding(question: Question, checkpoint: _Checkpoint, shape: ModelShape) -> tuple[ModelShape, int]:

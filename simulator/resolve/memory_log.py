@@ -81,6 +81,7 @@ SETTINGS: dict[str, str] = {
     "block_size": r"'block_size': (\d+)",
     "enforce_eager": _either("enforce_eager", "True"),
     "max_cudagraph_capture_size": r"'max_cudagraph_capture_size': (\d+)",
+    "fuse_allreduce_rms": r"'fuse_allreduce_rms': (True|False)",
     "enable_prefix_caching": r"enable_prefix_caching=(True|False)",
     "asked_prefix_caching": r"'enable_prefix_caching': (True|False)",
     "flashinfer": r"(Using FlashInfer for top-p)",
@@ -305,6 +306,8 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
     if question.enable_prefix_caching is None:
         caching = found.get("enable_prefix_caching", found.get("asked_prefix_caching"))
         changes["enable_prefix_caching"] = None if caching is None else caching == "True"
+    if question.fuse_allreduce_rms is None and "fuse_allreduce_rms" in found:
+        changes["fuse_allreduce_rms"] = found["fuse_allreduce_rms"] == "True"
     if question.speculative_method is None and "speculative_method" in found:
         changes["speculative_method"] = _drafting(found["speculative_method"]) or "ngram"
         changes["num_speculative_tokens"] = int(found.get("num_speculative_tokens", 0))
