@@ -46,12 +46,13 @@ def record_schedule(
         Record this many random engines, each with a random workload.
     modes
         With --random, what engines may be in beyond plain serving: all (but offload, many-samples, linear-connected,
-        linear-prefix-connected, linear-windows, two-lengths, ranks-connected, late-arrivals and rare drafters: eagle3,
-        p-eagle, dspark, pard, medusa, suffix, ngram-gpu), plain, or names separated by commas (async, pipeline, ngram,
-        eagle, mtp, mtp-modules, draft-model, dflash, drafts-by-batch-size, window, hybrid, local-chunks, linear,
-        linear-prefix, hybrid-off, nixl-decode, nixl-prefill, store, offload, priority, chunking-off, long-prefill,
-        adaptive-prefill, active-seqs, scheduled-tokens, watermark, encoder, lora, grammar, abort, reset, salt,
-        parallel-sampling, stop, data-parallel, prefill-interval); each engine gets a random combination.
+        linear-prefix-connected, linear-windows, two-lengths, ranks-connected, late-arrivals, saved-states and rare
+        drafters: eagle3, p-eagle, dspark, pard, medusa, suffix, ngram-gpu), plain, or names separated by commas
+        (async, pipeline, ngram, eagle, mtp, mtp-modules, draft-model, dflash, drafts-by-batch-size, window, hybrid,
+        local-chunks, linear, linear-prefix, hybrid-off, nixl-decode, nixl-prefill, store, offload, priority,
+        chunking-off, long-prefill, adaptive-prefill, active-seqs, scheduled-tokens, watermark, encoder, lora,
+        grammar, abort, reset, salt, parallel-sampling, stop, data-parallel, prefill-interval); each engine gets a
+        random combination.
     first
         Number of the first random engine, to go on where an earlier recording stopped.
     edges

@@ -25,6 +25,7 @@ LIMITS = (
     "scheduled-tokens",
     "watermark",
     "late-arrivals",
+    "saved-states",
 )
 WORK = ("encoder", "lora", "grammar", "abort", "reset", "salt", "parallel-sampling", "stop", "many-samples")
 RANKS = ("data-parallel", "prefill-interval", "ranks-connected")
@@ -34,7 +35,7 @@ PLAIN = "plain"
 ALL = "all"
 _NAMED_ONLY = (
     *("offload", "many-samples", "linear-connected", "linear-prefix-connected", "linear-windows", "two-lengths"),
-    *("ranks-connected", "late-arrivals"),
+    *("ranks-connected", "late-arrivals", "saved-states"),
     *RARE_DRAFTS,
 )
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""

@@ -166,11 +166,12 @@ def _layers(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
         aligned = name in _LINEAR_PREFIX
         many = int(draw.choice([2, 6]))
         windows = [[f"window:{window}", many]] if name == "linear-windows" else []
-        return {
+        found = {
             "layers": [["mamba", many], *windows, ["full", 2]],
             "mamba_cache_mode": "align" if aligned else "none",
             "enable_prefix_caching": aligned,
         }
+        return found | ({"saved_states": True} if aligned and "saved-states" in modes else {})
     return {}
 
 

@@ -68,7 +68,8 @@ def register_block(engines: Engines, rep: Any, index: int, key: int) -> None:
 
 
 @kernel
-def _evict(engines: Engines, rep: Any, index: int) -> None:
+def forget_content(engines: Engines, rep: Any, index: int) -> None:
+    """What the block holds is no longer found."""
     block = engines.blocks[rep.block_base + index]
     if block.hash == PRIVATE:
         block.hash = NO_HASH
@@ -112,7 +113,7 @@ def take_block(engines: Engines, rep: Any) -> int:
     else:
         rep.free_tail = NONE
     if block.hash != NO_HASH:
-        _evict(engines, rep, index)
+        forget_content(engines, rep, index)
     block.ref = 1
     return index
 

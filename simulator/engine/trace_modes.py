@@ -100,6 +100,8 @@ GROUP: dict[str, tuple[str, Check]] = {
     "attention_chunk_size": ("a whole number", _whole),
     "mamba_cache_mode": ("a name", _text),
     "num_speculative_blocks": ("a whole number", _whole),
+    "num_prefill_checkpoint_blocks": ("a whole number", _whole),
+    "prefill_checkpoint_alignment": ("a whole number", _whole),
     "is_eagle_group": ("true or false", _flag),
 }
 OFFLOAD: dict[str, tuple[str, Check]] = {
@@ -248,6 +250,7 @@ def _group(row: Mapping[str, Any]) -> KvGroup:
         row.get("mamba_cache_mode") == "align",
         row.get("num_speculative_blocks", 0),
         bool(row.get("is_eagle_group")),
+        row.get("num_prefill_checkpoint_blocks", 0) > 0,
     )
 
 

@@ -105,6 +105,7 @@ class Plan:
     max_concurrency : requests of that length at once
     longest_that_fits : tokens of the longest request that the cache holds
     refusals : why vLLM would not start, in its order; empty where it starts
+    saves_states : a kernel saves states amid a prefill, each in a block of its own
     """
 
     terms: Terms
@@ -116,6 +117,7 @@ class Plan:
     max_concurrency: float
     longest_that_fits: int
     refusals: tuple[str, ...]
+    saves_states: bool
 
     @property
     def fits(self) -> bool:
@@ -165,7 +167,7 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
         tokens = blocks // max(len(found.groups), 1) * found.block_tokens
     refusals = _refusals(shape, card, request, rules, overheads, terms, found, blocks, longest, length)
     total = request.split.tp * sum(stage.weight_bytes for stage in stages)
-    return Plan(terms, found.groups, total, blocks, tokens, length, concurrency, longest, refusals)
+    return Plan(terms, found.groups, total, blocks, tokens, length, concurrency, longest, refusals, bool(saves))
 
 
 def _stages(

@@ -33,9 +33,10 @@ def kv_groups(
 ) -> tuple[KvGroup, ...]:
     """Groups of a plan; empty where one table of all tokens does.
 
-    A state without prefix caching is one block for all of a request, and so is a ring. The last layer of a plan with
-    `mtp` is the drafter's, which tells the group that gives up a hit block; of other drafters vLLM knows no group, so
-    that all do (`_annotate_eagle_groups`, vLLM 0.32.0).
+    A state without prefix caching is one block for all of a request, and so is a ring. With it kernels may save one
+    amid a chunk: where the plan has the block for it. The last layer of a plan with `mtp` is the drafter's, which tells
+    the group that gives up a hit block; of other drafters vLLM knows no group, so that all do
+    (`_annotate_eagle_groups`, vLLM 0.32.0).
 
     Parameters
     ----------
@@ -44,21 +45,23 @@ def kv_groups(
     """
     if len(plan.groups) == 1 and plan.groups[0].page.kind in ("full", "latent"):
         return ()
-    found = [_group(group, plan.max_model_len, prefix_caching, draft_states) for group in plan.groups]
+    found = [_group(group, plan, prefix_caching, draft_states) for group in plan.groups]
     if method == "mtp":
         drafts = max(range(len(found)), key=lambda k: max(plan.groups[k].members))
         found[drafts] = replace(found[drafts], has_draft_layers=True)
     return tuple(found)
 
 
-def _group(group: Group, longest_tokens: int, prefix_caching: bool, draft_states: int) -> KvGroup:
+def _group(group: Group, plan: Plan, prefix_caching: bool, draft_states: int) -> KvGroup:
     page = group.page
     if page.kind == "ring":
-        return KvGroup(GroupKind.LINEAR, longest_tokens)
+        return KvGroup(GroupKind.LINEAR, plan.max_model_len)
     if page.kind != "state":
         return KvGroup(KINDS[page.kind], page.tokens, page.reach)
-    size = page.tokens if prefix_caching else longest_tokens
-    return KvGroup(GroupKind.LINEAR, size, aligned=prefix_caching, draft_states=draft_states)
+    if not prefix_caching:
+        return KvGroup(GroupKind.LINEAR, plan.max_model_len, draft_states=draft_states)
+    saves = plan.saves_states
+    return KvGroup(GroupKind.LINEAR, page.tokens, aligned=True, draft_states=draft_states, saves_amid_chunk=saves)
 
 
 def shortest_block(groups: tuple[KvGroup, ...], otherwise: int) -> int:

@@ -22,7 +22,7 @@ from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 
 pytestmark = pytest.mark.rare_kernels
 
-LAYOUTS = ("windows and full", "two windows", "chunks", "states", "states and windows")
+LAYOUTS = ("windows and full", "two windows", "chunks", "states", "states and windows", "saved states")
 
 
 SIZES = few([200, 25], 25)

@@ -30,6 +30,8 @@ LAYOUTS = {
     "states": ("s", "s", "f"),
     "states alone": ("s",),
     "states and windows": ("s", "w", "f"),
+    "saved states": ("z", "z", "f"),
+    "saved states and windows": ("z", "w", "f"),
     "chunks, windows and full": ("c", "w", "f"),
     "two lengths": ("w", "w", "h"),
     "two lengths of windows": ("x", "v", "f"),
@@ -38,7 +40,8 @@ LAYOUTS = {
 
 
 def with_groups(config: EngineConfig, layout: str, flight: str, version: str) -> EngineConfig:
-    """The engine with groups; `w` and `v` are windows, `c` and `d` chunks, `s` states, `f` full attention.
+    """The engine with groups; `w` and `v` are windows, `c` and `d` chunks, `s` states, `z` those that kernels save amid
+    a chunk, `f` full attention.
 
     Blocks of `h` and `x`, full attention and a window, hold twice as many tokens (Gemma 4), those of `u` four times.
     """
@@ -56,10 +59,11 @@ def with_groups(config: EngineConfig, layout: str, flight: str, version: str) ->
         "d": KvGroup(GroupKind.CHUNK, size, 19),
         "s": KvGroup(GroupKind.LINEAR, size if caching else config.max_model_len, aligned=caching),
     }
+    made["z"] = replace(made["s"], saves_amid_chunk=caching)
     chosen = FLIGHTS[flight]
     modes = Modes(
         groups=tuple(made[kind] for kind in kinds),
-        chunks_end_at_states=caching and "s" in kinds,
+        chunks_end_at_states=caching and not {"s", "z"}.isdisjoint(kinds),
         max_in_flight_tokens=plain.max_num_batched_tokens * (chosen.depth if chosen else 1),
         flight=chosen,
     )

@@ -37,7 +37,7 @@ DRAFTERS = {
 LAYOUTS = ("window", "windows and full", "two windows", "two lengths", "two lengths of windows", "three lengths")
 WITH_CHUNKS = ("chunks", "chunks across blocks", "chunks, windows and full")
 """Not with drafters that read hidden states: vLLM keeps all tokens in every layer there."""
-STATES = ("states", "states alone", "states and windows")
+STATES = ("states", "states alone", "states and windows", "saved states", "saved states and windows")
 
 
 def with_both(config: EngineConfig, layout: str, drafter: str, flight: str, version: str, k: int = 0) -> EngineConfig:

@@ -32,6 +32,10 @@ GROUPS = {
     ),
     "two lengths": (KvGroup(GroupKind.WINDOW, SIZE, 9), KvGroup(GroupKind.FULL, 2 * SIZE)),
     "states": (KvGroup(GroupKind.LINEAR, SIZE, aligned=True), KvGroup(GroupKind.FULL, SIZE)),
+    "saved states": (
+        KvGroup(GroupKind.LINEAR, SIZE, aligned=True, saves_amid_chunk=True),
+        KvGroup(GroupKind.FULL, SIZE),
+    ),
     "chunks": (KvGroup(GroupKind.FULL, SIZE), KvGroup(GroupKind.CHUNK, SIZE, 12)),
 }
 FLIGHTS = {"sync": None, "async": Flight(2, True), "pipeline": Flight(3, True, eligible_after=2, stages=2)}
@@ -55,11 +59,11 @@ def engines(draw: st.DrawFn) -> EngineConfig:
     kind = draw(st.sampled_from(sorted(GROUPS)))
     groups = GROUPS[kind]
     flight = FLIGHTS[draw(st.sampled_from(sorted(FLIGHTS)))]
-    drafters = ["none", "none", *{"chunks": ["draft model"], "states": []}.get(kind, ["draft model", "eagle"])]
-    fields = with_drafts(draw(st.sampled_from(drafters)), rules)
+    drafters = {"chunks": ["draft model"], "states": [], "saved states": []}.get(kind, ["draft model", "eagle"])
+    fields = with_drafts(draw(st.sampled_from(["none", "none", *drafters])), rules)
     modes = OffloadModes(
         groups=groups,
-        chunks_end_at_states=kind == "states",
+        chunks_end_at_states="states" in kind,
         flight=flight,
         drafts=fields.pop("drafts"),
         connector=True,
@@ -71,7 +75,7 @@ def engines(draw: st.DrawFn) -> EngineConfig:
         max_num_batched_tokens=BUDGET,
         max_num_seqs=draw(st.sampled_from([2, 4])),
         max_model_len=80,
-        enable_prefix_caching=kind == "states" or draw(st.sampled_from([True, True, False])),
+        enable_prefix_caching="states" in kind or draw(st.sampled_from([True, True, False])),
         policy=draw(st.sampled_from([Policy.FCFS, Policy.FCFS, Policy.PRIORITY])),
         reserve_full_isl=draw(st.booleans()),
         rules=rules,

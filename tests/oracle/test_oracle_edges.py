@@ -11,8 +11,10 @@ import pytest
 from parts import few
 from replayed import assert_reproduced, by_kernels, named
 
+from simulator.engine.modes.tables.reference import AlignedLinearGroup
 from simulator.engine.reference.groups import FullGroup
 from simulator.engine.reference.kv_cache_manager import KVCacheManager
+from simulator.engine.reference.request import Request
 from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent
 from simulator.engine.trace_reader import load_schedule_trace
 from simulator.engine.verify import compare_steps, replay_by_reference
@@ -23,7 +25,20 @@ RECORDINGS = sorted(EDGES.glob("*/*.json.gz"))
 BROUGHT = {"edge-9001-0": "0.32.0", "edge-9002-56": "0.32.0", "edge-9003-29": "0.33.0", "edge-9701-8": "0.32.0"}
 """Version by recording: another engine brings states beside a prefix cache that has some of the rest."""
 
-LONGER = ("edge-12302-6", "edge-9702-12", "edge-9702-21", "edge-9803-4", "edge-9803-9")
+SAVED = {
+    "0.32.0": ("core-14001-4", "core-14001-6", "edge-14002-15", "edge-14002-17", "edge-14002-41", "edge-14002-57"),
+    "0.33.0": (
+        *("core-14004-0", "core-14004-3", "core-14004-4", "edge-14003-16", "edge-14003-17", "edge-14101-0"),
+        *("edge-14101-14", "edge-14101-20", "edge-14101-30", "edge-14101-36", "edge-14101-6"),
+    ),
+}
+"""Recordings by version with states that a kernel saves amid a chunk."""
+
+LONGER = (
+    *("edge-12302-6", "edge-9702-12", "edge-9702-21", "edge-9803-4", "edge-9803-9"),
+    *("core-14001-6", "core-14004-0", "edge-14002-17", "edge-14002-57", "edge-14003-17"),
+    *("edge-14101-14", "edge-14101-30", "edge-14101-36"),
+)
 """Recordings that take kernels as plain Python a second each."""
 
 ENDS_IN_BLOCKS = ("edge-9802-17", "edge-9802-24")
@@ -59,6 +74,25 @@ def test_where_another_engine_brings_states_the_hit_of_full_attention_counts(
 ) -> None:
     monkeypatch.setattr(KVCacheManager, "hit_for_transfer", lambda self, request, hit: hit)
     trace = load_schedule_trace(EDGES / version / f"{name}.json.gz")
+    assert differs(trace, trace)
+
+
+@pytest.mark.parametrize(("version", "name"), [(version, name) for version in SAVED for name in SAVED[version]])
+def test_where_no_state_is_saved_amid_a_chunk_it_ends_earlier(version: str, name: str) -> None:
+    trace = load_schedule_trace(EDGES / version / f"{name}.json.gz")
+    modes = trace.config.modes
+    assert any(group.saves_amid_chunk for group in modes.groups)
+    groups = tuple(dataclasses.replace(group, saves_amid_chunk=False) for group in modes.groups)
+    config = dataclasses.replace(trace.config, modes=dataclasses.replace(modes, groups=groups))
+    assert differs(dataclasses.replace(trace, config=config), trace)
+
+
+def test_a_saved_state_stands_before_the_running_one_whatever_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found_by_its_place(self: AlignedLinearGroup, request: Request, tokens: int, at: int) -> None:
+        self._cache_last_state(request, tokens)
+
+    monkeypatch.setattr(AlignedLinearGroup, "_cache_saved_state", found_by_its_place)
+    trace = load_schedule_trace(EDGES / "0.32.0" / "edge-14002-41.json.gz")
     assert differs(trace, trace)
 
 

@@ -133,6 +133,13 @@ def test_modes_reach_engine_requests_and_events() -> None:
         assert all(("rank" in row) == bool({"data-parallel", "ranks-connected"} & set(modes)) for row in drawn.requests)
 
 
+def test_states_are_saved_where_there_are_some_for_the_prefix_cache() -> None:
+    drawn = [draw_engine(3, number, ("saved-states", "linear", "linear-prefix")) for number in range(30)]
+    saved = [bool(one.engine.get("saved_states")) for one in drawn]
+    assert saved == [{"saved-states", "linear-prefix"} <= set(one.modes) for one in drawn]
+    assert any(saved)
+
+
 def test_modes_are_named_or_all_or_none() -> None:
     named_only = {
         "offload",
@@ -143,6 +150,7 @@ def test_modes_are_named_or_all_or_none() -> None:
         "ranks-connected",
         "two-lengths",
         "late-arrivals",
+        "saved-states",
         *RARE_DRAFTS,
     }
     assert parse_modes(",".join(["all", *named_only])) == MODES
@@ -166,6 +174,7 @@ def test_what_vllm_would_refuse_is_known_before_it_is_asked() -> None:
     for drawn, one in asked:
         assert one.method == drawn.engine.get("speculative", {}).get("method", "")
         assert (GroupKind.CHUNK in one.layers) == ("local-chunks" in drawn.modes)
-    with_ngrams = [one for drawn, one in asked if {"async", "ngram"} <= set(drawn.modes)]
+    both = [draw_engine(3, number, ("async", "ngram")) for number in range(20)]
+    with_ngrams = [asked_of(drawn.engine) for drawn in both if drawn.modes == ("async", "ngram")]
     assert with_ngrams
     assert all(refusals(one, "0.32.0") and not refusals(one, "0.33.0") for one in with_ngrams)

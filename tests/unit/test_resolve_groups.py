@@ -48,11 +48,36 @@ def test_states_are_kept_at_block_boundaries_only_for_the_prefix_cache() -> None
         planned("qwen3-next-80b-a3b", 4, enable_prefix_caching=caching).config for caching in (True, False)
     )
     size = cached.block_size
-    assert cached.modes.groups[0] == KvGroup(GroupKind.LINEAR, size, aligned=True)
+    assert cached.modes.groups[0] == KvGroup(GroupKind.LINEAR, size, aligned=True, saves_amid_chunk=True)
     assert cached.modes.groups[-1] == KvGroup(GroupKind.FULL, size)
     assert cached.modes.chunks_end_at_states
     assert plain.modes.groups[0] == KvGroup(GroupKind.LINEAR, plain.max_model_len)
     assert not plain.modes.chunks_end_at_states
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "version", "saves"),
+    [
+        ("nemotron-3-nano-30b-a3b", "h100-sxm", "0.31.0", False),
+        ("nemotron-3-nano-30b-a3b", "a100-80", "0.32.0", True),
+        ("qwen3.6-27b", "h100-sxm", "0.32.0", False),
+        ("qwen3.6-27b", "h100-sxm", "0.33.0", True),
+        ("qwen3.6-27b", "a100-80", "0.33.0", False),
+    ],
+)
+@pytest.mark.parametrize("caching", [True, False])
+def test_the_schedule_saves_states_where_the_memory_plan_has_blocks_for_them(
+    model: str, gpu: str, version: str, saves: bool, caching: bool
+) -> None:
+    asked = EngineSettings(version=version, enable_prefix_caching=caching, max_model_len=8192)
+    groups = plan_engine(model, gpu, 2, 1, asked, Path(), "both").config.modes.groups
+    states = [group for group in groups if group.kind == GroupKind.LINEAR]
+    assert [group.saves_amid_chunk for group in states] == [saves and caching] * len(states)
+    question = Question(model, gpu, tp=2, version=version, enable_prefix_caching=caching, max_model_len=8192)
+    plan = answer(question).plan
+    attending = sum(-(-8192 // group.block_size) for group in groups if group.kind == GroupKind.FULL)
+    held = plan.num_blocks / plan.max_concurrency - attending
+    assert held == pytest.approx(len(states) * (1 + caching + (saves and caching)))
 
 
 def test_without_the_hybrid_manager_every_layer_keeps_all_tokens() -> None:

@@ -38,6 +38,7 @@ def _spec(kind: str, engine: dict[str, Any], block_size: int) -> Any:
         raise ValueError(f"no such kind of layer: {kind}")
     mode = engine.get("mamba_cache_mode", "none")
     drafts = engine.get("speculative") or {}
+    saves = {"num_prefill_checkpoint_blocks": 1, "prefill_checkpoint_alignment": 1}
     return MambaSpec(
         block_size=engine["max_model_len"] if mode == "none" else block_size,
         shapes=(_STATE_SHAPE,),
@@ -45,6 +46,7 @@ def _spec(kind: str, engine: dict[str, Any], block_size: int) -> Any:
         page_size_padded=FullAttentionSpec(**base).page_size_bytes,
         mamba_cache_mode=mode,
         num_speculative_blocks=drafts.get("num_speculative_tokens", 0),
+        **(saves if engine.get("saved_states") else {}),
     )
 
 
@@ -69,6 +71,9 @@ def describe_group(group: Any) -> dict[str, Any]:
         row["mamba_cache_mode"] = spec.mamba_cache_mode
         if spec.num_speculative_blocks:
             row["num_speculative_blocks"] = spec.num_speculative_blocks
+        if spec.num_prefill_checkpoint_blocks:
+            row["num_prefill_checkpoint_blocks"] = spec.num_prefill_checkpoint_blocks
+            row["prefill_checkpoint_alignment"] = spec.prefill_checkpoint_alignment
     if group.is_eagle_group:
         row["is_eagle_group"] = True
     return row

@@ -24,6 +24,8 @@ class KvGroup:
     block_size : tokens in a block of this group
     window_tokens : sliding window, or length of a local chunk; 0 for the other kinds
     aligned : linear attention keeps states at block boundaries for the prefix cache (vLLM `mamba_cache_mode: align`)
+    saves_amid_chunk : its kernel saves the state where a prompt can be resumed amid the prompt's last chunk, in a block
+        of its own (vLLM `num_prefill_checkpoint_blocks`)
     draft_states : states of linear attention kept for drafts, one each (vLLM `num_speculative_blocks`)
     has_draft_layers : layers of a drafter that gives up a hit block; all groups do where none has any
     """
@@ -34,6 +36,7 @@ class KvGroup:
     aligned: bool = False
     draft_states: int = 0
     has_draft_layers: bool = False
+    saves_amid_chunk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class CacheLimits:
     reads_ahead_tokens : tokens that several MTP modules may compute again
     hash_lookahead_tokens : tokens after a block that its hash covers
     gives_up_block : some group gives up the last block of a hit, so that a request resumes a block earlier
+    saves_amid_chunk : all groups with a state can save it amid a chunk
     rules : version of vLLM
     """
 
@@ -37,6 +38,7 @@ class CacheLimits:
     reads_ahead_tokens: int
     hash_lookahead_tokens: int
     gives_up_block: bool
+    saves_amid_chunk: bool
     rules: RuleSet
 
 

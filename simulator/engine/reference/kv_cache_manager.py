@@ -52,6 +52,7 @@ class KVCacheManager:
             reads_ahead_tokens=max(0, drafts.num_prefill_lookahead_tokens - 1) if drafts else 0,
             hash_lookahead_tokens=lookahead,
             gives_up_block=config.drop_last_hit_block,
+            saves_amid_chunk=all(spec.saves_amid_chunk for spec in specs if spec.kind == GroupKind.LINEAR),
             rules=config.rules,
         )
         self.groups = tuple(make_group(k, spec, self.block_pool, self.limits) for k, spec in enumerate(specs))

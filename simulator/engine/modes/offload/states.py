@@ -23,7 +23,7 @@ def _note_states(engines: Engines, rep: Any, slot: Any, first: int) -> None:
     groups, offload = engines.groups, engines.offload
     if offload.pools[rep.pool].some_aligned == 0:
         return
-    head = offload.replicas[slot.replica]
+    head, note = offload.replicas[slot.replica], groups.rows[slot.row]
     for content in range(first, slot.n_registered):
         for g in range(groups.pools[rep.pool].n_groups):
             k = groups.kind_of[rep.pool, g]
@@ -41,6 +41,8 @@ def _note_states(engines: Engines, rep: Any, slot: Any, first: int) -> None:
             kept.preemptions = slot.preemptions
             kept.group = g
             kept.place = place
+            if note.saved_tokens > 0 and place == note.saved_place:
+                kept.place = note.saved_tokens // groups.kinds[rep.pool, k].block_size - 1
             kept.block = block
             head.n_kept += 1
 

@@ -166,7 +166,7 @@ def _try_admit(
         return _STOP if mine.loaded != 0 else _NO_BLOCKS
     if fresh:
         blocks.adopt_hits(engines, rep, pool, slot, n_hits, external)
-    blocks.extend_table(engines, rep, pool, slot, reach, main)
+    blocks.extend_table(engines, rep, pool, slot, computed, reach, main)
     if not apart and pool.prefix_caching != 0:
         blocks.register(engines, rep, pool, slot, main, tokens)
     tell_load(engines, rep, pool, index, external, apart)

@@ -45,8 +45,8 @@ def blocks_wanted(
         return max((reach + size - 1) // size - held, 0) + idle if fits else NO_CAP
     if fresh:
         computed = n_hits * size + external
-        fits = fits or holding.blocks_to_admit(engines, rep, n_hits, computed, whole, True) <= free
-        return holding.blocks_to_admit(engines, rep, n_hits, computed, reach, False) if fits else NO_CAP
+        fits = fits or holding.blocks_to_admit(engines, rep, slot, n_hits, computed, whole, whole, True) <= free
+        return holding.blocks_to_admit(engines, rep, slot, n_hits, computed, reach, main, False) if fits else NO_CAP
     if not fits and holding.blocks_to_extend(engines, rep, slot, whole, whole, True) > free:
         return NO_CAP
     holding.remove_skipped(engines, rep, slot, slot.computed)
@@ -66,14 +66,14 @@ def adopt_hits(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, ex
     computed = n_hits * pool.block_size + external
     prefix.adopt(engines, rep, pool, slot, n_hits, computed)
     if external > 0:
-        holding.extend(engines, rep, slot, computed, computed)
+        holding.extend(engines, rep, slot, computed, computed, computed)
 
 
 @kernel
-def extend_table(engines: Engines, rep: Any, pool: Any, slot: Any, reach: int, main: int) -> None:
-    """New blocks up to `reach` tokens."""
+def extend_table(engines: Engines, rep: Any, pool: Any, slot: Any, start: int, reach: int, main: int) -> None:
+    """New blocks up to `reach` tokens, of which those from `start` on are to be computed."""
     if engines.groups.pools[rep.pool].n_groups != 0:
-        holding.extend(engines, rep, slot, reach, main)
+        holding.extend(engines, rep, slot, start, reach, main)
         return
     fresh = max((reach + pool.block_size - 1) // pool.block_size - slot.n_blocks, 0)
     rep.free_blocks -= fresh

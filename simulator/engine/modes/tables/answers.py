@@ -14,6 +14,7 @@ from simulator.engine.modes.flight.answers import known_tokens
 from simulator.engine.modes.tables import holding, prefix, retention
 from simulator.engine.modes.tables.arrays import JUNCTION, N_WRITTEN
 from simulator.engine.modes.tables.lane import note_plan
+from simulator.engine.modes.tables.saved import last_state_before, saved_place
 from simulator.engine.state import Engines
 from simulator.jit import kernel
 
@@ -55,20 +56,22 @@ def _as_planned(engines: Engines, rep: Any, pool: Any, slot: Any, known: int, st
 @kernel
 def _at_a_state(engines: Engines, rep: Any, pool: Any, slot: Any, known: int, start: int, n: int, fresh: bool) -> int:
     groups = engines.groups
-    most = groups.pools[rep.pool].chunk_tokens
+    head = groups.pools[rep.pool]
+    most = head.chunk_tokens
     end_of_prefill = max(slot.isl, known - 1)
     if most == 0 or start >= end_of_prefill:
         return n
     size = pool.block_size
     junction = groups.scalars[JUNCTION] if fresh else groups.rows[slot.row].junction
     end = start + n
+    saves = head.saves_amid_chunk != 0 and end >= end_of_prefill and saved_place(head, pool, start, end_of_prefill) > 0
     if end < end_of_prefill:
         aligned = end // size * size
         if aligned > start or size <= most:
             end = aligned
     stop = end
-    last = retention.last_state_before(known, size, groups.pools[rep.pool].gives_up, pool.hash_lookahead)
-    if start < last < end:
+    last = last_state_before(known, size, head.gives_up, pool.hash_lookahead)
+    if start < last < end and not saves:
         stop = min(stop, last)
     if start % size != 0 and (start // size + 1) * size < end:
         stop = min(stop, (start // size + 1) * size)
@@ -107,9 +110,10 @@ def _room_in_groups(
     whole = min(tokens, pool.max_model_len)
     free = rep.free_blocks - reserve
     hit = n_hits * pool.block_size
-    if pool.reserve_full_isl != 0 and holding.blocks_to_admit(engines, rep, n_hits, hit, whole, True) > free:
+    checks = pool.reserve_full_isl != 0
+    if checks and holding.blocks_to_admit(engines, rep, slot, n_hits, hit, whole, whole, True) > free:
         return _NO_ROOM
-    needed = holding.blocks_to_admit(engines, rep, n_hits, hit, reach, False)
+    needed = holding.blocks_to_admit(engines, rep, slot, n_hits, hit, reach, reach, False)
     return _NO_ROOM if needed > free else needed
 
 
@@ -141,7 +145,7 @@ def _admit_to_groups(
         return
     take_row(engines, rep, slot)
     prefix.adopt(engines, rep, pool, slot, n_hits, n_hits * pool.block_size)
-    holding.extend(engines, rep, slot, reach, reach)
+    holding.extend(engines, rep, slot, n_hits * pool.block_size, reach, reach)
     if pool.prefix_caching != 0:
         retention.register(engines, rep, pool, slot, known, known)
     note_plan(engines, slot, reach - n_hits * pool.block_size)
@@ -176,7 +180,7 @@ def extend_groups(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
     holding.remove_skipped(engines, rep, slot, max(slot.computed - aloft.in_flight - aloft.stale, 0))
     if holding.blocks_to_extend(engines, rep, slot, reach, main, False) > rep.free_blocks:
         return False
-    holding.extend(engines, rep, slot, reach, main)
+    holding.extend(engines, rep, slot, slot.computed, reach, main)
     if pool.prefix_caching != 0:
         known = known_tokens(engines, slot, index)
         retention.register(engines, rep, pool, slot, min(main, known), known)

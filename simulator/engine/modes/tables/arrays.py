@@ -14,6 +14,8 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.modes.spec import GroupKind, KvGroup
 
 NO_CAP = 1 << 40
+NULL = 0
+"""The null block."""
 MOST_PHASES = 6
 
 POOL = np.dtype(
@@ -29,6 +31,7 @@ POOL = np.dtype(
         ("linear", np.int64),  # kind of linear attention with the prefix cache, else -1
         ("chunk_tokens", np.int64),  # most tokens of a chunk, 0 where chunks need not end at states
         ("state_written_once", np.int64),
+        ("saves_amid_chunk", np.int64),  # kernels save the state where a prompt can be resumed amid its last chunk
         ("gives_up", np.int64),  # contents of the longest block that a drafter needs computed again after a hit
         ("some_lag", np.int64),  # blocks of some kinds are registered at another time than others'
         ("junction_kept_one_lower", np.int64),
@@ -54,6 +57,7 @@ KIND = np.dtype(
         ("gives_up", np.int64),  # its drafter gives up the last block of a hit
         ("lags", np.int64),  # its blocks are registered at another time than others'
         ("marks_end", np.int64),  # a block in which a prompt ends counts as one with content
+        ("saves", np.int64),  # its kernel saves a state amid a chunk, in a block of its own
         ("grows", np.int64),  # whether a request's blocks of it grow with its tokens
         ("most_fetched", np.int64),  # most blocks of a request that come from another engine
     ],
@@ -68,6 +72,8 @@ ROW = np.dtype(
         ("junction", np.int64),
         ("n_chained", np.int64),  # leading blocks whose chain hash `slot.chain` stands for
         ("began", np.int64),  # it holds a running state, and one for each draft
+        ("saved_tokens", np.int64),  # before the state that is saved amid the chunk planned last, 0: there is none
+        ("saved_place", np.int64),  # of that state in the tables
     ],
     align=True,
 )
@@ -215,6 +221,7 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
         if spec.kind == GroupKind.LINEAR and not spec.aligned:
             row["kind"] = GroupKind.FULL
         row["cap"], row["more"] = most_blocks(config, spec), spec.draft_states
+        row["saves"] = spec.saves_amid_chunk
         row["gives_up"], row["grows"] = gives_up(config, spec), spec.kind != GroupKind.LINEAR
         row["lags"] = row["gives_up"] and len(modes.groups) > 1 and (ahead > 0 or uneven_blocks)
         if spec.kind == GroupKind.FULL and row["hashes"] > 1:
@@ -235,6 +242,7 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     pool["registers_all"] = any(spec.kind == GroupKind.CHUNK for spec in specs)
     pool["linear"] = aligned.index(True) if any(aligned) else -1
     pool["state_written_once"] = config.rules.state_written_once
+    pool["saves_amid_chunk"] = all(spec.saves_amid_chunk for spec in specs if spec.kind == GroupKind.LINEAR)
     if config.drop_last_hit_block:
         pool["gives_up"] = max(row["hashes"] for row in kinds[: len(specs)])
     pool["some_lag"] = any(row["lags"] for row in kinds[: len(specs)])
@@ -283,7 +291,7 @@ def most_blocks(config: EngineConfig, spec: KvGroup) -> int:
         case GroupKind.CHUNK:
             return -(-min(window + in_flight_tokens, longest) // size)
         case GroupKind.LINEAR:
-            return 1 + spec.draft_states + (depth if spec.aligned else 0)
+            return 1 + spec.draft_states + (depth if spec.aligned else 0) + spec.saves_amid_chunk
         case _:
             return NO_CAP
 

@@ -11,11 +11,11 @@ from simulator.engine.blocks import release_block, take_block
 from simulator.engine.content import NO_HASH
 from simulator.engine.doors import offload_door
 from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import N_WRITTEN, NO_CAP
+from simulator.engine.modes.tables.arrays import N_WRITTEN, NO_CAP, NULL
+from simulator.engine.modes.tables.saved import is_place_free, place_to_save
 from simulator.engine.state import Engines
 from simulator.jit import inline_kernel, kernel
 
-NULL = 0
 _FULL, _WINDOW, _CHUNK, _LINEAR = (int(kind) for kind in GroupKind)
 
 
@@ -122,7 +122,9 @@ def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: in
         kind = groups.kinds[rep.pool, k]
         end = groups.held[slot.row, k].end
         if kind.kind == _LINEAR:
-            total += min(blocks_for(main, kind) + kind.more - end, 1) * kind.n_groups
+            saved = place_to_save(engines, rep, slot, slot.computed, main) > 0
+            most = 2 if saved and is_place_free(engines, rep, slot, main) else 1
+            total += min(blocks_for(main, kind) + kind.more - end, most) * kind.n_groups
         else:
             required = blocks_for(reach, kind) + kind.more
             if capped:
@@ -132,14 +134,19 @@ def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: in
 
 
 @inline_kernel
-def extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> None:
+def extend(engines: Engines, rep: Any, slot: Any, start: int, reach: int, main: int) -> None:
     """New blocks up to `reach` tokens; of linear attention one state, the places before it are null.
 
-    Its last places are the running state and those for drafts, which move along.
+    Its last places are the running state and those for drafts, which move along; before them one that is saved amid
+    the chunk from `start` on.
     """
     groups = engines.groups
     head = groups.pools[rep.pool]
     row = slot.row
+    saved = place_to_save(engines, rep, slot, start, main)
+    if saved > 0 and not is_place_free(engines, rep, slot, main):
+        saved = 0
+    groups.rows[row].saved_tokens = saved
     began = groups.rows[row].began
     groups.rows[row].began = 1
     for g in range(head.n_groups if head.tracks != 0 else 0):
@@ -149,16 +156,18 @@ def extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> None
         if kind.kind == _LINEAR:
             end = blocks_for(main, kind) + kind.more
             if end > begin:
-                running = end - 1 - kind.more
+                states = end - kind.more - (2 if saved > 0 else 1)
                 before = begin
-                for place in range(before, running):
+                for place in range(before, states):
                     groups.tables[row, g, place] = NULL
-                begin = max(before, running)
+                begin = max(before, states)
                 first = before - kind.more if began != 0 else before
-                for place in range(first, min(before, running)):
+                for place in range(first, min(before, states)):
                     groups.tables[row, g, begin] = groups.tables[row, g, place]
                     groups.tables[row, g, place] = NULL
                     begin += 1
+            if saved > 0:
+                groups.rows[row].saved_place = end - kind.more - 2
         else:
             end = blocks_for(reach, kind) + kind.more
         for place in range(begin, end):
@@ -214,12 +223,15 @@ def _was_written(engines: Engines, chain: Any) -> bool:
 
 
 @kernel
-def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reach: int, capped: bool) -> int:
+def blocks_to_admit(
+    engines: Engines, rep: Any, slot: Any, n_hits: int, computed: int, reach: int, main: int, capped: bool
+) -> int:
     """Free blocks used up when a request is admitted with a hit of `n_hits` blocks and comes to hold `reach` tokens.
 
     Parameters
     ----------
     computed : tokens that are there once it runs: hit ones, and those that come from elsewhere
+    main : `reach` without look-ahead slots
     capped : count no more than a request ever holds at once
     """
     groups = engines.groups
@@ -231,7 +243,8 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
             n_states = min(n_hits // kind.hashes, groups.lengths[k])
             if n_states > 0 and _was_written(engines, groups.chains[n_states - 1]):
                 return NO_CAP
-            fresh = min(required - n_states, 1 + kind.more)
+            most = 2 if place_to_save(engines, rep, slot, computed, main) > 0 else 1
+            fresh = min(required - n_states, most + kind.more)
             total += fresh * kind.n_groups + _idle_hits(engines, rep, k, groups.found[k], n_states)
             continue
         if capped:

@@ -71,7 +71,7 @@ def change(engines: Engines, rep: Any, pool: Any, slot: Any, step: int) -> None:
     computed = slot.computed + step - slot.join_step
     lag = engines.groups.pools[rep.pool].lag
     remove_skipped(engines, rep, slot, computed - lag)
-    extend(engines, rep, slot, computed + 1, computed + 1)
+    extend(engines, rep, slot, computed, computed + 1, computed + 1)
     if pool.prefix_caching != 0:
         register(engines, rep, pool, slot, computed + 1 - lag, computed + 1)
 
@@ -116,7 +116,7 @@ def change_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
         reach = slot.computed + slot.scheduled
         lag = _tokens_on_their_way(engines, r, rep, slot)
         remove_skipped(engines, rep, slot, slot.computed - lag)
-        extend(engines, rep, slot, min(reach, pool.max_model_len), reach)
+        extend(engines, rep, slot, slot.computed, min(reach, pool.max_model_len), reach)
         if pool.prefix_caching != 0:
             known = _known_tokens(slot, lag)
             register(engines, rep, pool, slot, min(reach, known), known)

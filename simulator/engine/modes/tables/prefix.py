@@ -239,6 +239,7 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, compute
     note.junction = groups.scalars[JUNCTION]
     note.n_chained = n_registered
     note.began = 0
+    note.saved_tokens = 0
     slot.chain = groups.chains[n_registered - 1] if n_registered > 0 else ROOT
     for k in range(head.n_kinds):
         groups.held[row, k].registered = n_registered

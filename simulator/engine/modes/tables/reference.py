@@ -12,6 +12,9 @@ from simulator.engine.reference.blocks import BlockPool, KVCacheBlock
 from simulator.engine.reference.groups import CacheLimits, FullGroup, LookUp
 from simulator.engine.reference.request import Request
 
+NONE = -1
+"""Index of a block where there is none."""
+
 
 def last_state_before(tokens: int, size: int, limits: CacheLimits) -> int:
     """Last multiple of `size` at which a request of so many tokens can be resumed.
@@ -22,6 +25,25 @@ def last_state_before(tokens: int, size: int, limits: CacheLimits) -> int:
     if limits.gives_up_block:
         return max(tokens // size * size - size, 0)
     return max((tokens - max(1, limits.hash_lookahead_tokens)) // size * size, 0)
+
+
+def end_of_prefill(request: Request) -> int:
+    """Tokens at which the prompt ends, or what a preempted request computes again."""
+    return max(request.isl, request.num_tokens - 1)
+
+
+def saved_place(start: int, tokens: int, size: int, limits: CacheLimits) -> int:
+    """Tokens after which a kernel saves the state amid the chunk from `start` on which ends the prefill; 0 if nowhere.
+
+    A chunk that begins amid a block saves none, and none is saved before the chunk's second block (vLLM
+    `is_mamba_prefill_checkpoint_valid`).
+
+    Parameters
+    ----------
+    tokens : of a request that would be resumed there
+    """
+    place = last_state_before(tokens, size, limits)
+    return place if start % size == 0 and start < place else 0
 
 
 class _LimitedGroup(FullGroup):
@@ -181,6 +203,9 @@ class AlignedLinearGroup(LinearGroup):
     ----------
     notes_states : somebody wants to know of states that became findable
     kept_states : (request, block, tokens) of them since they were last taken
+
+    Where the kernel saves a state amid the chunk that was planned last, `_saved` has the tokens before it and its index
+    in the table: the last one but that of the running state, wherever the state would stand by its tokens.
     """
 
     def __init__(self, number: int, spec: KvGroup, pool: BlockPool, limits: CacheLimits) -> None:
@@ -191,6 +216,7 @@ class AlignedLinearGroup(LinearGroup):
         self._last_state: dict[Request, int] = {}
         self._retired: dict[Request, int] = {}
         self._began: set[Request] = set()
+        self._saved: dict[Request, tuple[int, int]] = {}
 
     def blocks_needed(
         self, request: Request, reach: int, main: int, computed: int, hit: Sequence[KVCacheBlock], capped: bool
@@ -199,7 +225,23 @@ class AlignedLinearGroup(LinearGroup):
             return len(self.pool.blocks) + 1
         drafts = self.spec.draft_states
         new = -(-main // self.size) + drafts - len(hit) - len(self.held.get(request, ()))
-        return min(new, 1 if request in self._began else 1 + drafts) + self._idle(hit)
+        place = self._place_to_save(request, computed, main)
+        if not capped:
+            self._saved.pop(request, None)
+            if place:
+                self._saved[request] = (place, -(-main // self.size) - 2)
+        most = 1 + (0 if request in self._began else drafts) + bool(place)
+        return min(new, most) + self._idle(hit)
+
+    def _place_to_save(self, request: Request, start: int, end: int) -> int:
+        """Tokens after which the kernel saves the state amid a chunk, 0 if it does not."""
+        if not self.spec.saves_amid_chunk or end < end_of_prefill(request):
+            return 0
+        place = saved_place(start, end, self.size, self.limits)
+        held, index = self.held.get(request, []), -(-end // self.size) - 2
+        n_states = len(held) - (self.spec.draft_states if request in self._began else 0)
+        in_use = place > 0 and index < n_states and held[index] is not self.pool.null_block
+        return 0 if in_use else place
 
     def remove_skipped(self, request: Request, processed: int) -> None:
         held, null = self.held.get(request), self.pool.null_block
@@ -224,15 +266,15 @@ class AlignedLinearGroup(LinearGroup):
         held = self.held.setdefault(request, [])
         drafts, before = self.spec.draft_states, len(held)
         required = -(-main // self.size) + drafts
-        if required > before:
+        if required > before or request in self._saved:
             if request in self._began:
                 self._last_state[request] = before - 1 - drafts
             elif before > 0:
                 self._last_state[request] = before - 1
-            running = required - drafts - 1
-            held += [self.pool.null_block] * (running - before)
+            first_held = required - drafts - 1 - (request in self._saved)
+            held += [self.pool.null_block] * (first_held - before)
             if request in self._began:
-                for index in range(before - drafts, min(before, running)):
+                for index in range(before - drafts, min(before, first_held)):
                     held.append(held[index])
                     held[index] = self.pool.null_block
             held += self.pool.get_new_blocks(max(required - len(held), 0))
@@ -251,13 +293,29 @@ class AlignedLinearGroup(LinearGroup):
         """The state at the prompt's last place is findable while it is in the table, and counts as written just now."""
         begin = self.n_cached.get(request, 0)
         super().cache(request, tokens)
-        self._cache_last_state(request, tokens)
+        saved, at = self._saved.get(request, (0, NONE))
+        if saved:
+            self._cache_saved_state(request, saved, at)
+        else:
+            self._cache_last_state(request, tokens)
         if not self.notes_states:
             return
         for index in range(begin, self.n_cached.get(request, 0)):
             block = self.held[request][index]
             if block is not self.pool.null_block and block.block_hash is not None:
-                self.kept_states.append((request, block, (index + 1) * self.size))
+                self.kept_states.append((request, block, saved if index == at else (index + 1) * self.size))
+
+    def _cache_saved_state(self, request: Request, tokens: int, at: int) -> None:
+        """A state saved amid a chunk is findable if the prompt or a junction can be resumed there, and nothing else."""
+        block = self.held[request][at]
+        is_kept = tokens in (last_state_before(request.isl, self.size, self.limits), request.junction)
+        content = self.content(request, tokens // self.size - 1) if is_kept else None
+        if block is self.pool.null_block or (content is not None and block.block_hash == content):
+            return
+        self.pool.forget_content(block)
+        if content is not None:
+            self.pool.cache_full_block(block, content)
+            self.written_in_this_step.add(content)
 
     def _cache_last_state(self, request: Request, tokens: int) -> None:
         held = self.held.get(request, [])
@@ -274,6 +332,7 @@ class AlignedLinearGroup(LinearGroup):
         self._last_state.pop(request, None)
         self._retired.pop(request, None)
         self._began.discard(request)
+        self._saved.pop(request, None)
         self.kept_states = [kept for kept in self.kept_states if kept[0] is not request]
         return super().pop(request)
 
@@ -293,22 +352,23 @@ def chunk_end(request: Request, n: int, start: int, block_size: int, most: int, 
     """Tokens of a chunk of linear attention with the prefix cache: it ends where a state is kept.
 
     Block boundaries (but for blocks wider than a chunk, and the prompt's last chunk), the last place before the end
-    where a state can be resumed, and a junction.
+    where a state can be resumed unless the kernel saves it amid the chunk, and a junction.
 
     Parameters
     ----------
     most : tokens that a chunk can have at most
     """
-    end_of_prefill = max(request.isl, request.num_tokens - 1)
-    if start >= end_of_prefill:
+    last = end_of_prefill(request)
+    if start >= last:
         return n
     end = start + n
-    if end < end_of_prefill:
+    saves = limits.saves_amid_chunk and end >= last and saved_place(start, last, block_size, limits) > 0
+    if end < last:
         aligned = end // block_size * block_size
         if aligned > start or block_size <= most:
             end = aligned
     junction = request.junction
-    stops = [last_state_before(request.num_tokens, block_size, limits)]
+    stops = [] if saves else [last_state_before(request.num_tokens, block_size, limits)]
     if start % block_size:
         stops.append((start // block_size + 1) * block_size)
     if start < junction < end:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.blocks import register_block, shareable_blocks
+from simulator.engine.blocks import forget_content, register_block, shareable_blocks
 from simulator.engine.content import NO_HASH, PRIVATE, extend_chain
 from simulator.engine.modes.offload.states import note_states
 from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import N_WRITTEN
-from simulator.engine.modes.tables.holding import NULL, full_blocks
+from simulator.engine.modes.tables.arrays import N_WRITTEN, NULL
+from simulator.engine.modes.tables.holding import full_blocks
 from simulator.engine.modes.tables.prefix import group_key
+from simulator.engine.modes.tables.saved import last_state_before
 from simulator.engine.state import NONE, Engines
 from simulator.jit import inline_kernel, kernel
 
 _FULL, _WINDOW, _CHUNK, _LINEAR = (int(kind) for kind in GroupKind)
-
-
-@kernel
-def last_state_before(tokens: int, size: int, gives_up: int, lookahead: int) -> int:
-    """Last multiple of a block at which a request of so many tokens can be resumed."""
-    if gives_up != 0:
-        return max(tokens // size * size - size, 0)
-    return max(tokens - max(1, lookahead), 0) // size * size
 
 
 @inline_kernel
@@ -72,7 +65,10 @@ def _register_group(
     held = groups.held[slot.row, k]
     if place < held.begin or place >= held.end:
         return
-    if not _keeps(groups.pools[rep.pool], slot, kind, place, groups.rows[slot.row].junction):
+    note = groups.rows[slot.row]
+    if kind.kind == _LINEAR and note.saved_tokens > 0 and place == note.saved_place:
+        return
+    if not _keeps(groups.pools[rep.pool], slot, kind, place, note.junction):
         return
     index = groups.tables[slot.row, g, place]
     if index == NULL:
@@ -157,7 +153,9 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, know
             if kind.lags != 0:
                 filled = min(final, final // head.alignment * head.alignment + kind.block_size)
                 _register_kind(engines, rep, pool, slot, k, min(filled, hashed) // size)
-    if head.linear != NONE:
+    if head.linear != NONE and groups.rows[slot.row].saved_tokens > 0:
+        _register_saved_state(engines, rep, pool, slot)
+    elif head.linear != NONE:
         whole = main
         if head.agree != 0:
             whole = tokens // size * size
@@ -262,6 +260,29 @@ def _register_last_state(engines: Engines, rep: Any, pool: Any, slot: Any, place
         if not known:
             register_block(engines, rep, index, group_key(chain, g))
         _note_written(engines, chain)
+
+
+@kernel
+def _register_saved_state(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
+    """A state saved amid a chunk is findable if the prompt or a junction can be resumed there, and nothing else is."""
+    groups = engines.groups
+    head, note = groups.pools[rep.pool], groups.rows[slot.row]
+    place, content = note.saved_place, note.saved_tokens // pool.block_size - 1
+    end = last_state_before(slot.isl, pool.block_size, head.gives_up, pool.hash_lookahead)
+    is_kept = note.saved_tokens == end or note.saved_tokens == note.junction
+    chain = _chain_at(engines, pool, slot, content) if is_kept else slot.chain
+    for g in range(head.n_groups):
+        if groups.kind_of[rep.pool, g] != head.linear:
+            continue
+        index = groups.tables[slot.row, g, place]
+        found_by = engines.blocks[rep.block_base + index].hash
+        if index == NULL or (is_kept and found_by == group_key(chain, g)):
+            continue
+        if found_by != NO_HASH:
+            forget_content(engines, rep, index)
+        if is_kept:
+            register_block(engines, rep, index, group_key(chain, g))
+            _note_written(engines, chain)
 
 
 @kernel
