@@ -41,6 +41,7 @@ from simulator.run.measured_instances import cheaper_instances, moved_instances,
 from simulator.run.months import Progress
 from simulator.run.offered import later_offered, offered_warnings
 from simulator.run.orders import early_orders
+from simulator.run.paid_hours import paid_at_other_hours
 from simulator.run.phases import before_events, check_events, event_words
 from simulator.run.priced import first_month_usd
 from simulator.run.remarks import turns_apart
@@ -312,7 +313,7 @@ class _Study:
         told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
         told = told.warned("size", moved_instances(asked, topology.settings))
-        told = told.warned("size", without_terms(asked, topology.settings))
+        told = told.warned("size", [*without_terms(asked, topology.settings), *paid_at_other_hours(asked)])
         told = told.warned(
             "size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, sizer.limits or Limits())
         )
