@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from simulator.schema.clock import WeekWindow
 from simulator.schema.pool import Pool
@@ -42,7 +42,7 @@ def _left_out(topology: Topology, pool: Pool) -> Iterator[tuple[str, str]]:
         yield f"outside {_hours(others)} alone", f"'schedule: [{entries}]'"
 
 
-def _hours(windows: list[WeekWindow]) -> str:
+def _hours(windows: Sequence[WeekWindow]) -> str:
     return "the window of its routing" if len(windows) == 1 else "windows of its routing"
 
 
