@@ -10,18 +10,18 @@ from simulator.decide.costed import FIXED
 from simulator.errors import InputError, Problem, ServecastError, collect
 from simulator.processes import forks, results, tell
 from simulator.resolve.sizes import is_open, open_units
+from simulator.run.advised import advised
 from simulator.run.decision import estimated, measured_of
 from simulator.run.evaluate import course_of, planned_at
 from simulator.run.fresh import on_fresh
 from simulator.run.loads import Loads
 from simulator.run.months import Progress
-from simulator.run.priced import first_month_usd
 from simulator.run.replications import kept_outcome
 from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
-from simulator.size.advice import MOST_REQUESTS, advice
+from simulator.size.advice import MOST_REQUESTS
 from simulator.size.answer import Answer
 from simulator.study.decision import Trail
 
@@ -156,5 +156,4 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
         advise=work.advise,
     )
     if work.advise and found is None:
-        usd, first = first_month_usd(course.priced), work.loads.first_month
-        advice(work.loaded, name, usd, first, work.sizer.store, course.journey.months[0].meets is True)
+        advised(work.loaded, name, course.priced, course.journey, work.loads, work.sizer.store)

@@ -26,6 +26,7 @@ from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite, read_bundle
 from simulator.results.scratch import scratch
+from simulator.run.advised import advised
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
 from simulator.run.budget import Budget, beforehand, check_needs, needs_of
@@ -43,7 +44,6 @@ from simulator.run.offered import later_offered, offered_warnings
 from simulator.run.orders import early_orders
 from simulator.run.paid_hours import paid_at_other_hours
 from simulator.run.phases import before_events, check_events, event_words
-from simulator.run.priced import first_month_usd
 from simulator.run.remarks import turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.sizer import Sizer
@@ -61,7 +61,6 @@ from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.advice import advice
 from simulator.size.answer import Answer, with_found_hours
 from simulator.size.expected import expected_trials
 from simulator.size.found import Limits, bounded
@@ -318,9 +317,7 @@ class _Study:
             "size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, sizer.limits or Limits())
         )
         if answer is None and work.advise:
-            usd, first = first_month_usd(found), work.loads.first_month
-            when = " in month 1" if len({month.level for month in journey.months}) > 1 else ""
-            words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets is True, when)
+            words, when = advised(work.loaded, name, found, journey, work.loads, sizer.store)
             if fresh.was_asked:
                 edge = edge_of(fresh.as_written)
                 told = replace(told, edge=edge or later or fresh.as_written)
