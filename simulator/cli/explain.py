@@ -36,7 +36,7 @@ def explain(key: str | None = None, /, *, format: Literal["table", "json", "md"]
             raise
         near = f"{error}\n\n"
     if format == "json":
-        print_json([vars(each) for each in found])
+        print_json([{**vars(each), "vllm": each.vllm} for each in found])
     elif format == "md":
         print(keys_page(found), end="")
     elif key is None:

@@ -91,7 +91,7 @@ class BundleWriter:
         target = self._folder / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
+            shutil.copyfile(source, target)
         except OSError as error:
             raise self._refused(error) from error
 

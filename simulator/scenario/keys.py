@@ -14,6 +14,7 @@ from simulator.errors import MOST_MEANT, InputError
 from simulator.scenario.explain import PATTERNS
 from simulator.scenario.jsonschema import json_schema
 from simulator.scenario.unknown import CALLED
+from simulator.scenario.vllm_options import VERSION, option_of
 
 TYPES = {
     "number": "number",
@@ -55,6 +56,11 @@ class Key:
         return self.path.rsplit(".", 1)[-1].split("(")[0].removesuffix("[]")
 
     @property
+    def vllm(self) -> str:
+        """The option of vLLM that says the same, or nothing."""
+        return option_of(self.path)
+
+    @property
     def unless_given(self) -> str:
         """In words, what holds unless the key is given."""
         if self.default is None:
@@ -62,8 +68,9 @@ class Key:
         return f"{self.default} unless given" if self.default else "may be left out"
 
     def in_words(self) -> str:
-        """Path, meaning, values and default, a line each."""
-        return f"{self.path}\n  {self.text}\n  {self.values}; {self.unless_given}"
+        """Path, meaning, values and default, and the option of vLLM, a line each."""
+        told = f"{self.path}\n  {self.text}\n  {self.values}; {self.unless_given}"
+        return f"{told}\n  vLLM: {self.vllm}" if self.vllm else told
 
 
 def scenario_keys() -> tuple[Key, ...]:
@@ -148,6 +155,16 @@ def keys_page(keys: tuple[Key, ...]) -> str:
         default = "must be given" if key.default is None else (key.default and f"`{key.default}`")
         text = " ".join(key.text.split()).replace("|", "\\|")
         lines.append(f"| `{key.path}` | {key.values} | {default} | {text} |")
+    lines += [
+        "",
+        "## Options of vLLM",
+        "",
+        f"Of vLLM {VERSION}. What stands behind an option is a key of its JSON.",
+        "",
+    ]
+    lines += ["| key | option |", "|---|---|"]
+    options = {key.vllm: key.path for key in reversed(keys) if key.vllm}
+    lines += [f"| `{path}` | `{option}` |" for option, path in reversed(options.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -154,7 +154,8 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
         digest.update(f"array{value.dtype.descr}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, Path):
-        digest.update(b"file" + hashlib.sha256(value.read_bytes()).digest())
+        with value.open("rb") as file:
+            digest.update(b"file" + hashlib.file_digest(file, "sha256").digest())
     elif isinstance(value, Mapping):
         digest.update(f"map{len(value)}".encode())
         for key in sorted(value, key=str):

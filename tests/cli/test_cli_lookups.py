@@ -51,9 +51,11 @@ def test_what_is_kept_is_told_and_cleared(tmp_path: Path, capsys: Capture, monke
 def test_a_key_is_explained_in_words(capsys: Capture) -> None:
     (key,) = (one for one in scenario_keys() if one.path == "engine.max_num_seqs")
     assert explain("engine.max_num_seqs") == 0
-    assert capsys.readouterr().out == f"{key.path}\n  {key.text}\n  {key.values}; {key.unless_given}\n"
+    assert capsys.readouterr().out == (
+        f"{key.path}\n  {key.text}\n  {key.values}; {key.unless_given}\n  vLLM: --max-num-seqs\n"
+    )
     assert explain("engine.max_num_seqs", format="json") == 0
-    assert json.loads(capsys.readouterr().out) == [vars(key)]
+    assert json.loads(capsys.readouterr().out) == [{**vars(key), "vllm": "--max-num-seqs"}]
     assert explain() == 0
     shown = capsys.readouterr().out
     assert shown.endswith("\nservecast explain KEY says more of one; docs/keys.md has them all\n")
