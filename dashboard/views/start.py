@@ -27,6 +27,10 @@ _AMOUNT_WORDS = {
     "trace": "An access log",
 }
 _COLUMNS = 3
+_FIELD_PX = 220
+"""Least width of a field, so that its answers can be read."""
+_PHONE_PX = 641
+"""Width below which Streamlit puts columns below each other."""
 _GROUP_WORDS: dict[str, str] = {
     "Hardware": "What is there, what could be. A GPU that the catalog lacks has a name of its own.",
     "Prices": "Those of the catalog, each with its source and day, unless you know your own.",
@@ -51,7 +55,7 @@ def show(context: Context | None) -> None:
         asked = [question for question in questions() if question.group == group]
         asked = [question for question in asked if not (is_logged and question.name in TOLD_BY_TRACE)]
         for row in _rows([question for question in asked if question.name != "hours"], given, amount):
-            for question, column in zip(row, st.columns(_COLUMNS, vertical_alignment="top"), strict=False):
+            for question, column in zip(row, _beside(row[0].name), strict=False):
                 with column:
                     if question.name == "trace":
                         files |= own_log(question, given)
@@ -80,6 +84,19 @@ def show(context: Context | None) -> None:
         told[asked_of].caption(words)
     _tell(composed.problems, places)
     _go_on(composed, files)
+
+
+def _beside(name: str) -> Any:
+    """Columns of a row, which go below each other where their fields would be too narrow for what they hold."""
+    row = f"start-row-{name}"
+    columns = "[data-testid='stColumn']"
+    st.html(
+        f"<style>@media (min-width: {_PHONE_PX}px) {{.st-key-{row} {{"
+        f"& [data-testid='stHorizontalBlock'] {{flex-wrap: wrap}} & {columns} {{min-width: {_FIELD_PX}px}} "
+        f"& {columns}:not(:has([data-testid='stElementContainer'])) {{min-width: 0}}}}}}</style>"
+    )
+    with st.container(key=row):
+        return st.columns(_COLUMNS, vertical_alignment="top")
 
 
 def _rows(asked: list[Asked], given: Given, amount: str | None) -> Any:

@@ -47,5 +47,5 @@ def topology_unit_problems(path: str, topology: Topology) -> Iterator[Found]:
 def _too_long(path: str, value_s: float, most_s: float, who: str = "") -> Iterator[Found]:
     if value_s >= most_s:
         long = f"{value_s:g} s" if value_s < 30 else f"{value_s / 60:.3g} minutes"
-        text = f"is {long}: did you mean {value_s:g} ms, {value_s * _SECONDS_PER_MS:g}?"
-        yield path, f"{text} {who}".strip(), value_s
+        text = f"is {long}: did you mean {value_s:g} ms? Those are {value_s * _SECONDS_PER_MS:g}"
+        yield path, f"{text}. {who}" if who else text, value_s

@@ -200,11 +200,11 @@ def test_every_key_of_the_format_is_described() -> None:
 @pytest.mark.parametrize(
     ("slo", "place", "meant"),
     [
-        ("{ttft_s: {p95: 2000}}", "ttft_s.p95", "33.3 minutes: did you mean 2000 ms, 2?"),
-        ("{ttft_s: {p99: 200}}", "ttft_s.p99", "3.33 minutes: did you mean 200 ms, 0.2?"),
+        ("{ttft_s: {p95: 2000}}", "ttft_s.p95", "33.3 minutes: did you mean 2000 ms? Those are 2"),
+        ("{ttft_s: {p99: 200}}", "ttft_s.p99", "3.33 minutes: did you mean 200 ms? Those are 0.2"),
         ("{tpot_s: {p50: 40}}", "tpot_s.p50", "0.04"),
-        ("{tpot_s: {p50: 8}}", "tpot_s.p50", "8 s: did you mean 8 ms, 0.008?"),
-        ("{e2e_s: {p95: 15000}}", "e2e_s.p95", "15000 ms, 15?"),
+        ("{tpot_s: {p50: 8}}", "tpot_s.p50", "8 s: did you mean 8 ms? Those are 0.008"),
+        ("{e2e_s: {p95: 15000}}", "e2e_s.p95", "15000 ms? Those are 15"),
     ],
 )
 def test_milliseconds_written_as_seconds_are_noticed(slo: str, place: str, meant: str) -> None:
@@ -219,17 +219,17 @@ def test_milliseconds_written_as_seconds_are_noticed(slo: str, place: str, meant
 @pytest.mark.parametrize(
     ("change", "place", "meant"),
     [
-        (f"{CHAT}.timeout_s=30000", f"{CLASS}.timeout_s", "30000 ms, 30?"),
+        (f"{CHAT}.timeout_s=30000", f"{CLASS}.timeout_s", "30000 ms? Those are 30"),
         ("topologies.own.pools[0].network_s=20", "topologies.own.pools[0].network_s", "is 20 s: did you mean 20 ms"),
         (
             f"{API}=[{{name: a, offer: openai/gpt-4o-mini, ttft_s: {{median: 400}}}}]",
             "topologies.api.providers[0].ttft_s.median",
-            "400 ms, 0.4?",
+            "400 ms? Those are 0.4",
         ),
         (
             f"{API}=[{{name: a, offer: openai/gpt-4o-mini, tpot_s: {{median: 12}}}}]",
             "topologies.api.providers[0].tpot_s.median",
-            "12 ms, 0.012?",
+            "12 ms? Those are 0.012",
         ),
     ],
 )

@@ -68,22 +68,22 @@ CASES: dict[str, tuple[list[str], list[str], str]] = {
     "a TTFT of minutes": (
         [f"{CHAT}.slo.ttft_s.p99=100"],
         [f"{CHAT}.slo.ttft_s.p99=99"],
-        f"{CLASS}.slo.ttft_s.p99: is 1.67 minutes: did you mean 100 ms, 0.1?",
+        f"{CLASS}.slo.ttft_s.p99: is 1.67 minutes: did you mean 100 ms? Those are 0.1",
     ),
     "a TTFT of whole hours": (
         [f"{CHAT}.slo.ttft_s.p99=3600"],
         [f"{CHAT}.slo.e2e_s.p99=10800"],
-        f"{CLASS}.slo.ttft_s.p99: is 60 minutes: did you mean 3600 ms, 3.6?",
+        f"{CLASS}.slo.ttft_s.p99: is 60 minutes: did you mean 3600 ms? Those are 3.6",
     ),
     "a TPOT of seconds": (
         [f"{CHAT}.slo.tpot_s.p95=2"],
         [f"{CHAT}.slo.tpot_s.p95=1.9"],
-        f"{CLASS}.slo.tpot_s.p95: is 2 s: did you mean 2 ms, 0.002?",
+        f"{CLASS}.slo.tpot_s.p95: is 2 s: did you mean 2 ms? Those are 0.002",
     ),
     "an answer within hours that are not whole": (
         [f"{CHAT}.slo.e2e_s.p99=30000"],
         [f"{CHAT}.slo.e2e_s.p99=28800"],
-        f"{CLASS}.slo.e2e_s.p99: is 500 minutes: did you mean 30000 ms, 30?",
+        f"{CLASS}.slo.e2e_s.p99: is 500 minutes: did you mean 30000 ms? Those are 30",
     ),
     "who waits for minutes": (
         [f"{CHAT}.slo.ttft_s.p99=400", f"{CHAT}.service_tier=priority"],
