@@ -142,6 +142,7 @@ def test_does_self_hosting_pay_in_the_browser(page: Page, server: str, runs: Pat
     say(page, "What share of the requests has data of another kind?", 0.1)
     run_shorter(page, 240)
     expect(page.get_by_text("the cheapest topology that meets the SLO").first).to_be_visible()
+    expect(page.get_by_text("Today $180,000 a month is paid").first).to_be_visible()
     (folder,) = runs.glob("new-*")
     found = json.loads((folder / "summary.json").read_text())
     assert set(found["topologies"]) == {"on_prem", "hybrid", "split"}
