@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,11 @@ def test_nothing_measured_has_no_verdict_and_no_bug(tmp_path: Path, capsys: pyte
     assert _run(["report", str(folder), "--format", "md"]) == 0
     assert _run(["compare", str(folder)]) == 0
     assert "No verdict" in capsys.readouterr().out
+    assert _run(["plan", str(SCENARIO), "--topology", "cloud", "--quiet", *sets]) == 0
+    out = capsys.readouterr().out
+    assert "No verdict: no request of chat came in the window" in out
+    assert re.search(r"cloud \* .* not known ", out)
+    assert not re.search(r"\d of \d|; met: | needed", out)
 
 
 def test_each_term_and_service_tier_has_a_price_of_its_own(tmp_path: Path) -> None:
