@@ -34,6 +34,7 @@ class Card:
     generation : as `ampere`, `hopper`; decides kernels and defaults
     peers : whether the GPUs of a node reach each other's memory (NVLink, Infinity Fabric)
     nvlinks : NVLinks of one GPU
+    host_memory : its memory is that of the processors, whose use counts too
     """
 
     name: str
@@ -41,6 +42,7 @@ class Card:
     generation: str
     peers: bool = True
     nvlinks: int = 0
+    host_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Overheads:
     group_pcie, link_first, link_doubling : the same where NCCL allocates the buffers of every channel (before 0.10.2):
         without peer memory, and per NVLink of two peers and of each doubling
     graph_first, graph_layer : the first captured graph with what its capture leaves behind; one more, per layer
+    host : of processes and files, on a GPU that shares the processors' memory
     rocm_runtime : HIP's runtime and library workspaces, beyond CUDA's
     """
 
@@ -67,6 +70,7 @@ class Overheads:
     link_doubling: float
     graph_first: float
     graph_layer: float
+    host: float
     rocm_runtime: float
 
 
@@ -199,6 +203,8 @@ def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads, 
     total += overheads.context if rules.context_in_budget else 0.0
     if card.generation == "cdna":
         total += overheads.rocm_runtime
+    if card.host_memory:
+        total += overheads.host
     if split.tp > 1:
         total += _group_bytes(card, math.log2(split.tp) - 1, rules, overheads, profiled)
     elif stages_alone and not rules.communicators_before:

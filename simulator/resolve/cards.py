@@ -37,7 +37,19 @@ def _catalog_card(name: str) -> Card:
         share = Quantity(**data["unlisted_share"]).value
         return Card(found.name, found.memory.value * share, "unknown", peers=False)
     memory = Quantity(**row["memory"]).value * BYTES_PER_GIB
-    return Card(found.name, memory, str(row["generation"]), bool(row["peers"]), int(row.get("nvlinks", 0)))
+    shared = bool(row.get("host_memory", False))
+    return Card(found.name, memory, str(row["generation"]), bool(row["peers"]), int(row.get("nvlinks", 0)), shared)
+
+
+def notes_of_card(card: Card, kv_cache_memory_bytes: float | None = None) -> tuple[str, ...]:
+    """What makes the plan of a GPU unsure."""
+    if not card.host_memory or kv_cache_memory_bytes is not None:
+        return ()
+    return (
+        f"{card.name}: GPU and processors share one memory, and vLLM counts what processes, compilers and files take "
+        "of it when it starts: the same engine finds some GiB more or less from one start to the next, up to 30 less; "
+        "vLLM's --kv-cache-memory-bytes makes it sure",
+    )
 
 
 def _own_card(file: Path) -> Card:

@@ -13,6 +13,7 @@ from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import stage_of_layer
 from simulator.perf.device import BatchLimits, Split
 from simulator.resolve.advice import ways_out
+from simulator.resolve.cards import notes_of_card
 from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
 from simulator.resolve.memory import Answer, answer
 from simulator.resolve.memory_question import Question
@@ -148,11 +149,12 @@ def kv_blocks(asked: Question) -> KvBlocks:
             kv=found.request.kv,
             groups=groups,
             prefix_caching=caching,
+            notes=notes_of_card(found.card),
         )
     told = (f"{found.shape.name}: its layers differ, and are simulated with one block table: {one_table}",)
     blocks, block_bytes = _of_one_table(found)
     holds = (blocks - NULL_BLOCK) * size
-    notes: tuple[str, ...] = told if groups else ()
+    notes: tuple[str, ...] = (*notes_of_card(found.card), *(told if groups else ()))
     if asked.max_model_len is not None and holds < plan.max_model_len:
         notes += (
             f"{found.shape.name}: vLLM starts with max_model_len {plan.max_model_len:,}; beside windows of "

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from simulator.catalog.vllm import overheads
+from simulator.cli.memory_text import as_json, print_answer
 from simulator.perf.device import Split
-from simulator.resolve.kv_blocks import question
+from simulator.resolve.kv_blocks import kv_blocks, question
 from simulator.resolve.memory import answer
 from simulator.resolve.memory_log import compare
 from simulator.resolve.memory_question import Question
@@ -115,3 +117,22 @@ def test_a_log_says_whether_all_reduces_are_fused(tmp_path: Path) -> None:
         return next(float(row["plan"]) for row in rows if row["term"] == "kv_gib")
 
     assert left("False") - left("True") == pytest.approx(0.5, abs=0.02)
+
+
+SPARK = Question("qwen3-0.6b", "gb10", gpu_memory_utilization=0.6, version="0.27.1")
+
+
+def test_memory_that_processors_share_holds_what_they_take() -> None:
+    """Qwen3 0.6B on a GB10: 3.35 GiB of weights (1.12) and of what is not torch's."""
+    terms = answer(SPARK).plan.terms
+    assert (terms.weight_bytes + terms.runtime_bytes) / BYTES_PER_GIB == pytest.approx(3.35, abs=1.3)
+    assert runtime(SPARK) - runtime(replace(SPARK, gpu="rtx-5090")) == overheads().host
+
+
+def test_a_plan_in_shared_memory_says_that_it_is_unsure(capsys: pytest.CaptureFixture[str]) -> None:
+    print_answer(answer(SPARK), "text")
+    assert "share one memory" in capsys.readouterr().out
+    assert any("share one memory" in note for note in kv_blocks(SPARK).notes)
+    assert len(as_json(answer(SPARK))["notes"]) == 1
+    assert as_json(answer(replace(SPARK, kv_cache_memory_bytes=2**34)))["notes"] == []
+    assert as_json(answer(replace(SPARK, gpu="rtx-5090")))["notes"] == list(kv_blocks(LLAMA).notes) == []
