@@ -156,7 +156,8 @@ def _tell(problems: tuple[Problem, ...], places: dict[str, Any]) -> None:
         name = question_of(problem)
         got = f" (got {problem.got})" if problem.got else ""
         if name in places:
-            places[name].error(plain(f"{problem.message}{got}"), icon=":material/error:")
+            line = f"line {problem.line}: " if problem.line else ""
+            places[name].error(plain(f"{line}{problem.message}{got}"), icon=":material/error:")
         else:
             st.error(plain(str(problem)), icon=":material/error:")
     if problems and any(question_of(problem) in places for problem in problems):

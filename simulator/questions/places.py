@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from simulator.errors import Problem
 from simulator.questions.answers import questions
+from simulator.workload.pieces import is_trace
 
 _MADE_OF: Sequence[tuple[str, str]] = (
     (r"model", "model"),
@@ -58,6 +59,8 @@ def question_of(problem: Problem) -> str | None:
     path = problem.path or ""
     if (problem.file or "").endswith(".json"):
         return "model"
+    if problem.file and is_trace(problem.file):
+        return "trace"
     if any(path == asked.name for asked in questions()):
         return path
     return next((re.sub(pattern, name, path) for pattern, name in _MADE_OF if re.fullmatch(pattern, path)), None)

@@ -40,6 +40,11 @@ ENDINGS = (*SEPARATORS, *JSON_LINES, ".parquet")
 """Kinds of files that are read."""
 
 
+def is_trace(name: str) -> bool:
+    """Whether a file is of a kind that is read, packed or not, by the end of its name."""
+    return not {suffix.lower() for suffix in Path(name).suffixes}.isdisjoint(ENDINGS)
+
+
 def read_table(file: Path) -> Table:
     """A file as a whole, as `read_pieces`."""
     import pandas as pd

@@ -312,7 +312,7 @@ def _recognise(table: Table) -> str:
     found = ", ".join(map(str, table.frame.columns))
     named = "columns: {arrival_s: …} (--column arrival_s=…)"
     text = f"columns match no trace format ({listed}); say which is which by {named}"
-    if likely := guessed(table.frame):
+    if likely := {ours: theirs for ours, theirs in guessed(table.frame).items() if ours != theirs}:
         text += ", likely " + " ".join(f"--column '{ours}={theirs}'" for ours, theirs in likely.items())
     if len(columns) == 1 and len(found.split()) > 1:
         text = "it looks blank-separated: its values have to be separated by a comma, ';', '|' or a tab"

@@ -131,6 +131,8 @@ def test_every_place_of_a_scenario_that_answers_make_belongs_to_a_question(tmp_p
         place for place in left if place.endswith((".name", ".kind")) and not plain.fullmatch(place)
     ]
     assert question_of(Problem("x", path="servers[0].capex_usd")) == "server_usd"
+    assert question_of(Problem("x", file="log.csv.gz", line=5)) == "trace"
+    assert question_of(Problem("x", file="mine.yaml", line=5)) is None
     assert question_of(Problem("x", path="topologies.on_prem_l40s.pools[0].gpu")) == "other_gpus"
 
 

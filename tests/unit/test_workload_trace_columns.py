@@ -49,6 +49,12 @@ def test_names_of_parts_may_hold_points(tmp_path: Path) -> None:
     assert read(written(tmp_path, "t.jsonl", lines(rows)), Reading(columns=asked)) == ROWS
 
 
+def test_a_column_that_is_called_as_it_should_be_is_not_advised(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.csv", "arrival_s,prompt_tokens,answered\n1,2,3\n")
+    with pytest.raises(InputError, match=r"likely --column 'input_tokens=prompt_tokens' \(got"):
+        load_trace(file)
+
+
 @pytest.mark.parametrize("missing", ["usage.prompt", "used.prompt_tokens", "at.prompt_tokens"])
 def test_a_part_that_no_row_has_is_an_unknown_column(tmp_path: Path, missing: str) -> None:
     usage = [{"at": at, "usage": {"prompt_tokens": isl, "completion_tokens": osl}} for at, isl, osl in ROWS]
