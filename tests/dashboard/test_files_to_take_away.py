@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from simulator.cli.main import _run
-from simulator.report.blocks import Bullets, Heading, Paragraph, Table
+from simulator.report.blocks import Bullets, Heading, Paragraph, Picture, Table
 from simulator.report.comment import comparison_comment
 from simulator.report.memo import memo, memo_blocks
 from simulator.report.memo_html import memo_page
@@ -100,6 +100,8 @@ def test_every_form_of_the_memo_says_the_same(bundle: Bundle) -> None:
     for block in memo_blocks(bundle):
         lines = [block.text] if isinstance(block, Heading | Paragraph) else []
         lines += block.lines if isinstance(block, Bullets) else []
+        if isinstance(block, Picture):
+            assert block.words in said, "below its picture"
         for line in lines:
             assert line in text
             assert line in plain
@@ -140,6 +142,8 @@ def test_the_memo_as_pdf_says_the_same_and_is_reproducible(bundle: Bundle) -> No
             [block.text] if isinstance(block, Heading | Paragraph) and block.text != bundle.summary["scenario"] else []
         )
         lines += block.lines if isinstance(block, Bullets) else []
+        if isinstance(block, Picture):
+            assert block.words in said, "below its picture"
         lines += [*block.headers, *(cell for row in block.rows for cell in row)] if isinstance(block, Table) else []
         for line in lines:
             assert "".join(line.split()) in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,22 @@ def test_what_is_no_plain_file_is_no_note(run: Path) -> None:
     assert read_note(run) == "mine\n"
     (run / NOTE).write_bytes(b"\xff")
     assert read_note(run) == ""
+
+
+def test_of_a_run_that_is_a_link_the_link_alone_is_deleted(run: Path, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    link = shelf / "linked"
+    link.symlink_to(run)
+    delete_bundle(link)
+    assert list(shelf.iterdir()) == [], "nothing hidden is left either"
+    assert read_manifest(run)["scenario"] == "a-1"
+
+
+def test_a_manifest_has_four_megabytes_at_most_and_is_a_plain_file(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = import_module("simulator.results.shelf")
+    size = (run / "manifest.json").stat().st_size
+    monkeypatch.setattr(place, "_MAX_MANIFEST_BYTES", size)
+    assert bundle_folders((str(run),)) == [run]
+    monkeypatch.setattr(place, "_MAX_MANIFEST_BYTES", size - 1)
+    assert bundle_folders((str(run),)) == []
