@@ -112,3 +112,21 @@ def test_a_checkpoint_by_name_has_the_scales_that_its_publisher_gave_it(
 def test_tokens_of_logs_of_minimax_m2_5(question: Question, tokens: int) -> None:
     """Notes on serving it in public repositories, 2026; with a scale for each matrix it was 4.8 and 2.2 % too many."""
     assert answer(question).plan.kv_tokens == pytest.approx(tokens, rel=0.031)
+
+
+def test_experts_alone_are_in_nvfp4_where_the_published_checkpoint_has_them_so() -> None:
+    """GLM-5.2 in NVFP4 on four GB200, experts dealt out (vLLM 0.26.0): 106.69 GiB; all linear layers were 99.5."""
+    asked = Question(
+        "nvidia/GLM-5.2-NVFP4",
+        "gb200",
+        tp=4,
+        expert_parallel=True,
+        kv_dtype="fp8",
+        max_model_len=819_200,
+        gpu_memory_utilization=0.92,
+        version="0.26.0",
+    )
+    found = answer(asked).plan
+    assert found.terms.weight_bytes / BYTES_PER_GIB == pytest.approx(106.69, rel=0.005)
+    assert found.kv_tokens == pytest.approx(1_139_456, rel=0.06)
+    assert answer(replace(asked, model="glm-5.2", dtype="nvfp4")).plan == found
