@@ -80,6 +80,7 @@ def test_figures_of_a_law_are_equal_to_a_millionth(a: float, b: float, equal: bo
 def held_bytes(card: Card, tp: int = 1, pp: int = 1, graphs: bool = False, **rules: bool) -> float:
     """Each constant a digit of its own, so that a sum says what is in it."""
     costs: Any = SimpleNamespace(
+        host=0.5,
         context=1.0,
         rocm_runtime=10.0,
         group_pcie=100.0,
@@ -95,6 +96,7 @@ def held_bytes(card: Card, tp: int = 1, pp: int = 1, graphs: bool = False, **rul
             "context_in_budget": False,
             "virtual_buffers": True,
             "peers_held": False,
+            "communicators_before": False,
             "runtime_bytes": 2e8,
             "eager_runtime_bytes": 5e8,
             **rules,
@@ -109,29 +111,35 @@ ALONE = replace(CARD, peers=False)
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("card", "given", "expected"),
     [
-        (held_bytes(CARD), 5e8),
-        (held_bytes(CARD, graphs=True), 5e8),
-        (held_bytes(CARD, graphs_profiled=True), 5e8),
-        (held_bytes(CARD, graphs=True, graphs_profiled=True), 2e8),
-        (held_bytes(CARD, context_in_budget=True), 5e8 + 1),
-        (held_bytes(replace(CARD, generation="cdna")), 5e8 + 10),
-        (held_bytes(CARD, pp=2), 5e8 + 1e3),
-        (held_bytes(CARD, tp=2, pp=2), 5e8 + 1e3),
-        (held_bytes(CARD, tp=8), 5e8 + 1e3 + 2e4),
-        (held_bytes(CARD, tp=8, peers_held=True), 5e8 + 1e3 + 2e4 + 1e5),
-        (held_bytes(CARD, tp=4, peers_held=True, graphs_profiled=True), 5e8 + 1e3 + 1e4),
-        (held_bytes(CARD, tp=4, peers_held=True, graphs_profiled=True, graphs=True), 2e8 + 1e3 + 1e4 + 1e5),
-        (held_bytes(ALONE, tp=4, virtual_buffers=False), 5e8 + 100),
-        (held_bytes(ALONE, tp=4), 5e8 + 1e3),
-        (held_bytes(ALONE, tp=4, peers_held=True, graphs_profiled=True, graphs=True), 2e8 + 1e3 + 1e4),
-        (held_bytes(replace(CARD, nvlinks=3), tp=4, virtual_buffers=False), 5e8 + 3 * (1e6 + 1e7)),
-        (held_bytes(CARD, tp=4, virtual_buffers=False), 5e8 + 1e3 + 1e4),
+        (CARD, {}, 5e8),
+        (CARD, {"graphs": True}, 5e8),
+        (CARD, {"graphs_profiled": True}, 5e8),
+        (CARD, {"graphs": True, "graphs_profiled": True}, 2e8),
+        (CARD, {"context_in_budget": True}, 5e8 + 1),
+        (replace(CARD, generation="cdna"), {}, 5e8 + 10),
+        (CARD, {"pp": 2}, 5e8 + 1e3),
+        (CARD, {"pp": 2, "graphs": True, "graphs_profiled": True}, 5e8 + 1e3),
+        (CARD, {"pp": 2, "communicators_before": True}, 5e8),
+        (CARD, {"tp": 2, "pp": 2, "graphs": True, "graphs_profiled": True}, 2e8 + 1e3),
+        (replace(CARD, host_memory=True), {}, 5e8 + 0.5),
+        (CARD, {"tp": 2, "pp": 2}, 5e8 + 1e3),
+        (CARD, {"tp": 8}, 5e8 + 1e3 + 2e4),
+        (CARD, {"tp": 8, "peers_held": True}, 5e8 + 1e3 + 2e4 + 1e5),
+        (CARD, {"tp": 4, "peers_held": True, "graphs_profiled": True}, 5e8 + 1e3 + 1e4),
+        (CARD, {"tp": 4, "peers_held": True, "graphs_profiled": True, "graphs": True}, 2e8 + 1e3 + 1e4 + 1e5),
+        (ALONE, {"tp": 4, "virtual_buffers": False}, 5e8 + 100),
+        (ALONE, {"tp": 4}, 5e8 + 1e3),
+        (ALONE, {"tp": 4, "peers_held": True, "graphs_profiled": True, "graphs": True}, 2e8 + 1e3 + 1e4),
+        (replace(CARD, nvlinks=3), {"tp": 4, "virtual_buffers": False}, 5e8 + 3 * (1e6 + 1e7)),
+        (CARD, {"tp": 4, "virtual_buffers": False}, 5e8 + 1e3 + 1e4),
     ],
 )
-def test_an_engine_holds_libraries_and_the_buffers_of_its_group(found: float, expected: float) -> None:
-    assert found == expected
+def test_an_engine_holds_libraries_and_the_buffers_of_its_group(
+    card: Card, given: dict[str, Any], expected: float
+) -> None:
+    assert held_bytes(card, **given) == expected
 
 
 def test_texts_of_a_sweep_are_written_and_files_copied() -> None:
