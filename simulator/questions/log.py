@@ -142,14 +142,16 @@ def _sharing_words(log: Log) -> str:
     if log.has_hashes:
         return "prompts share the blocks that it names"
     found = []
+    share = "" if log.cached_share is None else f"{log.cached_share:.0%} of their tokens came from a cache"
     if log.talks:
         found.append("prompts repeat what was said before in their conversation")
-    if log.cached_share is not None:
-        found.append(f"{log.cached_share:.0%} of their tokens came from a cache, and are simulated as one text")
+        found += [f"{share}, of which first ones begin with a text for all"] if share else []
+    elif share:
+        found.append(f"{share}, so much of each is the beginning of one text for all")
     if log.uncounted:
         names = " and ".join(log.uncounted)
         found.append(f"{names} are not counted, as prompts are longer by them: give a column of all prompt tokens")
-    return " and ".join(found) or "nothing is known of what prompts share, so no cache finds any"
+    return "; ".join(found) or "nothing is known of what prompts share, so no cache finds any"
 
 
 def _time_of_week(since_1970_s: float, zone: str) -> str:
