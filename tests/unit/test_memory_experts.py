@@ -130,3 +130,9 @@ def test_experts_alone_are_in_nvfp4_where_the_published_checkpoint_has_them_so()
     assert found.terms.weight_bytes / BYTES_PER_GIB == pytest.approx(106.69, rel=0.005)
     assert found.kv_tokens == pytest.approx(1_139_456, rel=0.06)
     assert answer(replace(asked, model="glm-5.2", dtype="nvfp4")).plan == found
+
+
+def test_kimi_in_nvfp4_is_as_large_as_its_published_checkpoints() -> None:
+    """595 GB with experts alone in NVFP4 (ISTA-DASLab/Kimi-K2.5-P48-NVFP4-W4A4-Preview, split as NVIDIA's K2.6)."""
+    asked = Question("nvidia/Kimi-K2.6-NVFP4", "b300", max_model_len=8192, version="0.25.0")
+    assert answer(asked).plan.terms.weight_bytes == pytest.approx(595e9, rel=0.01)
