@@ -37,7 +37,9 @@ def test_the_scheduler_alone_decides_what_it_decided_within_the_whole_engine(tmp
             assert alone["steps"] == whole["steps"], name
 
 
-@pytest.mark.parametrize("modes", ["all", "plain", "async,hybrid,eagle,nixl-decode,abort"])
+@pytest.mark.parametrize(
+    "modes", ["all", "plain", "async,hybrid,eagle,nixl-decode,abort", "async,linear-prefix,saved-states"]
+)
 def test_random_combinations_of_modes_are_scheduled_identically(tmp_path: Path, modes: str) -> None:
     """Kernels of rarer kinds as plain Python: compiling them takes longer than all else that is recorded here."""
     asked = ["--out", str(tmp_path), "--random", "20", "--seed", "31", "--modes", modes]
