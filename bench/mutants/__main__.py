@@ -75,7 +75,27 @@ def main() -> int:
     if unrecorded:
         use = "run only where they name the changed module" if given.as_recorded else "left out: they fail unchanged"
         print(f"Files of tests without a record, {use}: {', '.join(unrecorded)}")
+    for name in outdated(listed()):
+        print(f"No such change any more, take it from {EQUAL.name}: {name}")
     return 0
+
+
+def listed() -> dict[str, str]:
+    """Changes of no effect by name, each with its reason."""
+    return YAML(typ="safe").load(EQUAL) or {}
+
+
+def outdated(names: Iterable[str]) -> list[str]:
+    """Those of the names that are of no change, as the line of it is another by now."""
+    names = list(names)
+    found = {ROOT / name.partition(":")[0] for name in names}
+    made = {
+        each.name
+        for path in found
+        if path.is_file()
+        for each in changes(path.relative_to(ROOT).as_posix(), path.read_bytes())
+    }
+    return [name for name in names if name not in made]
 
 
 def kernel_files() -> set[Path]:
@@ -115,7 +135,7 @@ def _first(found: list[Change], count: int) -> Iterator[Change]:
 
 def _through(drawn: list[tuple[str, Change]], known: list[Reach], given: argparse.Namespace) -> list[dict[str, Any]]:
     """Results of all that was drawn; each is written as soon as it is there."""
-    equal = YAML(typ="safe").load(EQUAL) or {}
+    equal = listed()
     kept, lock, trees = _Kept(BUILT / "results.jsonl"), Lock(), SimpleQueue[Tree]()
     for number in range(given.jobs):
         tree = Tree(BUILT / f"tree-{number}")

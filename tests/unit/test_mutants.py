@@ -6,10 +6,9 @@ from pathlib import Path
 from types import CodeType
 
 import pytest
-from ruamel.yaml import YAML
 
 from bench.mutants import tracing, trial
-from bench.mutants.__main__ import APART, EQUAL, _Kept, by_room
+from bench.mutants.__main__ import APART, _Kept, by_room, listed, outdated
 from bench.mutants.changes import changes, compiles
 from bench.mutants.trial import Reach, outcome
 
@@ -152,9 +151,11 @@ def test_a_change_is_tried_with_the_tests_that_run_it_or_name_its_module_named_o
     assert trial.tests_of(change, [elsewhere], 100.0) == ([], [])
 
 
-def test_each_change_that_is_listed_as_of_no_effect_can_be_made() -> None:
-    listed = YAML(typ="safe").load(EQUAL)
-    paths = {name.partition(":")[0] for name in listed}
-    made = {each.name for path in paths for each in changes(path, (tracing.ROOT / path).read_bytes())}
-    assert set(listed) <= made, "a line that no longer stands there has no change"
-    assert all(isinstance(reason, str) and reason for reason in listed.values())
+def test_changes_of_no_effect_are_listed_with_their_reasons_and_outdated_ones_are_found() -> None:
+    found = listed()
+    assert found
+    assert all(isinstance(reason, str) and reason for reason in found.values())
+    (own,) = (name for name in found if name.startswith("simulator/run/simulate.py:simulate: 1 → 2"))
+    assert outdated([own]) == []
+    gone = [own.replace("1 → 2", "1 → 3"), "simulator/none.py:f: 1 → 2 in `a = 1`"]
+    assert outdated([own, *gone]) == gone
