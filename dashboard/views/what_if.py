@@ -40,6 +40,8 @@ from simulator.scenario.load import LoadedScenario
 _MINUTE_S = 60.0
 _VALUE_PX = 230
 """Least width of a slider with its field."""
+_CARD_PX = 200
+"""Least width of the card of a topology."""
 _BEFORE, _SHOWN = "full_run.before", "full_run.shown"
 """The last run in full with the run that it was changed from, and the run that the page showed last."""
 _UNCHANGED: dict[str, Any] = {
@@ -270,10 +272,10 @@ def _peak_tokens_per_s(folder: str, written: str, _loaded: LoadedScenario) -> fl
 
 def _show_priced(context: Context, sides: Mapping[str, Mapping[str, Any]]) -> None:
     """Bills of both sides, whole and by what is paid for."""
-    columns = st.columns(max(len(context.topologies), 1))
-    for column, name in zip(columns, context.topologies, strict=True):
+    cards = flow("what_if.cards", _CARD_PX)
+    for name in context.topologies:
         before, after = sides["plain"][name], sides["changed"][name]
-        with column.container(border=True):
+        with cards.container(border=True, height="stretch"):
             st.markdown(f"**{plain(name)}** {slo_badge(context.topologies[name])}")
             _money_metric(figure("usd_per_month").label, before["usd_per_month"], after["usd_per_month"])
     rows = []
@@ -299,10 +301,10 @@ def _show_simulated(context: Context, found: Mapping[str, Any]) -> str:
             icon=":material/hourglass_top:",
         )
         money += ", all hours as busy"
-    columns = st.columns(max(len(context.topologies), 1))
-    for column, name in zip(columns, context.topologies, strict=True):
+    cards = flow("what_if.cards", _CARD_PX)
+    for name in context.topologies:
         before, after = found["plain"][name], found["changed"][name]
-        with column.container(border=True):
+        with cards.container(border=True, height="stretch"):
             st.markdown(f"**{plain(name)}** {_badge(after, excerpt)}")
             _money_metric(money, before["cost"]["usd_per_month"], after["cost"]["usd_per_month"])
             kept = figure("slo_attainment")
@@ -362,7 +364,15 @@ def _sizes_stay(context: Context) -> str:
     sized = [name for name, found in context.topologies.items() if found.get("search")]
     if not sized:
         return ""
-    return f"Sizes of {', '.join(sized)} stay as they were found for the run; they are not searched anew."
+    said = f"Sizes of {', '.join(sized)} stay as they were found for the run; they are not searched anew."
+    rows = decision(context.bundle)["topologies"]
+    grown = [name for name in sized if len({tuple(month["replicas"]) for month in rows[name]["months"]}) > 1]
+    if not grown:
+        return said
+    return (
+        f"{said} The run's own sizes of {', '.join(grown)} grow over its months, here those of month 1 serve all: both "
+        "sides may last shorter than the run says."
+    )
 
 
 def _words(sets: Sequence[str]) -> str:
