@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from simulator.decide.levels import neighbours, nodes, share_of_way
 from simulator.decide.standing import over_hours
 from simulator.study.decision import Served, Share, Sizes, Unmeasured, Walked
-from simulator.study.demand import Horizon, Level, Load, Period
+from simulator.study.demand import Horizon, Level, Load, MonthLoad, Period
 
-Trial = Callable[[Sizes, Load], Served]
-"""A fleet of these sizes under this load."""
-Search = Callable[[Level, Sizes | None], Sizes | None]
-"""The cheapest sizes that meet the SLO in every period of a month of this level, searched from those of the month
-before; None if no allowed size does."""
-Cheaper = Callable[[Level, Sizes], Sizes]
+Trial = Callable[[Sizes, Load, MonthLoad], Served]
+"""A fleet of these sizes, with the settings of its autoscalers in such a month, under this load."""
+Search = Callable[[MonthLoad, Sizes | None], Sizes | None]
+"""The cheapest sizes that meet the SLO in every period of such a month, searched from those of the month before; None
+if no allowed size does."""
+Cheaper = Callable[[MonthLoad, Sizes], Sizes]
 """Sizes of a node once those of all nodes are known: the same, or others that cost less there."""
-Alike = Callable[[Level, Level], bool]
-"""Whether a search found the same fleet for both levels, with the same settings of its autoscalers."""
+Alike = Callable[[MonthLoad, MonthLoad], bool]
+"""Whether a search found the same fleet for both months, with the same settings of its autoscalers."""
 
 _ORDER = {False: 0, None: 1, True: 2}
 """What is told of a month first: what it misses, then what is not known."""
@@ -26,20 +26,20 @@ _ORDER = {False: 0, None: 1, True: 2}
 
 @dataclass
 class _Known:
-    """Trials by sizes and load, each made once."""
+    """Trials by sizes, load and month, each made once."""
 
     trial: Trial
-    served: dict[tuple[Sizes, Load], Served] = field(default_factory=dict)
+    served: dict[tuple[Sizes, Load, MonthLoad], Served] = field(default_factory=dict)
 
-    def __call__(self, sizes: Sizes, load: Load) -> Served:
-        key = sizes, load
+    def __call__(self, sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
+        key = sizes, load, asked
         if key not in self.served:
-            self.served[key] = self.trial(sizes, load)
+            self.served[key] = self.trial(sizes, load, asked)
         return self.served[key]
 
-    def forget(self, sizes: Sizes, load: Load) -> None:
+    def forget(self, sizes: Sizes, load: Load, asked: MonthLoad) -> None:
         """Settings beside the sizes have changed."""
-        self.served.pop((sizes, load), None)
+        self.served.pop((sizes, load, asked), None)
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class _Walk:
     search: Search | None
     owned: Sequence[bool]
     alike: Alike | None
+    asks: Callable[[int], MonthLoad]
 
     def at(self, sizes: Sizes, month: int, period: Period) -> Served:
-        return self.trial(sizes, period.at(self.horizon.level(month)))
+        return self.trial(sizes, period.at(self.horizon.level(month)), self.asks(month))
 
     def own(self, sizes: Sizes, month: int) -> Walked:
         """The month, tried at its own load."""
@@ -84,19 +85,19 @@ class _Walk:
         first, last = (self.horizon.numbers[self.found[k]] for k in (low, high))
         if self.sizes[low] != self.sizes[high] or self.search is None:
             return self.sizes[low] == self.sizes[high]
-        if self.alike is not None and not self.alike(self.horizon.level(first), self.horizon.level(last)):
+        if self.alike is not None and not self.alike(self.asks(first), self.asks(last)):
             return False
         return self.own(self.sizes[low], first).meets == self.own(self.sizes[high], last).meets
 
     def changed(self, month: int, before: Sizes, after: Sizes) -> Walked:
         """A month between two nodes of other fleets: searched for itself."""
-        level = self.horizon.level(month)
-        best = self.search(level, before) if self.search else None
+        asked = self.asks(month)
+        best = self.search(asked, before) if self.search else None
         if best is None:
             return self.own(_kept(before, after, self.owned), month)
         sizes = _kept(before, best, self.owned)
-        for load in (period.at(level) for period in self.horizon.periods_of(month)):
-            self.trial.forget(sizes, load)
+        for load in (period.at(asked.level) for period in self.horizon.periods_of(month)):
+            self.trial.forget(sizes, load, asked)
         return self.own(sizes, month)
 
     def _meets(self, sizes: Sizes, month: int, period: Period, first: int, last: int) -> bool | None:
@@ -120,6 +121,7 @@ def walk(
     owned: Sequence[bool] = (),
     cheaper: Cheaper | None = None,
     alike: Alike | None = None,
+    asks: Callable[[int], MonthLoad] | None = None,
 ) -> list[Walked]:
     """The months of a topology.
 
@@ -132,17 +134,20 @@ def walk(
     Parameters
     ----------
     sizes : of month 1, or of all months where none is open
-    search : makes sizes open: finds those of each node; a node that no allowed size serves keeps the sizes before it
+    search : makes sizes open: finds those of each node, and both sides of a change of periods are nodes then; a node
+        that no allowed size serves keeps the sizes before it
     owned : by number of `sizes`, whether it is of owned hardware, which does not shrink from month to month
     cheaper : asked for each node but the first, the last one first, once all are searched
     alike : whether two nodes of the same sizes have the same fleet; they have unless given
+    asks : what sizes are searched for in a month; what it has unless given
     """
     known = _Known(trial)
     numbers = horizon.numbers
     levels = [horizon.level(month) for month in numbers]
-    found = nodes(levels)
-    at_nodes = _sizes(horizon, [numbers[k] for k in found], sizes, search, owned, cheaper)
-    way = _Walk(horizon, known, found, at_nodes, search, owned, alike)
+    asks = asks or horizon.asked
+    found = nodes(levels, [] if search is None else [asks(month).periods for month in numbers])
+    at_nodes = _sizes([asks(numbers[k]) for k in found], sizes, search, owned, cheaper)
+    way = _Walk(horizon, known, found, at_nodes, search, owned, alike, asks)
     walked: list[Walked] = []
     for index, month in enumerate(numbers):
         low, high = neighbours(found, index)
@@ -183,28 +188,28 @@ def unmeasured(walked: Sequence[Walked]) -> tuple[Unmeasured, ...]:
 
 
 def alike(walked: Sequence[Walked]) -> bool:
-    """Whether every month has the load, the sizes and the topology of the first."""
-    return len({(month.level, month.sizes) for month in walked}) == 1 and not any(month.event for month in walked)
+    """Whether every month has the load, the periods, the sizes and the topology of the first."""
+    found = {(month.level, month.sizes, frozenset(share.period for share in month.shares)) for month in walked}
+    return len(found) == 1 and not any(month.event for month in walked)
 
 
 def _sizes(
-    horizon: Horizon,
-    months: Sequence[int],
+    asked: Sequence[MonthLoad],
     sizes: Sizes,
     search: Search | None,
     owned: Sequence[bool],
     cheaper: Cheaper | None,
 ) -> tuple[Sizes, ...]:
     if search is None:
-        return (sizes,) * len(months)
+        return (sizes,) * len(asked)
     found: list[Sizes] = []
-    for month in months:
+    for month in asked:
         before = found[-1] if found else None
-        best = search(horizon.level(month), before) or before or sizes
+        best = search(month, before) or before or sizes
         found.append(_kept(before, best, owned))
     if cheaper is not None:
-        for k in range(len(months) - 2, 0, -1):
-            found[k] = cheaper(horizon.level(months[k]), found[k])
+        for k in range(len(asked) - 2, 0, -1):
+            found[k] = cheaper(asked[k], found[k])
     return tuple(found)
 
 

@@ -40,7 +40,7 @@ class PlanMonth:
 
         Parameters
         ----------
-        alike : the load of all months is the same
+        alike : the load and the periods of all months are the same
         """
         if alike and not self.done and not self.later:
             return ""
@@ -59,17 +59,17 @@ class PlanMonth:
 def plan_month(loaded: LoadedScenario, loads: Loads, asked: int | None) -> PlanMonth:
     """The month that is asked for, else the one that binds."""
     horizon = loads.horizon
-    levels = [horizon.level(month) for month in horizon.numbers]
+    asks = [horizon.asked(month) for month in horizon.numbers]
     busiest = binding_month(loads)
     number = busiest if asked is None else asked
-    load = levels[number - 1]
-    shares = [now / then for now, then in zip(load, levels[0], strict=True) if then] or [math.inf]
+    load = asks[number - 1].level
+    shares = [now / then for now, then in zip(load, asks[0].level, strict=True) if then] or [math.inf]
     events = sorted(loaded.scenario.study.events, key=lambda event: (event.from_month, event.topology))
     return PlanMonth(
         number,
-        len(levels),
+        len(asks),
         load,
-        load == levels[busiest - 1],
+        asks[number - 1] == asks[busiest - 1],
         (min(shares), max(shares)),
         tuple(event for event in events if event.from_month <= number),
         tuple(event for event in events if event.from_month > number),
@@ -77,15 +77,16 @@ def plan_month(loaded: LoadedScenario, loads: Loads, asked: int | None) -> PlanM
 
 
 def all_months_alike(loads: Loads) -> bool:
-    """Whether a study has one load in all its months."""
+    """Whether a study has one load, in the same periods, in all its months."""
     horizon = loads.horizon
-    return all(horizon.level(month) == horizon.level(1) for month in horizon.numbers)
+    return all(horizon.asked(month) == horizon.asked(1) for month in horizon.numbers)
 
 
 def like_month(loads: Loads, month: PlanMonth) -> Loads:
     """The loads of a study all of whose months are like one."""
     growth = tuple(Growth(0.0, ((1, factor),)) for factor in month.load)
-    return replace(loads, horizon=replace(loads.horizon, growth=growth))
+    periods = tuple(replace(period, months=()) for period in loads.horizon.periods_of(month.number))
+    return replace(loads, horizon=replace(loads.horizon, growth=growth, periods=periods))
 
 
 def in_month(loaded: LoadedScenario, month: PlanMonth) -> LoadedScenario:

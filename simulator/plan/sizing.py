@@ -67,7 +67,7 @@ class Sizing:
             level = self.loads.horizon.level(1)
             at = [one.period.at(level) for one in periods]
             gave = {load: served(outcomes, one.demand) for load, outcomes, one in zip(at, each, periods, strict=True)}
-            walked = walk(self.loads.horizon, lambda sizes, load: gave[load], tuple(size.most for size in point))
+            walked = walk(self.loads.horizon, lambda sizes, load, asked: gave[load], tuple(size.most for size in point))
             shown = each[at.index(self.loads.shown_load)]
             self.known[point] = priced_months(shown, self.trials.sized(point).terms.terms, walked)
         return self.known[point]

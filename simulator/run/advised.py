@@ -20,13 +20,13 @@ def advised(
     What it finds in the first month is tried in the month that asks for the most, too, unless events change the
     topology.
     """
-    levels = {month.level for month in journey.months}
-    when = " in month 1" if len(levels) > 1 else ""
+    horizon = loads.horizon
+    when = " in month 1" if len(set(map(horizon.asked, horizon.numbers))) > 1 else ""
     other = None
     if when and not any(event.topology == name for event in loaded.scenario.study.events):
         number = binding_month(loads)
-        level = loads.horizon.level(number)
-        is_first = level == loads.horizon.level(loads.horizon.from_month)
-        other = OtherMonth(number, () if is_first else loads.periods(level))
+        asked = horizon.asked(number)
+        is_first = asked == horizon.asked(horizon.from_month)
+        other = OtherMonth(number, () if is_first else loads.periods(asked))
     usd, first = first_month_usd(priced), loads.first_month
     return advice(loaded, name, usd, first, store, journey.months[0].meets is True, when, other), when

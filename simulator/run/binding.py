@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from simulator.run.loads import Loads
-from simulator.study.demand import Level
+from simulator.study.demand import MonthLoad
 
 
 def binding_month(loads: Loads) -> int:
@@ -14,18 +14,18 @@ def binding_month(loads: Loads) -> int:
     Tokens of a period are those of each class in the scenario's own load, as often as it comes there.
     """
     horizon = loads.horizon
-    levels = {month: horizon.level(month) for month in horizon.numbers}
-    if len(set(levels.values())) == 1:
-        return next(iter(levels))
+    asked = {month: horizon.asked(month) for month in horizon.numbers}
+    if len(set(asked.values())) == 1:
+        return next(iter(asked))
     tokens = _tokens_by_class(loads)
 
-    def most(level: Level) -> float:
+    def most(month: MonthLoad) -> float:
         return max(
-            math.fsum(n * factor for n, factor in zip(tokens, period.at(level).level, strict=True))
-            for period in horizon.periods
+            math.fsum(n * factor for n, factor in zip(tokens, period.at(month.level).level, strict=True))
+            for period in month.periods
         )
 
-    return max(levels, key=lambda month: most(levels[month]))
+    return max(asked, key=lambda month: most(asked[month]))
 
 
 def _tokens_by_class(loads: Loads) -> list[int]:

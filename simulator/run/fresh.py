@@ -14,7 +14,7 @@ from simulator.simulate.store import Store
 from simulator.size.advice import MOST_REQUESTS
 from simulator.size.answer import edge_as_written, holds_on_fresh
 from simulator.study.decision import HOLDS_ON_FRESH, MISSES_ON_FRESH, Walked
-from simulator.study.demand import Level
+from simulator.study.demand import Level, Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +126,18 @@ def _spare(month: Walked) -> float:
 def _untried(journey: Journey, nearest: Nearest | None = None) -> Iterator[Walked]:
     """Months that meet with little to spare, at loads and fleets that fresh traffic was not asked of."""
     asked = {*journey.edges, *([nearest.month] if nearest is not None else [])}
-    stages, tried = dict[int, int](), set[tuple[int, Level]]()
+    stages, tried = dict[int, int](), set[tuple[int, Level, frozenset[Period]]]()
     stage = 0
     for month in journey.months:
         stage += month is journey.months[0] or bool(month.event)
         stages[month.month] = stage
         if month is journey.months[0] or month.month in asked:
-            tried.add((stage, month.level))
+            tried.add((stage, month.level, _periods(month)))
     for month in journey.months:
         is_near = month.meets and any(share.served.is_near for share in month.shares)
-        if is_near and (stages[month.month], month.level) not in tried:
+        if is_near and (stages[month.month], month.level, _periods(month)) not in tried:
             yield month
+
+
+def _periods(month: Walked) -> frozenset[Period]:
+    return frozenset(share.period for share in month.shares)

@@ -72,7 +72,7 @@ def at_binding_month(
 ) -> AtMonth:
     """A month, None for the first, with topologies as events have left them by then; arguments as `further_trials`."""
     number = loads.horizon.from_month if month is None else month
-    then, periods = _in_month(written, since, number), loads.periods(loads.horizon.level(number))
+    then, periods = _in_month(written, since, number), loads.periods(loads.horizon.asked(number))
     engines: list[str] = []
     drafts, passing = dict[str, float](), dict[str, float]()
     for name in then.scenario.topologies:
@@ -88,7 +88,7 @@ def at_binding_month(
 
 def _serve(then: LoadedScenario, loads: Loads, sizer: Sizer, since: Mapping[str, Since], month: int) -> Serve:
     standing = {name: _latest(one.standing, month) or () for name, one in since.items()}
-    return at_best_size(then, loads.periods(loads.horizon.level(month)), sizer.store, sizer.limits, standing)
+    return at_best_size(then, loads.periods(loads.horizon.asked(month)), sizer.store, sizer.limits, standing)
 
 
 def _in_month(written: LoadedScenario, since: Mapping[str, Since], month: int) -> LoadedScenario:

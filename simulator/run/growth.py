@@ -15,13 +15,13 @@ from simulator.simulate.store import Store
 from simulator.size.answer import searched
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
-from simulator.size.guess import targets
+from simulator.size.guess import lower_targets, targets
 from simulator.size.infeasible import judged
 from simulator.size.lighter import lighter
 from simulator.size.trials import Point, Trials, Tried
 from simulator.size.windows import best_window
 from simulator.study.decision import NOT_FINISHED, Sizes
-from simulator.study.demand import Level
+from simulator.study.demand import MonthLoad
 
 NEAR = 0.005
 """Share of a bill that is not searched for."""
@@ -29,7 +29,7 @@ NEAR = 0.005
 
 @dataclass(frozen=True, slots=True)
 class AtLevel:
-    """What was found under one load.
+    """What was found for the months that ask one thing.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class AtLevel:
     hours : of its windows that leave them open; empty where none does
     """
 
-    level: Level
+    asked: MonthLoad
     best: Tried | None
     least_usd: float
     trail: tuple[Tried, ...]
@@ -52,7 +52,7 @@ class AtLevel:
     limited: tuple[str, ...] = ()
 
 
-def at_level(level: Level, found: Search, infeasible: str, hours: str = "", least_usd: float = 0.0) -> AtLevel:
+def at_level(asked: MonthLoad, found: Search, infeasible: str, hours: str = "", least_usd: float = 0.0) -> AtLevel:
     """What a search found under a load.
 
     Parameters
@@ -66,7 +66,7 @@ def at_level(level: Level, found: Search, infeasible: str, hours: str = "", leas
     if open_usd is not None and open_usd >= usd:
         open_usd = None
     least_usd = usd if open_usd is None else open_usd
-    return AtLevel(level, best, least_usd, found.trail, infeasible, hours, open_usd, found.limited)
+    return AtLevel(asked, best, least_usd, found.trail, infeasible, hours, open_usd, found.limited)
 
 
 @dataclass
@@ -93,21 +93,21 @@ class Growth:
     assumed: Assumed = AS_IT_IS
     planned: dict[str, PlannedTopology] = field(default_factory=dict)
 
-    def cheapest(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> PlannedTopology | None:
-        """The topology at the cheapest sizes that meet the SLO in a month of that level; None if none does.
+    def cheapest(self, asked: MonthLoad, periods: Sequence[PeriodDemand], before: Sizes) -> PlannedTopology | None:
+        """The topology at the cheapest sizes that meet the SLO in such a month; None if none does.
 
         Parameters
         ----------
         before : replicas of each pool in the month before; owned ones do not shrink
         """
-        here = self._at(level, periods, before)
+        here = self._at(asked, periods, before)
         self.found.append(here)
         return None if here.best is None else self._planned(here.best.point, here.hours)
 
-    def cheaper(self, level: Level, periods: Sequence[PeriodDemand]) -> PlannedTopology | None:
+    def cheaper(self, asked: MonthLoad, periods: Sequence[PeriodDemand]) -> PlannedTopology | None:
         """The topology at what was found since for the next heavier load, where that costs less here too."""
-        k = max(k for k, one in enumerate(self.found) if one.level == level)
-        here, above = self.found[k], self._heavier(level)
+        k = max(k for k, one in enumerate(self.found) if one.asked == asked)
+        here, above = self.found[k], self._heavier(asked)
         if here.best is None and here.open_usd is None:
             return None
         if above is None or above.best is None or (here.best is not None and not above.best.beats(here.best)):
@@ -121,26 +121,27 @@ class Growth:
         self.found[k] = replace(here, best=best, least_usd=least_usd, trail=trail, infeasible="", hours=above.hours)
         return self._planned(tried.point, above.hours)
 
-    def infeasible(self, level: Level) -> str:
-        """Why no size meets the SLO at that level, or at a lighter one; empty where that is not known."""
-        reasons = {one.level: one.infeasible for one in self.found if one.infeasible and _rises(one.level, level)}
+    def infeasible(self, asked: MonthLoad) -> str:
+        """Why no size meets the SLO in such a month, or in a lighter one; empty where that is not known."""
+        found = self.found
+        reasons = {one.asked.level: one.infeasible for one in found if one.infeasible and _rises(one.asked, asked)}
         return reasons[max(reasons, key=sum)] if reasons else ""
 
-    def hours(self, level: Level) -> str:
-        """Of the windows at a level that was searched; empty where it was not, or where none are open."""
-        return next((one.hours for one in self.found if one.level == level and one.best is not None), "")
+    def hours(self, asked: MonthLoad) -> str:
+        """Of the windows in a month that was searched; empty where it was not, or where none are open."""
+        return next((one.hours for one in self.found if one.asked == asked and one.best is not None), "")
 
-    def _at(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
-        below = [one for one in self.found if _rises(one.level, level)]
-        last = max(below, key=lambda one: sum(one.level), default=None)
+    def _at(self, asked: MonthLoad, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
+        below = [one for one in self.found if _rises(one.asked, asked)]
+        last = max(below, key=lambda one: sum(one.asked.level), default=None)
         if last is not None and last.best is None and last.infeasible != NOT_FINISHED:
-            return replace(last, level=level, trail=(), limited=())
+            return replace(last, asked=asked, trail=(), limited=())
         opened = self._opened(before)
         hours = (self.found[-1] if last is None else last).hours
         trials = self._trials(periods, opened, hours)
         least_usd = 0.0 if last is None else last.least_usd
         near = least_usd * (1 + NEAR)
-        above = self._heavier(level) or (self.found[-1] if last is None else None)
+        above = self._heavier(asked) or (self.found[-1] if last is None else None)
         same = above is not None and above.hours == hours
         then = above.best if same and above and above.best and _allowed(above.best.point, opened) else None
         tried: list[Tried] = []
@@ -150,9 +151,9 @@ class Growth:
                 break
         best = tried[-1] if tried and tried[-1].word == "met" else None
         if best is not None and best.usd_per_month <= near:
-            return AtLevel(level, best, least_usd, tuple(tried), hours=hours)
+            return AtLevel(asked, best, least_usd, tuple(tried), hours=hours)
         if hours:
-            return self._at_any_hours(level, periods, opened)
+            return self._at_any_hours(asked, periods, opened)
         found = searched(
             trials,
             self.limits,
@@ -163,9 +164,9 @@ class Growth:
         ).without_outcomes()
         found = found if found.best or best is None else replace(found, best=best)
         found, why = (found, "") if found.best else judged(trials, found)
-        return at_level(level, replace(found, trail=(*tried, *found.trail)), why, least_usd=least_usd)
+        return at_level(asked, replace(found, trail=(*tried, *found.trail)), why, least_usd=least_usd)
 
-    def _at_any_hours(self, level: Level, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool]) -> AtLevel:
+    def _at_any_hours(self, asked: MonthLoad, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool]) -> AtLevel:
         """At the best hours of windows; what lighter loads say of sizes is of theirs."""
         told = best_window(
             self.loaded,
@@ -177,7 +178,7 @@ class Growth:
             assumed=self.assumed,
             planned=self.planned,
         )
-        return at_level(level, told.search, told.infeasible, told.hours)
+        return at_level(asked, told.search, told.infeasible, told.hours)
 
     def _nearby(self, trials: Trials, last: AtLevel | None, above: Tried | None) -> Iterator[Point]:
         """The cheapest of the nearest lighter load, that of the heavier one, the first with the next lower target.
@@ -195,12 +196,13 @@ class Growth:
         for pool, size in zip(trials.pools, point, strict=True):
             if len(point) == 1 and isinstance(size, Scaled) and pool.scaler is not None and pool.scaler[2] is None:
                 spec = next(one for one in trials.sized(point).subject.fleet.pools if one.name == pool.name)
-                lower = [target for target in targets(spec, trials.demand) if target < size.target]
+                among = (*lower_targets(spec, trials.demand), *targets(spec, trials.demand))
+                lower = [target for target in among if target < size.target]
                 yield from ((replace(size, target=target),) for target in lower[-1:])
 
-    def _heavier(self, level: Level) -> AtLevel | None:
-        above = [one for one in self.found if one.level != level and _rises(level, one.level)]
-        return min(above, key=lambda one: sum(one.level), default=None)
+    def _heavier(self, asked: MonthLoad) -> AtLevel | None:
+        above = [one for one in self.found if one.asked != asked and _rises(asked, one.asked)]
+        return min(above, key=lambda one: sum(one.asked.level), default=None)
 
     def _opened(self, before: Sizes | None) -> tuple[OpenPool, ...]:
         """The open pools; owned ones from what they were before."""
@@ -232,5 +234,6 @@ def _bare(tried: Tried) -> Tried:
     return replace(tried, outcomes=())
 
 
-def _rises(then: Level, now: Level) -> bool:
-    return all(b >= a for a, b in zip(then, now, strict=True))
+def _rises(then: MonthLoad, now: MonthLoad) -> bool:
+    """Whether the same periods ask no less; what others cost says nothing."""
+    return then.periods == now.periods and all(b >= a for a, b in zip(then.level, now.level, strict=True))

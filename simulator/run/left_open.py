@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.bill.sums import mean, total_usd
@@ -13,6 +13,7 @@ from simulator.size.found import Limits
 from simulator.size.words import limit_words
 from simulator.study.bill import Bill
 from simulator.study.decision import Walked
+from simulator.study.demand import MonthLoad
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,18 @@ class LeftOpen:
     least_usd: float
 
 
-def open_months(walked: Sequence[Walked], growth: Growth, owned: Sequence[bool]) -> dict[int, LeftOpen]:
+def open_months(
+    walked: Sequence[Walked], asks: Callable[[int], MonthLoad], growth: Growth, owned: Sequence[bool]
+) -> dict[int, LeftOpen]:
     """Months of which a cheaper size than was found is not excluded, by number.
 
     A month that was not searched is as open as its searched neighbours are. Hardware that one month was given too much
     of stays, so where any is owned the months after it are open too.
     """
-    searched = {one.level: one for one in growth.found}
-    at = [_of_level(searched.get(month.level)) for month in walked]
-    known = [k for k, month in enumerate(walked) if month.level in searched]
+    searched = {one.asked: one for one in growth.found}
+    asked = [asks(month.month) for month in walked]
+    at = [_of_level(searched.get(one)) for one in asked]
+    known = [k for k, one in enumerate(asked) if one in searched]
     found: dict[int, LeftOpen] = {}
     before: LeftOpen | None = None
     for k, month in enumerate(walked):
@@ -64,12 +68,12 @@ def _more(one: LeftOpen | None, other: LeftOpen | None) -> LeftOpen | None:
     return LeftOpen(max(gaps) if len(gaps) > 1 else None, min(one.least_usd, other.least_usd))
 
 
-def limited_months(walked: Sequence[Walked], growth: Growth) -> dict[str, int]:
+def limited_months(walked: Sequence[Walked], asks: Callable[[int], MonthLoad], growth: Growth) -> dict[str, int]:
     """Pools of which more replicas than are looked at might cost less, by name, and the first such month."""
-    pools = {one.level: one.limited for one in growth.found}
+    pools = {one.asked: one.limited for one in growth.found}
     found: dict[str, int] = {}
     for month in walked:
-        for name in pools.get(month.level, ()):
+        for name in pools.get(asks(month.month), ()):
             found.setdefault(name, month.month)
     return found
 

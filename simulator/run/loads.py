@@ -8,8 +8,9 @@ from functools import cached_property
 from simulator.resolve.admissible import check_requests
 from simulator.resolve.horizon import horizon_of
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import Topology
 from simulator.simulate.demand import Demand, PeriodDemand, demand_of
-from simulator.study.demand import Horizon, Level, Load, Period
+from simulator.study.demand import Horizon, Load, MonthLoad
 from simulator.workload.levels import at_clock, at_level
 
 
@@ -70,35 +71,39 @@ class Loads:
         absent = [one.absent | (one.empty if load.window_s is None else _without_requests(one)) for load, one in found]
         return frozenset(range(len(self.demand.classes))) - frozenset.intersection(*absent)
 
-    def periods(self, level: Level) -> tuple[PeriodDemand, ...]:
-        """What the study's periods ask in a month of that level, the busiest first, with their hours of a mean month.
+    def periods(self, asked: MonthLoad) -> tuple[PeriodDemand, ...]:
+        """What the periods of such a month ask, the busiest first.
 
         Busiest is the one with the most tokens per second, prompts and answers; of equal ones the first.
         """
-        hours = {period: self._hours(period) for period in self.horizon.periods}
-        found = [
-            PeriodDemand(replace(period, hours=mean), self.at(period.at(level)))
-            for period, mean in hours.items()
-            if mean > 0
-        ]
+        found = [PeriodDemand(one, self.at(one.at(asked.level))) for one in asked.periods if one.hours > 0]
         return tuple(sorted(found, key=lambda one: -_tokens_per_s(one.demand))) if len(found) > 1 else tuple(found)
 
-    def _hours(self, period: Period) -> float:
-        """Hours of the study's mean month."""
-        numbers = self.horizon.numbers
-        return period.hours * sum(period in self.horizon.periods_of(month) for month in numbers) / len(numbers)
+    def of_sizes(self, topology: Topology) -> Loads:
+        """The loads that the sizes of a topology are searched for.
+
+        What owned hardware does beside other targets is weighed over the year, in a mean month: it stays when a season
+        is over, and by that season alone it would be bought for all of it.
+        """
+        owned = [pool.billing == "owned" for pool in topology.pools]
+        horizon, numbers = self.horizon, self.horizon.numbers
+        if not any(owned) or (all(owned) and not topology.providers):
+            return self
+        if len({horizon.periods_of(month) for month in numbers}) == 1:
+            return self
+        often = {one: sum(one in horizon.periods_of(month) for month in numbers) for one in horizon.periods}
+        mean = (replace(one, hours=one.hours * often[one] / len(numbers), months=()) for one in horizon.periods)
+        return replace(self, horizon=replace(horizon, periods=tuple(mean)))
 
     @property
     def first_month(self) -> tuple[PeriodDemand, ...]:
-        """What the study's periods ask in its first month, as `periods`."""
-        return self.periods(self.horizon.level(self.horizon.from_month))
+        """What the periods of the study's first month ask, as `periods`."""
+        return self.periods(self.horizon.asked(self.horizon.from_month))
 
     @property
     def shown(self) -> PeriodDemand:
         """The busiest period of the first month: the rows of a run are its requests."""
-        first = self.horizon.periods_of(1)
-        there = [one for one in self.periods(self.horizon.level(1)) if any(_same(one.period, own) for own in first)]
-        return there[0]
+        return self.periods(self.horizon.asked(1))[0]
 
     @property
     def shown_load(self) -> Load:
@@ -108,10 +113,6 @@ class Loads:
 
 def _without_requests(demand: Demand) -> frozenset[int]:
     return frozenset(k for k, most in enumerate(demand.most_requests) if most == 0)
-
-
-def _same(period: Period, other: Period) -> bool:
-    return replace(period, hours=other.hours) == other
 
 
 def loads_of(loaded: LoadedScenario) -> Loads:

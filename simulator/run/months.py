@@ -27,7 +27,7 @@ from simulator.size.answer import SURE, spare_errors
 from simulator.size.reasons import held_up, lost
 from simulator.size.words import nothing_meets
 from simulator.study.decision import Served, Sizes, Walked
-from simulator.study.demand import Horizon, Level, Load
+from simulator.study.demand import Load, MonthLoad
 
 Progress = Callable[[str, float], None]
 
@@ -60,12 +60,14 @@ class Sizing:
     owned : by pool, whether it is of owned hardware
     growth : finds the cheapest for one load after the other
     at : the topology with so many replicas in each pool
+    asks : what sizes are searched for in a month
     """
 
     pools: tuple[str, ...]
     owned: tuple[bool, ...]
     growth: Growth
     at: Callable[[Sizes], PlannedTopology]
+    asks: Callable[[int], MonthLoad]
     units: tuple[str, ...] = ()
 
 
@@ -126,12 +128,13 @@ def walk_months(
     known : what was simulated in other months, or to find the sizes
     """
     horizon, known = loads.horizon, known or Known(Store())
+    asks = horizon.asked if sizing is None else sizing.asks
     if base is not None:
         known.served[_fleet(planned), loads.shown_load] = base
     pools = sizing.pools if sizing else tuple(pool.name for pool in planned.fleet.pools)
     now = replicas(planned, pools)
     planned_at = {now: planned}
-    found_at: dict[Level, PlannedTopology | None] = {}
+    found_at: dict[MonthLoad, PlannedTopology | None] = {}
 
     def at(sizes: Sizes) -> PlannedTopology:
         if sizes not in planned_at:
@@ -139,17 +142,20 @@ def walk_months(
             planned_at[sizes] = sizing.at(sizes)
         return planned_at[sizes]
 
-    def under(sizes: Sizes, load: Load) -> PlannedTopology:
-        """What was found for that load, or the nearest; settings of an autoscaler may differ at equal sizes."""
+    def under(sizes: Sizes, load: Load, asked: MonthLoad) -> PlannedTopology:
+        """What was found for that load, or the nearest, in months of these periods, else of others.
+
+        Settings of an autoscaler may differ at equal sizes.
+        """
         there = [
-            (_distance(horizon, level, load), k, one)
-            for k, (level, one) in enumerate(found_at.items())
+            (other.periods != asked.periods, _distance(other, load), k, one)
+            for k, (other, one) in enumerate(found_at.items())
             if one is not None and replicas(one, pools) == sizes
         ]
-        return min(there)[2] if there else at(sizes)
+        return min(there)[3] if there else at(sizes)
 
-    def trial(sizes: Sizes, load: Load) -> Served:
-        one = under(sizes, load)
+    def trial(sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
+        one = under(sizes, load, asked)
         key = _fleet(one), load
         if key in known.served:
             return known.served[key]
@@ -157,52 +163,59 @@ def walk_months(
             progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
         return known.serve(one, loads, load)
 
-    def found(level: Level, best: PlannedTopology | None) -> Sizes | None:
-        found_at[level] = best
+    def found(asked: MonthLoad, best: PlannedTopology | None) -> Sizes | None:
+        found_at[asked] = best
         if best is None:
             return None
         sizes = replicas(best, pools)
         planned_at.setdefault(sizes, best)
         return sizes
 
-    def search(level: Level, before: Sizes | None) -> Sizes | None:
+    def search(asked: MonthLoad, before: Sizes | None) -> Sizes | None:
         if before is None or sizing is None:
-            return found(level, planned if base is None or base.meets is not False else None)
-        return found(level, sizing.growth.cheapest(level, loads.periods(level), before))
+            return found(asked, planned if base is None or base.meets is not False else None)
+        return found(asked, sizing.growth.cheapest(asked, loads.periods(asked), before))
 
-    def cheaper(level: Level, sizes: Sizes) -> Sizes:
-        best = sizing.growth.cheaper(level, loads.periods(level)) if sizing else None
-        return sizes if best is None else found(level, best) or sizes
+    def cheaper(asked: MonthLoad, sizes: Sizes) -> Sizes:
+        best = sizing.growth.cheaper(asked, loads.periods(asked)) if sizing else None
+        return sizes if best is None else found(asked, best) or sizes
 
-    def alike(first: Level, last: Level) -> bool:
+    def alike(first: MonthLoad, last: MonthLoad) -> bool:
         one, other = found_at.get(first), found_at.get(last)
         return one is other or (one is not None and other is not None and _fleet(one) == _fleet(other))
 
     if sizing is None:
         walked = walk(horizon, trial, now)
     else:
-        walked = walk(horizon, trial, now, search, sizing.owned, None if any(sizing.owned) else cheaper, alike)
+        owned = sizing.owned
+        walked = walk(horizon, trial, now, search, owned, None if any(owned) else cheaper, alike, asks)
     if sizing is not None:
-        walked = [replace(_with_reason(month, sizing.growth), units=sizing.units) for month in walked]
-    spells = _spells([(month.month, under(month.sizes, horizon.periods[0].at(month.level))) for month in walked], pools)
+        walked = [replace(_with_reason(month, asks, sizing.growth), units=sizing.units) for month in walked]
+    asked_in = {month.month: asks(month.month) for month in walked}
+
+    def stands(month: Walked) -> PlannedTopology:
+        asked = asked_in[month.month]
+        return under(month.sizes, asked.periods[0].at(month.level), asked)
+
+    spells = _spells([(month.month, stands(month)) for month in walked], pools)
     near = {
-        month.month: under(month.sizes, share.period.at(month.level))
+        month.month: under(month.sizes, share.period.at(month.level), asked_in[month.month])
         for month in walked
         for share in month.shares
         if month.meets and share.served.is_near
     }
     if sizing is None:
         return Journey(tuple(walked), spells, near=near)
-    at_levels = (found_at.get(month.level) for month in walked)
+    at_levels = (found_at.get(asked_in[month.month]) for month in walked)
     keys = tuple(key for key, _ in groupby(fleet_key(subject_of(one)) for one in at_levels if one is not None))
-    hours = _changed_hours(walked, sizing.growth)
+    hours = _changed_hours(walked, asks, sizing.growth)
     return Journey(
         tuple(walked),
         spells,
         hours,
         fleets=keys if len(keys) > 1 else (),
-        open=open_months(walked, sizing.growth, sizing.owned),
-        limited=limited_months(walked, sizing.growth),
+        open=open_months(walked, asks, sizing.growth, sizing.owned),
+        limited=limited_months(walked, asks, sizing.growth),
         near=near,
     )
 
@@ -223,19 +236,19 @@ def _instances(planned: PlannedTopology) -> tuple[tuple[str, int], ...]:
     return tuple((pool.name, pool.gpus_per_server) for pool in planned.fleet.pools)
 
 
-def _changed_hours(walked: Sequence[Walked], growth: Growth) -> dict[int, str]:
+def _changed_hours(walked: Sequence[Walked], asks: Callable[[int], MonthLoad], growth: Growth) -> dict[int, str]:
     """Hours of windows by the month from which they are others than before."""
-    now, changed = growth.hours(walked[0].level), {}
+    now, changed = growth.hours(asks(walked[0].month)), {}
     for month in walked[1:]:
-        hours = growth.hours(month.level) or now
+        hours = growth.hours(asks(month.month)) or now
         if hours != now:
             changed[month.month] = now = hours
     return changed
 
 
-def _with_reason(month: Walked, growth: Growth) -> Walked:
+def _with_reason(month: Walked, asks: Callable[[int], MonthLoad], growth: Growth) -> Walked:
     """A month that no size serves says why none does, rather than what the fleet misses that is left."""
-    why = "" if month.meets is not False else growth.infeasible(month.level)
+    why = "" if month.meets is not False else growth.infeasible(asks(month.month))
     return replace(month, binding=nothing_meets(why)) if why else month
 
 
@@ -245,9 +258,9 @@ def _fleet(planned: PlannedTopology) -> str:
     return digest(fleet_key(subject), subject.targets)
 
 
-def _distance(horizon: Horizon, level: Level, load: Load) -> float:
-    """How far a load is from the nearest period of a month of that level."""
-    loads = (period.at(level) for period in horizon.periods)
+def _distance(asked: MonthLoad, load: Load) -> float:
+    """How far a load is from the nearest period of such a month."""
+    loads = (period.at(asked.level) for period in asked.periods)
     return min(
         math.inf if one.window_s != load.window_s or one.when != load.when else _apart(one, load) for one in loads
     )

@@ -26,7 +26,6 @@ from simulator.schema.pool import Pool
 from simulator.schema.study import Event
 from simulator.size.answer import Answer
 from simulator.study.decision import Served, Walked
-from simulator.study.demand import Level
 from simulator.study.terms import Terms
 
 
@@ -163,7 +162,7 @@ def walk_study(
     until = events[0].first - 1 if events else math.ceil(loads.horizon.months)
     known = Known(sizer.store) if known is None else known
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, until)))
-    sizing = sizer.sizing(written, found, _first(before), planned) if found else None
+    sizing = sizer.sizing(written, found, before, planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     begun = with_paid_units(written, planned.name, before, begun, known) if found else begun
     later = _parts(written, planned.name, begun.months)
@@ -186,7 +185,7 @@ def walk_study(
             stands = _standing(last, phase.loaded, spells[-1].planned)
             found = sizer.answer(phase.loaded, planned.name, here, told, standing=stands)
             sized = plan_topology(sizer.sized(phase.loaded, planned.name, here, found, progress=told), planned.name)
-            sizing = sizer.sizing(phase.loaded, found, _first(here), sized) if found else None
+            sizing = sizer.sizing(phase.loaded, found, here, sized) if found else None
             then = walk_months(here, sized, None, progress, sizing, known)
         if found:
             edges[month] = found.edge
@@ -235,10 +234,6 @@ def _recommitted(before: LoadedScenario, after: LoadedScenario, name: str) -> tu
 
 def _is_owned(pool: Pool) -> bool:
     return pool.billing == "owned"
-
-
-def _first(loads: Loads) -> Level:
-    return loads.horizon.level(loads.horizon.from_month)
 
 
 def _end(loads: Loads, month: int) -> float:

@@ -205,9 +205,9 @@ def _simulate(
             cases[name], said[name], since[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
         apart = turns_apart(one.metrics["arrived"] for one in said.values())
         unused = idle_warnings(scenario, {name: case.prices for name, case in cases.items()})
-        asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
+        asked = with_found_hours(loaded, list(answers.values()))
         explored_s = time.monotonic()
-        sizes = speeds(asked, planned, periods, work.sizer, _SPEEDS_SHARE * explore_s)
+        sizes = speeds(asked, planned, loads, work.sizer, _SPEEDS_SHARE * explore_s)
         left_s = explore_s - (time.monotonic() - explored_s)
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, sizes)

@@ -14,6 +14,7 @@ from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
 from simulator.run.written_instances import on_cheapest_instances, on_instances_of
 from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, sized_scenario
@@ -21,7 +22,6 @@ from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits
 from simulator.size.windows import best_window
 from simulator.study.decision import Sizes
-from simulator.study.demand import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Sizer:
             return None
         pools = with_standing(open_pools(loaded, name), standing)
         return best_window(
-            *(loaded, name, loads.first_month, self.store, self.limits, progress, rows),
+            *(loaded, name, _first_month(loaded, name, loads), self.store, self.limits, progress, rows),
             *(pools, self.assumed, self.planned),
         )
 
@@ -89,17 +89,18 @@ class Sizer:
         """
         sized = with_sizes(sized_scenario(loaded, [found] if found else []), name, {})
         written = loaded.scenario.topologies[name]
-        return on_cheapest_instances(written, sized, name, loads.first_month, self.store, rows, progress)
+        periods = _first_month(loaded, name, loads)
+        return on_cheapest_instances(written, sized, name, periods, self.store, rows, progress)
 
-    def sizing(self, loaded: LoadedScenario, found: Answer, level: Level, planned: PlannedTopology) -> Sizing:
-        """Searches the open sizes of a topology under another load.
+    def sizing(self, loaded: LoadedScenario, found: Answer, loads: Loads, planned: PlannedTopology) -> Sizing:
+        """Searches the open sizes of a topology in other months.
 
         What is committed stays on the instances agreed, and written pools on those of the first month.
 
         Parameters
         ----------
         planned : the topology in the first of these months
-        found : the sizes of the first of these months, whose load is `level`
+        found : the sizes of the first of these months
         """
         name = found.name
         loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
@@ -109,7 +110,8 @@ class Sizer:
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
         limits = replace(self.limits or Limits(), probe=False)
-        first = at_level(level, found.search, found.infeasible, found.hours)
+        asks = loads.of_sizes(topology).horizon.asked
+        first = at_level(asks(loads.horizon.from_month), found.search, found.infeasible, found.hours)
         growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned)
 
         def at(sizes: Sizes) -> PlannedTopology:
@@ -118,4 +120,8 @@ class Sizer:
 
         owned = (*(pool.billing == "owned" for pool in pools), *(False for _ in apis))
         units = tuple(api.name for api in apis)
-        return Sizing((*(pool.name for pool in pools), *units), owned, growth, at, units)
+        return Sizing((*(pool.name for pool in pools), *units), owned, growth, at, asks, units)
+
+
+def _first_month(loaded: LoadedScenario, name: str, loads: Loads) -> tuple[PeriodDemand, ...]:
+    return loads.of_sizes(loaded.scenario.topologies[name]).first_month

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from simulator.resolve.topology import PlannedTopology
+from simulator.run.loads import Loads
 from simulator.run.sizer import Sizer
 from simulator.run.trust import expected_errors
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import PeriodDemand
 from simulator.size.found import Limits
 from simulator.size.speeds import AtSpeed, at_speeds
 
@@ -18,7 +18,7 @@ from simulator.size.speeds import AtSpeed, at_speeds
 def speeds(
     loaded: LoadedScenario,
     planned: Sequence[PlannedTopology],
-    periods: Sequence[PeriodDemand],
+    loads: Loads,
     sizer: Sizer,
     seconds: float,
 ) -> dict[str, tuple[AtSpeed, ...]]:
@@ -35,6 +35,7 @@ def speeds(
         if error is None:
             continue
         limits = replace(sizer.limits or Limits(), seconds=left_s)
+        periods = loads.of_sizes(loaded.scenario.topologies[topology.name]).first_month
         args = loaded, topology.name, periods, sizer.store, error["throughput"], limits
         found[topology.name] = at_speeds(*args) if left_s > 0 else ()
     return found

@@ -108,6 +108,19 @@ WHOLE_MONTH = Period("month", HOURS_PER_MONTH)
 
 
 @dataclass(frozen=True, slots=True)
+class MonthLoad:
+    """What a month asks: what serves it for least serves every month that asks the same for least.
+
+    Attributes
+    ----------
+    periods : those that it has; other months may have others, as a season
+    """
+
+    level: Level
+    periods: tuple[Period, ...] = (WHOLE_MONTH,)
+
+
+@dataclass(frozen=True, slots=True)
 class Horizon:
     """The months of a study.
 
@@ -136,6 +149,9 @@ class Horizon:
 
     def level(self, month: int) -> Level:
         return tuple(growth.factor(month) for growth in self.growth)
+
+    def asked(self, month: int) -> MonthLoad:
+        return MonthLoad(self.level(month), self.periods_of(month))
 
     def periods_of(self, month: int) -> tuple[Period, ...]:
         """Periods that stand for month `month` of the study."""

@@ -23,7 +23,7 @@ ALL_DAY, OFFICE = fixed(1, 24 * HOUR_S), (Stay(0, 0, "serving", 8 * HOUR_S, 18 *
 
 def _rent(name: str, offer: RentedTerms, months: int = 24, stays: tuple[Stay, ...] = ALL_DAY) -> Costed:
     usage = Usage(24 * HOUR_S, (pool(gpus=8, stays=stays, end_s=24 * HOUR_S),), ())
-    walked = walk(Horizon(months, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    walked = walk(Horizon(months, (Growth(),)), lambda sizes, level, asked: Served(True, 1.0, "", (usage,)), (1,))
     return costed(name, Terms(name, rented=(offer,), months=months), walked)
 
 
@@ -72,7 +72,7 @@ def test_a_window_within_an_hour_is_all_the_time() -> None:
     usage = Usage(
         end_s, (pool(gpus=8, stays=(Stay(0, 0, "serving", start_s, end_s),), end_s=end_s),), (), start_s=start_s
     )
-    walked = walk(Horizon(24, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    walked = walk(Horizon(24, (Growth(),)), lambda sizes, level, asked: Served(True, 1.0, "", (usage,)), (1,))
     rent = costed("rent", Terms("rent", rented=(rented(usd=14.0),), months=24), walked)
     dear = _rent("dear", rented(usd=28.0, commitments=(Commitment(28.0, 24, 1),)))
     assert _pairs(rent, dear)["dear", "rent"].hours_per_day == pytest.approx(48.0)

@@ -23,7 +23,7 @@ from simulator.report.decision import pair_rows
 from simulator.run.left_open import spans
 from simulator.run.orders import early_orders
 from simulator.study.decision import Served, Sizes
-from simulator.study.demand import Growth, Horizon, Level, Load
+from simulator.study.demand import Growth, Horizon, Load, MonthLoad
 from simulator.study.terms import ApiTerms, Fee, Terms, TokenPrices
 from simulator.study.usage import Usage
 
@@ -61,13 +61,13 @@ def _tokens(usd: float, growth: float = 0.0) -> Costed:
 
 
 def _costed(name: str, terms: Terms, growth: float, growing: bool, most: float = 2.0, months: int = 36) -> Costed:
-    def trial(sizes: Sizes, load: Load) -> Served:
+    def trial(sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
         (level,) = load.level
         met = level <= sizes[0] * most
         return Served(met, 1.0 if met else 0.5, "chat: p99 of TTFT 9.0 s, limit 2.0 s", (_usage(sizes[0], level),) * 2)
 
-    def search(level: Level, before: Sizes | None) -> Sizes:
-        return (math.ceil(level[0] / most),)
+    def search(asked: MonthLoad, before: Sizes | None) -> Sizes:
+        return (math.ceil(asked.level[0] / most),)
 
     walked = walk(Horizon(months, (Growth(growth),)), trial, (1,), search if growing else None, (bool(terms.owned),))
     return costed(name, terms, walked)
@@ -93,7 +93,7 @@ def test_published_hours_of_use_do_not_depend_on_the_load(load: float) -> None:
     place = replace(FREE, usd_per_kw_month=8.79 * 730)
     usage = _usage(1, load)
     terms = Terms("own", owned=(owned(server=server, facility=place),), apis=(_api(0.0),), months=36)
-    walked = walk(Horizon(36, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    walked = walk(Horizon(36, (Growth(),)), lambda sizes, level, asked: Served(True, 1.0, "", (usage,)), (1,))
     own = costed("own", terms, walked)
     rent = costed("rent", Terms("rent", rented=(rented(usd=84.81),), apis=(_api(0.0),), months=36), walked)
     found = break_evens([own, rent])[0]
@@ -114,7 +114,7 @@ def test_rent_by_the_clock_has_no_hours_of_use_at_which_it_would_pay() -> None:
     always, dear = _rent(10.0), _rent(20.0, "dear")
     half = pool(gpus=8, stays=fixed(1, HOUR_S / 2), end_s=HOUR_S)
     usage = replace(_usage(1), pools=(half,))
-    walked = walk(Horizon(36, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    walked = walk(Horizon(36, (Growth(),)), lambda sizes, level, asked: Served(True, 1.0, "", (usage,)), (1,))
     by_clock = costed("by clock", dear.terms, walked)
     found = {(one.topology, one.rival): one for one in break_evens([by_clock, always, dear])}
     assert found["rent", "dear"].hours_per_day is not None

@@ -14,7 +14,7 @@ from simulator.decide.capacity import capacity
 from simulator.decide.levels import STEP, neighbours, nodes
 from simulator.decide.months import lasts_until, walk
 from simulator.study.decision import Served, Sizes
-from simulator.study.demand import Growth, Horizon, Level, Load, Period
+from simulator.study.demand import Growth, Horizon, Level, Load, MonthLoad, Period
 
 
 class Fleet:
@@ -24,12 +24,13 @@ class Fleet:
         self.each = each
         self.tried: list[tuple[Sizes, Load]] = []
 
-    def __call__(self, sizes: Sizes, load: Load) -> Served:
+    def __call__(self, sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
         self.tried.append((sizes, load))
         return Served(sum(load.level) <= sum(sizes) * self.each + 1e-12, 1.0, "chat: p99 of TTFT", ())
 
-    def search(self, level: Level, before: Sizes | None) -> Sizes | None:
-        return (math.ceil(sum(level) / self.each - 1e-12),)
+    def search(self, asked: MonthLoad, before: Sizes | None) -> Sizes | None:
+        most = max(sum(period.at(asked.level).level) for period in asked.periods)
+        return (math.ceil(most / self.each - 1e-12),)
 
 
 def _horizon(growth: float, months: float = 36, **more: object) -> Horizon:
@@ -133,6 +134,32 @@ def test_each_period_is_judged_by_itself_and_has_its_hours() -> None:
     assert {share.period.name for share in walked[-1].shares} == {"ordinary", "peak"}
 
 
+@given(
+    st.floats(-0.5, 1.0),
+    st.sets(st.integers(1, 12), min_size=1, max_size=11),
+    st.integers(1, 12),
+    st.floats(1.2, 6.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_season_is_sized_in_its_own_months(growth: float, season: set[int], first: int, most: float) -> None:
+    """What is rented for it goes with it; what is owned comes with it and stays. A fixed fleet fails in it alone."""
+    periods = Period("ordinary", 650.0), Period("peak", 80.0, (most,), months=tuple(sorted(season)))
+    rest = Period("rest", 80.0, months=tuple(sorted({*range(1, 13)} - season)))
+    horizon = Horizon(30, (Growth(growth),), (*periods, rest), first_month=first)
+    need = [
+        math.ceil(horizon.level(k)[0] * (most if (first + k - 2) % 12 + 1 in season else 1.0) - 1e-12)
+        for k in horizon.numbers
+    ]
+    fleet = Fleet()
+    rented = walk(horizon, fleet, (need[0],), fleet.search, (False,))
+    assert [month.sizes[0] for month in rented] == need
+    owned = walk(horizon, fleet, (need[0],), fleet.search, (True,))
+    assert [month.sizes[0] for month in owned] == list(itertools.accumulate(need, max))
+    fixed = walk(horizon, fleet, (2,))
+    assert [month.meets for month in fixed] == [n <= 2 for n in need]
+    assert all(month.meets for month in (*rented, *owned))
+
+
 def test_a_table_by_month_is_followed_exactly() -> None:
     horizon = Horizon(6, (Growth(steps=((2, 1.5), (4, 4.0), (6, 0.5))),))
     walked = walk(horizon, Fleet(), (3,))
@@ -149,8 +176,8 @@ def test_a_study_may_end_within_a_month() -> None:
 def test_a_node_that_no_size_serves_keeps_its_fleet_and_fails() -> None:
     fleet = Fleet()
 
-    def search(level: Level, before: Sizes | None) -> Sizes | None:
-        found = fleet.search(level, before)
+    def search(asked: MonthLoad, before: Sizes | None) -> Sizes | None:
+        found = fleet.search(asked, before)
         return found if found and found[0] <= 2 else None
 
     walked = walk(_horizon(1.0, 24), fleet, (1,), search, (True,))
@@ -163,12 +190,12 @@ def test_a_month_whose_neighbours_sizes_miss_is_searched_for_itself() -> None:
     horizon = _horizon(1.0, 36)
     fits: dict[Level, Sizes] = {}
 
-    def trial(sizes: Sizes, load: Load) -> Served:
+    def trial(sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
         return Served(fits.get(load.level) == sizes, 1.0, "", ())
 
-    def search(level: Level, before: Sizes | None) -> Sizes | None:
-        fits[level] = (3 + len(fits) % 2,)
-        return fits[level]
+    def search(asked: MonthLoad, before: Sizes | None) -> Sizes | None:
+        fits[asked.level] = (3 + len(fits) % 2,)
+        return fits[asked.level]
 
     walked = walk(horizon, trial, (3,), search, (False,))
     assert all(month.meets for month in walked)
@@ -179,9 +206,9 @@ def test_the_month_that_no_size_serves_any_more_is_found_between_nodes() -> None
     fleet = Fleet()
     searched: list[Level] = []
 
-    def search(level: Level, before: Sizes | None) -> Sizes | None:
-        searched.append(level)
-        return fleet.search(level, before) if sum(level) <= 2.3 else None
+    def search(asked: MonthLoad, before: Sizes | None) -> Sizes | None:
+        searched.append(asked.level)
+        return fleet.search(asked, before) if sum(asked.level) <= 2.3 else None
 
     horizon = _horizon(1.0, 24)
     walked = walk(horizon, fleet, (1,), search, (False,))

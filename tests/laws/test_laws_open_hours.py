@@ -247,7 +247,8 @@ def test_a_month_that_grows_has_the_hours_that_a_search_of_it_finds(tmp_path: Pa
     loaded = written(tmp_path, text, "topologies.t.pools[gpus].price_usd_per_gpu_hour=0.05", growing)
     run = simulate(loaded, tmp_path / "runs")
     months = run.decision["topologies"]["t"]["months"]
-    right = best_window(loaded, "t", loads_of(loaded).periods(tuple(months[2]["level"])), Store())
+    loads = loads_of(loaded)
+    right = best_window(loaded, "t", loads.periods(loads.horizon.asked(3)), Store())
     assert right.search.best is not None
     assert (run.summary["topologies"]["t"]["search"]["hours"], right.hours) == ("9-14", "0-24")
     assert months[2]["usd"] <= right.search.best.usd_per_month * (1 + NEAR)

@@ -41,7 +41,7 @@ def _way(name: str, line: Line, agreed: Line) -> Costed:
     (rent, tokens), (least, share) = line, agreed
     api = ApiTerms("api", (TokenPrices(0, *(tokens,) * 4),), (1.0,))
     offer = rented(usd=rent, minimum_usd_per_month=730 * least, credits=(Credit(0.9, share),) if share else ())
-    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load: Served(True, 1.0, "", (USAGE,)), (1,))
+    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load, asked: Served(True, 1.0, "", (USAGE,)), (1,))
     return costed(name, Terms(name, rented=(offer,), apis=(api,), months=2), walked)
 
 

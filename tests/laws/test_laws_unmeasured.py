@@ -16,7 +16,7 @@ from simulator.results.bundle import read_bundle
 from simulator.run.simulate import simulate
 from simulator.run.summary import verdict
 from simulator.study.decision import Served
-from simulator.study.demand import Growth, Horizon, Load, Period
+from simulator.study.demand import Growth, Horizon, Load, MonthLoad, Period
 
 API = (
     "api: {providers: [{name: p, prices: [{input: 1.0, output: 1.0}], ttft_s: {median: 0.3}, tpot_s: {median: 0.01}, "
@@ -86,7 +86,7 @@ def test_of_two_periods(answers: list[bool | None], meets: bool | None, until: i
     """A miss is one, whatever else is not known; without one, what is not known stays so."""
     periods = tuple(Period(str(k), 365.0, part=k) for k in range(2))
 
-    def trial(sizes: tuple[int, ...], load: Load) -> Served:
+    def trial(sizes: tuple[int, ...], load: Load, asked: MonthLoad) -> Served:
         met = answers[load.part]
         return Served(met, 1.0, "", (), unmeasured=() if met is not None else ("rare",))
 
@@ -100,7 +100,7 @@ def test_of_two_periods(answers: list[bool | None], meets: bool | None, until: i
 def test_months_between_what_is_known_and_what_is_not() -> None:
     """A class that grows has requests from some month on; the months before are not known."""
 
-    def trial(sizes: tuple[int, ...], load: Load) -> Served:
+    def trial(sizes: tuple[int, ...], load: Load, asked: MonthLoad) -> Served:
         known = load.level[0] >= 1.5
         return Served(True if known else None, 1.0, "", (), unmeasured=() if known else ("rare",))
 

@@ -32,7 +32,7 @@ USAGE = Usage(
 
 
 def topology(name: str, usages: tuple[Usage, ...] = (USAGE,), **terms: Any) -> Costed:
-    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load: Served(True, 1.0, "", usages), (1,))
+    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load, asked: Served(True, 1.0, "", usages), (1,))
     free = {"rented": (rented(usd=0.0),), "apis": (tokens(0.0),)}
     return costed(name, Terms(name, months=2, **(free | terms)), walked)
 

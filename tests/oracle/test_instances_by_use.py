@@ -119,7 +119,7 @@ def test_a_size_that_is_refused_on_one_instance_is_tried_on_others(tmp_path: Pat
         text = chat(pool(scaler, given), study="months: 1", rate_rps=rate_rps, horizon_s=120, warmup_s=10)
         loaded = written(tmp_path, text)
         loads = loads_of(loaded)
-        periods = loads.periods(loads.horizon.level(1))
+        periods = loads.first_month
         trials = Trials(alone(loaded, "t"), "t", open_pools(loaded, "t"), periods, Store())
         found = trials((Scaled(4, 8, 500.0),))
         (size,) = found.point

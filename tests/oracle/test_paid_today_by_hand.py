@@ -10,7 +10,7 @@ from simulator.decide.costed import Costed
 from simulator.decide.months import walk
 from simulator.decide.verdict import decide
 from simulator.study.decision import Served, Sizes
-from simulator.study.demand import Growth, Horizon, Load
+from simulator.study.demand import Growth, Horizon, Load, MonthLoad
 from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 
@@ -21,7 +21,7 @@ def rent(usd_per_hour: float, name: str = "rent", growth: float = 0.0, most: flo
     """An instance that meets the SLO up to twice the load."""
     usage = Usage(HOUR_S, (pool(gpus=8, stays=fixed(1, HOUR_S), end_s=HOUR_S),), ())
 
-    def trial(sizes: Sizes, load: Load) -> Served:
+    def trial(sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
         met = load.level[0] <= most
         return Served(met, 1.0 if met else 0.5, "chat: p99 of TTFT 9.0 s, limit 2.0 s", (usage,))
 

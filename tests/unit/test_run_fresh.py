@@ -17,13 +17,14 @@ from simulator.run.simulate import simulate
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
 from simulator.study.decision import HOLDS_ON_FRESH, MISSES_ON_FRESH, Walked
+from simulator.study.demand import WHOLE_MONTH
 
 OWN = "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}"
 NOT_TRIED = ": some level of the SLO is kept by less than two standard errors, unlike in month 1 without a trial on"
 
 
 def month(number: int, load: float, near: bool = True, meets: bool = True, event: str = "") -> Walked:
-    share: Any = SimpleNamespace(served=SimpleNamespace(is_near=near))
+    share: Any = SimpleNamespace(period=WHOLE_MONTH, served=SimpleNamespace(is_near=near))
     return Walked(number, (load,), (1,), meets, 1.0, "", (share,), event)
 
 

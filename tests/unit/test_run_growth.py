@@ -53,7 +53,7 @@ def last_month_usd(loaded: LoadedScenario) -> tuple[float, float]:
     journey = walk_study(loaded, loads, planned, base, sizer, found)
     terms = resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ()).terms
     assert all(month.meets for month in journey.months)
-    best = answer(loaded, "t", loads.periods(journey.months[-1].level), store).search.best
+    best = answer(loaded, "t", loads.periods(loads.horizon.asked(journey.months[-1].month)), store).search.best
     assert best is not None
     return float(months(costed("t", terms, journey.months))[-1].usd), best.usd_per_month
 

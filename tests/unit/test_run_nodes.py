@@ -63,7 +63,7 @@ def test_one_number_is_that_of_a_search_from_scratch(
     loads, most = loads_of(loaded), 0
     seen = set()
     for month in at_nodes(loaded, months):
-        best = answer(loaded, "t", loads.periods(month.level), store).search.best
+        best = answer(loaded, "t", loads.periods(loads.horizon.asked(month.month)), store).search.best
         assert best is not None
         needed = best.point[0].most
         most = max(most, needed) if topology == OWNED else needed

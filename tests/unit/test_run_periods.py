@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,45 @@ def test_a_period_is_the_same_part_in_every_month_whatever_its_load_and_the_stud
     )
     for months in (2, 12):
         loads = loads_of(written(tmp_path, second_binds(f"months: {months}, {periods}", 30)))
-        for level in ((1.0,), (1.4,)):
-            parts = {one.period.name: one.demand.part for one in loads.periods(level)}
+        for factor in (1.0, 1.4):
+            asked = [replace(loads.horizon.asked(month), level=(factor,)) for month in loads.horizon.numbers]
+            parts = {one.period.name: one.demand.part for month in asked for one in loads.periods(month)}
             assert parts == {"rest": 1, "peak": 2} | ({"q1": 0} if months == 12 else {})
+
+
+RENTED = "{name: base, site: lambda, gpu: h100-sxm, replicas: auto, gpus_per_instance: 1}"
+OWNED = "{name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}"
+API = (
+    "providers: [{name: api, prices: [{input: 0.1, output: 0.1}], ttft_s: {median: 0.1}, tpot_s: {median: 0.005}, "
+    "data_classes: [internal]}], routing: {kind: overflow, when: {outstanding_per_replica: 60}}"
+)
+SERVERS = "servers: [{name: box, site: datacentre, gpu: h100-sxm, gpus_per_server: 1, capex_usd: 40000, spares: 0}]"
+
+
+def test_a_season_is_sized_in_its_months_and_owned_hardware_beside_others_by_the_year(tmp_path: Path) -> None:
+    """Sizes are those of a study of one such month: rent goes with the season, and servers come with it.
+
+    Beside a token API servers are weighed over all hours of the year: a season of 20 hours buys none.
+    """
+    periods = "periods: [{name: ordinary}, {name: season, hours_per_month: 20, load: 8, quarters: [2]}]"
+    study = f"months: 9, first_month: 2027-03, {periods}"
+    ways = [f"rent: {{pools: [{RENTED}]}}", f"own: {{pools: [{OWNED}], {SERVERS}}}"]
+    ways += [f"mix: {{pools: [{OWNED}], {SERVERS}, {API}}}"]
+    asked = {"osl": 100, "tpot_s": 0.02, "horizon_s": 20, "warmup_s": 5}
+    run = simulate(written(tmp_path, chat(*ways, study=study, rate_rps=30, **asked)), tmp_path)
+    ordinary, season = (
+        simulate(written(tmp_path, chat(ways[0], study="months: 1", rate_rps=rate, **asked)), tmp_path / str(rate))
+        for rate in (30, 240)
+    )
+    (few,), (most,) = (one.decision["topologies"]["rent"]["months"][0]["replicas"] for one in (ordinary, season))
+    found = {
+        name: [sum(month["replicas"]) for month in one["months"]] for name, one in run.decision["topologies"].items()
+    }
+    assert few < most
+    assert found["rent"] == [few] + [most] * 3 + [few] * 5
+    assert found["own"] == [few] + [most] * 8
+    assert found["mix"] == [few] * 9
+    assert all(month["meets"] for one in run.decision["topologies"].values() for month in one["months"])
 
 
 def test_the_period_that_binds_is_sized_and_shown_and_all_are_paid(tmp_path: Path) -> None:
@@ -103,7 +140,7 @@ def test_the_period_that_binds_is_sized_and_shown_and_all_are_paid(tmp_path: Pat
 def test_a_ramp_that_binds_an_autoscaler_where_the_peak_does_not(tmp_path: Path) -> None:
     loaded = written(tmp_path, RAMP_BINDS)
     loads = loads_of(loaded)
-    periods = loads.periods(loads.horizon.level(1))
+    periods = loads.first_month
     assert [one.period.name for one in periods] == ["peak", "ramp"]
     store, pools = Store(), open_pools(loaded, "elastic")
 

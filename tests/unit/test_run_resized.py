@@ -24,7 +24,7 @@ def test_open_sizes_are_searched_at_the_load_that_is_asked() -> None:
     sets = ["topologies.own.pools[base].replicas=auto", "run.horizon_s=20", "run.replications=1"]
     loaded = load_scenario(SIZED, sets=sets)
     loads, store = loads_of(loaded), Store()
-    periods = loads.periods(loads.horizon.level(1))
+    periods = loads.first_month
     serve = at_best_size(loaded, periods, store)
     today, much = serve(Asked("own"), math.inf), serve(Asked("own", load=3.0), math.inf)
     best = answer(loaded, "own", periods, store).search.best
