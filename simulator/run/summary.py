@@ -50,8 +50,12 @@ from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.one import itl
 from simulator.simulate.priced import Priced, Replication
+from simulator.size.reasons import takes_words
 from simulator.study.demand import When
 from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK, span_words
+
+_MOST_CLASSES = 8
+"""Classes whose lost requests are told one by one."""
 
 
 def summarise(
@@ -243,6 +247,7 @@ def _warnings(
     basis = [
         *sources(planned.engines),
         *_unserved(metrics, "rejected", "failed", "timed_out"),
+        *_too_long(planned, metrics),
         *unsent_turns(metrics),
         *_other_warnings(loaded, planned, metrics),
         *cache_words(planned, prices, workload_spec(loaded.scenario, loaded.path.parent)),
@@ -260,12 +265,32 @@ def _warnings(
 
 
 def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
-    why = metrics["reasons"]
-    return [
-        f"{count:,} of {metrics['arrived']:,} requests {name.replace('_', ' ')}{reason_words(why.get(name, {}), count)}"
-        for name in statuses
-        if (count := metrics["statuses"][name])
-    ]
+    """How many requests ended so, and why; of several classes by class, too."""
+    classes: Mapping[str, Mapping[str, Any]] = metrics.get("classes", {})
+    found = []
+    for name in statuses:
+        if count := metrics["statuses"][name]:
+            ended = name.replace("_", " ")
+            text = f"{count:,} of {metrics['arrived']:,} requests {ended}{_why(metrics, name)}"
+            parts = [
+                f"{cls} {each['statuses'][name]:,} of {each['arrived']:,}{_why(each, name)}"
+                for cls, each in classes.items()
+                if each["statuses"][name]
+            ]
+            more = [f"{len(parts) - _MOST_CLASSES} more classes"] if len(parts) > _MOST_CLASSES else []
+            found.append(f"{text}: {', '.join(parts[:_MOST_CLASSES] + more)}" if len(classes) > 1 else text)
+    return found
+
+
+def _why(metrics: Mapping[str, Any], status: str) -> str:
+    return reason_words(metrics["reasons"].get(status, {}), metrics["statuses"][status])
+
+
+def _too_long(planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:
+    """What targets take at most, where requests are longer than all of those that they may go to."""
+    if not metrics["reasons"].get("rejected", {}).get("too_long"):
+        return []
+    return [f"rejected as too long: {takes_words(planned.fleet)}"]
 
 
 def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:

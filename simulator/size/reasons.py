@@ -135,7 +135,7 @@ def turned_away(metrics: MetricAccumulator, fleet: FleetSpec) -> str:
     if not found:
         return ""
     head = "routing" if Reason.TOO_LONG not in whys else "length" if len(whys) == 1 else "length and routing"
-    takes = [_takes(fleet)] if Reason.TOO_LONG in whys else []
+    takes = [takes_words(fleet)] if Reason.TOO_LONG in whys else []
     return f"{head}: {'; '.join([*found, *takes])}"
 
 
@@ -220,7 +220,7 @@ def _at_the_gateway(metrics: MetricAccumulator) -> list[dict[Reason, int]]:
     return found
 
 
-def _takes(fleet: FleetSpec) -> str:
+def takes_words(fleet: FleetSpec) -> str:
     """How many tokens of a request each target takes, and what bounds them."""
     parts = []
     for k, pool in enumerate(fleet.pools):

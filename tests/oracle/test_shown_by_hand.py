@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scenario_cases import chat, written
 
+from simulator import load_scenario, simulate
 from simulator.figures.table import FIGURES, figure, met_words
 from simulator.report import paired
 from simulator.report.paired import PairedFigure, differences_to
@@ -197,3 +198,33 @@ def test_each_term_of_an_slo_is_held(tmp_path: Path, metric: str, share: str) ->
 def test_counts_of_requests_are_grouped_by_thousands() -> None:
     metrics = {"arrived": 68_650, "statuses": {"failed": 4_100}, "reasons": {"failed": {"outage": 4_100}}}
     assert _unserved(metrics, "failed") == ["4,100 of 68,650 requests failed (outage)"]
+
+
+def test_what_was_rejected_is_told_by_class_with_its_reason_and_limit(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(
+        "arrival_s,input_tokens,output_tokens,class\n"
+        + "".join(f"{k},{9000 if k % 3 == 0 else 300},50,{'chat' if k % 2 else 'code'}\n" for k in range(24))
+    )
+    classes = [
+        {"name": name, "arrivals": {"kind": "trace", "file": str(tmp_path / "log.csv")}}
+        for name in ("chat", "code", "idle")
+    ]
+    classes[2] = {"name": "idle", "arrivals": {"kind": "poisson", "rate_rps": 1.0}, "lengths": {"isl": 9, "osl": 9}}
+    pools = [{"name": "p", "site": "datacentre", "gpu": "h100-sxm", "billing": "owned"}]
+    scenario = {
+        "schema_version": 1,
+        "name": "log",
+        "model": "llama-3.1-8b-instruct",
+        "engine": {"max_model_len": 8192},
+        "workload": {"classes": classes},
+        "topologies": {"one": {"pools": pools}},
+        "cost": {"draws": 0},
+        "run": {"horizon_s": 30, "warmup_s": 0},
+    }
+    (summary,) = simulate(load_scenario(scenario), out=None).summary["topologies"].values()
+    told = [each["text"] for each in summary["warnings"] if "rejected" in each["text"]]
+    arrived = summary["metrics"]["arrived"]
+    assert told == [
+        f"8 of {arrived} requests rejected (too long): chat 4 of 12 (too long), code 4 of 12 (too long)",
+        "rejected as too long: of prompt and answer together, in tokens, p at most 8,192 (max_model_len)",
+    ]
