@@ -38,6 +38,7 @@ def test_a_table_that_fits_is_one() -> None:
     assert printed_width(rows, headers) == 16
     assert folded(rows, headers, 16) == [[0, 1, 2]]
     assert folded(rows, headers, 15) == [[0, 1], [0, 2]]
+    assert folded(rows, headers, 1) == [[0, 1], [0, 2]], "no part has the first column alone"
 
 
 @given(
