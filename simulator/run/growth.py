@@ -15,7 +15,7 @@ from simulator.simulate.store import Store
 from simulator.size.answer import searched
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
-from simulator.size.guess import lower_targets, targets
+from simulator.size.guess import targets
 from simulator.size.infeasible import judged
 from simulator.size.lighter import lighter
 from simulator.size.trials import Point, Trials, Tried
@@ -196,8 +196,7 @@ class Growth:
         for pool, size in zip(trials.pools, point, strict=True):
             if len(point) == 1 and isinstance(size, Scaled) and pool.scaler is not None and pool.scaler[2] is None:
                 spec = next(one for one in trials.sized(point).subject.fleet.pools if one.name == pool.name)
-                among = (*lower_targets(spec, trials.demand), *targets(spec, trials.demand))
-                lower = [target for target in among if target < size.target]
+                lower = [target for target in targets(spec, trials.demand) if target < size.target]
                 yield from ((replace(size, target=target),) for target in lower[-1:])
 
     def _heavier(self, asked: MonthLoad) -> AtLevel | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +22,6 @@ _BUSIEST_S = 600.0
 _LEAST_ROOM = 1e-9
 _TARGETS = (0.35, 0.48, 0.61, 0.74, 0.87, 1.0)
 """Set points of an autoscaler, as shares of the requests that one replica holds at its SLO."""
-_LOWER_TARGETS = (0.09, 0.15, 0.24)
-"""Those for replicas that hold fewer than that at their capacity, as under a loose limit."""
 
 
 class BusyLoad(NamedTuple):
@@ -105,18 +102,8 @@ def replicas_needed(subject: Subject, demand: Demand, pool_name: str) -> float:
 
 def targets(pool: PoolSpec, demand: Demand) -> tuple[float, ...]:
     """Set points to try, rising, each a whole number of requests."""
-    return _whole(_TARGETS, requests_held(pool, demand))
-
-
-def lower_targets(pool: PoolSpec, demand: Demand) -> tuple[float, ...]:
-    """Set points below all of `targets`, rising, to try where none of these is enough."""
     held = requests_held(pool, demand)
-    least = _whole(_TARGETS, held)[0]
-    return tuple(target for target in _whole(_LOWER_TARGETS, held) if target < least)
-
-
-def _whole(shares: Sequence[float], held: int) -> tuple[float, ...]:
-    return tuple(sorted({float(max(round(share * held), 1)) for share in shares}))
+    return tuple(sorted({float(max(round(share * held), 1)) for share in _TARGETS}))
 
 
 def requests_held(pool: PoolSpec, demand: Demand) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from simulator.resolve.sizes import Fixed, Scaled
-from simulator.size.guess import lower_targets, targets
+from simulator.size.guess import targets
 from simulator.size.searcher import Searcher
 from simulator.size.trials import Point
 
@@ -78,8 +78,8 @@ def _every_number(searcher: Searcher, k: int, fewest: dict[Point, int]) -> list[
 def _grid(searcher: Searcher, k: int, others: Point, n: int, fewest_of_all: int) -> None:
     """Settings that might do with fewer than the n replicas that are enough, from the fewest on.
 
-    With at most n replicas an autoscaler never costs more than these; where it is too slow with so many, lower targets
-    are tried, and half as many replicas again.
+    With at most n replicas an autoscaler never costs more than these; where it is too slow with so many, it may have
+    half as many again.
     """
     pool = searcher.trials.pools[k]
     assert pool.scaler is not None
@@ -87,7 +87,6 @@ def _grid(searcher: Searcher, k: int, others: Point, n: int, fewest_of_all: int)
     fixed = searcher.trials.sized((*others[:k], Fixed(n), *others[k + 1 :])).subject.fleet
     spec = next(one for one in fixed.pools if one.name == pool.name)
     choices = (target,) if target is not None else targets(spec, searcher.trials.demand)
-    lower = () if target is not None else lower_targets(spec, searcher.trials.demand)
     begin = min(_FROM_GUESS, len(choices) - 1)
     wider = min(n + math.ceil(n / 2), max(searcher.limits.max_replicas, n))
     for fewest in (least,) if least is not None else range(fewest_of_all, n + 1):
@@ -104,8 +103,6 @@ def _grid(searcher: Searcher, k: int, others: Point, n: int, fewest_of_all: int)
             if at >= 0:
                 begin = at
                 break
-            if lower and _largest_target(searcher, point, lower, len(lower) - 1) is None:
-                return
 
 
 def _largest_target(
