@@ -35,6 +35,7 @@ class Card:
     peers : whether the GPUs of a node reach each other's memory (NVLink, Infinity Fabric)
     nvlinks : NVLinks of one GPU
     host_memory : its memory is that of the processors, whose use counts too
+    like : the GPU of the catalog that one of the user's own is like; empty for one of the catalog
     """
 
     name: str
@@ -43,6 +44,7 @@ class Card:
     peers: bool = True
     nvlinks: int = 0
     host_memory: bool = False
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def seen(settings: HardwareSettings, near: Card, name: str) -> Card:
     join no peers."""
     memory = near.memory_bytes if settings.memory_gib is None else settings.memory_gib * BYTES_PER_GIB
     peers = near.peers and (settings.links is None or settings.links.peer_access is not False)
-    return replace(near, name=name, memory_bytes=memory, peers=peers)
+    return replace(near, name=name, memory_bytes=memory, peers=peers, like=near.like or near.name)
 
 
 def read_hardware(file: Path) -> HardwareSettings:

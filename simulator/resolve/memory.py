@@ -131,7 +131,8 @@ def _fused_reduction(question: Question, card: Card, found: Rules) -> float:
     """Bytes of the largest all-reduce that takes the norm after it along."""
     if question.tp == 1 or question.pp > 1 or not card.peers:
         return 0.0
-    return dict(fused_reduce_bytes(found.version, card.name, question.fuse_allreduce_rms)).get(question.tp, 0.0)
+    largest = fused_reduce_bytes(found.version, card.like or card.name, question.fuse_allreduce_rms)
+    return dict(largest).get(question.tp, 0.0)
 
 
 def _encoding(question: Question, checkpoint: _Checkpoint, shape: ModelShape) -> tuple[ModelShape, int]:

@@ -99,7 +99,10 @@ def test_retired_words_are_gone(bundle: Bundle) -> None:
     for folder in ("docs", "dashboard", "simulator/report", "simulator/cli", "simulator/figures", "simulator/run"):
         for path in [*(ROOT / folder).rglob("*.md"), *(ROOT / folder).rglob("*.py")]:
             texts[str(path.relative_to(ROOT))] = path.read_text()
-    found = {name: RETIRED.findall(re.sub("gpu.memory.utilization", "", text)) for name, text in texts.items()}
+    found = {
+        name: RETIRED.findall(re.sub("gpu.memory.utilization|kv-cache-utilization-scorer", "", text))
+        for name, text in texts.items()
+    }
     assert {name: words for name, words in found.items() if words} == {}
 
 

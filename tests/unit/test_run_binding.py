@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +13,23 @@ from simulator.run import speeds as speeds_place
 from simulator.run.binding import binding_month
 from simulator.run.speeds import speeds
 from simulator.size.found import Limits
+from simulator.study.demand import MonthLoad
 
 
 def rows(*requests: tuple[int, int, int]) -> Any:
     """Requests by class, prompt and output tokens."""
     class_id, isl, osl = (np.array(column, np.int64) for column in zip(*requests, strict=True))
     return SimpleNamespace(class_id=class_id, isl=isl, osl=osl)
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A period by what it has of each class."""
+
+    load: tuple[float, float]
+
+    def at(self, level: tuple[float, float]) -> Any:
+        return SimpleNamespace(level=tuple(mine * grown for mine, grown in zip(self.load, level, strict=True)))
 
 
 def loads(levels: dict[int, tuple[float, float]], periods: list[tuple[float, float]]) -> Any:
@@ -28,10 +40,9 @@ def loads(levels: dict[int, tuple[float, float]], periods: list[tuple[float, flo
     )
     demand = SimpleNamespace(source=lambda number: source, classes=("a", "b"))
 
-    def period(first: float, second: float) -> Any:
-        return SimpleNamespace(at=lambda level: SimpleNamespace(level=(first * level[0], second * level[1])))
-
-    horizon = SimpleNamespace(numbers=list(levels), level=levels.__getitem__, periods=[period(*one) for one in periods])
+    busy: Any = tuple(map(Busy, periods))
+    asked = {month: MonthLoad(level, busy) for month, level in levels.items()}
+    horizon = SimpleNamespace(numbers=list(levels), asked=asked.__getitem__)
     return SimpleNamespace(horizon=horizon, demand=demand)
 
 
@@ -71,10 +82,12 @@ def test_sizes_at_other_speeds_share_the_time_and_what_comes_late_gets_none(monk
         for name, error in zip("abcd", (known, None, known, known), strict=True)
     ]
     sizer: Any = SimpleNamespace(limits=Limits(max_trials=7), store="store")
-    found = speeds("scenario", planned, ["period"], sizer, 12.0)  # type: ignore[arg-type]
+    loaded: Any = SimpleNamespace(scenario=SimpleNamespace(topologies={name: name for name in "abcd"}))
+    periods: Any = SimpleNamespace(of_sizes=lambda topology: SimpleNamespace(first_month=[f"period of {topology}"]))
+    found = speeds(loaded, planned, periods, sizer, 12.0)
     assert found == {"a": ("sizes of a",), "c": ("sizes of c",), "d": ()}, "of b no error is known"
-    assert [given[:5] for given in asked] == [("scenario", name, ["period"], "store", 0.2) for name in "ac"]
+    assert [given[:5] for given in asked] == [(loaded, name, [f"period of {name}"], "store", 0.2) for name in "ac"]
     assert [given[5] for given in asked] == [Limits(max_trials=7, seconds=left_s) for left_s in (12.0, 6.0)]
     sizer.limits = None
-    speeds("scenario", planned[:1], ["period"], sizer, 3.0)  # type: ignore[arg-type]
+    speeds(loaded, planned[:1], periods, sizer, 3.0)
     assert asked[-1][5] == Limits(seconds=3.0)
