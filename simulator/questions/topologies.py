@@ -13,7 +13,7 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import OWN_GPU, Answers
-from simulator.questions.fit import Fit, fit_of
+from simulator.questions.fit import Fit, fit_of, format_of
 from simulator.questions.log import read_log
 from simulator.resolve.engines import plan_engine
 from simulator.schema.base import DataClass
@@ -244,9 +244,8 @@ def _provider(answers: Answers) -> str:
 
 def _full_at(answers: Answers, fit: Fit, folder: Path) -> int:
     """Requests running and waiting per replica from which on a hybrid sends requests on."""
-    asked = answers.quantization
-    quantization = None if asked == "none" or asked == "auto" else asked
-    settings = EngineSettings(quantization=quantization, max_model_len=fit.max_model_len)
+    weights = format_of(answers, folder)
+    settings = EngineSettings(quantization=None if weights == "none" else weights, max_model_len=fit.max_model_len)
     engine = plan_engine(answers.model, fit.gpu, fit.tp, 1, settings, folder, own=fit.hardware)
     lengths = engine.config, engine.step_time, answers.isl, answers.osl
     held = FULL_AT * requests_within(*lengths, answers.tpot_s)
