@@ -6,6 +6,7 @@ Exit codes (design section 8): 2 for bad input, 3 for a bug of ours, 130 for an 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -92,7 +93,10 @@ MOST_LISTED = 40
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Message for a name that is in no list: those that begin so, the closest, or all (their number, where many)."""
+    """Message for a name that is in no list: those that begin so, the closest, or all (their number, where many).
+
+    A figure counts for more than a letter: `h200-sxm` is meant to be `h200`, not `h100-sxm`.
+    """
     choices: Sequence[str] = sorted(known)
     if not choices:
         return f"unknown {kind} {name!r}: none is known"
@@ -102,10 +106,19 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         more = f" or {len(begin) - MOST_MEANT} others" if len(begin) > MOST_MEANT else ""
         listed = f"{', '.join(meant[:-1])} or {meant[-1]}" if len(meant) > 1 and not more else ", ".join(meant)
         return f"unknown {kind} {name!r}: did you mean {listed}{more}?"
-    close = difflib.get_close_matches(name.lower(), [choice.lower() for choice in choices], n=1, cutoff=0.5)
-    if close:
-        match = next(choice for choice in choices if choice.lower() == close[0])
-        return f"unknown {kind} {name!r}: did you mean {match!r}?"
+    alike = [choice for choice in choices if _figures(choice) == _figures(name) != []]
+    if close := _closest(name, alike) or _closest(name, choices):
+        return f"unknown {kind} {name!r}: did you mean {close!r}?"
     if len(choices) > MOST_LISTED:
         return f"unknown {kind} {name!r}: none of the {len(choices)} known names is close"
     return f"unknown {kind} {name!r}: known are {', '.join(choices)}"
+
+
+def _closest(name: str, choices: Sequence[str]) -> str | None:
+    lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
+    return lower[close[0]] if close else None
+
+
+def _figures(name: str) -> list[str]:
+    return re.findall(r"\d+", name)

@@ -109,6 +109,7 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
             raise InputError(Problem("a log needs requests at two times at least", file=str(file)))
         (isl, isl_counts), (osl, osl_counts) = rows.lengths("isl"), rows.lengths("osl")
     zone = zone_of(file, reading)
+    names = dict(rows.was_read.columns)
     gap_s = (ticks.last_s - ticks.first_s) / (ticks.rows - 1)
     return Log(
         requests=ticks.rows,
@@ -121,7 +122,7 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
         talks=says(file, reading, "session_id"),
         has_hashes=has_hashes(file, reading),
         cached_share=rows.was_read.cached_share,
-        uncounted=() if rows.was_read.cached_share is not None else tuple(uncounted(file)),
+        uncounted=() if "+" in names.get("input_tokens", "") else tuple(uncounted(file, names)),
         labels=labels_of(file, reading),
         start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s, zone),
         zone=zone,
@@ -150,7 +151,11 @@ def _sharing_words(log: Log) -> str:
         found.append(f"{share}, so much of each is the beginning of one text for all")
     if log.uncounted:
         names = " and ".join(log.uncounted)
-        found.append(f"{names} are not counted, as prompts are longer by them: give a column of all prompt tokens")
+        sums = "+".join(["input_tokens=…", *log.uncounted])
+        found.append(f"{names} are likely not among the prompt tokens that were said: {sums} counts them")
+    prompt = dict(log.columns).get("input_tokens", "")
+    if "+" in prompt:
+        found.append(f"a prompt has {' and '.join(prompt.split('+'))}")
     return "; ".join(found) or "nothing is known of what prompts share, so no cache finds any"
 
 

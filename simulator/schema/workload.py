@@ -158,7 +158,7 @@ class Trace(Settings):
     """Format of the file; auto goes by its columns."""
     columns: dict[TraceColumn, str] = {}
     """What the file calls the columns of servecast's own format, as `{arrival_s: startTime, input_tokens: prompt}`;
-    `date+time` is two columns together.
+    `date+time` is two columns together, `one+other` the sum of two counts of tokens.
     `acceptance` is of a request's drafts: the probability of each, given that all before it in the step were accepted;
     where it is empty, and without it, the engine's holds.
     `cached_tokens` are those that whoever wrote the file found in a cache: without hashes, so many of a prompt are the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,16 +36,19 @@ MORE_LIKELY: Mapping[str, tuple[str, ...]] = {
     "cached_tokens": (
         *("cachedtokens", "cachedinputtokens", "cachedprompttokens", "numcachedtokens", "inputcachedtokens"),
         *("prompttokenscached", "inputtokenscached", "promptcachehittokens", "cachehittokens", "usagecachedtokens"),
-        *("prompttokensdetailscachedtokens", "inputtokensdetailscachedtokens"),
+        *("prompttokensdetailscachedtokens", "inputtokensdetailscachedtokens", "cachereadinputtokens"),
     ),
 }
 """What logs call the columns that a trace may have."""
 _BESIDE = ("cachereadinputtokens", "cachecreationinputtokens")
-"""Columns of prompt tokens that are not part of the prompt tokens beside them, as in answers of Anthropic's API."""
+_LESS_THOSE = "inputtokens"
+"""Columns of prompt tokens that are no part of one beside them, if it is called so, as in answers of Anthropic's API;
+`prompt_tokens` count them, as in OpenAI's and in those of gateways that answer alike."""
 _DAYS = ("date", "day", "requestdate", "startdate")
 """What logs call the column of the day where the time of day has one of its own."""
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?(\s*[AaPp]\.?[Mm]\.?)?")
 _JOINS = "+"
+_MISSING = object()
 
 
 def has_column(frame: pd.DataFrame, name: str) -> bool:
@@ -52,8 +56,16 @@ def has_column(frame: pd.DataFrame, name: str) -> bool:
     if name in frame.columns:
         return True
     if _JOINS in name:
-        return all(has_column(frame, part.strip()) for part in name.split(_JOINS))
+        first, *others = (part.strip() for part in name.split(_JOINS))
+        return has_column(frame, first) and all(has_column(frame, part) or _is_empty(frame, part) for part in others)
     return _whole(frame, name) is not None and bool(column(frame, name).notna().any())
+
+
+def _is_empty(frame: pd.DataFrame, name: str) -> bool:
+    """Whether objects have a part that is null in all of them."""
+    whole = _whole(frame, name)
+    parts = name.removeprefix(f"{whole}.")
+    return whole is not None and any(_part(value, parts, _MISSING) is None for value in frame[whole])
 
 
 def column(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -69,20 +81,40 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[whole].map(lambda value: _part(value, parts))
 
 
+def total(frame: pd.DataFrame, name: str) -> pd.Series:
+    """A column of numbers, or the sum of `a+b+c`, in which nothing adds nothing but for the first."""
+    if name in frame.columns or _JOINS not in name:
+        return column(frame, name)
+    first, *others = (column(frame, part.strip()) for part in name.split(_JOINS))
+    found = first.map(_number)
+    for values in others:
+        blank = values.isna() | (values.astype(str).str.strip() == "")
+        found = found + values.map(_number).where(~blank, 0.0)
+    return found
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def _whole(frame: pd.DataFrame, name: str) -> str | None:
     """The column that a name is a part of."""
     places = (place.start() for place in re.finditer(r"\.", name))
     return next((name[:place] for place in places if name[:place] in frame.columns), None)
 
 
-def _part(value: Any, name: str) -> Any:
+def _part(value: Any, name: str, missing: Any = None) -> Any:
     """A part of an object; names may hold points themselves."""
     if not isinstance(value, Mapping):
-        return None
+        return missing
     if name in value:
         return value[name]
     places = (place.start() for place in re.finditer(r"\.", name))
-    return next((_part(value[name[:place]], name[place + 1 :]) for place in places if name[:place] in value), None)
+    inner = (_part(value[name[:place]], name[place + 1 :], missing) for place in places if name[:place] in value)
+    return next(inner, missing)
 
 
 def guessed(frame: pd.DataFrame) -> dict[str, str]:
@@ -101,9 +133,20 @@ def guessed_more(frame: pd.DataFrame, said: Mapping[str, str]) -> dict[str, str]
     return _found(names, wanted)
 
 
-def beside(frame: pd.DataFrame) -> list[str]:
-    """Columns of prompt tokens that those of the prompt do not count."""
+def beside(frame: pd.DataFrame, prompt: str) -> list[str]:
+    """Columns of prompt tokens that those of the prompt, in a column of that name, likely do not count."""
+    if _plain(prompt)[0] != _LESS_THOSE:
+        return []
     return [name for name in _names(frame) if not {*_plain(name)}.isdisjoint(_BESIDE)]
+
+
+def all_of_prompt(frame: pd.DataFrame, found: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
+    """Columns that were found, of which the prompt's counts those beside it, unless it was said which one it is."""
+    prompt = found.get("input_tokens", "input_tokens")
+    apart = beside(frame, prompt)
+    if "input_tokens" not in said:
+        return {**found, "input_tokens": _JOINS.join([prompt, *apart])} if apart else dict(found)
+    return {ours: theirs for ours, theirs in found.items() if ours in said or theirs not in apart}
 
 
 def _found(names: Sequence[str], wanted: Mapping[str, tuple[str, ...]]) -> dict[str, str]:

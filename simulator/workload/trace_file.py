@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem, unknown_name
-from simulator.workload.columns import LIKELY, beside, column, guessed, guessed_more, has_column
+from simulator.workload.columns import LIKELY, all_of_prompt, beside, column, guessed, guessed_more, has_column, total
 from simulator.workload.hashes import block_segments
 from simulator.workload.likely_content import with_likely_content
 from simulator.workload.pieces import read_pieces
@@ -48,6 +48,8 @@ FORMAT_COLUMNS = {
     "table": ("arrival_s", "input_tokens", "output_tokens"),
 }
 """Columns that each format must have."""
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
+"""Columns that may be a sum of others."""
 _ZONE = re.compile(r":\d\d(?:[.,]\d+)?\s*([+-]\d\d):?(\d\d)\]?$")
 Seconds = NDArray[np.float64]
 
@@ -143,9 +145,9 @@ def says(file: Path, reading: Reading, name: str) -> bool:
     return has_column(_renamed(next(read_pieces(file)), _guessing(file, reading)).frame, name)
 
 
-def uncounted(file: Path) -> list[str]:
+def uncounted(file: Path, columns: Mapping[str, str]) -> list[str]:
     """Columns of prompt tokens that go by the name of those which the prompt's own column does not count."""
-    return beside(next(read_pieces(file)).frame)
+    return beside(next(read_pieces(file)).frame, columns.get("input_tokens", "input_tokens"))
 
 
 def labels_of(file: Path, reading: Reading) -> tuple[str, ...]:
@@ -207,11 +209,13 @@ def _guessing(file: Path, reading: Reading) -> Reading:
     said = dict(reading.columns)
     if not said and known not in ([], ["table"]):
         return reading
+    found = said
     if not said and not known:
-        said = guessed(frame)
-        if len(said) < len(LIKELY):
+        found = guessed(frame)
+        if len(found) < len(LIKELY):
             return reading
-    return replace(reading, columns=tuple({**guessed_more(frame, said), **said}.items()))
+    found = all_of_prompt(frame, {**guessed_more(frame, found), **found}, said)
+    return replace(reading, columns=tuple(found.items()))
 
 
 def _kind(table: Table, reading: Reading) -> str:
@@ -298,7 +302,8 @@ def _renamed(table: Table, reading: Reading) -> Table:
     names = {theirs: ours for ours, theirs in reading.columns}
     if not names:
         return table
-    parts = {theirs: column(table.frame, theirs) for theirs in names if theirs not in table.frame.columns}
+    other = {theirs: ours for theirs, ours in names.items() if theirs not in table.frame.columns}
+    parts = {theirs: (total if ours in _COUNTS else column)(table.frame, theirs) for theirs, ours in other.items()}
     covered = [ours for ours in names.values() if ours in table.frame.columns and ours not in names]
     return table.having(table.frame.drop(columns=covered).assign(**parts).rename(columns=names))
 

@@ -268,6 +268,7 @@ class Rows:
             return np.broadcast_to(np.int32(0), len(table.frame))
         found = self._numbers(table, "cached_tokens", 0.0)
         text = "cached_tokens must be at most input_tokens, which count all of the prompt"
+        text += " (of columns that count apart: input_tokens=one+other)"
         self.problems += problems_at(table, table.frame["cached_tokens"], found > isl, text)
         return np.minimum(np.nan_to_num(found), isl).astype(np.int32)
 

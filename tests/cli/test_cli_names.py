@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.catalog.gpus import gpus
 from simulator.cli.main import _run
+from simulator.errors import unknown_name
 
 SMALL = Path(__file__).resolve().parents[2] / "tests/data/scenarios/small.yaml"
 WRONG = {
@@ -52,3 +54,11 @@ def test_problems_of_all_topologies_come_together(capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().err
     assert "topologies.own.pools[0]" in shown
     assert "topologies.mixed.pools[1]" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("h200-sxm", "h200"), ("h100-sxn", "h100-sxm"), ("a100-80g", "a100-80"), ("l40x", "l40"), ("h300", "b300")],
+)
+def test_a_figure_of_a_name_counts_for_more_than_its_letters(typed: str, meant: str) -> None:
+    assert f"did you mean {meant!r}?" in unknown_name("GPU", typed, gpus())

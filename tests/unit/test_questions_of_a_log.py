@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from simulator.cli.new import Given, new
 from simulator.errors import InputError
 from simulator.questions.answers import TOLD_BY_TRACE, Answers, is_asked, questions
-from simulator.questions.log import read_log
+from simulator.questions.log import log_words, read_log
 from simulator.questions.write import scenario_text
 from simulator.resolve.demand import request_source
 from simulator.scenario.load import load_scenario
@@ -203,9 +204,46 @@ def test_columns_that_are_said_leave_the_others_to_be_guessed(tmp_path: Path) ->
     assert 'cached_tokens: "usage_cached"' in text
 
 
-def test_tokens_beside_those_of_the_prompt_are_told(tmp_path: Path) -> None:
-    """Anthropic's API counts tokens that it read from its cache apart from `input_tokens`."""
-    rows = [(60 * k, 100, 10, 4000) for k in range(10)]
+def test_tokens_beside_those_of_the_prompt_are_counted(tmp_path: Path) -> None:
+    """Anthropic's API counts tokens that it read from its cache, or wrote into it, apart from `input_tokens`."""
+    usage = [(3, 4000, None), (5, None, 700), (900, 0, 0)]
+    lines = [
+        {"timestamp": 60 * k, "usage": {"input_tokens": a, "output_tokens": 10, "cache_read_input_tokens": b}}
+        for k, (a, b, _) in enumerate(usage)
+    ]
+    for line, (_, _, written) in zip(lines, usage, strict=True):
+        line["usage"]["cache_creation_input_tokens"] = written  # type: ignore[index]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", "utf-8")
+    text = scenario_text({"trace": "log.jsonl"}, tmp_path)
+    sums = "usage.input_tokens+usage.cache_read_input_tokens+usage.cache_creation_input_tokens"
+    assert f'input_tokens: "{sums}"' in text
+    assert f"a prompt has {sums.replace('+', ' and ')}" in text
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, "utf-8")
+    (chunk,) = request_source(load_scenario(file)).chunks()
+    assert chunk.isl.tolist() == [4003, 705, 900]
+    assert f"{4000 / (4003 + 705 + 900):.0%} of their tokens came from a cache" in text
+
+
+def test_prompt_tokens_are_all_of_the_prompt_and_a_said_column_is_what_it_says(tmp_path: Path) -> None:
+    """OpenAI's API, and gateways that answer alike, count what was cached among `prompt_tokens`."""
+    rows = [(60 * k, 4100, 10, 4000) for k in range(10)]
+    write(tmp_path / "open.csv", "timestamp,prompt_tokens,completion_tokens,cache_read_input_tokens", rows)
+    found = read_log(Answers(trace="open.csv"), tmp_path)
+    assert found is not None
+    assert (found.isl, found.uncounted) == (4100, ())
+    assert found.cached_share == pytest.approx(4000 / 4100)
     write(tmp_path / "log.csv", "timestamp,input_tokens,output_tokens,cache_read_input_tokens", rows)
-    text = scenario_text({"trace": "log.csv"}, tmp_path)
-    assert "cache_read_input_tokens are not counted, as prompts are longer by them" in text
+    said = "arrival_s=timestamp, input_tokens=input_tokens, output_tokens=output_tokens"
+    found = read_log(Answers(trace="log.csv", column=said), tmp_path)
+    assert found is not None
+    assert (found.isl, found.cached_share, found.uncounted) == (4100, None, ("cache_read_input_tokens",))
+    assert "input_tokens=…+cache_read_input_tokens counts them" in log_words(found)
+
+
+def test_a_sum_of_columns_needs_its_first_number_in_each_row(tmp_path: Path) -> None:
+    write(tmp_path / "log.csv", "arrival_s,fresh,output_tokens,again", [(1, 5, 5, ""), (2, "", 5, 7), (3, 5, 5, "x")])
+    said = "arrival_s=arrival_s, input_tokens=fresh+again, output_tokens=output_tokens"
+    with pytest.raises(InputError) as refused:
+        read_log(Answers(trace="log.csv", column=said), tmp_path)
+    assert [problem.line for problem in refused.value.problems] == [3, 4]
