@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from config_cases import LLAMA
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError
 
+CONFIGS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/vllm-shapes.json").read_text("utf-8"))["models"]
 CLIP: dict[str, Any] = {
     "model_type": "siglip_vision_model",
     "hidden_size": 1152,
@@ -142,3 +145,37 @@ def test_another_version_of_minicpm_v_is_refused(version: float) -> None:
     known = LLAMA | {"model_type": "minicpmv", "version": version, "vision_config": CLIP}
     with pytest.raises(InputError, match=r"version: MiniCPM-V is known here in the versions 2\.5, 2\.6, 4\.0, 4\.5"):
         shape_from_config("m", known)
+
+
+@pytest.mark.parametrize(
+    ("told", "parameters"),
+    [
+        ({}, 9_830_400 + 4_147_200 + 1_638_400 + 655_360),
+        (
+            {"num_mel_bins": 65, "downsample_hidden_size": 32, "output_dim": 256},
+            368_640 + 18_432 + 1_638_400 + 327_680,
+        ),
+    ],
+)
+def test_an_encoder_of_audio_of_qwen_3_begins_and_ends_as_transformers_builds_it(
+    told: dict[str, Any], parameters: int
+) -> None:
+    """Channels × an eighth of the bins, halved and rounded up three times, to the width; two 3 × 3 convolutions of all
+    channels; the width to itself, and to the model (transformers' `Qwen3OmniMoeAudioEncoderConfig`: 128, 480)."""
+    section = {"model_type": "qwen3_omni_moe_audio_encoder", "d_model": 1280, "encoder_layers": 2, **told}
+    layers = 2 * (4 * 1280 + 2 * 4 * 1280) * 1280
+    assert of_audio(config(audio_config=section)) == layers + parameters
+
+
+def test_an_encoder_of_audio_has_the_parameters_that_vllm_builds_but_for_vectors() -> None:
+    """Qwen3-ASR, 24 layers of 1024 and 4096: 9 vectors of its width and an inner one for each layer, two norms, the
+    biases of two projections and of three convolutions of 480."""
+    known = CONFIGS["qwen3_asr"]
+    decoder = shape_from_config("m", {**known["config"]["text_config"], "tie_word_embeddings": True}).parameters
+    vectors = 24 * (9 * 1024 + 4096) + 2 * 1024 + 1024 + 3584 + 3 * 480 + 9 * 480
+    assert of_audio(known["config"]) == known["parameters"] - decoder - vectors
+
+
+def of_audio(values: dict[str, Any]) -> int:
+    matrices = shape_from_config("m", {"projector_hidden_size": 4096, **values}).matrices
+    return sum(matrix.parameters for matrix in matrices if matrix.name.startswith("audio_tower"))

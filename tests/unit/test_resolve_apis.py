@@ -153,3 +153,26 @@ def test_a_prompt_too_long_for_a_tier_pays_the_standard_price(tmp_path: Path) ->
     (api,) = resolve_terms(plan_topologies(load_scenario(file))[0]).terms.apis
     (priority,) = api.tiers
     assert [band.by_kind for band in priority.prices] == [(5.0, 0.5, 5.0, 30.0), api.prices[1].by_kind]
+
+
+@pytest.mark.parametrize(
+    ("settings", "right"),
+    [
+        ("offer: together/llama-3.3-70b, service_tiers: {batch: {price_factor: 0.5}}", (1.0, 0.0)),
+        ("offer: together/llama-3.3-70b, service_tiers: {batch: {latency_factor: 3}}", (3.0, 0.0)),
+        ("offer: openai/gpt-4.1, service_tiers: {batch: {latency_factor: 1.5, window_s: 60}}", (1.5, 60.0)),
+        ("offer: openai/gpt-4.1, service_tiers: {batch: {window_s: 60}}", (1.0, 60.0)),
+        ("offer: openai/gpt-4.1", (1.0, 86_400.0)),
+        ("offer: together/llama-3.3-70b", (1.0, 0.0)),
+    ],
+)
+def test_a_tier_is_as_quick_as_the_usual_one_unless_its_factor_or_window_says_otherwise(
+    tmp_path: Path, settings: str, right: tuple[float, float]
+) -> None:
+    """Of the class that asks for batches, and never of the other one."""
+    file = tmp_path / "tiers.yaml"
+    provider = f"{{name: api, data_classes: [internal], {settings}}}"
+    file.write_text(TEXT + f"topologies:\n  one: {{providers: [{provider}]}}\n" + RUN)
+    (spec,) = plan_topologies(load_scenario(file))[0].fleet.providers
+    found = [(tier.latency_factor, tier.batch_window_s) for tier in spec.tier_by_class]
+    assert found == [(1.0, 0.0), right]

@@ -26,6 +26,8 @@ CONFORMERS = ("gemma4_audio",)
 """Encoders of audio whose layers have two MLPs, five projections of attention and a convolution between two more."""
 CONFORMER_SQUARES = 24
 """Matrices as wide as they are high in such a layer (`gemma4_mm.py`, vLLM 0.32.0)."""
+SHRUNK = ("qwen3",)
+"""Beginnings of the types of encoders of audio that begin with convolutions over bins and time: `projectors`."""
 TAPS = 3
 """Width of the two convolutions before an encoder of audio (`whisper.py`, vLLM 0.32.0)."""
 
@@ -208,6 +210,7 @@ def _audio(config: Config, top: Config, hidden: int) -> tuple[Tower | None, list
     inner = config.first("intermediate_size", "encoder_ffn_dim", default=4 * width)
     rows = CONFORMER_SQUARES * width if config.model_type in CONFORMERS else 4 * width + 2 * inner
     matrices = [Matrix(f"audio_tower.layers.{layer}", rows, width, "tp", plain=True) for layer in range(layers)]
-    if bins := config.number("num_mel_bins", 0):
+    bins = config.number("num_mel_bins", 0)
+    if bins and not is_kind(config, top, *SHRUNK):
         matrices.append(parts.whole("audio_tower.conv", width, TAPS * (bins + width), plain=True))
     return None, matrices + audio_projector(config, top, width, inner, hidden)
