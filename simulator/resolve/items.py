@@ -16,8 +16,8 @@ KINDS = ("image", "video", "audio", "vision_chunk")
 """Kinds of items (`multimodal/inputs.py`, vLLM 0.33.0)."""
 OF_VIDEO = (
     *("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "qwen3_vl", "qwen3_omni", "qwen3_5", "glm4v", "glm_ocr", "gemma4"),
-    *("internvl", "interns1", "llava_onevision", "keye", "ernie4_5_moe_vl", "exaone4_5", "minicpmv", "muse_glimmer"),
-    *("cosmos3_edge", "phi4mm", "mimo_v2_omni"),
+    *("internvl", "interns1", "llava_onevision", "Keye", "ernie4_5_moe_vl", "exaone4_5", "minicpmv", "muse_glimmer"),
+    *("cosmos3_edge", "phi4mm", "mimo_v2_omni", "molmo2", "ovis2_5"),
 )
 """Beginnings of types whose encoder of images is also that of videos (`_mark_tower_model`, vLLM 0.33.0)."""
 

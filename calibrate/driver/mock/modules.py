@@ -174,9 +174,16 @@ def _known_to_transformers(model_type: str) -> None:
 
 class _WithSections(transformers.PretrainedConfig):  # type: ignore[misc]
     def __post_init__(self, **keys: Any) -> None:
-        if "vision_config" in keys:
-            keys["vision_config"] = transformers.PretrainedConfig(**keys["vision_config"])
-        super().__post_init__(**keys)
+        super().__post_init__(**{key: _section(key, value) for key, value in keys.items()})
+
+
+def _section(key: str, value: Any) -> Any:
+    """A section as the class that transformers has of its type, with its own sections so too; others as they stand."""
+    if not key.endswith("_config") or key == "quantization_config" or not isinstance(value, dict):
+        return value
+    known = key != "vision_config" and value.get("model_type") in transformers.CONFIG_MAPPING
+    kind = transformers.CONFIG_MAPPING[value["model_type"]] if known else transformers.PretrainedConfig
+    return kind(**{name: _section(name, own) for name, own in value.items()})
 
 
 def _as_on_gpus() -> None:

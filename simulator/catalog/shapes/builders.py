@@ -19,6 +19,7 @@ from simulator.catalog.shapes.hybrids import (
 from simulator.catalog.shapes.latents import hy_v4, longcat_flash, minicpm3, step_3
 from simulator.catalog.shapes.mamba import bamba, jamba, mamba, mamba2, zamba2
 from simulator.catalog.shapes.modal_experts import ernie_vl
+from simulator.catalog.shapes.molmo import molmo, more_words
 from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
 from simulator.catalog.shapes.windows import laguna, mimo_v2, step_3p5
 
@@ -50,6 +51,8 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "jamba": (Family(rotated=False), jamba),
     "bamba": (PLAIN, bamba),
     "zamba2": (Family(tied=True), zamba2),
+    "molmo": (PLAIN, molmo),
+    **dict.fromkeys(("molmo2", "molmo2_text"), (PLAIN, more_words)),
     **dict.fromkeys(("mimo_v2_flash", "mimo_v2"), (Family(sinks=True), mimo_v2)),
     "step3_text": (PLAIN, step_3),
     "step3p5": (Family(queries_normed=True), step_3p5),

@@ -53,6 +53,12 @@ _TEXT_OF = {
     "glm_ocr": "glm_ocr_text",
     "paddleocr_vl": "paddleocr_vl_text",
     "deepseek_vl_v2": "deepseek_v2",
+    "phi3_v": "phi3",
+    "Keye": "qwen3",
+    "KeyeVL1_5": "qwen3",
+    "dots_ocr": "qwen2",
+    "phi4-siglip": "phi3",
+    "isaac": "qwen3",
 }
 """Language model of multimodal types whose text section does not name its own."""
 _MISNAMED = {"minimax_m3_vl": "minimax_m3"}

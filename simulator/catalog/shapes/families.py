@@ -98,6 +98,7 @@ FAMILIES: dict[str, Family] = {
             "sarvam_mla",
             "param2moe",
             "iquestcoder",
+            "teleflm",
         ),
         PLAIN,
     ),
@@ -110,6 +111,9 @@ FAMILIES: dict[str, Family] = {
     ),
     "minimax_m2": Family(norms_span_heads=True),
     **dict.fromkeys(("exaone_moe", "hy_v3", "mellum"), Family(queries_normed=True)),
+    "pangu_ultra_moe": Family(norms=4),
+    "plamo3": Family(norms=4, queries_normed=True),
+    "step1": Family(rotated=False),
     "afmoe": Family(norms=4, queries_normed=True, gated_attention=True),
     **dict.fromkeys(("granite_swa", "granitemoe_swa"), Family(sinks=True)),
     "axk1": Family(norms=3),
@@ -199,6 +203,8 @@ def expert_counts(config: Config) -> tuple[int, int, int, int]:
     )
     number = first_number(config, "n_shared_experts") or first_number(config, "num_shared_experts")
     number = number or first_number(config, "num_shared_expert") or first_number(config, "moe_num_shared_experts")
+    if shared and config.model_type == "param2moe":  # the width of all together (`param2moe.py`, vLLM 0.32.0)
+        number = 1
     shared = shared * max(number, 1) if shared else inner * number
     return count, per_token, inner, shared
 

@@ -47,6 +47,11 @@ class Between:
         return self.width * self.top.number(key, 2) ** 2
 
 
+NVLM_SHUFFLED = 4
+"""Patches that NVLM puts side by side (`nvlm_d.py`)."""
+EVA_SQUARE = 4
+"""Patches that a convolution makes one of (`glm4v.py`)."""
+
 Fits = Callable[[Between], bool]
 Rules = tuple[tuple[Fits, Callable[[Between], Sizes]], ...]
 
@@ -112,6 +117,16 @@ def _glm_next(asked: Between) -> Sizes:
     return (out, asked.squared), (out, out), (3 * asked.config.number("projection_intermediate_size"), out)
 
 
+def _eva(asked: Between) -> Sizes:
+    hidden, inner = asked.hidden, asked.top.number("ffn_hidden_size")
+    return (hidden, EVA_SQUARE * asked.width), (hidden, hidden), (3 * inner, hidden)
+
+
+def _isaac(asked: Between) -> Sizes:
+    width = asked.width * asked.config.number("pixel_shuffle_scale_factor", 1) ** 2
+    return (4 * width, width), (asked.hidden, 4 * width)
+
+
 def _mistral(asked: Between) -> Sizes:
     return (asked.width, asked.squared), (asked.hidden, asked.width), (asked.hidden, asked.hidden)
 
@@ -135,12 +150,21 @@ def _minicpm(asked: Between) -> Sizes:
     return (square, width), (4 * square, square), (width, 4 * square), (square, square), (asked.hidden, square)
 
 
+def _phi_siglip(asked: Between) -> Sizes:
+    return (asked.hidden, asked.width), (asked.hidden, asked.hidden)
+
+
 def _llava(asked: Between) -> Sizes:
     return _two_after(asked, 1.0)
 
 
 def _internvl(asked: Between) -> Sizes:
     return _two_after(asked, 0.5)
+
+
+def _nvlm(asked: Between) -> Sizes:
+    between = Config(asked.top["llm_config"], asked.top.file, "llm_config.").number("intermediate_size")
+    return (between, NVLM_SHUFFLED * asked.width), (asked.hidden, between)
 
 
 def _two_after(asked: Between, ratio: float) -> Sizes:
@@ -177,7 +201,10 @@ def _plain(asked: Between) -> Sizes:
 _VISION: Rules = (
     (_encoder("glm4v", "glm_ocr"), _glm),
     (_encoder("glm5_next"), _glm_next),
-    (_merging("qwen", "exaone4_5", "paddleocr"), _qwen),
+    (_merging("qwen", "exaone4_5", "paddleocr", "Keye", "dots_ocr"), _qwen),
+    (_model("chatglm"), _eva),
+    (_model("isaac"), _isaac),
+    (_model("phi4-siglip"), _phi_siglip),
     (_model("mistral3"), _mistral),
     (_model("cohere2_vision"), _cohere),
     (_model("lfm2_vl"), _lfm),
@@ -188,7 +215,8 @@ _VISION: Rules = (
     (_model("step3p7"), _step_3p7),
     (_model("blip-2"), _none),
     (_models("llava"), _llava),
-    (_models("internvl"), _internvl),
+    (_models("internvl", "h2ovl", "skywork_chat", "eagle_2_5"), _internvl),
+    (_model("NVLM_D"), _nvlm),
     (_others, _plain),
 )
 
@@ -213,6 +241,17 @@ def _glm_audio(asked: Between) -> Sizes:
     return (2 * asked.hidden, asked.inner), (asked.hidden, 2 * asked.hidden)
 
 
+def _ultravox(asked: Between) -> Sizes:
+    """Frames side by side, through an MLP or through layers like the encoder's (`ultravox.py`)."""
+    top, width = asked.top, asked.width
+    stacked, inner = top.number("stack_factor", 8) * width, top.number("hidden_size", 4096)
+    if layers := top.number("num_projector_layers", 0):
+        rows = 4 * width + 2 * asked.inner
+        places = asked.config.number("max_source_positions", 1500)
+        return (width, stacked), (places, width), *((rows, width),) * layers, (asked.hidden, width)
+    return (inner, stacked), (asked.hidden, inner // 2 if top.get("projector_act", "swiglu") == "swiglu" else inner)
+
+
 def _plain_audio(asked: Between) -> Sizes:
     return ((asked.config.number("output_dim", asked.hidden), asked.width),)
 
@@ -222,5 +261,6 @@ _AUDIO: Rules = (
     (lambda asked: bool(asked.config.get("output_proj_dims")), _projected),
     (_encoder("voxtral"), _voxtral),
     (_encoder("glmasr"), _glm_audio),
+    (_model("ultravox"), _ultravox),
     (_others, _plain_audio),
 )

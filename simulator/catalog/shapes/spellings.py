@@ -33,6 +33,8 @@ SPELLED: dict[str, Mapping[str, str]] = {
     },
     "lfm2": {"block_ff_dim": "intermediate_size", "tie_embedding": "tie_word_embeddings"},
     "lfm2_moe": {"tie_embedding": "tie_word_embeddings"},
+    "molmo": {"weight_tying": "tie_word_embeddings"},
+    "plamo3": {"window_size": "sliding_window"},
     "step3_text": {"max_position_embedding": "max_position_embeddings"},
     "longcat_flash": {"num_layers": "num_hidden_layers", "ffn_hidden_size": "intermediate_size"},
 }

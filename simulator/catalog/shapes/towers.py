@@ -8,17 +8,20 @@ from dataclasses import replace
 
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.minicpmv import minicpm_v
+from simulator.catalog.shapes.molmo import molmo2_encoder, molmo_encoder
 from simulator.catalog.shapes.parakeet import parakeet
+from simulator.catalog.shapes.phi3v import phi3v
 from simulator.catalog.shapes.phi4mm import phi4mm
 from simulator.catalog.shapes.projectors import audio_projector, deepstack_levels, is_kind, vision_projector
 from simulator.catalog.shapes.qformers import blip_2, granite_speech
 from simulator.catalog.shapes.radio import is_radio, radio
 from simulator.catalog.shapes.reader import Config
+from simulator.catalog.shapes.visual_words import ovis2, ovis2_5
 from simulator.memory.shape import Matrix, Tower
 
 MOST_TOKENS = 16384
 """Tokens of the largest image of encoders that take any size (Qwen-VL)."""
-GATED = ("qwen2_5_vl", "qwen2_5_omni", "exaone4_5", "pixtral", "glm4v", "glm_ocr", "glm5_next", "gemma4")
+GATED = ("qwen2_5_vl", "qwen2_5_omni", "exaone4_5", "pixtral", "glm4v", "glm_ocr", "glm5_next", "gemma4", "dots")
 """Beginnings of the types of encoders of images whose MLPs have a gate."""
 POSITIONS_HELD = ("qwen3_vl", "qwen3_5", "qwen3_omni")
 """Beginnings of the types of encoders that hold added positions until they are done (`qwen3_vl.py`, vLLM 0.33.0)."""
@@ -28,8 +31,26 @@ CONFORMER_SQUARES = 24
 """Matrices as wide as they are high in such a layer (`gemma4_mm.py`, vLLM 0.32.0)."""
 SHRUNK = ("qwen3",)
 """Beginnings of the types of encoders of audio that begin with convolutions over bins and time: `projectors`."""
+PHI_READS = -2
+"""Layer of its encoder that Phi 4 with SigLIP 2 reads, whatever its config says (`phi4siglip.py`, vLLM 0.32.0)."""
+NVLM_MORE = 7
+"""Heads of NVLM's encoder that hold nothing, so that eight GPUs can share them (`nvlm_d.py`, vLLM 0.32.0)."""
+KEYE_PACKED = 32768
+"""Rows of a second table of positions that Keye loads (`keye.py`, vLLM 0.32.0)."""
+SIGLIP_2 = ("siglip2", "pixel_shuffle_siglip2")
 TAPS = 3
 """Width of the two convolutions before an encoder of audio (`whisper.py`, vLLM 0.32.0)."""
+
+WHOLE = {
+    "phi3_v": phi3v,
+    "phi4mm": phi4mm,
+    "minicpmv": minicpm_v,
+    "molmo": molmo_encoder,
+    "molmo2": molmo2_encoder,
+    "ovis": ovis2,
+    "ovis2_5": ovis2_5,
+}
+"""Types whose encoders stand elsewhere than in a section for images and one for audio."""
 
 
 def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, ...]]:
@@ -42,7 +63,7 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
     towers: list[Tower] = []
     matrices: list[Matrix] = []
     top = _with_encoders(top)
-    if (whole := {"phi4mm": phi4mm, "minicpmv": minicpm_v}.get(top.model_type)) is not None:
+    if (whole := WHOLE.get(top.model_type)) is not None:
         return whole(top, hidden)
     for key, build in (("vision_config", _vision), ("audio_config", _audio), ("sound_config", _audio)):
         section = top.get(key)
@@ -89,7 +110,8 @@ def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, lis
     width = config.first("hidden_size", "embed_dim", "vt_hidden_size", "width")
     layers = config.first("num_hidden_layers", "depth", "vt_num_hidden_layers", "layers")
     read = top.get("vision_feature_layer")
-    if top.model_type.startswith("llava") and isinstance(read, int) and -layers < read < 0:
+    read = PHI_READS if top.model_type == "phi4-siglip" else read
+    if top.model_type.startswith(("llava", "phi4-siglip")) and isinstance(read, int) and -layers < read < 0:
         layers += read + 1
     if isinstance(config.get("hidden_size"), int) and config.get("out_hidden_size") is None and config.get("embed_dim"):
         width = config.number("embed_dim")
@@ -104,14 +126,17 @@ def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, lis
     rises = 3 if is_kind(config, top, *GATED) else 2
     heads = config.first("num_attention_heads", "num_heads", "vt_num_attention_heads", default=1)
     pairs = config.number("num_key_value_heads", heads)
+    more = NVLM_MORE if top.model_type == "NVLM_D" else 0
     matrices: list[Matrix] = [parts.whole("vision_tower.patch_embed", width, pixels, plain=True)]
     for layer in range(layers):
         name = f"vision_tower.blocks.{layer}"
-        rows = 2 * width + 2 * width * pairs // max(heads, 1)
+        rows = (2 * width + 2 * width * pairs // max(heads, 1)) * (heads + more) // max(heads, 1)
         matrices.append(Matrix(f"{name}.attn", rows, width, "tp", plain=True))
         matrices.append(Matrix(f"{name}.mlp", rises * inner, width, "tp", plain=True))
     if rows := _positions(config, patch):
         matrices.append(parts.whole("vision_tower.positions", rows, width, plain=True))
+    if is_kind(config, top, "Keye"):
+        matrices.append(parts.whole("vision_tower.packed_positions", KEYE_PACKED, width, plain=True))
     matrices += vision_projector(config, top, width, merge, hidden)
     tower = _vision_tower(config, top, width, rises * inner, patch, merge)
     kept = (width if is_kind(config, top, *POSITIONS_HELD) else 0) + tower.rotates * width // max(heads, 1)
@@ -185,6 +210,11 @@ def _positions(config: Config, patch: int) -> int:
     listed = config.number("num_position_embeddings", 0)
     if listed or config.get("position_embedding_size"):
         return listed or 2 * config.number("position_embedding_size")
+    listed = config.number("num_positions", 0)
+    if config.model_type.startswith(SIGLIP_2):
+        listed = config.number("num_patches", 0)
+    if listed:
+        return listed
     fixed = config.model_type.startswith(("siglip", "clip", "internvl", "idefics", "paddleocr", "llama4", "blip_2"))
     return (_first(config, "image_size") // patch) ** 2 if fixed else 0
 
