@@ -21,7 +21,9 @@ def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
     A bucket that is filled at r a second, and from which calls take x each at λ a second, lacks in the mean what waits
     before a server of that rate (Pollaczek and Khinchine, calls at random times):
 
-        taken = λ E[x²] / (2 (r − λ E[x])),  at most all that it holds: 60 r, also where λ E[x] ≥ r.
+        taken = λ E[x²] / (2 (r − λ E[x])),  at most all that it holds and what waits for it: (60 + w) r,
+
+    also where λ E[x] ≥ r; calls that would wait longer than w seconds (`max_wait_s`) are refused.
 
     Nothing has been taken by batches, for which no limit holds, by jobs, of which none came before, by users who wait
     for their answers, nor at targets that take over from others or are open by the hour: how much they get is known
@@ -88,13 +90,13 @@ def _shares(fleet: FleetSpec, k: int) -> list[float]:
 
 def _taken_from(provider: ProviderSpec, rate: NDArray[np.float64]) -> ProviderSpec:
     requests, tokens, prompts, answers = (
-        _taken(limit, *used) for limit, used in zip(provider.limits_per_minute, rate.tolist(), strict=True)
+        _taken(limit, used, squares, provider.max_wait_s)
+        for limit, (used, squares) in zip(provider.limits_per_minute, rate.tolist(), strict=True)
     )
     return replace(provider, taken=(requests, tokens, prompts, answers))
 
 
-def _taken(per_minute: float, used_per_s: float, squares_per_s: float) -> float:
+def _taken(per_minute: float, used_per_s: float, squares_per_s: float, max_wait_s: float) -> float:
     spare_per_s = per_minute / SECONDS_PER_MINUTE - used_per_s
-    if spare_per_s <= 0.0:
-        return per_minute
-    return float(min(squares_per_s / (2.0 * spare_per_s), per_minute))
+    most = per_minute * (1.0 + max_wait_s / SECONDS_PER_MINUTE)
+    return float(min(squares_per_s / (2.0 * spare_per_s), most)) if spare_per_s > 0.0 else most

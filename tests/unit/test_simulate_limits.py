@@ -45,6 +45,18 @@ def test_a_short_run_is_served_at_the_rate_of_the_limit(tmp_path: Path, limit: s
     assert statuses["rejected"] > 500
 
 
+def test_a_short_run_does_not_hide_refusals_behind_a_queue_that_fills(tmp_path: Path) -> None:
+    """11 calls a second where 10 are let through: 30 seconds' worth of them may wait, which take 300 s to come."""
+    api = "name: api, offer: openai/gpt-4o-mini, max_wait_s: 30, requests_per_minute: 600"
+    text = chat(f"t: {{providers: [{{{api}}}]}}", study="months: 1")
+    even = "workload.classes[chat].arrivals={kind: gamma, rate_rps: 11, cv: 0.001}"
+    loaded = written(tmp_path, text, *PUBLIC, even, "run.horizon_s=100", "run.warmup_s=0")
+    metrics = simulate_one(subject_of(plan_topology(loaded, "t")), demand_of(loaded), 0).metrics
+    statuses = metrics.summary()["statuses"]
+    assert statuses["completed"] + statuses["failed"] == pytest.approx(1000, abs=3)
+    assert metrics.summary()["ttft_s"]["p50"] == pytest.approx(30, abs=2)
+
+
 def test_below_the_limit_what_is_taken_is_what_waits_in_the_mean(tmp_path: Path) -> None:
     """The bucket's level, followed call by call over half an hour, against the closed form."""
     lengths = "workload.classes[chat].lengths={isl: {kind: lognormal, mean: 500, cv: 1}, osl: 200}"
