@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dashboard.compiling import watch
 from dashboard.limits import limit_memory
 from dashboard.previews import PREVIEW_REQUESTS
 from dashboard.processes import answer_lines
@@ -96,7 +97,7 @@ def main() -> None:
     limit_memory()
     os.nice(_NICE)
     with scratch() as folder:
-        answer_lines(Previewer(Store(Path(folder), _STORE_BYTES)).answer, warm_up)
+        answer_lines(Previewer(Store(Path(folder), _STORE_BYTES)).answer, warm_up, watch)
 
 
 def warm_up() -> Summaries:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,11 @@ from simulator.errors import InputError, Problem
 PREVIEW_REQUESTS = 350_000
 """Simulated requests on each side, over all topologies and months: one to two seconds."""
 _WAIT_S = 180.0
-"""A first answer may have to wait for kernels to be compiled."""
+"""For an answer; what is loaded or compiled before it is not counted."""
+_KEPT = 512
+"""Answers, of all visitors."""
+_ALONE = threading.Lock()
+_ANSWERS: OrderedDict[tuple[str, str, tuple[str, ...]], str] = OrderedDict()
 
 
 def pool() -> processes.Pool:
@@ -21,20 +28,46 @@ def pool() -> processes.Pool:
     return processes.pool("dashboard.preview_worker", processes.spare_cores(4))
 
 
-def preview(folder: Path, stamp: str, sets: tuple[str, ...], visitor: str = "") -> dict[str, Any]:
+def preview(
+    folder: Path, stamp: str, sets: tuple[str, ...], visitor: str = "", tell: processes.Tell = processes.tell_nobody
+) -> dict[str, Any]:
     """What the run in `folder` gives with values set, beside itself: see `preview_worker.Previewer.answer`.
 
     Parameters
     ----------
     stamp : of the run's files
     visitor : who asks; visitors take turns
+    tell : is told what the process does before it can answer; what it raises is raised once the answer is kept
 
     Raises
     ------
     InputError : values that make no valid scenario, or the process was killed or took too long
     """
+    key = str(folder), stamp, sets
+    with _ALONE:
+        if key in _ANSWERS:
+            _ANSWERS.move_to_end(key)
+            return dict(json.loads(_ANSWERS[key]))
+    gone: list[BaseException] = []
+
+    def tell_or_go_on(doing: str) -> None:
+        """A page that is left ends in what it shows next; the process goes on, as what it compiles is for all."""
+        try:
+            if not gone:
+                tell(doing)
+        except BaseException as error:
+            gone.append(error)
+
     with TURNS.aside():
-        found = pool().ask({"folder": str(folder), "stamp": stamp, "sets": list(sets)}, _WAIT_S, visitor)
+        asked = {"folder": str(folder), "stamp": stamp, "sets": list(sets)}
+        found = pool().ask(asked, _WAIT_S, visitor, tell_or_go_on)
+    if found is not None and "problems" not in found:
+        with _ALONE:
+            _ANSWERS[key] = json.dumps(found)
+            while len(_ANSWERS) > _KEPT:
+                _ANSWERS.popitem(last=False)
+    if gone:
+        raise gone[0]
     if found is None:
         raise InputError(f"no answer within {_WAIT_S:g} s, or the process was killed; run it in full instead")
     if "problems" in found:

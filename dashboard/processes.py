@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,21 @@ from typing import Any
 from dashboard.turns import next_round
 from simulator.processes import cores
 
+Tell = Callable[[str], None]
+"""Takes what a process does before it can answer, in words; nothing once that is over."""
+STARTING = "starting"
+_DOING = "doing"
+_PREPARED_S = 1200.0
+"""At most, for what a process says that it does before it can answer: kernels may be compiled."""
+
+
+def tell_nobody(doing: str) -> None:
+    """For who asks and doesn't want to know."""
+
 
 class _Process:
     def __init__(self, module: str) -> None:
+        self._doing = STARTING
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -31,21 +44,41 @@ class _Process:
             start_new_session=True,
         )
 
-    def ask(self, request: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
-        """The answer; None if the process is gone or takes too long, which ends it."""
+    def ask(self, request: dict[str, Any], wait_s: float, tell: Tell) -> dict[str, Any] | None:
+        """The answer; None if the process is gone or takes too long, which ends it.
+
+        What it does before it can answer, as it says, is told and not counted.
+        """
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        clock = threading.Timer(wait_s, self._process.kill)
-        clock.start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
         except OSError:
             return None
+        while True:
+            tell(self._doing)
+            began_s = time.monotonic()
+            line = self._line(_PREPARED_S if self._doing else wait_s)
+            if not self._doing:
+                wait_s -= time.monotonic() - began_s
+            if not line.endswith("\n"):
+                return None
+            said: dict[str, Any] = json.loads(line)
+            if _DOING not in said:
+                return said
+            self._doing = said[_DOING]
+
+    def _line(self, wait_s: float) -> str:
+        """What it says next; nothing if it is gone or takes too long, which ends it."""
+        assert self._process.stdout is not None
+        clock = threading.Timer(max(wait_s, 0.0), self._process.kill)
+        clock.start()
+        try:
+            return self._process.stdout.readline()
+        except OSError:
+            return ""
         finally:
             clock.cancel()
-        return json.loads(line) if line.endswith("\n") else None
 
     def end(self) -> None:
         self._process.kill()
@@ -82,16 +115,19 @@ class Pool:
         self._served: list[_Asked] = []
         atexit.register(self.end)
 
-    def ask(self, request: dict[str, Any], wait_s: float, visitor: str = "") -> dict[str, Any] | None:
+    def ask(
+        self, request: dict[str, Any], wait_s: float, visitor: str = "", tell: Tell = tell_nobody
+    ) -> dict[str, Any] | None:
         """The answer of the first process that is free; None if it died over it, or took longer than `wait_s`.
 
         Parameters
         ----------
         visitor : who asks: visitors take turns
+        tell : is told what the process does before it can answer, which is not counted; raises nothing
         """
         mine, process, found = *self._wait(visitor), None
         try:
-            found = process.ask(request, wait_s)
+            found = process.ask(request, wait_s, tell)
         finally:
             if found is None:
                 process.end()
@@ -141,17 +177,33 @@ def spare_cores(most: int) -> int:
 
 
 def answer_lines(
-    answer: Callable[[dict[str, Any]], dict[str, Any]], warm_up: Callable[[], object] = lambda: None
+    answer: Callable[[dict[str, Any]], dict[str, Any]],
+    warm_up: Callable[[], object] = lambda: None,
+    watch: Callable[[Tell], None] = lambda tell: None,
 ) -> None:
     """Answer until the other side is gone; what is printed meanwhile goes to stderr.
 
     Parameters
     ----------
     warm_up : called before the first line is read
+    watch : called before that, with what it may tell whenever something goes on that no answer is to blame for
     """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    alone = threading.Lock()
+    otherwise = STARTING
+
+    def say(said: dict[str, Any]) -> None:
+        with alone:
+            answers.write(json.dumps(said) + "\n")
+            answers.flush()
+
+    def tell(doing: str) -> None:
+        say({_DOING: doing or otherwise})
+
+    watch(tell)
     warm_up()
+    otherwise = ""
+    tell("")
     for line in sys.stdin:
-        answers.write(json.dumps(answer(json.loads(line))) + "\n")
-        answers.flush()
+        say(answer(json.loads(line)))

@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
+from dashboard.components.answer import answer
 from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_verdict
 from dashboard.components.flow import flow
@@ -26,7 +27,7 @@ from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.faults import Fault, possible_faults
 from dashboard.loading import decision, resolved, stamp
-from dashboard.previews import PREVIEW_REQUESTS, preview
+from dashboard.previews import PREVIEW_REQUESTS
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from simulator.decide.standing import met_throughout
@@ -71,7 +72,7 @@ def show(context: Context) -> None:
         _full_run(context)
         return
     try:
-        found = _cached(str(context.bundle.path), stamp(context.bundle.path), tuple(sets), visitor())
+        found = answer(context.bundle.path, tuple(sets))
     except InputError as error:
         show_problems(error)
         words = "Nothing was simulated here."
@@ -121,11 +122,6 @@ def _forget_changes(context: Context) -> None:
         for key, value in _unchanged(context).items():
             st.session_state[f"what_if.{key}"] = value
     st.session_state[_SHOWN] = name
-
-
-@st.cache_data(max_entries=512, show_spinner="Simulating")
-def _cached(folder: str, written: str, sets: tuple[str, ...], _visitor: str) -> dict[str, Any]:
-    return preview(Path(folder), written, sets, _visitor)
 
 
 def _values(context: Context) -> Change:

@@ -68,7 +68,7 @@ def test_what_if_of_any_growth_and_length_that_cannot_be_simulated_can_be_run_in
 
     folder = str(grown.path.parent)
     monkeypatch.setattr("dashboard.context.settings", lambda: Settings((folder,), folder))
-    monkeypatch.setattr("dashboard.views.what_if.preview", refuse)
+    monkeypatch.setattr("dashboard.components.answer.preview", refuse)
     app = open_view("what_if", run=grown.path.name, **{"what_if.fault": "the token API together is down"})
     assert [error.value for error in app.error] == ["run it in full"]
     assert app.number_input(key="what_if.growth").value == 4000

@@ -129,7 +129,7 @@ def test_one_visitors_many_questions_wait_behind_anothers_first(monkeypatch: pyt
     class Answers:
         def __init__(self, module: str) -> None: ...
 
-        def ask(self, request: dict[str, str], wait_s: float) -> dict[str, str]:
+        def ask(self, request: dict[str, str], wait_s: float, tell: processes.Tell) -> dict[str, str]:
             asked.append(request["of"])
             may_answer.wait(60)
             return request
