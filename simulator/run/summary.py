@@ -32,6 +32,7 @@ from simulator.run.near_limits import near_limits, other_units
 from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.run.prompt_caches import cache_words
 from simulator.run.rare_failures import rare_failures
+from simulator.run.rejected import limits_of_rejected
 from simulator.run.remarks import (
     beyond_the_clock,
     beyond_the_trace,
@@ -50,7 +51,6 @@ from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.one import itl
 from simulator.simulate.priced import Priced, Replication
-from simulator.size.reasons import takes_words
 from simulator.study.demand import When
 from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK, span_words
 
@@ -247,7 +247,7 @@ def _warnings(
     basis = [
         *sources(planned.engines),
         *_unserved(metrics, "rejected", "failed", "timed_out"),
-        *_too_long(planned, metrics),
+        *limits_of_rejected(planned.fleet, metrics),
         *unsent_turns(metrics),
         *_other_warnings(loaded, planned, metrics),
         *cache_words(planned, prices, workload_spec(loaded.scenario, loaded.path.parent)),
@@ -284,13 +284,6 @@ def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
 
 def _why(metrics: Mapping[str, Any], status: str) -> str:
     return reason_words(metrics["reasons"].get(status, {}), metrics["statuses"][status])
-
-
-def _too_long(planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:
-    """What targets take at most, where requests are longer than all of those that they may go to."""
-    if not metrics["reasons"].get("rejected", {}).get("too_long"):
-        return []
-    return [f"rejected as too long: {takes_words(planned.fleet)}"]
 
 
 def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:

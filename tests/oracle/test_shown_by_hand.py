@@ -226,5 +226,50 @@ def test_what_was_rejected_is_told_by_class_with_its_reason_and_limit(tmp_path: 
     arrived = summary["metrics"]["arrived"]
     assert told == [
         f"8 of {arrived} requests rejected (too long): chat 4 of 12 (too long), code 4 of 12 (too long)",
-        "rejected as too long: of prompt and answer together, in tokens, p at most 8,192 (max_model_len)",
+        "rejected (too long): of prompt and answer together, in tokens, p at most 8,192 (max_model_len)",
     ]
+
+
+def test_the_limits_behind_full_queues_and_rate_limits_are_told_with_their_keys(tmp_path: Path) -> None:
+    """40 requests at once: two wait for the pool, before any step. At 80 a minute an API that takes 12 has none left
+    when they come, the next in five seconds, for which nobody waits."""
+    log = "arrival_s,input_tokens,output_tokens,class\n" + "".join(
+        f"0,64,40,{'a' if k % 2 else 'b'}\n" for k in range(40)
+    )
+    (tmp_path / "log.csv").write_text(log)
+    arrivals = {"kind": "trace", "file": str(tmp_path / "log.csv")}
+    pool = {"name": "p", "site": "datacentre", "gpu": "h100-sxm", "billing": "owned", "max_waiting_per_replica": 2}
+    api = {
+        "name": "far",
+        "prices": [{"input": 1, "output": 1}],
+        "ttft_s": {"median": 0.5},
+        "tpot_s": {"median": 0.01},
+        "data_classes": ["internal"],
+        "requests_per_minute": 12,
+        "tokens_per_minute": 4e6,
+        "max_wait_s": 4.5,
+    }
+    scenario = {
+        "schema_version": 1,
+        "name": "full",
+        "model": "llama-3.1-8b-instruct",
+        "engine": {"max_model_len": 8192, "max_num_seqs": 1},
+        "workload": {"classes": [{"name": name, "arrivals": arrivals, "max_retries": 0} for name in ("a", "b")]},
+        "topologies": {"own": {"pools": [pool]}, "api": {"providers": [api]}},
+        "cost": {"draws": 0},
+        "run": {"horizon_s": 30, "warmup_s": 0},
+    }
+    found = simulate(load_scenario(scenario), out=None).summary["topologies"]
+    told = {
+        name: [each["text"] for each in summary["warnings"] if each["text"].startswith("rejected")]
+        for name, summary in found.items()
+    }
+    assert told == {
+        "own": ["rejected (queue full): of requests that wait at each replica, p at most 2 (max_waiting_per_replica)"],
+        "api": [
+            "rejected (rate limit): far takes 12 requests, 4,000,000 tokens a minute, and no call waits longer than "
+            "4.5 s for it (max_wait_s)"
+        ],
+    }
+    assert found["own"]["metrics"]["reasons"] == {"rejected": {"queue_full": 38}}
+    assert found["api"]["metrics"]["reasons"] == {"rejected": {"rate_limit": 40}}
