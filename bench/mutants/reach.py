@@ -73,7 +73,7 @@ class _Recorder:
 
 def _forget() -> None:
     for each in gc.get_objects():
-        if isinstance(each, functools._lru_cache_wrapper) and str(each.__module__).partition(".")[0] in PACKAGES:
+        if type(each) is functools._lru_cache_wrapper and str(each.__module__).partition(".")[0] in PACKAGES:
             each.cache_clear()
     store = sys.modules.get("simulator.simulate.store")
     if store is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,18 @@ _WAYS = {
 """Day before month with points (29.11.2026 10:00:00), as web servers log (29/Nov/2026:10:00:00 +0100), as mails have
 them (Sun, 29 Nov 2026 10:00:00 GMT), as in English (Nov 29, 2026 @ 10:00:00.000), year first with a comma or halves of
 the day (2026-11-29 10:00:00,123), and with strokes, where the file has to tell which comes first."""
+
+_HINTS = (
+    (
+        re.compile(r"\[?\d\d?([./ -])(?:\d\d?|[A-Za-z]{3,9})\1'?\d\d[ T,:]+\d{1,2}:.*"),
+        "write its year with four digits: ",
+    ),
+    (
+        re.compile(r"[\d.,]+\s*(?:ns|us|µs|ms|s|sec|secs|seconds?|min|h)\.?", re.IGNORECASE),
+        "write the number alone, and its unit as time_unit (--time-unit): ",
+    ),
+)
+"""What times look like that are none, and what to do."""
 
 
 @dataclass
@@ -100,6 +112,12 @@ class Dates:
             hour = hour % 12 + 12 * (part["half"][0] in "Pp")
         zone = {None: "", "UTC": "Z", "GMT": "Z"}.get(part["zone"], part["zone"])
         return f"{part['year']}-{int(month):02d}-{int(day):02d}T{hour:02d}{part['rest'].replace(',', '.')}{zone}"
+
+
+def hinted(problem: Problem) -> Problem:
+    """What is wrong with a time, with what to do first where it is seen: years of two digits, units beside numbers."""
+    found = next((words for form, words in _HINTS if form.fullmatch(str(problem.got).strip())), "")
+    return replace(problem, message=f"{found}{problem.message}")
 
 
 def in_digits_alone(table: Table, name: str, values: NDArray[np.float64], unit: str | None) -> list[Problem]:

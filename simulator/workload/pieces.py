@@ -160,7 +160,7 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
     try:
         with _opened(file) as text:
             head = text.readline()
-        separator = next((each for each in (separator, ";", "\t", "|") if each in head), separator)
+        separator = next((each for each in (separator, ";", "\t", "|", ",") if each in head), separator)
         _check_names(file, head, separator)
         first = 2
         for frame in _frames_of_csv(file, separator):

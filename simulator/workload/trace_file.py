@@ -50,6 +50,8 @@ FORMAT_COLUMNS = {
 """Columns that each format must have."""
 _COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
 """Columns that may be a sum of others."""
+_OTHER_SEPARATORS = (" ", ":", "/", "^", "~", "\x01")
+"""Between the names of a first line that nothing is read by."""
 _ZONE = re.compile(r":\d\d(?:[.,]\d+)?\s*([+-]\d\d):?(\d\d)\]?$")
 Seconds = NDArray[np.float64]
 
@@ -319,8 +321,10 @@ def _recognise(table: Table) -> str:
     text = f"columns match no trace format ({listed}); say which is which by {named}"
     if likely := {ours: theirs for ours, theirs in guessed(table.frame).items() if ours != theirs}:
         text += ", likely " + " ".join(f"--column '{ours}={theirs}'" for ours, theirs in likely.items())
-    if len(columns) == 1 and len(found.split()) > 1:
-        text = "it looks blank-separated: its values have to be separated by a comma, ';', '|' or a tab"
+    between = next((each for each in _OTHER_SEPARATORS if len(found.split(each)) > 2), "")
+    if len(columns) == 1 and between:
+        looks = "blank" if between == " " else f"'{between}'"
+        text = f"it looks {looks}-separated: its values have to be separated by a comma, ';', '|' or a tab"
     raise InputError(Problem(text, file=str(table.file), line=1, got=found))
 
 

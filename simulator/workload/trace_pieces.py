@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import Problem
-from simulator.workload.dates import EXAMPLE, Dates, in_digits_alone
+from simulator.workload.dates import EXAMPLE, Dates, hinted, in_digits_alone
 from simulator.workload.hashes import BlockSizes, hash_ids, in_one_row
+from simulator.workload.mixed_units import of_two_units
 from simulator.workload.reading import SECONDS_PER_UNIT, Reading
 from simulator.workload.shared_blocks import SharedBlocks
 from simulator.workload.spool import Piece, Spool
@@ -296,16 +297,19 @@ class Rows:
             self.dated = self.kind == "azure" or self._looks_dated(raw)
         if not self.dated:
             values, problems = number_column(given, column)
-            self.problems += [replace(each, message=f"{each.message}, or a date as {EXAMPLE}") for each in problems]
+            self.problems += [
+                hinted(replace(each, message=f"{each.message}, or a date as {EXAMPLE}")) for each in problems
+            ]
             self.problems += in_digits_alone(given, column, values, self.reading.time_unit)
             self.whole &= bool(np.all(values[np.isfinite(values)] % 1 == 0))
             self.problems += self._of_another_clock(table, column, values)
+            if self.reading.time_unit is None and not self.problems:
+                self.problems += of_two_units(given, column, values)
             return values
         times = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601")
         bad = times.isna().to_numpy()
-        self.problems += problems_at(
-            given, given.frame[column], bad, f"{column} must be a date and time{self._dates.order}"
-        )
+        text = f"{column} must be a date and time{self._dates.order}"
+        self.problems += map(hinted, problems_at(given, given.frame[column], bad, text))
         self.problems += self._of_another_zone(table, column, ~bad)
         self._base = times.min() if self._base is None else self._base
         return np.asarray((times - self._base).dt.total_seconds(), np.float64)
