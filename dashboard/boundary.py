@@ -20,8 +20,10 @@ from dashboard.pages import Page
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from dashboard.workspace import gallery, shipped
+from simulator.catalog.titles import own_names
 from simulator.errors import InputError, ServecastError
 from simulator.money import rate_words, shown_in
+from simulator.report.key_words import names_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -84,7 +86,8 @@ def _show(entry: Page) -> None:
         return
     of_run = f" of {context.bundle.path.name}" if context and entry.view != "start" else ""
     st.set_page_config(page_title=f"{entry.title}{of_run} · servecast")
-    with shown_in(context.bundle.summary.get("currency") if context else None):
+    summary = context.bundle.summary if context else {}
+    with shown_in(summary.get("currency")), own_names(names_of(summary)):
         if entry.needs_run and (rate := rate_words()):
             st.caption(markdown(rate))
         import_module(f"dashboard.views.{entry.view}").show(context)

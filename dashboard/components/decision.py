@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.components.chart import show_chart
 from dashboard.components.table import show_table
-from dashboard.components.words import markdown, plain
+from dashboard.components.words import markdown, plain, sentence
 from dashboard.loading import decision as decided
 from dashboard.loading import pool_names
 from simulator.decide.standing import met_throughout
@@ -35,14 +35,14 @@ from simulator.results.bundle import Bundle
 
 def show_verdict(verdict: str) -> None:
     """A verdict's paragraph, its first sentence bold."""
-    first, stop, rest = markdown(verdict).partition(". ")
+    first, stop, rest = sentence(verdict).partition(". ")
     st.info(f"**{first}{stop.strip()}** {rest}".strip(), icon=":material/gavel:")
 
 
 def show_winners(decision: Decision) -> None:
     """Who is cheapest of all topologies of the run, as it was decided."""
     names = decision["winners"]
-    first, _, _ = markdown(decision["verdict"]).partition(". ")
+    first, _, _ = sentence(decision["verdict"]).partition(". ")
     if not names or decision["withheld_by"]:
         st.warning(f"{first.rstrip('.')}. `servecast plan` searches the smallest fleet that meets the SLO.")
         return
@@ -62,7 +62,7 @@ def show_sizes(bundle: Bundle, topologies: Summaries, with_trail: bool = True) -
     ]
     show_table(pd.DataFrame(rows), key="decision.sizes", height="content")
     for note in capacity_notes(decision, list(topologies)):
-        st.markdown(f"- {markdown(note)}")
+        st.markdown(f"- {sentence(note)}")
     trail = trail_rows(topologies)
     if trail and with_trail:
         with st.expander(f"How the sizes were found ({len(trail)} sizes)", icon=":material/route:"):

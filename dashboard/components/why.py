@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard.components.words import markdown
+from dashboard.components.words import sentence
 from dashboard.context import Context
 from dashboard.loading import stamp
 from simulator.figures.differences import Side
@@ -31,7 +31,7 @@ def show_across(context: Context, other: Bundle) -> None:
 
 def _tell(notes: Sequence[str]) -> None:
     if notes:
-        st.markdown("\n".join(f"- {markdown(note)}" for note in notes))
+        st.markdown("\n".join(f"- {sentence(note)}" for note in notes))
 
 
 def _sides(bundle: Bundle, suffix: str = "") -> dict[str, Side]:

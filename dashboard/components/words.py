@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from simulator.catalog.titles import in_titles
+
 _MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:]|(?<!\w)_|_(?!\w)|^[-=])", re.MULTILINE)
 """An underscore within a word is no mark."""
 
@@ -11,6 +13,11 @@ _MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:]|(?<!\w)_|_(?!\w)|^[-=])", re.MULT
 def markdown(text: str) -> str:
     """The same text, with dollars that open no formula, pictures that are not fetched and links that show where to."""
     return text.replace("$", "\\$").replace("![", "!\\[").replace("](", "]\\(").replace("<", "\\<")
+
+
+def sentence(text: str) -> str:
+    """A sentence of the simulator as Markdown, with what the catalog has by its titles."""
+    return markdown(in_titles(text))
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.components.chart import show_chart
 from dashboard.components.table import show_table
-from dashboard.components.words import markdown
+from dashboard.components.words import sentence
 from dashboard.context import Context
 from dashboard.loading import decision
 from simulator.report.cost_charts import cumulative_spending
@@ -24,7 +24,7 @@ def show(context: Context) -> None:
     _pairs(decided, context)
     st.header("Why, and what would flip it")
     for note in decision_notes(decided, list(context.topologies)):
-        st.markdown(f"- {markdown(note)}")
+        st.markdown(f"- {sentence(note)}")
     st.header("Against the months")
     spending = cumulative_spending(context.topologies, context.names)
     show_chart(spending, "break_even.months", "spending up to each month, by topology")

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.components.chart import show_chart
 from dashboard.components.flow import flow
 from dashboard.components.table import show_table
-from dashboard.components.words import markdown, plain
+from dashboard.components.words import plain, sentence
 from dashboard.context import Context
 from dashboard.settings import settings
 from simulator.catalog.expected import ErrorGroup, error_table
@@ -80,7 +80,7 @@ def _run(context: Context) -> None:
         config = {f"error {words}": st.column_config.NumberColumn(format="percent") for words in _METRICS.values()}
         show_table(pd.DataFrame(rows), key="calibration.run", column_config=config)
     for text in warnings(context.topologies, {"trust"}):
-        st.warning(markdown(text), icon=":material/straighten:")
+        st.warning(sentence(text), icon=":material/straighten:")
 
 
 def _measurements() -> None:

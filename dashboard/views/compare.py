@@ -22,9 +22,10 @@ from simulator.figures.table import NONE
 from simulator.report.asked import asked, found
 from simulator.report.cells import as_cells
 from simulator.report.charts import Summaries
+from simulator.report.key_words import key_words, value_words
 from simulator.report.paired import differences_chart, differences_to, paired, paired_words, same_requests
 from simulator.report.table import ordered
-from simulator.scenario.differences import Difference, differences, in_words, leaves
+from simulator.scenario.differences import Difference, differences, leaves
 
 
 def show(context: Context) -> None:
@@ -95,5 +96,8 @@ def _differences(scenarios: dict[str, Any], key: str) -> None:
 
 
 def _rows(told: Sequence[Difference], names: Sequence[str], key: str) -> None:
-    rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in told]
-    show_table(as_cells(pd.DataFrame(rows, columns=["value", *names])), key=key)
+    rows = [
+        [key_words(entry.path), *(value_words(entry.path, value) for value in entry.values), entry.path]
+        for entry in told
+    ]
+    show_table(as_cells(pd.DataFrame(rows, columns=["what", *names, "key in the scenario"])), key=key)

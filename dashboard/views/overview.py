@@ -12,7 +12,7 @@ from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_months, show_sizes, show_verdict
 from dashboard.components.flow import flow
 from dashboard.components.why import show_why
-from dashboard.components.words import markdown, plain
+from dashboard.components.words import plain, sentence
 from dashboard.context import Context
 from dashboard.loading import decision
 from simulator.figures.table import figure
@@ -83,13 +83,13 @@ def _delta(value: float, digits: str, unit: str) -> str | None:
 def _trust(context: Context) -> None:
     """What keeps the figures from being taken as they are."""
     for text in warnings(context.topologies, {"load"}):
-        st.error(markdown(text), icon=":material/trending_up:")
+        st.error(sentence(text), icon=":material/trending_up:")
     for text in warnings(context.topologies, {"trust"}):
-        st.warning(markdown(text), icon=":material/science:")
+        st.warning(sentence(text), icon=":material/science:")
 
 
 def _warnings(context: Context) -> None:
     found = warnings(context.topologies)
     with st.expander(f"What the figures rest on ({len(found)})", expanded=True, icon=":material/info:"):
         for text in found:
-            st.markdown(f"- {markdown(text)}")
+            st.markdown(f"- {sentence(text)}")

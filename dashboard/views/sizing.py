@@ -16,7 +16,7 @@ from dashboard.components.chart import show_chart
 from dashboard.components.decision import show_months, show_sizes, size_words, trail_rows
 from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.table import show_table
-from dashboard.components.words import markdown, plain
+from dashboard.components.words import plain, sentence
 from dashboard.context import Context
 from dashboard.loading import decision, pool_names, resolved
 from dashboard.settings import settings
@@ -40,14 +40,14 @@ def show(context: Context) -> None:
     st.header("What binds")
     for name, found in context.topologies.items():
         size = size_words(decided["topologies"][name], found, partial(pool_names, context.bundle, name))
-        st.markdown(f"- **{plain(name)}** {markdown(_bound(decided['topologies'][name], found, size))}")
+        st.markdown(f"- **{plain(name)}** {sentence(_bound(decided['topologies'][name], found, size))}")
     _trail(context)
     show_months(decided, context.names, list(context.topologies))
     st.header("What flips the verdict")
     flips = decided["flips"]
     if any(flip["factor"] for flip in flips):
         show_chart(flip_chart(flips), "sizing.flips_chart", "how far each input moves until another topology wins")
-    st.markdown("\n".join(f"- {markdown(note)}" for note in flip_notes(flips)) or "Nothing was looked at.")
+    st.markdown("\n".join(f"- {sentence(note)}" for note in flip_notes(flips)) or "Nothing was looked at.")
     _search(context, out)
 
 

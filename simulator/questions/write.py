@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from simulator.catalog.titles import title_of
 from simulator.catalog.tokens import token_offer
 from simulator.questions.answers import Answers, is_asked, plain_name, questions
 from simulator.questions.checks import check_answers, check_prices
@@ -63,7 +64,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             *(f"# {line}" for line in _defaults(Answers(**given), given)),
             "schema_version: 1",
             f"name: {json.dumps(plain_name(answers.name or '') or name)}",
-            f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second {_when(log)}.')}",
+            f"description: {json.dumps(_description(answers, rate_rps, log))}",
             f"model: {json.dumps(answers.model)}",
             f"engine: {{{_format(answers)}max_model_len: {fit.max_model_len}}}",
             *(_workload(answers, rate_rps, fit.max_model_len) if log is None else _logged(answers, log)),
@@ -80,6 +81,14 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
 def _format(answers: Answers) -> str:
     """Format of the weights; the model's own, which the engine takes unless told, where none is asked for."""
     return "" if answers.quantization == "none" else f"quantization: {answers.quantization}, "
+
+
+def _description(answers: Answers, rate_rps: float, log: Log | None) -> str:
+    """What is served to whom, behind the name as it was said where the scenario's cannot be that."""
+    said = (answers.name or "").strip()
+    name = f"{said}: " if said and said != plain_name(said) else ""
+    people = f" for {answers.users:,} people" if answers.users else ""
+    return f"{name}{title_of('model', answers.model)}{people}, {rate_rps:.3g} requests per second {_when(log)}."
 
 
 def _when(log: Log | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.catalog.titles import in_titles
 from simulator.figures.table import figure
 from simulator.money import column, converted, in_sign
 from simulator.report.charts import topology_colour
@@ -90,7 +91,12 @@ def flip_chart(flips: Sequence[Mapping[str, Any]]) -> Any:
     """From today's value (× 1) to where the winner changes, on a logarithmic scale, the nearest first."""
     found = sorted((flip for flip in flips if flip["factor"]), key=lambda flip: max(flip["factor"], 1 / flip["factor"]))
     rows = [
-        {"assumption": flip["assumption"], "today": 1.0, "factor": flip["factor"], "winner": f"then {flip['winner']}"}
+        {
+            "assumption": in_titles(flip["assumption"]),
+            "today": 1.0,
+            "factor": flip["factor"],
+            "winner": f"then {flip['winner']}",
+        }
         for flip in found
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(

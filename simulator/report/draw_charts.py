@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 from simulator.catalog.costs import cost_words
+from simulator.catalog.titles import in_titles
 from simulator.figures.table import figure
 from simulator.money import column, converted
 from simulator.report.charts import BAR_PX, Summaries, names_axis, topology_colour
@@ -40,7 +41,7 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
     shown, cost, words = found[:_SWINGS], column("usd"), figure("usd_per_month").label
     rows = [
         {
-            "input": cost_words(swing["input"]),
+            "input": in_titles(cost_words(swing["input"])),
             "end": end,
             "value": _valued(swing, end),
             cost: converted(swing[f"usd_per_month_{end}"]),
@@ -60,7 +61,7 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
             x2=f"{cost}:Q",
             y=alt.Y(
                 "input:N",
-                sort=[cost_words(swing["input"]) for swing in shown],
+                sort=[in_titles(cost_words(swing["input"])) for swing in shown],
                 title=None,
                 axis=alt.Axis(labelLimit=260),
             ),

@@ -13,6 +13,7 @@ import altair as alt
 import vl_convert
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from simulator.catalog.titles import in_titles, own_names
 from simulator.figures.table import NONE
 from simulator.money import rate_words, shown_in
 from simulator.report import charts
@@ -25,6 +26,7 @@ from simulator.report.decision import (
     pair_rows,
 )
 from simulator.report.decision_charts import months_chart, volumes_chart
+from simulator.report.key_words import names_of
 from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, comparison, ordered, period_words, warnings
@@ -43,7 +45,7 @@ def render(bundle: Bundle) -> str:
     ------
     InputError : a broken bundle
     """
-    with shown_in(bundle.summary.get("currency")):
+    with shown_in(bundle.summary.get("currency")), own_names(names_of(bundle.summary)):
         return _render(bundle)
 
 
@@ -53,12 +55,13 @@ def _render(bundle: Bundle) -> str:
     environment = Environment(loader=PackageLoader("simulator.report"), autoescape=select_autoescape())
     return environment.get_template("report.html").render(
         summary=bundle.summary,
+        verdict=in_titles(bundle.summary["verdict"]),
         manifest=json.dumps(bundle.manifest, indent=1, sort_keys=True),
         headers=headers,
         rows=rows,
         period_words=period_words(topologies),
         rate_words=rate_words(),
-        warnings=warnings(topologies),
+        warnings=[in_titles(text) for text in warnings(topologies)],
         uncalibrated=[
             name for name, found in topologies.items() if not found["calibrated"] and not found["expected_error"]
         ],
@@ -67,7 +70,7 @@ def _render(bundle: Bundle) -> str:
         charts=[_described(chart) for chart in _charts(bundle, topologies)],
         money_notes=money_notes(topologies),
         money_charts=[_described(chart) for chart in (*_decided(bundle, topologies), *money_charts(topologies))],
-        decision_notes=decision_notes(bundle.decision, topologies),
+        decision_notes=[in_titles(note) for note in decision_notes(bundle.decision, topologies)],
         pair_headers=PAIR_HEADERS,
         pairs=pair_rows(bundle.decision, topologies),
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from simulator.catalog.costs import cost_words
+from simulator.catalog.titles import in_titles, own_names
 from simulator.decide.why import unmeasured_words
 from simulator.figures.table import NONE, figure
 from simulator.metrics.parts import reason_words
@@ -16,6 +19,7 @@ from simulator.report.cost_charts import basis_words, horizon_months, items, lin
 from simulator.report.decision import decision_notes
 from simulator.report.html import spec
 from simulator.report.inputs import input_unit, input_value
+from simulator.report.key_words import key_words, names_of
 from simulator.report.money import WIDTH, money_notes
 from simulator.report.paired import differences_to, paired, paired_words
 from simulator.report.table import (
@@ -31,6 +35,7 @@ from simulator.report.table import (
 )
 from simulator.report.why import sides, why_notes
 from simulator.results.bundle import Bundle
+from simulator.scenario.document import read_document
 from simulator.units import month_words
 
 _SWINGS = 3
@@ -49,8 +54,17 @@ def memo_blocks(bundle: Bundle) -> list[Block]:
     ------
     InputError : a broken bundle
     """
-    with shown_in(bundle.summary.get("currency")):
-        return _blocks(bundle)
+    with shown_in(bundle.summary.get("currency")), own_names(names_of(bundle.summary)):
+        return [_called(block) for block in _blocks(bundle)]
+
+
+def _called(block: Block) -> Block:
+    """The block with what the catalog has by its titles."""
+    if isinstance(block, Paragraph):
+        return replace(block, text=in_titles(block.text))
+    if isinstance(block, Bullets):
+        return replace(block, lines=[in_titles(line) for line in block.lines])
+    return block
 
 
 def _blocks(bundle: Bundle) -> list[Block]:
@@ -78,7 +92,7 @@ def _blocks(bundle: Bundle) -> list[Block]:
         Heading(2, "What the figures rest on"),
         Bullets(warnings(topologies)),
         Heading(2, "Provenance"),
-        Bullets(_provenance(bundle.manifest)),
+        Bullets(_provenance(bundle)),
     ]
 
 
@@ -250,10 +264,18 @@ def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _provenance(manifest: Mapping[str, Any]) -> list[str]:
-    count = manifest["replications"]
+def _provenance(bundle: Bundle) -> list[str]:
+    manifest = bundle.manifest
+    count, scenario = manifest["replications"], read_document(bundle.scenario_file).data
     return [
         f"servecast {manifest['servecast']}, seed {manifest['seed']}, {count} replication{'s' if count > 1 else ''}",
         f"scenario {manifest['scenario']}, SHA-256 {manifest['scenario_sha256']}",
-        *(f"{file}: SHA-256 {entry['sha256']}" for file, entry in sorted(manifest["files"].items())),
+        *(
+            f"{key_words(path, scenario)}{_file(entry['copy'])}: SHA-256 {entry['sha256']}"
+            for path, entry in sorted(manifest["files"].items())
+        ),
     ]
+
+
+def _file(copy: str | None) -> str:
+    return f" ({Path(copy).name})" if copy else ""

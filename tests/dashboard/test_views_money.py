@@ -89,14 +89,15 @@ def test_runs_that_served_the_same_requests_are_compared_in_pairs(open_money: Op
     assert money["own there"].startswith("+")
     assert money["api there"] == money["api here"]
     differing = frames(app, other.name)[0]
-    assert "cost.overrides.power.electricity" in differing["value"].tolist()
+    assert "price of electricity" in differing["what"].tolist()
 
 
 def test_topologies_differences_are_told_setting_by_setting(open_money: Open) -> None:
-    shown = frames(open_money("compare"), "value")[0].set_index("value")
-    assert shown.loc["pools[base].billing", "own"] == "owned"
-    assert shown.loc["pools[base].billing", "cloud"] == "-"
-    assert shown.loc["providers[together].offer", "api"] == "together/llama-3.3-70b"
+    shown = frames(open_money("compare"), "what")[0].set_index("what")
+    assert shown.loc["pool base: billing", "own"] == "owned"
+    assert shown.loc["pool base: billing", "cloud"] == "-"
+    assert shown.loc["token API together: offer", "api"] == "Llama 3.3 70B (Together AI)"
+    assert shown.loc["token API together: offer", "key in the scenario"] == "providers[together].offer"
 
 
 def test_sweeps_are_points_and_no_runs(open_money: Open, twins: Path) -> None:

@@ -1,0 +1,100 @@
+"""Paths of a scenario, and values there, as people say them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from simulator.catalog.costs import cost_entries, cost_words
+from simulator.catalog.titles import title_of
+from simulator.scenario.differences import in_words
+
+_TITLED = {"gpu": "gpu", "like": "gpu", "model": "model", "site": "site", "offer": "offer"}
+_ENTRIES = {"pools": "pool", "providers": "token API", "classes": "class", "topologies": "topology", "events": "event"}
+"""What an entry of a list, or a part that has a name of one's own, is."""
+_WHOLE = {
+    "arrivals": "arrivals",
+    "billing": "billing",
+    "isl": "prompt tokens",
+    "osl": "answer tokens",
+    "max_waiting_per_replica": "requests that may wait, per replica",
+    "max_num_seqs": "requests running at once, at most",
+    "max_num_batched_tokens": "tokens of a step, at most",
+    "max_model_len": "tokens of a request, at most",
+    "price_per_gpu_hour": "price per GPU-hour",
+    "file": "its file",
+}
+"""Keys whose parts say less than these words."""
+_SHORT = {"gpu": "GPU", "gpus": "GPUs", "slo": "SLO", "ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E", "kv": "KV"}
+_SHORT |= {"usd": "USD", "api": "API", "pue": "PUE", "cpu": "CPU", "lora": "LoRA"}
+_UNITS = {"_s": "s", "_rps": "requests/s", "_usd": "USD", "_gib": "GiB", "_min": "min", "_tokens": "tokens"}
+_PART = re.compile(r"([^.\[\]]+)((?:\[[^\]]*\])*)")
+_VALUES = {"true": "yes", "false": "no", "null": "not said", "outside": "outside", "": "-"}
+
+
+def key_words(path: str, scenario: Mapping[str, Any] | None = None) -> str:
+    """A path as words: `workload.classes[chat].slo.ttft_s` is `class chat: SLO: TTFT [s]`.
+
+    Parameters
+    ----------
+    scenario : tells the names of entries that the path gives by their positions
+    """
+    cost = path.removeprefix("cost.overrides.")
+    return cost_words(cost) if cost in cost_entries() else ": ".join(_words(path, scenario)) or path
+
+
+def _words(path: str, scenario: Mapping[str, Any] | None) -> Iterator[str]:
+    node: Any = scenario
+    is_name = False
+    for part, entries in _PART.findall(path):
+        node = node.get(part) if isinstance(node, Mapping) else None
+        if is_name:
+            yield f"topology {part}"
+            is_name = False
+        elif part == "topologies" and not entries:
+            is_name = True
+            continue
+        elif not entries and part != "workload":
+            yield _key(part)
+        for entry in re.findall(r"\[([^\]]*)\]", entries):
+            node = _entry(node, entry)
+            named = node.get("name", entry) if isinstance(node, Mapping) else entry
+            yield f"{_ENTRIES.get(part, _key(part))} {int(named) + 1 if str(named).isdigit() else named}"
+
+
+def _entry(node: Any, entry: str) -> Any:
+    if not isinstance(node, list):
+        return None
+    if entry.isdigit():
+        return node[int(entry)] if int(entry) < len(node) else None
+    return next((one for one in node if isinstance(one, Mapping) and one.get("name") == entry), None)
+
+
+def _key(key: str) -> str:
+    if key in _WHOLE:
+        return _WHOLE[key]
+    unit = next((unit for end, unit in _UNITS.items() if key.endswith(end) and len(key) > len(end)), "")
+    bare = key[: -len(next(end for end, each in _UNITS.items() if each == unit))] if unit else key
+    words = " ".join(_SHORT.get(word, word) for word in bare.split("_"))
+    return f"{words} [{unit}]" if unit else words
+
+
+def value_words(path: str, value: Any) -> str:
+    """A value there: an id of the catalog as its title, a choice in words."""
+    text = in_words(value)
+    key = path.rpartition(".")[2]
+    if isinstance(value, str):
+        if key in _TITLED:
+            return title_of(_TITLED[key], text)
+        return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else text
+    return _VALUES.get(text, text)
+
+
+def names_of(summary: Mapping[str, Any]) -> set[str]:
+    """Names of one's own in the summary of a run: topologies, pools and classes."""
+    found = set(summary.get("order", ()))
+    for one in summary.get("topologies", {}).values():
+        found |= {pool["name"] for pool in one.get("pools", ())}
+        found |= {term["class"] for term in one.get("metrics", {}).get("slo_terms", ())}
+    return found
