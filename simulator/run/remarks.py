@@ -16,7 +16,7 @@ from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.fleet import FleetSpec
-from simulator.units import SECONDS_PER_DAY
+from simulator.units import SECONDS_PER_DAY, SECONDS_PER_WEEK
 from simulator.workload.arrivals import schedule_rate
 from simulator.workload.replay import trace_rows, trace_span
 from simulator.workload.spec import DAYS_PER_WEEK, Profile, Schedule, Trace, WorkloadSpec
@@ -106,6 +106,10 @@ def waited_for_windows(fleet: FleetSpec, metrics: Mapping[str, Any]) -> list[str
 
 def part_of_the_week(workload: WorkloadSpec, run: RunSettings) -> list[str]:
     """A warning where load by the hour and day differs between the simulated time and a week, for which it stands."""
+    whole = (run.horizon_s - run.warmup_s) % SECONDS_PER_WEEK == 0
+    ways = "simulate whole days or weeks, or give study.periods"
+    if whole:
+        ways = "its holidays and spikes count as those of each week: give them hours of their own in study.periods"
     found: list[str] = []
     for cls in workload.classes:
         if not isinstance(cls.arrivals, Schedule):
@@ -118,7 +122,7 @@ def part_of_the_week(workload: WorkloadSpec, run: RunSettings) -> list[str]:
         if abs(simulated_rps - week_rps) > _APART * max(simulated_rps, week_rps):
             found.append(
                 f"a month of {cls.name} is scaled from {simulated_rps:.3g} requests/s in the simulated time; the mean "
-                f"of its week is {week_rps:.3g}: simulate whole days or weeks, or give study.periods"
+                f"of its week is {week_rps:.3g}: {ways}"
             )
     return found
 

@@ -72,7 +72,21 @@ def test_load_by_the_hour_says_what_it_is_scaled_from(
     else:
         (text,) = found
         assert f"hourly is scaled from {rates[0]} requests/s" in text
-        assert f"week is {rates[1]}:" in text
+        assert f"week is {rates[1]}: simulate whole days or weeks" in text
+
+
+@pytest.mark.parametrize("weeks", [1, 2])
+def test_a_week_with_a_holiday_is_not_told_to_be_a_whole_week(weeks: int) -> None:
+    """Friday is as Sunday, without load: 4 days of 5 in the first week."""
+    friday_s, day_s = 4 * 86_400.0, 86_400.0
+    turns = ((0.0, 0.0), (friday_s, 6 * day_s), (friday_s + day_s, 5 * day_s))
+    schedule = Schedule(7.0, weekly=(1.0,) * 5 + (0.0,) * 2, turns=turns)
+    classes = (ClassWorkload("hourly", schedule, Constant(9), Constant(9)),)
+    (text,) = part_of_the_week(WorkloadSpec(classes), RunSettings(horizon_s=weeks * 7 * day_s))
+    assert f"scaled from {7 * (5 * weeks - 1) / (7 * weeks):.3g} requests/s" in text
+    assert text.endswith(
+        "week is 5: its holidays and spikes count as those of each week: give them hours of their own in study.periods"
+    )
 
 
 @pytest.mark.parametrize(
