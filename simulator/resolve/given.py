@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from simulator.errors import InputError, Problem
@@ -19,11 +21,12 @@ _LEAST_STEP_S = 1e-6
 def given_step_time(settings: Throughput, limits: BatchLimits, bound: TokenBound, gpus: int) -> StepTime:
     """Step times of a replica with the rates given.
 
-    .. math:: T = t / I + \\max(n / O, \\tau) - n / I
+    .. math:: T = \\max((t - n) / I + n / O, \\tau)
 
     with `t` scheduled tokens and `n` sequences of a step, `I` and `O` the prompt and output tokens per second, and the
-    least time per output token tau. A request of `isl` and `osl` tokens then takes (isl - 1) / I + osl / O of a full
-    replica: one that only answers makes `O` tokens per second.
+    least time per output token tau, which is that of a step. A request of `isl` and `osl` tokens then takes
+    (isl - 1) / I + osl / O of a full replica: one that only answers makes `O` tokens per second, and one that only
+    computes prompts `I`. The least time is a row of F for each number of sequences whose answers alone take less.
 
     Raises
     ------
@@ -42,9 +45,13 @@ def given_step_time(settings: Throughput, limits: BatchLimits, bound: TokenBound
     sequences = np.arange(limits.max_num_seqs + 1, dtype=np.float64)
     decode_s = np.maximum(sequences / output, least_s)
     decode_s[0] = _LEAST_STEP_S
+    seq_time_s = decode_s - prompt_s * sequences
+    some = np.arange(1, min(max(math.ceil(least_s * output), 1), limits.max_num_seqs) + 1)[:, None]
+    tokens = np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)
+    whole_s = np.maximum(prompt_s * (tokens - some) + some / output, least_s) - seq_time_s[some]
     return StepTime(
-        token_time_s=prompt_s * np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)[None, :],
-        seq_time_s=decode_s - prompt_s * sequences,
+        token_time_s=np.where(tokens < some, prompt_s * tokens, whole_s),
+        seq_time_s=seq_time_s,
         prefill_attn_s=0.0,
         decode_attn_s=0.0,
         calibrated=True,

@@ -46,8 +46,25 @@ def test_a_request_alone_takes_the_least_time_per_token() -> None:
         planned.step_time,
         make_requests(np.zeros(1), np.array([501], np.int32), np.array([11], np.int32)),
     ).records
-    assert record["first_token_s"] == pytest.approx(0.02 + 0.5, abs=1e-3)
+    assert record["first_token_s"] == pytest.approx(0.5 + 1 / 2000, abs=1e-6)
     assert record["finish_s"] - record["first_token_s"] == pytest.approx(10 * 0.02)
+
+
+@pytest.mark.parametrize(("isl", "osl"), [(401, 1), (401, 3), (5, 1)])
+def test_prompts_take_what_is_given_where_a_least_time_per_token_is_too(isl: int, osl: int) -> None:
+    """As of an embedding model: nothing else is done but prompts, in steps of a few, or of many short ones."""
+    n = 2000
+    planned = engine("{output_tokens_per_s: 2000, input_tokens_per_s: 40000, tpot_s: 0.01}")
+    requests = make_requests(np.zeros(n), np.full(n, isl, np.int32), np.full(n, osl, np.int32))
+    records = run_single(planned.config, planned.step_time, requests).records
+    assert records["finish_s"].max() == pytest.approx(n * ((isl - 1) / 40_000 + osl / 2000), rel=0.02)
+
+
+def test_a_step_takes_no_less_than_the_least_time() -> None:
+    """A prompt of 51 tokens beside two answers: 50 / 10,000 + 3 / 1,000 s are less than the 20 ms of a token."""
+    step = engine("{output_tokens_per_s: 1000, input_tokens_per_s: 10000, tpot_s: 0.02}").step_time
+    times_s = [step.mean_step_s(3, 53, True), step.mean_step_s(3, 203, True), step.mean_step_s(30, 80, True)]
+    assert times_s == pytest.approx([0.02, 0.02 + 0.003, 0.005 + 0.03])
 
 
 def test_twice_the_throughput_takes_half_the_time() -> None:

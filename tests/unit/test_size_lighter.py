@@ -172,10 +172,13 @@ def test_trials_race_with_the_bar_where_pruning_is_on() -> None:
 
 
 def test_step_times_of_given_rates_are_of_each_batch_up_to_the_largest() -> None:
-    """Of 100 output tokens a second and at least 30 ms for one; a prompt token takes 1 ms, one of each answer none."""
+    """Of 100 output tokens a second and steps of at least 30 ms; a prompt token takes 1 ms, one of each answer none."""
     rates = Throughput(output_tokens_per_s=100.0, input_tokens_per_s=1000.0, tpot_s=0.03)
     found = given_step_time(rates, BatchLimits(6, 4), NO_BOUND, 1)
-    assert found.token_time_s[0] == pytest.approx(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) / 1000)
+    assert found.token_time_s.shape == (3, 7)
+    assert found.token_time_s[0] == pytest.approx(np.array([0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]) / 1000)
+    assert found.token_time_s[1, 2:] == pytest.approx([0.002, 0.002, 0.002, 0.002, 0.002])
+    assert found.token_time_s[2] == pytest.approx(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) / 1000)
     assert found.seq_time_s[1:] == pytest.approx([0.029, 0.028, 0.027, 0.036])
     assert (found.prefill_attn_s, found.decode_attn_s) == (0.0, 0.0)
     with pytest.raises(InputError, match=r"max_num_seqs \(2\) are too few"):
