@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape, Tower
@@ -111,10 +111,9 @@ def activation_bytes(
         sampler = hidden_states + sequences * (shape.vocab * per_entry + shape.hidden * ACTIVATION_BYTES)
     forward = max(tokens * _layer_values(shape, split) * ACTIVATION_BYTES, 2 * hidden_states + scratch)
     most = limits.max_num_seqs * items
-    kept = max(
-        (_encoded_bytes(each, shape.hidden, tokens, most, rules.inputs_held) for each in shape.towers), default=0
-    )
-    encoders = max((_tower_bytes(tower, tokens, most, split.tp) for tower in shape.towers), default=0)
+    towers = [_as_profiled(tower, rules) for tower in shape.towers]
+    kept = max((_encoded_bytes(each, shape.hidden, tokens, most, rules.inputs_held) for each in towers), default=0)
+    encoders = max((_tower_bytes(tower, tokens, most, split.tp) for tower in towers), default=0)
     return max(max(forward, sampler + scratch) + kept, encoders)
 
 
@@ -130,6 +129,13 @@ def _layer_values(shape: ModelShape, split: Split) -> float:
     return max(dense, attention, expert)
 
 
+def _as_profiled(tower: Tower, rules: Rules) -> Tower:
+    """An encoder with one video as its item, in versions whose profile takes it for the longest; else as it is."""
+    if not (rules.videos_spelled and tower.spelled_tokens):
+        return replace(tower, spelled_tokens=0)
+    return replace(tower, tokens_per_item=tower.video_tokens, alone=True)
+
+
 def _encoder_tokens(tower: Tower, budget: int, items: int) -> int:
     """Tokens of other modalities that are encoded at once: of `items` within the token budget, or one larger item."""
     if not tower.tokens_per_item:
@@ -139,8 +145,9 @@ def _encoder_tokens(tower: Tower, budget: int, items: int) -> int:
 
 def _encoded_bytes(tower: Tower, hidden: int, budget: int, items: int, inputs: bool) -> float:
     """Embeddings of what is encoded at once, and its pixels where the runner still holds them."""
-    tokens = _encoder_tokens(tower, budget, items)
-    return tokens * (tower.outputs * hidden + inputs * tower.patches_per_token * tower.pixels) * ACTIVATION_BYTES
+    tokens = tower.tokens_per_item if tower.spelled_tokens else _encoder_tokens(tower, budget, items)
+    pixels = inputs * tokens * tower.patches_per_token * tower.pixels
+    return ((tokens + tower.spelled_tokens) * tower.outputs * hidden + pixels) * ACTIVATION_BYTES
 
 
 def _tower_bytes(tower: Tower, budget: int, items: int, tp: int) -> float:

@@ -39,6 +39,7 @@ class Rules:
     draft_sampler_bytes : the same where drafts are accepted or rejected
     graphs_profiled : graphs are captured once within the profile, with what their collectives allocate
     inputs_held : what was encoded in the profile is held through the forward pass and the sampler after it
+    videos_spelled : the profile encodes a video, and holds embeddings for the words between its tokens too
     sleep_mode_overshoots : in sleep mode it finds more memory for the KV cache than there is
     virtual_buffers : NCCL maps its buffers as it needs them (cuMem); else it allocates those of every channel
     peers_held : buffers of peers are there when the profile ends
@@ -82,6 +83,7 @@ class Rules:
     draft_sampler_bytes: float
     graphs_profiled: bool
     inputs_held: bool
+    videos_spelled: bool
     sleep_mode_overshoots: bool
     virtual_buffers: bool
     peers_held: bool

@@ -114,6 +114,8 @@ class Tower:
     outputs : embeddings of each token, one more for each layer that hands on its own
     alone : items are encoded one after the other, not together
     hears : of audio, not of images and videos
+    video_tokens, spelled_tokens : of the largest video, and those with the words that say when each was seen, which
+        some versions hold embeddings for; 0 where nothing is known of videos
     """
 
     hidden: int
@@ -126,6 +128,8 @@ class Tower:
     outputs: int = 1
     alone: bool = False
     hears: bool = False
+    video_tokens: int = 0
+    spelled_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from simulator.errors import InputError, Problem
@@ -70,5 +71,7 @@ def within_limits(
     seen = ("vision_chunk",) if "vision_chunk" in limits else seen
     most_seen = max(limits.get(kind, MOST_ITEMS) for kind in seen)
     most_heard = limits.get("audio", MOST_ITEMS)
+    if limits.get("video", MOST_ITEMS) == 0:
+        shape = replace(shape, towers=tuple(replace(tower, spelled_tokens=0) for tower in shape.towers))
     left = without_encoders(shape, seeing=most_seen == 0, hearing=most_heard == 0)
     return left, max(most_heard if tower.hears else most_seen for tower in left.towers) if left.towers else 0

@@ -214,3 +214,25 @@ def test_graphs_are_captured_up_to_twice_a_step_of_decoding_with_its_drafts(
     question = Question("llama-3.1-8b", gpu, version=version, max_model_len=8192, speculative_method=method, **asked)
     found = answer(question).plan.terms.graph_bytes
     assert (found - overheads().graph_first) / (overheads().graph_layer * 32) == pytest.approx(graphs)
+
+
+def test_videos_of_qwen3_vl_are_held_with_the_words_between_their_tokens() -> None:
+    """vLLM 0.11 and 0.12 take a video of 12,288 tokens for 153,600 and hold four outputs of 4,096 for each of them,
+    where 0.13 holds those of an image of 16,384; pixels are held in both, 4 patches of 1,536 a token."""
+    asked = Question("qwen3-vl-8b", "a100-80", max_model_len=32768, max_num_seqs=256, max_num_batched_tokens=2048)
+
+    def peak(version: str, limits: str | None = None) -> float:
+        question = replace(asked, version=version, limit_mm_per_prompt=limits)
+        return answer(question).plan.terms.activation_bytes
+
+    spelled = (12288 + 153600) * 4 * 4096 * 2 + 12288 * 4 * 1536 * 2
+    image = 16384 * 4 * 4096 * 2 + 16384 * 4 * 1536 * 2
+    assert peak("0.11.0") - peak("0.13.0") == pytest.approx(spelled - image)
+    assert peak("0.12.0") == peak("0.11.0")
+    assert peak("0.10.2") == peak("0.13.0") == peak("0.12.0", "image=1,video=0")
+
+
+def test_a_checkpoint_that_is_named_has_the_formats_that_its_publisher_gave_it() -> None:
+    """NVIDIA's Gemma 4 31B in NVFP4 loads 31.18 GiB (a published start of the engine); all in 4 bits were 19.5."""
+    terms = answer(Question("nvidia/Gemma-4-31B-IT-NVFP4", "b200", version="0.23.0")).plan.terms
+    assert terms.weight_bytes / 2**30 == pytest.approx(31.18, rel=0.01)

@@ -37,6 +37,11 @@ NVLM_MORE = 7
 """Heads of NVLM's encoder that hold nothing, so that eight GPUs can share them (`nvlm_d.py`, vLLM 0.32.0)."""
 KEYE_PACKED = 32768
 """Rows of a second table of positions that Keye loads (`keye.py`, vLLM 0.32.0)."""
+SPELLED_VIDEOS = ("qwen3_vl", "qwen3_vl_moe")
+"""Types whose videos are told with a time between their tokens."""
+VIDEO_TOKENS, SPELLED = 12288, 12.5
+"""Of their largest video (25,165,824 pixels, 2,048 a token), and how many rows 0.11 and 0.12 hold for each of them
+(`qwen3_vl.py`)."""
 SIGLIP_2 = ("siglip2", "pixel_shuffle_siglip2")
 TAPS = 3
 """Width of the two convolutions before an encoder of audio (`whisper.py`, vLLM 0.32.0)."""
@@ -140,6 +145,8 @@ def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, lis
     matrices += vision_projector(config, top, width, merge, hidden)
     tower = _vision_tower(config, top, width, rises * inner, patch, merge)
     kept = (width if is_kind(config, top, *POSITIONS_HELD) else 0) + tower.rotates * width // max(heads, 1)
+    if top.model_type in SPELLED_VIDEOS:
+        tower = replace(tower, video_tokens=VIDEO_TOKENS, spelled_tokens=int(SPELLED * VIDEO_TOKENS))
     return replace(tower, pixels=pixels, kept=kept, outputs=1 + deepstack_levels(config)), matrices
 
 
