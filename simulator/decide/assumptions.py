@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from simulator.units import MONTHS_PER_YEAR
+
 if TYPE_CHECKING:
     from simulator.decide.explore import Asked
 
 LOAD_REACH = 16.0
+"""Of volume; of growth that of the last month."""
 SLO_REACH = 4.0
 STEP_REACH = 2.0
 DRAFT_REACH = 4.0
 PASSED_ON_REACH = 4.0
-VOLUME = "volume"
+VOLUME, GROWTH = "volume", "growth per year"
 
 
 def _nothing(factor: float) -> str:
@@ -39,7 +43,12 @@ class Question:
     words: Callable[[float], str] = _nothing
 
 
-def questions(engines: Collection[str], drafts: Mapping[str, float], passed_on: Mapping[str, float]) -> list[Question]:
+def questions(
+    engines: Collection[str],
+    drafts: Mapping[str, float],
+    passed_on: Mapping[str, float],
+    growth: Question | None = None,
+) -> list[Question]:
     """What further trials ask; of speed, drafts and cascades those topologies alone that have any.
 
     Parameters
@@ -47,6 +56,7 @@ def questions(engines: Collection[str], drafts: Mapping[str, float], passed_on: 
     engines : topologies with engines that are simulated
     drafts : acceptance of the first draft of a step, of the topologies that have any
     passed_on : share of the first answers of a cascade that do not pass its check, of the topologies that have one
+    growth : as `growth_of` asks it; None where it is not asked
     """
     found = [
         Question(VOLUME, LOAD_REACH, lambda asked, factor: replace(asked, load=factor)),
@@ -63,8 +73,30 @@ def questions(engines: Collection[str], drafts: Mapping[str, float], passed_on: 
         )
         if passed_on
         else None,
+        growth,
     ]
     return [one for one in found if one is not None]
+
+
+def growth_of(rates: Mapping[str, float], months: float) -> Question | None:
+    """What is asked of growth, as 1 + g; None in a study of one month.
+
+    Parameters
+    ----------
+    rates : by class, a year
+    """
+    last = math.ceil(months) - 1
+    if last < 1:
+        return None
+    reach = LOAD_REACH ** (MONTHS_PER_YEAR / last)
+    return Question(GROWTH, reach, lambda asked, factor: replace(asked, growth=factor), partial(_rates, rates))
+
+
+def _rates(now: Mapping[str, float], factor: float) -> str:
+    """The changed rates, each by its class where they differ."""
+    alike = len(set(now.values())) == 1
+    told = [(f"{(1 + rate) * factor - 1:.0%} (now {rate:.0%})", name) for name, rate in now.items()]
+    return told[0][0] if alike else ", ".join(f"{words} of {name}" for words, name in told)
 
 
 def _of(names: Collection[str], what: str) -> Callable[[Asked, float], Asked]:

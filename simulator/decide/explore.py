@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate
 
-from simulator.decide.assumptions import LOAD_REACH, VOLUME, Question, questions
+from simulator.decide.assumptions import GROWTH, LOAD_REACH, VOLUME, Question
 from simulator.decide.beyond_chance import beyond_chance
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
@@ -32,7 +31,6 @@ ESTIMATE_TRIALS = 2
 """Trials by which the capacity of a fleet is estimated where no time is given for more."""
 _STEPS_BEYOND, _NEAR = 10, 0.02
 """On the way from a flip to where it is beyond chance, and how near that is: each place is a search of sizes."""
-_GROWTH = "growth per year"
 _LOADS_PER_DOUBLING = 4
 """Loads between two doublings at which growing months are asked for."""
 
@@ -47,6 +45,7 @@ class Asked:
     steps : time of every engine step: how far the forecast of the speed is off
     acceptance : of drafted tokens, up to certainty
     passed_on : answers that a cascade's check does not let pass, up to all
+    growth : 1 + g, by which the load grows in a year
     """
 
     topology: str
@@ -55,6 +54,7 @@ class Asked:
     steps: float = 1.0
     acceptance: float = 1.0
     passed_on: float = 1.0
+    growth: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,77 +185,62 @@ def _with_tokens(explorer: Explorer, names: Sequence[str], found: Crossing) -> C
 
 
 def trial_flips(
-    explorer: Explorer,
+    study: Explorer,
     names: Sequence[str],
     today: Winners,
-    months: float,
-    growth: float,
-    engines: Collection[str] = (),
-    drafts: Mapping[str, float] | None = None,
-    owned: Collection[str] = (),
-    binding: Explorer | None = None,
-    month: int = 0,
-    plain: bool = False,
-    passed_on: Mapping[str, float] | None = None,
+    asked: Sequence[Question],
+    ladder: Ladder | None = None,
 ) -> list[Flip]:
     """Flips of volume, latency limits, speed, acceptance of drafts and answers, and growth; what time cuts off says so.
 
-    Each question has an equal part of the time, and what those before it left.
-
-    Each topology is at its best size under what is asked. An error of the speed, or of the acceptance, moves the SLO or
-    the size; prices stay. All but growth are asked of the month that asks for the most: where it has other winners than
-    the study, nothing is searched.
+    Each question has an equal part of the time, and what those before it left. Each topology is at its best size in
+    every month under what is asked. An error of the speed, or of the acceptance, moves SLO or size; prices stay.
 
     Parameters
     ----------
+    study : answers for all months of the study together
     today : the winners of the verdict
-    engines, drafts, passed_on : as `questions` takes them
-    owned : topologies with hardware of their own
-    binding, month : answers for the month that asks for the most, and its number; the first month, as all others are,
-        unless given
-    plain : the study differs from month to month by nothing but growth, and no month costs by what another had
+    ladder : finds the flip of growth where that alone makes months differ; else it is among what is asked
     """
     found: list[Flip] = []
-    there, asked = binding or explorer, questions(engines, drafts or {}, passed_on or {})
-    grows = math.ceil(months) > 1
     for k, one in enumerate(asked):
-        assumption, reach = one.assumption, one.reach
-        part = there.within(1 / (len(asked) - k + grows))
-
-        def ask(name: str, factor: float, one: Question = one) -> Asked:
-            return one.ask(Asked(name), factor)
-
-        def winners(factor: float, ask: Callable[[str, float], Asked] = ask, part: Explorer = part) -> Winners:
-            return _least(part, (ask(name, factor) for name in names))
-
+        part = study.within(1 / (len(asked) - k + (ladder is not None)))
         try:
-            now = winners(1.0)
-            if not now & today:
-                when = f"month {month}" if month else "the first month"
-                words = f"in {when} alone {named(now, names)} is cheapest"
-                found.append(Flip(assumption, None, None, (1.0, 1.0), words=words, month=month))
-                continue
-            within = change_within(winners, today, reach)
-            then = None if within is None else named(winners(within[1]), names)
-            at = None if within is None else within[1]
-            if within is not None and assumption == VOLUME:
-                at = _where_bills_cross(part, *within, today, winners(within[1]))
+            found.append(_flip(part, names, today, one))
         except OutOfTime:
-            found.append(_cut_off(assumption, month))
-            continue
-        clear, untold = None, ""
-        if at is not None:
-            contenders = [partial(_contender, part, ask, name) for name in names]
-            clear, untold = _beyond_chance(contenders, today, at, reach)
-        words = "" if at is None else one.words(at)
-        found.append(
-            Flip(assumption, at, then, (1 / reach, reach), words=words, month=month, clear=clear, untold=untold)
-        )
+            found.append(_cut_off(one.assumption))
+    if ladder is None:
+        return found
     try:
-        flip = growth_flip(explorer, names, months, growth, owned, today, plain)
+        flip = growth_flip(ladder, names, today)
     except OutOfTime:
-        flip = _cut_off(_GROWTH)
+        flip = _cut_off(GROWTH)
     return found if flip is None else [*found, flip]
+
+
+def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Question) -> Flip:
+    assumption, reach = question.assumption, question.reach
+
+    def ask(name: str, factor: float) -> Asked:
+        return question.ask(Asked(name), factor)
+
+    def winners(factor: float) -> Winners:
+        return _least(explorer, (ask(name, factor) for name in names))
+
+    now = winners(1.0)
+    if not now & today:
+        words = f"{named(now, names)} costs less at sizes that are searched anew"
+        return Flip(assumption, None, None, (1.0, 1.0), words=words)
+    within = change_within(winners, today, reach)
+    if within is None:
+        return Flip(assumption, None, None, (1 / reach, reach))
+    at, then = within[1], winners(within[1])
+    if assumption in (VOLUME, GROWTH):
+        at = _where_bills_cross(explorer, ask, *within, today, then)
+    clear, untold = _beyond_chance([partial(_contender, explorer, ask, name) for name in names], today, at, reach)
+    return Flip(
+        *(assumption, at, named(then, names), (1 / reach, reach)), words=question.words(at), clear=clear, untold=untold
+    )
 
 
 def _beyond_chance(
@@ -275,8 +260,8 @@ def _contender(explorer: Explorer, ask: Callable[[str, float], Asked], name: str
     return Contender(name, found.meets and found.usd_per_month is not None, usd, found.usd_by_replication)
 
 
-def _cut_off(assumption: str, month: int = 0) -> Flip:
-    return Flip(assumption, None, None, (1.0, 1.0), words=TIME_ENDED, month=month)
+def _cut_off(assumption: str) -> Flip:
+    return Flip(assumption, None, None, (1.0, 1.0), words=TIME_ENDED)
 
 
 def _least(explorer: Explorer, asked: Iterable[Asked]) -> Winners:
@@ -285,14 +270,19 @@ def _least(explorer: Explorer, asked: Iterable[Asked]) -> Winners:
     return least({name: a.usd_per_month for name, a in answers if a.meets and a.usd_per_month is not None})
 
 
-def _where_bills_cross(explorer: Explorer, near: float, far: float, today: Winners, then: Winners) -> float:
-    """The load between two at which those who win beyond it begin to cost less than today's winners, as break-even."""
+def _where_bills_cross(
+    explorer: Explorer, ask: Callable[[str, float], Asked], near: float, far: float, today: Winners, then: Winners
+) -> float:
+    """The multiple between two at which those who win beyond it begin to cost less than today's winners.
 
-    def usd(names: Winners, load: float) -> float:
-        answers = (explorer.best(Asked(name, load)) for name in names)
+    Of volume as break-even finds it.
+    """
+
+    def usd(names: Winners, factor: float) -> float:
+        answers = (explorer.best(ask(name, factor)) for name in names)
         return min((a.usd_per_month for a in answers if a.meets and a.usd_per_month is not None), default=math.inf)
 
-    costs = [(load, usd(today, load), usd(then, load)) for load in (near, far)]
+    costs = [(factor, usd(today, factor), usd(then, factor)) for factor in (near, far)]
     return crossing(*costs)
 
 
@@ -315,27 +305,29 @@ def _between_loads(explorer: Explorer, name: str, load: float, most: float) -> f
     return usd[0] if len(usd) == 1 else usd[1] + (usd[0] - usd[1]) * (load - low) / (high - low)
 
 
-def growth_flip(
-    explorer: Explorer,
-    names: Sequence[str],
-    months: float,
-    growth: float,
-    owned: Collection[str],
-    today: Winners,
-    plain: bool = False,
-) -> Flip | None:
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """A study whose months differ by nothing but growth, and of which no month costs by what another had.
+
+    Attributes
+    ----------
+    explorer : answers for the first month, of whose load each other month asks a multiple
+    growth : per year
+    """
+
+    explorer: Explorer
+    months: float
+    growth: float
+
+
+def growth_flip(ladder: Ladder, names: Sequence[str], today: Winners) -> Flip | None:
     """Growth per year, as 1 + g, from which none of today's winners is cheapest over the months of the study.
 
     A month costs what each topology costs at its best size under that month's load: between two of a ladder of four
-    loads a doubling, a straight line, as months that are not simulated lie between two that are. Owned hardware does
-    not shrink. A topology that the largest load is too much for is out.
-
-    Parameters
-    ----------
-    owned : topologies with hardware of their own
-    plain : as `trial_flips` takes it; else the flip is not sure
+    loads a doubling, a straight line, as months that are not simulated lie between two that are. A topology that the
+    largest load is too much for is out.
     """
-    last = math.ceil(months) - 1
+    explorer, growth, last = ladder.explorer, ladder.growth, math.ceil(ladder.months) - 1
     if last < 1:
         return None
 
@@ -347,21 +339,18 @@ def growth_flip(
             if cost is None:
                 return None
             paid.append(cost)
-        in_order = paid[::-1] if per_year > 1.0 else paid
-        if name in owned:
-            in_order = list(accumulate(in_order, max))
-        return math.fsum(in_order) / len(paid)
+        return math.fsum(paid) / len(paid)
 
     def winners(factor: float) -> Winners:
         found = {name: usd(name, (1 + growth) * factor) for name in names}
         return least({name: cost for name, cost in found.items() if cost is not None})
 
-    now, reach = winners(1.0), LOAD_REACH ** (12 / last)
+    now, reach = winners(1.0), LOAD_REACH ** (MONTHS_PER_YEAR / last)
     if not now & today:
         return None
     within = change_within(winners, today, reach)
     if within is None:
-        return Flip(_GROWTH, None, None, (1 / reach, reach), sure=plain)
+        return Flip(GROWTH, None, None, (1 / reach, reach))
     then = winners(within[1])
 
     def least_usd(among: Winners, factor: float) -> float:
@@ -373,4 +362,4 @@ def growth_flip(
     words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
     replications = {len(explorer.best(Asked(name)).usd_by_replication) for name in names}
     untold = ONE_REPLICATION if 1 in replications else NOT_TOLD if max(replications) > 1 else ""
-    return Flip(_GROWTH, at, named(then, names), (1 / reach, reach), sure=plain, words=words, untold=untold)
+    return Flip(GROWTH, at, named(then, names), (1 / reach, reach), words=words, untold=untold)

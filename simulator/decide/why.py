@@ -289,13 +289,12 @@ def flip_words(flip: Flip) -> str:
     """One flip as a sentence without its stop."""
     about = "" if flip.sure else "about "
     what = f"{flip.assumption} alone" if flip.alone else flip.assumption
-    when = f" in month {flip.month}" if flip.month else ""
     if flip.factor is None and flip.words:
         return f"{what}: not searched, as {flip.words}"
     if flip.factor is None:
         low, high = flip.beyond
-        return f"{what}: no other winner from × {low:g} to × {high:g}{when}"
-    return f"{what} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{_surely(flip)}{when}: {flip.winner}"
+        return f"{what}: no other winner from × {low:g} to × {high:g}"
+    return f"{what} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{_surely(flip)}: {flip.winner}"
 
 
 def _surely(flip: Flip) -> str:

@@ -30,7 +30,7 @@ from simulator.results.seal import MANIFEST, check_manifest, checked_file, seale
 if TYPE_CHECKING:
     import pandas as pd
 
-BUNDLE_VERSION = 7
+BUNDLE_VERSION = 8
 _UNFINISHED = re.compile(r"\..+\.(\d+)")
 _HERE, _EXCHANGE = -100, 2
 """Of Linux' renameat2: AT_FDCWD and RENAME_EXCHANGE."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.decide.assumptions import growth_of, questions
 from simulator.decide.break_even import break_evens, hours_flip
 from simulator.decide.chance import chance_of
 from simulator.decide.costed import FIXED, Costed
@@ -17,6 +18,7 @@ from simulator.decide.explore import (
     Answered,
     Asked,
     Explorer,
+    Ladder,
     Serve,
     capacities,
     trial_flips,
@@ -66,23 +68,21 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class AtMonth:
-    """What further trials ask of one month of a study.
+class Moved:
+    """What further trials move beside loads and limits, and in which topologies: in any month, as events leave them.
 
     Attributes
     ----------
-    month : None for the first, where no other asks for more
-    serve : topologies at their best size under what is asked
     engines : topologies with engines that are simulated
     drafts : acceptance of the first draft of a step, of the topologies that have any
     passed_on : share of a cascade's first answers that do not pass, of the topologies that have one
+    growth : of each class, per year
     """
 
-    month: int | None
-    serve: Serve
     engines: Collection[str]
     drafts: Mapping[str, float]
     passed_on: Mapping[str, float]
+    growth: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +93,18 @@ class Further:
     ----------
     seconds : of wall clock
     serve : topologies at their best size under what is asked of the first month
+    in_study : the same of all months
     search : of sizes under other prices, as long as there is time
     terms : of topologies that leave sizes open, as `price_flips` takes them
-    binding : the month that asks for the most
     unsized : topologies whose sizes at other speeds were asked for and not found in time
     """
 
     seconds: float
     serve: Serve
+    in_study: Serve
     search: Callable[[Explorer], Search]
     terms: Mapping[str, Sequence[Terms]]
-    binding: AtMonth
+    moved: Moved
     unsized: Sequence[str] = ()
 
 
@@ -167,14 +168,12 @@ def decide_run(
         search = further.search(Explorer(further.serve, stays, _PRICES_SHARE * further.seconds))
         flips = price_flips(found, today, search, further.terms)
         known = _without_capacity(measured) | capacities(explorer, _firsts(measured))
-        there, part = further.binding, explorer.within(_FLIPS_SHARE)
-        owned = [one.name for one in found if one.terms.owned]
-        flips += trial_flips(
-            *(part, names, today, study.months, study.growth_per_year, there.engines, there.drafts, owned),
-            *_in_binding_month(there, part, shown),
-            plain=_is_plain(study, found),
-            passed_on=there.passed_on,
-        )
+        moved, part = further.moved, explorer.within(_FLIPS_SHARE)
+        in_study = Explorer(further.in_study, further.in_study, part.limit_s, started_s=part.started_s)
+        ladder = Ladder(part, study.months, study.growth_per_year) if _is_plain(study, found) else None
+        growth = growth_of(moved.growth, study.months) if ladder is None else None
+        asked = questions(moved.engines, moved.drafts, moved.passed_on, growth)
+        flips += trial_flips(in_study, names, today, asked, ladder)
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
         left_out = _left_out(further.unsized, [name for name in _firsts(measured) if name not in known], pairs)
     elif estimate:
@@ -209,13 +208,6 @@ def _keeps(terms: Terms) -> bool:
 
 def _of_month(pair: BreakEven, month: int) -> BreakEven:
     return pair if pair.volume is None else replace(pair, volume=replace(pair.volume, month=month))
-
-
-def _in_binding_month(there: AtMonth, explorer: Explorer, first: int) -> tuple[Explorer | None, int]:
-    if there.month is None:
-        return None, first
-    limit_s, started_s = explorer.limit_s, explorer.started_s
-    return Explorer(there.serve, there.serve, limit_s, started_s=started_s), there.month
 
 
 def estimated(measured: Sequence[Measured], demand: Demand, store: Store) -> dict[str, Capacity]:

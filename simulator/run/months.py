@@ -24,6 +24,7 @@ from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.answer import SURE, spare_errors
+from simulator.size.assumed import AS_IT_IS, Assumed, under
 from simulator.size.reasons import held_up, lost
 from simulator.size.words import nothing_meets
 from simulator.study.decision import Served, Sizes, Walked
@@ -34,19 +35,29 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was simulated: outcomes, and what a fleet, by its key, gave under a load."""
+    """What was simulated: outcomes, and what a fleet, by its key, gave under a load.
+
+    Attributes
+    ----------
+    assumed : what is taken to be otherwise, of all of them
+    """
 
     store: Store
+    assumed: Assumed = AS_IT_IS
     served: dict[tuple[str, Load], Served] = field(default_factory=dict)
 
     def serve(self, planned: PlannedTopology, loads: Loads, load: Load) -> Served:
         """What a topology as it is planned gives under a load, simulated once."""
         key = _fleet(planned), load
         if key not in self.served:
-            subject, there = subject_of(planned), loads.at(load)
-            outcomes = [stored_outcome(subject, there, k, self.store) for k in range(there.replications)]
-            self.served[key] = served(outcomes, there)
+            there = loads.at(load)
+            self.served[key] = served(self.outcomes(planned, there), there)
         return self.served[key]
+
+    def outcomes(self, planned: PlannedTopology, demand: Demand) -> list[Outcome]:
+        """Every replication of a topology as it is planned."""
+        subject = under(subject_of(planned), self.assumed, demand)
+        return [stored_outcome(subject, demand, k, self.store) for k in range(demand.replications)]
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,6 @@ class Journey:
     Attributes
     ----------
     hours : found for windows that leave them open after the first month, by the month from which they hold
-    standing : names of owned pools that an event leaves in place, by its month
     open : months that time kept from their cheapest size, by number
     limited : pools of which more than are looked at might cost less, and the first such month
     edges : what fresh traffic says of sizes that were searched at events, by their month; empty where it was not asked
@@ -89,7 +99,6 @@ class Journey:
     months: tuple[Walked, ...]
     spells: tuple[Spell, ...]
     hours: Mapping[int, str] = field(default_factory=dict)
-    standing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     fleets: tuple[str, ...] = ()
     open: Mapping[int, LeftOpen] = field(default_factory=dict)
     limited: Mapping[str, int] = field(default_factory=dict)
@@ -174,6 +183,8 @@ def walk_months(
     def search(asked: MonthLoad, before: Sizes | None) -> Sizes | None:
         if before is None or sizing is None:
             return found(asked, planned if base is None or base.meets is not False else None)
+        if progress:
+            progress(f"sizes of {planned.name} in later months", 0.0)
         return found(asked, sizing.growth.cheapest(asked, loads.periods(asked), before))
 
     def cheaper(asked: MonthLoad, sizes: Sizes) -> Sizes:

@@ -160,14 +160,14 @@ def walk_study(
     """
     events = phases(written, planned.name)
     until = events[0].first - 1 if events else math.ceil(loads.horizon.months)
-    known = Known(sizer.store) if known is None else known
+    known = Known(sizer.store, sizer.assumed) if known is None else known
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, until)))
     sizing = sizer.sizing(written, found, before, planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     begun = with_paid_units(written, planned.name, before, begun, known) if found else begun
     later = _parts(written, planned.name, begun.months)
     ends = [phase.first - 1 for phase in later[1:]] + [math.ceil(loads.horizon.months)]
-    months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
+    months, spells, hours = list(begun.months), list(begun.spells), dict(begun.hours)
     edges, near = dict[int, str](), dict(begun.near)
     fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
     last = written
@@ -202,9 +202,8 @@ def walk_study(
         open_ |= then.open
         near |= then.near
         limited = dict(then.limited) | limited
-        standing[month] = stands
         last = phase.loaded
-    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited, edges, near)
+    return Journey(tuple(months), tuple(spells), hours, tuple(fleets), open_, limited, edges, near)
 
 
 def before_events(journey: Journey) -> tuple[Walked, ...]:

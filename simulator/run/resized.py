@@ -1,14 +1,14 @@
-"""Topologies at their best size under other loads and limits."""
+"""Topologies at their best size in one month, under other loads and limits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from simulator.decide.explore import Answered, Asked, OutOfTime, Serve
 from simulator.metrics.slo import ClassSlo
-from simulator.resolve.sizes import alone, open_pools, with_standing
+from simulator.resolve.sizes import alone, open_pools
 from simulator.run.loads import demand_at
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand
@@ -23,10 +23,14 @@ from simulator.study.demand import Load
 
 def asked_demand(demand: Demand, asked: Asked) -> Demand:
     """The demand at a multiple of its load, under a multiple of its latency limits."""
-    there = demand_at(demand, Load((asked.load,) * len(demand.classes)))
-    if asked.limits == 1.0:
-        return there
-    return replace(there, classes=tuple(_loosened(slo, asked.limits) for slo in there.classes))
+    return with_limits(demand_at(demand, Load((asked.load,) * len(demand.classes))), asked.limits)
+
+
+def with_limits(demand: Demand, factor: float) -> Demand:
+    """The demand under a multiple of its latency limits; itself where nothing changes."""
+    if factor == 1.0:
+        return demand
+    return replace(demand, classes=tuple(_loosened(slo, factor) for slo in demand.classes))
 
 
 def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
@@ -38,7 +42,6 @@ def at_best_size(
     periods: Sequence[PeriodDemand],
     store: Store,
     limits: Limits | None = None,
-    standing: Mapping[str, Collection[str]] | None = None,
 ) -> Serve:
     """Each topology at the cheapest size that meets the SLO in all periods, or at the size that is written.
 
@@ -48,15 +51,13 @@ def at_best_size(
     ----------
     periods : what a month asks, the busiest first
     limits : of each search but its time, which is what is left of that for all of them
-    standing : pools of each topology that are in place already, see `with_standing`
     """
 
     def serve(asked: Asked, left_s: float) -> Answered:
         name = asked.topology
         there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
         assumed = Assumed(asked.steps, asked.acceptance, asked.passed_on)
-        pools = with_standing(open_pools(loaded, name), (standing or {}).get(name, ()))
-        found = Trials(alone(loaded, name), name, pools, there, store, assumed=assumed)
+        found = Trials(alone(loaded, name), name, open_pools(loaded, name), there, store, assumed=assumed)
         searched = search(found, replace(limits or Limits(), seconds=left_s))
         if not searched.is_finished:
             raise OutOfTime

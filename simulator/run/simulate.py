@@ -35,7 +35,7 @@ from simulator.run.decision import Measured, decide_run, measured_of
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
 from simulator.run.fresh import fresh_words, later_edge, on_fresh
-from simulator.run.further import Since, further_trials
+from simulator.run.further import further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
 from simulator.run.measured_instances import cheaper_instances, moved_instances, without_terms
@@ -193,7 +193,6 @@ def _simulate(
     scenario, files = sized.scenario, references(sized)
     said: dict[str, TopologySummary] = {}
     cases: dict[str, Case] = {}
-    since: dict[str, Since] = {}
     path = Path(out) / bundle_name(scenario.name, identity)
     with BundleWriter(path, _manifest(sized, planned, identity, files)) as bundle:
         bundle.text("scenario.resolved.yaml", resolved_yaml(sized, files))
@@ -202,7 +201,7 @@ def _simulate(
                 bundle.copy(file.copy, file.file)
         for k, topology in enumerate(planned):
             name = topology.name
-            cases[name], said[name], since[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
+            cases[name], said[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
         apart = turns_apart(one.metrics["arrived"] for one in said.values())
         unused = idle_warnings(scenario, {name: case.prices for name, case in cases.items()})
         asked = with_found_hours(loaded, list(answers.values()))
@@ -212,7 +211,7 @@ def _simulate(
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, sizes)
         measured = [_measured(case, said[name], loads.shown.demand) for name, case in cases.items()]
-        further = further_trials(loaded, loads, work.sizer, since, left_s, sizes) if explore_s > 0 else None
+        further = further_trials(loaded, asked, loads, work.sizer, left_s, sizes) if explore_s > 0 else None
         decision = decide_run(
             *(sized, loads.shown.demand, measured, costs.cheapest_in, further),
             *(work.estimates, store),
@@ -266,16 +265,12 @@ class _Study:
 
     def run(
         self, bundle: BundleWriter, topology: PlannedTopology, begun: float, part: float
-    ) -> tuple[Case, TopologySummary, Since]:
+    ) -> tuple[Case, TopologySummary]:
         """Simulate and bill a topology; what it gave goes to the bundle.
 
         Parameters
         ----------
         begun, part : shares of all topologies: those before it, and it alone
-
-        Returns
-        -------
-        what is said of it, and what it has of its own from a month on
         """
         work, name, searched = self.work, topology.name, self.searched
         demand, sizer, answer = work.loads.shown.demand, work.sizer, self.answers.get(name)
@@ -324,8 +319,7 @@ class _Study:
                 told = told.warned("size", [f"as written {edge}{when}"] if edge else [])
                 told = told.warned("size", fresh_words(journey, fresh.nearest))
             told = told.warned("size", [words] if words else [])
-        hours = {1: answer.hours} if answer is not None and answer.hours else {}
-        return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)
+        return Case(topology, course.prices, found), told
 
 
 def _measured(case: Case, summary: TopologySummary, demand: Demand) -> Measured:

@@ -296,7 +296,6 @@ class Flip:
     beyond : (smallest, largest) multiple that was looked at
     sure : False where sizes that are open were not searched anew at the changed value, or loads are rounded
     words : of the changed value, where a multiple says little
-    month : of the study in which it was searched, the one that asks for the most; 0 for all, or where they are alike
     alone : a price of one contract, while others of its kind stay
     clear : multiple of a price from which none of today's winners has a bill that is equal within chance, 0 where there
         is none within `beyond`; None where that was not asked
@@ -309,7 +308,6 @@ class Flip:
     beyond: tuple[float, float]
     sure: bool = True
     words: str = ""
-    month: int = 0
     alone: bool = False
     clear: float | None = None
     untold: str = ""

@@ -29,6 +29,12 @@ class Growth:
         since, base = max((step for step in self.steps if step[0] <= month), default=(1, 1.0))
         return float(base * (1.0 + self.rate_per_year) ** ((month - since) / MONTHS_PER_YEAR))
 
+    def times(self, load: float, growth: float) -> Growth:
+        """So many times the load in each month, and so many times 1 + g a year."""
+        steps = {1: 1.0, **dict(self.steps)}
+        rate = (1.0 + self.rate_per_year) * growth - 1.0
+        return Growth(rate, tuple((month, load * factor) for month, factor in steps.items()))
+
 
 @dataclass(frozen=True, slots=True)
 class When:

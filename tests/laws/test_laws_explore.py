@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pytest
 
+from simulator.decide.assumptions import questions
 from simulator.decide.explore import (
     Answered,
     Asked,
     Explorer,
+    Ladder,
     OutOfTime,
     _beyond_chance,
     _contender,
@@ -21,7 +23,7 @@ from simulator.decide.explore import (
     with_volumes,
 )
 from simulator.decide.why import flip_words
-from simulator.study.decision import NOT_TOLD, ONE_REPLICATION, BreakEven
+from simulator.study.decision import NOT_TOLD, ONE_REPLICATION, BreakEven, Flip
 
 CARRIES = {"fixed": 2.0, "large": 8.0}
 """Multiple of the load that each fleet carries as it is."""
@@ -52,6 +54,21 @@ class Fleets:
 def _explorer(limit_s: float = 60.0) -> tuple[Explorer, Fleets]:
     fleets = Fleets()
     return Explorer(fleets.serve, fleets.stays, limit_s), fleets
+
+
+def _flips(
+    explorer: Explorer,
+    names: list[str],
+    today: frozenset[str],
+    months: float = 1,
+    growth: float = 0.0,
+    engines: Sequence[str] = (),
+    drafts: Mapping[str, float] | None = None,
+    passed_on: Mapping[str, float] | None = None,
+) -> list[Flip]:
+    """Of months that differ by nothing but growth."""
+    asked = questions(engines, drafts or {}, passed_on or {})
+    return trial_flips(explorer, names, today, asked, Ladder(explorer, months, growth))
 
 
 def test_capacities_are_those_of_the_fleets_as_they_are() -> None:
@@ -102,7 +119,7 @@ def test_both_sides_of_a_crossing_say_the_same_tokens() -> None:
 def test_flips_of_volume_limits_and_growth() -> None:
     explorer, _ = _explorer()
     names = ["fixed", "large"]
-    flips = {one.assumption: one for one in trial_flips(explorer, names, FIXED_WINS, 37, 0.0)}
+    flips = {one.assumption: one for one in _flips(explorer, names, FIXED_WINS, 37, 0.0)}
     assert flips["volume"].factor == pytest.approx(2.0, rel=0.011)
     assert flips["volume"].winner == "large"
     assert flips["latency limits of the SLO"].factor == pytest.approx(0.5, rel=0.011)
@@ -113,24 +130,6 @@ def test_flips_of_volume_limits_and_growth() -> None:
     assert usd[0] > usd[1]
     assert before[0] < before[1]
     assert f"{(growth.factor or 1.0) - 1:.0%} (now 0%): large" in flip_words(growth)
-
-
-def test_flips_of_a_growing_study_are_of_the_month_that_asks_for_the_most() -> None:
-    """Half as much again in month 13: what flips at twice today's load flips at 4/3 of that month's."""
-    explorer, _ = _explorer()
-    names = ["fixed", "large"]
-
-    def then(asked: Asked, left_s: float) -> Answered:
-        return explorer.serve(replace(asked, load=1.5 * asked.load), left_s)
-
-    binding = Explorer(then, then, 60.0)
-    found = trial_flips(explorer, names, FIXED_WINS, 13, 0.5, binding=binding, month=13)
-    flips = {one.assumption: one for one in found}
-    assert flips["volume"].factor == pytest.approx(4 / 3, rel=0.011)
-    assert flip_words(flips["volume"]) == f"volume at × {flips['volume'].factor:.2f} in month 13: large"
-    assert flips["growth per year"].month == 0
-    (volume, *_) = trial_flips(explorer, names, frozenset({"large"}), 13, 0.5, binding=binding, month=13)
-    assert flip_words(volume) == "volume: not searched, as in month 13 alone fixed is cheapest"
 
 
 def _at_growth(name: str, per_year: float) -> list[float]:
@@ -147,7 +146,7 @@ def test_growth_flips_where_a_fleet_that_cannot_grow_has_no_room_left() -> None:
     def stays(asked: Asked, left_s: float) -> Answered:
         return Answered(asked.topology == "api" or asked.load <= 1.1, 100.0 if asked.topology == "fixed" else 200.0)
 
-    flips = trial_flips(Explorer(stays, stays, 60.0), ["fixed", "api"], FIXED_WINS, 37, 0.0)
+    flips = _flips(Explorer(stays, stays, 60.0), ["fixed", "api"], FIXED_WINS, 37, 0.0)
     (growth,) = (one for one in flips if one.assumption == "growth per year")
     assert growth.factor == pytest.approx(1.1 ** (12 / 36), rel=0.011)
     assert growth.winner == "api"
@@ -157,9 +156,9 @@ def test_nothing_is_asked_twice_or_after_the_time() -> None:
     explorer, fleets = _explorer()
     names = ["fixed", "large"]
     capacities(explorer, dict.fromkeys(names, 2.0))
-    trial_flips(explorer, names, FIXED_WINS, 36, 0.0)
+    _flips(explorer, names, FIXED_WINS, 36, 0.0)
     asked = fleets.asked
-    trial_flips(explorer, names, FIXED_WINS, 36, 0.0)
+    _flips(explorer, names, FIXED_WINS, 36, 0.0)
     assert fleets.asked == asked == len(explorer.known)
     late, fleets = _explorer(-1.0)
     assert capacities(late, dict.fromkeys(names, 2.0)) == {}
@@ -172,7 +171,7 @@ def test_without_time_nothing_is_asked_and_nothing_fails() -> None:
     explorer, fleets = _explorer(limit_s=-1.0)
     names = ["fixed", "large", "api"]
     assert capacities(explorer, dict.fromkeys(names, 2.0)) == {}
-    flips = trial_flips(explorer, names, FIXED_WINS, 36, 0.0, names[:2], {"fixed": 0.7})
+    flips = _flips(explorer, names, FIXED_WINS, 36, 0.0, names[:2], {"fixed": 0.7})
     assert [flip_words(one) for one in flips] == [
         f"{name}: not searched, as time ended"
         for name in (
@@ -196,7 +195,7 @@ def test_one_question_leaves_time_for_the_others(monkeypatch: pytest.MonkeyPatch
         return Answered(True, 100.0 if question.topology == "own" else 200.0)
 
     explorer = Explorer(serve, serve, 60.0, started_s=0.0)
-    flips = trial_flips(explorer, ["own", "dear"], frozenset({"own"}), 13, 0.0)
+    flips = _flips(explorer, ["own", "dear"], frozenset({"own"}), 13, 0.0)
     assert [one.words for one in flips] == ["time ended"] * 3
     assert began == {"now": 0.0, "volume": 2.0, "limits": pytest.approx(20.0, abs=1.0)}
     assert 60.0 <= clock[0] <= 61.0
@@ -238,7 +237,7 @@ def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> Non
     explorer = Explorer(serve, serve, 60.0)
     flips = {
         one.assumption: one
-        for one in trial_flips(
+        for one in _flips(
             explorer, ["drafts", "api"], frozenset({"drafts"}), 1, 0.0, engines=["drafts"], drafts={"drafts": 0.7}
         )
     }
@@ -248,7 +247,7 @@ def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> Non
     assert acceptance.words.startswith("0.5")
     assert "now 0.70" in flip_words(acceptance)
     assert all((one.steps, one.acceptance) == (1.0, 1.0) for one in asked if one.topology == "api")
-    without = {one.assumption for one in trial_flips(Explorer(serve, serve, 60.0), ["api"], frozenset({"api"}), 1, 0.0)}
+    without = {one.assumption for one in _flips(Explorer(serve, serve, 60.0), ["api"], frozenset({"api"}), 1, 0.0)}
     assert without == {"volume", "latency limits of the SLO"}
 
 
@@ -261,7 +260,7 @@ def test_a_cascade_is_asked_how_many_answers_it_may_pass_on() -> None:
             return Answered(True, 102.0)
         return Answered(True, 30.0 + 200.0 * min(0.3 * question.passed_on, 1.0))
 
-    flips = trial_flips(
+    flips = _flips(
         *(Explorer(serve, serve, 60.0), ["cascade", "large"], frozenset({"cascade"}), 1, 0.0),
         passed_on={"cascade": 0.3},
     )
@@ -270,11 +269,13 @@ def test_a_cascade_is_asked_how_many_answers_it_may_pass_on() -> None:
     assert "answers that a cascade passes on at 0.36 (now 0.30)" in flip_words(flip)
 
 
-def test_where_the_study_has_another_winner_than_its_first_month_nothing_is_searched() -> None:
+def test_where_a_search_anew_has_another_winner_nothing_is_searched() -> None:
     explorer, _ = _explorer()
-    for flip in trial_flips(explorer, ["fixed", "large"], frozenset({"large"}), 37, 0.5):
+    flips = _flips(explorer, ["fixed", "large"], frozenset({"large"}), 1)
+    assert {one.assumption for one in flips} == {"volume", "latency limits of the SLO"}
+    for flip in flips:
         assert flip.factor is None
-        assert flip_words(flip).endswith("not searched, as in the first month alone fixed is cheapest")
+        assert flip_words(flip).endswith("not searched, as fixed costs less at sizes that are searched anew")
 
 
 def test_how_far_each_assumption_is_looked_at() -> None:
@@ -285,7 +286,7 @@ def test_how_far_each_assumption_is_looked_at() -> None:
         return Answered(True, 100.0 if question.topology == "own" else 1e9)
 
     names = ["own", "dear"]
-    flips = trial_flips(Explorer(serve, serve, 60.0), names, frozenset({"own"}), 13, 0.0, ["own"], {"own": 0.5})
+    flips = _flips(Explorer(serve, serve, 60.0), names, frozenset({"own"}), 13, 0.0, ["own"], {"own": 0.5})
     assert {one.assumption: one.beyond for one in flips} == {
         "volume": (1 / 16, 16.0),
         "latency limits of the SLO": (1 / 4, 4.0),
@@ -307,7 +308,7 @@ def _lines(asked: Asked, left_s: float) -> Answered:
 def test_the_flip_of_volume_is_break_even_by_volume() -> None:
     """100 by use cost as much as a flat 140 at 1.4 times the load, to the last digit where bills are straight lines."""
     names = ["by_use", "flat"]
-    (volume, *_) = trial_flips(Explorer(_lines, _lines, 60.0), names, frozenset({"by_use"}), 1, 0.0)
+    (volume, *_) = _flips(Explorer(_lines, _lines, 60.0), names, frozenset({"by_use"}), 1, 0.0)
     assert (volume.factor, volume.winner) == (pytest.approx(1.4, rel=1e-12), "flat")
     (pair,) = with_volumes(Explorer(_lines, _lines, 60.0), [BreakEven("flat", "by_use", None, None, None)])
     assert pair.volume is not None
@@ -321,15 +322,11 @@ def test_growth_flips_where_the_mean_month_costs_the_same(growth: float, today: 
     while high - low > 1e-9:
         middle = (low + high) / 2
         low, high = (middle, high) if sum(100 * middle ** (k / 12) for k in range(13)) / 13 < 140 else (low, middle)
-    for plain in (True, False):
-        flips = trial_flips(
-            Explorer(_lines, _lines, 60.0), ["by_use", "flat"], frozenset({today}), 13, growth, plain=plain
-        )
-        flip = flips[-1]
-        assert flip.assumption == "growth per year"
-        assert ((1 + growth) * (flip.factor or 0.0), flip.winner) == (pytest.approx(low, rel=1e-4), then)
-        assert flip.sure == plain
-        assert flip_words(flip) == f"growth per year at {'' if plain else 'about '}89% (now {growth:.0%}): {then}"
+    flip = _flips(Explorer(_lines, _lines, 60.0), ["by_use", "flat"], frozenset({today}), 13, growth)[-1]
+    assert flip.assumption == "growth per year"
+    assert ((1 + growth) * (flip.factor or 0.0), flip.winner) == (pytest.approx(low, rel=1e-4), then)
+    assert flip.sure
+    assert flip_words(flip) == f"growth per year at 89% (now {growth:.0%}): {then}"
 
 
 @pytest.mark.parametrize(
@@ -343,7 +340,7 @@ def test_what_one_replication_cannot_tell_from_chance_is_said_so(replications: i
         usd = 140.0 if asked.topology == "flat" else 100.0 * asked.load
         return Answered(True, usd, usd_by_replication=(usd,) * replications)
 
-    flips = trial_flips(Explorer(serve, serve, 60.0), ["by_use", "flat"], frozenset({"by_use"}), 13, 0.0)
+    flips = _flips(Explorer(serve, serve, 60.0), ["by_use", "flat"], frozenset({"by_use"}), 13, 0.0)
     assert flips[0].factor == pytest.approx(1.4, rel=1e-9)
     assert (flips[0].untold, flips[-1].untold) == (volume, growth)
     assert (f"({volume})" in flip_words(flips[0])) is bool(volume)
@@ -374,7 +371,7 @@ def test_a_flip_of_volume_says_from_where_it_is_beyond_chance() -> None:
             return Answered(True, 140.0, usd_by_replication=(140.0, 140.0))
         return Answered(True, 100.0 * asked.load, usd_by_replication=(99.0 * asked.load, 101.0 * asked.load))
 
-    flips = trial_flips(Explorer(serve, serve, 60.0), ["by_use", "flat"], frozenset({"by_use"}), 1, 0.0)
+    flips = _flips(Explorer(serve, serve, 60.0), ["by_use", "flat"], frozenset({"by_use"}), 1, 0.0)
     volume = flips[0]
     assert volume.factor == pytest.approx(1.4, rel=1e-9)
     assert volume.clear is not None

@@ -21,7 +21,7 @@ from simulator.plan.plan import plan_fleet
 from simulator.plan.table import notes
 from simulator.resolve.open_windows import busiest_hours, open_windows, with_hours
 from simulator.resolve.topology import plan_topology
-from simulator.run.at_prices import best_at_prices
+from simulator.run.at_their_best import best_at_prices
 from simulator.run.growth import NEAR
 from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
@@ -198,14 +198,14 @@ def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
+def test_further_trials_of_a_study_have_the_hours_found_after_the_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for nothing else they answer what the month costs in the run, on the hours and sizes that it has there."""
-    asked: list[tuple[int, Explorer]] = []
+    """Asked for nothing else they answer what the months cost in the run, on the hours and sizes that it has there."""
+    asked: list[Explorer] = []
 
-    def trial_flips(*known: Any, **_: Any) -> list[Any]:
-        asked.append((known[-1], known[-2]))
+    def trial_flips(study: Explorer, *_: Any) -> list[Any]:
+        asked.append(study)
         return []
 
     monkeypatch.setattr("simulator.run.decision.trial_flips", trial_flips)
@@ -213,12 +213,12 @@ def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
     monkeypatch.setattr("simulator.run.decision.capacities", lambda *known: {})
     grows = {"months": 2, "load_steps": [{"from_month": 2, "load": 1.5}]}
     run = simulate(dearer_from_month_2(tmp_path, **grows), tmp_path / "runs", explore_s=600.0)
-    ((month, explorer),) = asked
-    there = run.decision["topologies"]["t"]["months"][1]
-    assert (month, there["event"]) == (2, "dearer")
-    answer = explorer.best(Asked("t"))
+    (study,) = asked
+    there = run.decision["topologies"]["t"]
+    assert there["months"][1]["event"] == "dearer"
+    answer = study.best(Asked("t"))
     assert answer.meets == there["meets"]
-    assert answer.usd_per_month == pytest.approx(there["usd"])
+    assert answer.usd_per_month == pytest.approx(there["usd_per_month"])
 
 
 @pytest.mark.exhaustive

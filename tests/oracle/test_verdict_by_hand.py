@@ -171,7 +171,6 @@ def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any)
     ("one", "said"),
     [
         (flip("load", 2.0), "load at × 2.00: b"),
-        (flip("load", 2.0, month=3), "load at × 2.00 in month 3: b"),
         (flip("load", 2.0, sure=False), "load at about × 2.00: b"),
         (flip("term", 2.0, words="24 months"), "term at 24 months: b"),
         (flip("price of tokens of x", 2.0, alone=True), "price of tokens of x alone at × 2.00: b"),
@@ -182,7 +181,6 @@ def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any)
         (flip("load", 2.0, untold=ONE_REPLICATION), f"load at × 2.00 ({ONE_REPLICATION}): b"),
         (flip("load", 2.0, clear=2.3, untold=""), "load at × 2.00 (beyond chance from × 2.30): b"),
         (flip("load", None), "load: no other winner from × 0.1 to × 10"),
-        (flip("load", None, month=3), "load: no other winner from × 0.1 to × 10 in month 3"),
         (flip("load", None, words="time was up"), "load: not searched, as time was up"),
     ],
 )

@@ -102,6 +102,18 @@ def test_what_a_run_does_not_ask_and_how_long_it_takes(tmp_path: Path, months: i
     assert words.endswith(f"all of it takes about {seconds / 60:.0f} min of one core.")
 
 
+def test_all_months_that_are_simulated_are_asked(tmp_path: Path) -> None:
+    """Two kinds of month, the second with twice the load and a season of as much again: 1 + 2 + 4 times one month."""
+    loaded = scenario(tmp_path, RENTED, RENTED, replications=500)
+    study = (
+        "months: 2, load_steps: [{from_month: 2, load: 2}], first_month: 2027-01, "
+        "periods: [{name: all}, {name: more, hours_per_month: 100, load: 2, months: [2]}]"
+    )
+    loaded = written(tmp_path, loaded.path.read_text().replace("months: 1", study))
+    seconds = 2 * 5.4 * 0.4 * 20 * 4 * (1 + 2 + 4)
+    assert f"all of it takes about {seconds / 60:.0f} min" in further_words(loaded)
+
+
 @pytest.mark.parametrize(
     ("found", "budget", "said"),
     [

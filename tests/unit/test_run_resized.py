@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.decide.explore import Answered, Asked, Explorer, OutOfTime
-from simulator.run.at_prices import best_at_prices
+from simulator.run.at_their_best import best_at_prices
 from simulator.run.loads import loads_of
 from simulator.run.resized import at_best_size
 from simulator.run.simulate import simulate
