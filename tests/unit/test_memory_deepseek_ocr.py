@@ -84,7 +84,7 @@ def test_images_are_encoded_one_after_the_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "path"),
     [
-        (config({"qwen2-0-5b": {"dim": 896}, "sam_vit_b": ENCODERS["sam_vit_b"]}), "vision_config.width"),
+        (config({"dino-b": {"dim": 896}, "sam_vit_b": ENCODERS["sam_vit_b"]}), "vision_config.width"),
         (config({"sam_vit_b": ENCODERS["sam_vit_b"]}), "vision_config.width"),
         (config(projector_type="downsample_mlp_gelu"), "projector_config.projector_type"),
     ],
@@ -93,3 +93,13 @@ def test_other_encoders_side_by_side_are_refused(broken: dict[str, Any], path: s
     with pytest.raises(InputError) as caught:
         shape_from_config("other", broken)
     assert [problem.path for problem in caught.value.problems] == [path]
+
+
+def test_the_second_version_reads_with_a_decoder_of_qwen2() -> None:
+    """DeepSeek-OCR 2: 3.39 billion parameters are published; 24 layers of 896 stand where CLIP stood."""
+    encoders = {"qwen2-0-5b": {"dim": 896}, "sam_vit_b": SAM | {"width": 768}}
+    second = shape_from_config("ocr-2", config(encoders, input_dim=896))
+    assert second.parameters == pytest.approx(3.39e9, rel=0.003)
+    layers = [matrix for matrix in second.matrices if ".qwen2.blocks." in matrix.name]
+    attention, mlp = 2 * 896**2 + 2 * 128 * 896, 3 * 896 * 4864
+    assert sum(matrix.parameters for matrix in layers) == 24 * (attention + mlp)

@@ -87,6 +87,13 @@ def test_a_section_of_an_encoder_that_nobody_reads_is_refused(section: str) -> N
     assert [problem.path for problem in caught.value.problems] == [section]
 
 
+@pytest.mark.parametrize("key", ["timm_model_ids", "vision_backbone_id", "mm_vision_tower"])
+def test_an_encoder_that_is_named_and_not_sized_is_refused(key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        shape_from_config("own", {**MODELS["qwen2"]["config"], key: "openai/clip-vit-large-patch14-336"})
+    assert [problem.path for problem in caught.value.problems] == [key]
+
+
 @pytest.mark.parametrize(("name", "section"), [("blip-2", "qformer_config"), ("granite_speech", "projector_config")])
 def test_queries_that_read_the_encoder_in_every_layer_are_more_weights(name: str, section: str) -> None:
     """Twelve layers of 768 read an encoder of 1,408: six more of them, each two matrices of each width."""

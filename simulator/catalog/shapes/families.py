@@ -103,7 +103,8 @@ FAMILIES: dict[str, Family] = {
         PLAIN,
     ),
     **dict.fromkeys(
-        ("qwen3", "qwen3_moe", "qwen3_vl_text", "qwen3_vl_moe_text", "qwen3_omni_moe_text"), Family(queries_normed=True)
+        ("qwen3", "qwen3_moe", "qwen3_vl_text", "qwen3_vl_moe_text", "qwen3_omni_moe_text", "qwen3_asr_text"),
+        Family(queries_normed=True),
     ),
     **dict.fromkeys(
         ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen3_5", "qwen3_5_moe"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.deep_encoders import deep_encoder
 from simulator.catalog.shapes.minicpmv import minicpm_v
 from simulator.catalog.shapes.molmo import molmo2_encoder, molmo_encoder
 from simulator.catalog.shapes.parakeet import parakeet
@@ -84,7 +85,15 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
     for key, section in top.items():
         if key not in read and isinstance(section, Mapping) and section and _OF_ENCODER.search(key):
             raise top.problem(key, "an encoder of this kind is not understood: its weights cannot be planned")
+    for key in NAMED_ENCODERS:
+        if top.get(key):
+            told = "names an encoder that is not sized here: its weights cannot be planned"
+            raise top.problem(key, told, str(top[key])[:60])
     return tuple(towers), tuple(matrices)
+
+
+NAMED_ENCODERS = ("timm_model_ids", "vision_backbone_id", "mm_vision_tower")
+"""Keys by which models name an encoder (OpenVLA, LLaVA of its first authors)."""
 
 
 QUERIED = {"blip-2": "qformer_config", "granite_speech": "encoder_config"}
@@ -109,7 +118,7 @@ def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, lis
     if is_kind(config, top, "gemma4_unified"):
         return _patches_alone(config, hidden)
     if isinstance(config.get("width"), Mapping):
-        return _deep_encoder(config, top)
+        return deep_encoder(config, top)
     if is_radio(config):
         return radio(config, top, hidden)
     width = config.first("hidden_size", "embed_dim", "vt_hidden_size", "width")
@@ -158,58 +167,6 @@ def _patches_alone(config: Config, hidden: int) -> tuple[Tower, list[Matrix]]:
         parts.whole("vision_tower.positions", 2 * config.number("mm_posemb_size"), width, plain=True),
         parts.whole("vision_tower.merger", hidden, width, plain=True),
     ]
-
-
-SAM_PATCH, SAM_SIDE, SAM_NECK = 16, 64, 256
-"""Pixels along a patch, patches along the image, and channels behind the last layer (`deepencoder.py`, vLLM 0.33.0)."""
-TILES, TILE_SIDE = 4, 40
-"""Tiles of the largest image of the profile run, and patches along each (`deepseek_ocr.py`, vLLM 0.33.0)."""
-
-
-def _deep_encoder(config: Config, top: Config) -> tuple[Tower, list[Matrix]]:
-    """DeepSeek-OCR: SAM on every GPU, 16 of whose patches become one that CLIP reads, and both side by side projected.
-
-    Raises
-    ------
-    InputError : other encoders side by side, or another projector
-    """
-    sides = {
-        str(name): Config(each, config.file, f"{config.section}width.{name}.")
-        for name, each in config["width"].items()
-        if isinstance(each, Mapping)
-    }
-    sam, clip = sides.get("sam_vit_b"), next((each for name, each in sides.items() if name.startswith("clip")), None)
-    if sam is None or clip is None or len(sides) != 2:
-        told = "encoders side by side are known as those of DeepSeek-OCR, sam_vit_b and CLIP"
-        raise config.problem("width", told, ", ".join(sides))
-    between = Config(top["projector_config"], top.file, f"{top.section}projector_config.")
-    if between.get("projector_type") != "linear":
-        raise between.problem(
-            "projector_type", "must be linear behind such encoders", str(between.get("projector_type"))
-        )
-    pixels = 3 * SAM_PATCH**2
-    wide, read = sam.number("width"), clip.number("width")
-    matrices = [
-        parts.whole("vision_tower.sam.patch_embed", wide, pixels, plain=True),
-        parts.whole("vision_tower.sam.positions", SAM_SIDE**2, wide, plain=True),
-        parts.whole("vision_tower.sam.neck", SAM_NECK, wide + 9 * SAM_NECK, plain=True),
-        parts.whole("vision_tower.clip.patch_embed", read, 3 * clip.number("patch_size") ** 2, plain=True),
-        parts.whole("vision_tower.clip.positions", _positions_of_clip(clip), read, plain=True),
-        parts.whole("vision_tower.merger", between.number("n_embed"), between.number("input_dim"), plain=True),
-    ]
-    channels = [SAM_NECK, *sam["downsample_channels"]]
-    for number, (rows, columns) in enumerate(zip(channels[1:], channels, strict=False)):
-        matrices.append(parts.whole(f"vision_tower.sam.shrink.{number}", rows, 9 * columns, plain=True))
-    for layer in range(sam.number("layers")):
-        matrices.append(parts.whole(f"vision_tower.sam.blocks.{layer}", 12 * wide, wide, plain=True))
-    for layer in range(clip.number("layers")):
-        matrices.append(Matrix(f"vision_tower.clip.blocks.{layer}", 12 * read, read, "tp", plain=True))
-    tokens = (SAM_SIDE**2 + TILES * TILE_SIDE**2) // 16
-    return Tower(wide, 8 * wide, 16, tokens, pixels, alone=True), matrices
-
-
-def _positions_of_clip(clip: Config) -> int:
-    return (clip.number("image_size") // clip.number("patch_size")) ** 2 + 1
 
 
 def _positions(config: Config, patch: int) -> int:
