@@ -156,4 +156,4 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
         advise=work.advise,
     )
     if work.advise and found is None:
-        advised(work.loaded, name, course.priced, course.journey, work.loads, work.sizer.store)
+        advised(work.loaded, name, course.priced, course.journey, work.loads, work.sizer)

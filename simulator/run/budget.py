@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.decide.levels import nodes
 from simulator.endings import raises
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
@@ -21,10 +20,10 @@ from simulator.resolve.demand import workload_spec
 from simulator.resolve.horizon import horizon_of
 from simulator.resolve.sizes import has_open_sizes, open_pools
 from simulator.resolve.topology import PlannedTopology
+from simulator.run.loads import simulated_loads
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import QueueAutoscaler
 from simulator.size.expected import expected_trials
-from simulator.study.demand import Horizon
 from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, rough_span_words
 
 LONGEST_S = SECONDS_PER_DAY
@@ -165,20 +164,13 @@ def further_words(loaded: LoadedScenario) -> str:
     scenario = loaded.scenario
     asked = ["volume", "latency limits", "speed", *["growth"] * (math.ceil(scenario.study.months) > 1)]
     _, seconds = _searched(loaded, _simulated_s(loaded) * len(scenario.topologies))
-    whole = rough_span_words(max(_PLACES * len(asked) * seconds * _simulated_loads(horizon_of(loaded)), 60.0))
+    seconds *= simulated_loads(horizon_of(loaded), scenario.run.horizon_s)
+    whole = rough_span_words(max(_PLACES * len(asked) * seconds, 60.0))
     return (
         "Not asked: from which load on a rival costs less, at its best size, and which change of "
         f"{', '.join(asked[:-1])} or {asked[-1]} flips the winner. --explore-s SECONDS does, in so much time at most; "
         f"all of it takes about {whole} of one core."
     )
-
-
-def _simulated_loads(horizon: Horizon) -> float:
-    """Loads of all periods of the months that are simulated, together, as multiples of the scenario's own."""
-    months = list(horizon.numbers)
-    found = nodes([horizon.level(month) for month in months], [horizon.periods_of(month) for month in months])
-    loads = (period.at(horizon.level(months[k])).level for k in found for period in horizon.periods_of(months[k]))
-    return math.fsum(math.fsum(level) / len(level) for level in loads)
 
 
 def check_needs(needs: Needs, budget: Budget) -> None:

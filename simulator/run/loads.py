@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from simulator.decide.levels import nodes
 from simulator.resolve.admissible import check_requests
 from simulator.resolve.horizon import horizon_of
 from simulator.scenario.load import LoadedScenario
@@ -113,6 +115,26 @@ class Loads:
 
 def _without_requests(demand: Demand) -> frozenset[int]:
     return frozenset(k for k, most in enumerate(demand.most_requests) if most == 0)
+
+
+def simulated_loads(horizon: Horizon, horizon_s: float) -> float:
+    """Loads of all periods of the months that are simulated, together, as multiples of the scenario's own.
+
+    Parameters
+    ----------
+    horizon_s : of the scenario, of which a window is a part
+    """
+    months = list(horizon.numbers)
+    found = nodes([horizon.level(month) for month in months], [horizon.periods_of(month) for month in months])
+    return math.fsum(
+        math.fsum(load.level) / len(load.level) * _share(load, horizon_s)
+        for k in found
+        for load in (period.at(horizon.level(months[k])) for period in horizon.periods_of(months[k]))
+    )
+
+
+def _share(load: Load, horizon_s: float) -> float:
+    return 1.0 if load.window_s is None else (load.window_s[1] - load.window_s[0]) / horizon_s
 
 
 def loads_of(loaded: LoadedScenario) -> Loads:

@@ -312,7 +312,7 @@ class _Study:
             "size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, sizer.limits or Limits())
         )
         if answer is None and work.advise:
-            words, when = advised(work.loaded, name, found, journey, work.loads, sizer.store)
+            words, when = advised(work.loaded, name, found, journey, work.loads, sizer)
             if fresh.was_asked:
                 edge = edge_of(fresh.as_written)
                 told = replace(told, edge=edge or later or fresh.as_written)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from simulator.errors import InputError
 from simulator.money import money
 from simulator.resolve.offers import catalog_offer, catalog_tier
 from simulator.resolve.sizes import AUTO, Fixed, OpenPool, Scaled, Size, alone, open_pool
+from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.simulate.demand import PeriodDemand
-from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
 from simulator.size.found import MOST_REPLICAS, Limits
 from simulator.size.instances import has_choice
@@ -28,22 +28,10 @@ MOST_REQUESTS = 500_000
 MOST_POOLS = 8
 """Of a topology: for more, the sizes that differ in two of them take longer to look at than the run itself."""
 _NOT_LOOKED = "whether another size of the same pools meets the SLO for less was not looked at: "
-_WORTH_SAYING = 0.01
+WORTH_SAYING = 0.01
+"""Share of a bill."""
 _WIDER = 2
 """Times the larger sizes that are proposed, up to which a search may go."""
-
-
-@dataclass(frozen=True, slots=True)
-class OtherMonth:
-    """The month of a study that asks for the most.
-
-    Attributes
-    ----------
-    periods : what it asks, the busiest first; none where the first month asks for as much
-    """
-
-    number: int
-    periods: Sequence[PeriodDemand]
 
 
 def advice(
@@ -54,7 +42,7 @@ def advice(
     store: Store,
     meets: bool = True,
     in_month: str = "",
-    other: OtherMonth | None = None,
+    in_others: Callable[[PlannedTopology], str] | None = None,
 ) -> str:
     """What another size or autoscaler of the same pools would save, in words; empty where none of those tried does.
 
@@ -68,7 +56,7 @@ def advice(
     periods : what is asked in that month, the busiest first
     meets : whether it meets the SLO in that month as it is written
     in_month : words for that month, where others ask for more or less
-    other : the one of these that asks for the most, in which what is found is tried, too; None: in none
+    in_others : says how what is found fares in these
 
     At most `MOST_TRIALS` sizes and those of `larger_points` are simulated, so it finds a cheaper one often and never
     proves that there is none.
@@ -107,34 +95,23 @@ def advice(
         return ""
     if best is None or best is known:
         return ""
-    settings = {pool.name: pool for pool in trials.sized(best.point).planned.settings.pools}
+    found_topology = trials.sized(best.point).planned
+    settings = {pool.name: pool for pool in found_topology.settings.pools}
     parts = (
         _on_what(pool.name, size, settings.get(pool.name)) + _in_place_of(was, topology.pools[pool.index])
         for pool, size, was in zip(pools, best.point, written, strict=True)
     )
     sizes = ", ".join(parts)
     found = f"{sizes} meets the SLO{in_month} for {money(best.usd_per_month)} per month"
-    of_others = _of_others(trials, best.point, other) if in_month else ""
     if known is None:
-        return f"misses the SLO{in_month} as written; {found}{of_others}"
-    mean = known.usd_per_month
-    if not best.usd_per_month < (1 - _WORTH_SAYING) * mean:
-        return ""
-    saved = 1 - best.usd_per_month / mean if mean > 0 and math.isfinite(mean) else math.nan
-    return f"{found}, {saved:.0%} less than as written{of_others}"
-
-
-def _of_others(trials: Trials, point: Point, other: OtherMonth | None) -> str:
-    """What is known of a size in the months beside the first."""
-    rest = "other months were not tried at that size, replicas: auto finds one for each"
-    if other is None or sum(one.demand.requests for one in other.periods) > MOST_REQUESTS:
-        return f"; {rest}"
-    if not other.periods:
-        return "; other months, none of which asks for more, were not tried at that size"
-    subject, there = trials.sized(point).subject, f"in month {other.number}, which asks for the most"
-    if all(try_fleet(subject, one.demand, trials.store).refutation is None for one in other.periods):
-        return f"; so it does {there}; {rest}"
-    return f"; {there}, that size misses it: replicas: auto finds one for each month"
+        found = f"misses the SLO{in_month} as written; {found}"
+    else:
+        mean = known.usd_per_month
+        if not best.usd_per_month < (1 - WORTH_SAYING) * mean:
+            return ""
+        saved = 1 - best.usd_per_month / mean if mean > 0 and math.isfinite(mean) else math.nan
+        found = f"{found}, {saved:.0%} less than as written"
+    return found if in_others is None else found + in_others(found_topology)
 
 
 def _on_what(name: str, size: Size, pool: Pool | None) -> str:

@@ -1,4 +1,4 @@
-"""Advice on a written size says how that size fares in the month that asks for the most, as a run of it finds."""
+"""Advice on a written size says how that size fares in all months of a study, as a run of it finds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scenario_cases import chat, written
 
 from simulator.run.simulate import simulate
 
+AUTO = "replicas: auto finds one for each month"
 POOL = "name: a, site: lambda, gpu: h100-sxm, price_usd_per_gpu_hour: 3, gpus_per_instance: 1"
 
 
@@ -25,27 +26,39 @@ def told(found: dict[str, Any]) -> str:
     return next((row["text"] for row in found["warnings"] if "meets the SLO in month 1" in row["text"]), "")
 
 
-@pytest.mark.parametrize(
-    ("growth", "words"),
-    [
-        (0.05, "; so it does in month 6, which asks for the most; other months were not tried at that size"),
-        (20.0, "; in month 6, which asks for the most, that size misses it: replicas: auto finds one for each month"),
-        (-0.5, "; other months, none of which asks for more, were not tried at that size"),
-    ],
-)
-def test_what_is_said_of_the_busiest_month_is_what_a_run_of_that_size_finds(
-    tmp_path: Path, growth: float, words: str
+@pytest.mark.parametrize("growth", [0.05, 20.0, -0.5])
+@pytest.mark.parametrize("event", ["", "{staff: {base_fte: 1}}", "{pools: [{name: a, engine: {max_num_seqs: 2}}]}"])
+def test_what_is_said_of_the_other_months_is_what_a_run_of_that_size_finds(
+    tmp_path: Path, growth: float, event: str
 ) -> None:
-    said = told(run(tmp_path, growth, 6))
-    assert words in said
+    """Of 25 requests a second, a load that grows twentyfold a year, and an event that lets two run at a time."""
+    sets = [f"study.events=[{{name: new, from_month: 3, topology: t, change: {event}}}]"] if event else []
+    was = run(tmp_path, growth, 6, *sets)
+    said = told(was)
     number = int(re.findall(r"a (\d+)", said)[0])
     assert number < 6
-    again = run(tmp_path, growth, number)
-    assert (again["lasts_until"] is None) == ("misses it" not in said)
+    again = run(tmp_path, growth, number, *sets)
+    if again["lasts_until"] is not None:
+        assert said.endswith(f"; in month {again['lasts_until'] + 1} that size misses it: {AUTO}")
+    else:
+        usd, before = (one["cost"]["usd_per_month"] for one in (again, was))
+        less = f", {1 - usd / before:.0%} less than as written" if was["lasts_until"] is None else ""
+        assert said.endswith(f"; so it does in all 6 months, for ${usd:,.0f} per month{less}")
+    assert (again["lasts_until"] is None) == (growth < 1 and "max_num_seqs" not in event)
 
 
-def test_an_event_of_the_topology_leaves_the_other_months_untried(tmp_path: Path) -> None:
-    event = "study.events=[{name: dear, from_month: 3, topology: t, change: {staff: {base_fte: 1}}}]"
-    said = told(run(tmp_path, 0.05, 6, event))
-    assert said.endswith("; other months were not tried at that size, replicas: auto finds one for each")
-    assert "asks for the most" not in said
+def test_an_event_alone_makes_months_differ(tmp_path: Path) -> None:
+    """Nothing grows: without the event the sentence is of all months, with it of month 1 and then of the others."""
+    dear = "study.events=[{name: dear, from_month: 3, topology: t, change: {staff: {base_fte: 1}}}]"
+    assert told(run(tmp_path, 0.0, 6)) == ""
+    assert "; so it does in all 6 months, for $" in told(run(tmp_path, 0.0, 6, dear))
+
+
+def test_other_months_of_too_many_requests_are_said_not_to_be_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Months 1 and 6 of some 450 requests each, as 25 a second over 18 seconds that count, are simulated."""
+    monkeypatch.setattr("simulator.run.advised.MOST_REQUESTS", 800)
+    said = told(run(tmp_path, 0.05, 6))
+    count = re.findall(r"; other months were not tried at that size: about ([\d,]+) requests are more than 800$", said)
+    assert 800 < float(count[0].replace(",", "")) < 1100
