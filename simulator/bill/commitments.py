@@ -17,6 +17,8 @@ from simulator.study.terms import Money, RentedTerms
 from simulator.units import HOURS_PER_MONTH
 
 _ROUNDING = 1e-9
+_SOONER = 0.001
+"""Rate per year by which of equal sums the later one is less, where money costs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,8 @@ def settled(
         for k in months
     ]
     longest = max((found.term_months for found in offer.commitments), default=0)
-    worth = discount_factors(float(np.mean(discount_rate_per_year)), np.arange(months.stop + longest + 1.0))
+    rate = float(np.mean(discount_rate_per_year)) or _SOONER
+    worth = discount_factors(rate, np.arange(months.stop + longest + 1.0))
     level = 0
     while open_:
         on_demand_usd = _on_demand_usd(

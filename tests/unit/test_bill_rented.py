@@ -120,6 +120,24 @@ def test_as_many_are_committed_as_cost_less_than_on_demand(price: float, count: 
     assert most_committed(settled_terms(terms, [month(usage)] * 12).rented[0]) == count
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.08])
+def test_of_equal_sums_the_term_comes_before_the_months_on_demand(rate: float) -> None:
+    """Twelve months at 20 and two at 55.04 an hour, in the order that leaves the dearer months for last."""
+    offer = rented(commitments=(Commitment(20.0, 12, None),))
+    terms = Terms("cloud", rented=(offer,), months=14, discount_rate_per_year=rate)
+    usage = Usage(2 * HOUR_S, (pool(stays=fixed(1)),), ())
+    (term,) = settled_terms(terms, [month(usage)] * 14).rented[0].commitments
+    assert term.begins == ((0, 1),)
+
+
+@pytest.mark.parametrize("upfront_share", [0.0, 1.0])
+def test_nothing_is_committed_where_a_term_costs_what_the_months_do(upfront_share: float) -> None:
+    offer = rented(commitments=(Commitment(55.04, 12, None, upfront_share=upfront_share),))
+    terms = Terms("cloud", rented=(offer,), months=12, discount_rate_per_year=0.0)
+    usage = Usage(2 * HOUR_S, (pool(stays=fixed(1)),), ())
+    assert most_committed(settled_terms(terms, [month(usage)] * 12).rented[0]) == 0
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     used=st.lists(st.sampled_from([0.0, 0.3, 0.7, 1.0]), min_size=5, max_size=5),
