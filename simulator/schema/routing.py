@@ -56,7 +56,7 @@ class OverflowRouting(RoutingSettings):
     order: tuple[str, ...] | None = None
     """Targets, first choice first; pools then providers as listed, unless given."""
     when: OverflowWhen = OverflowWhen(waiting_per_replica=0.0)
-    """When a pool counts as full."""
+    """When a pool counts as full; as soon as any request waits there, unless given."""
 
 
 class ComplexityRouting(RoutingSettings):

@@ -26,4 +26,4 @@ class Topology(Settings):
     providers: tuple[Provider, ...] = ()
     """Token APIs."""
     routing: Routing = WeightedRouting()
-    """Choice of a pool or provider for each request."""
+    """Choice of a pool or provider for each request; weighted, all alike, unless given."""

@@ -353,7 +353,7 @@ class RequestClass(Settings):
     complexity: Share | Annotated[Uniform | Constant, Field(discriminator="kind")] = Uniform(
         kind="uniform", low=0.0, high=1.0
     )
-    """0 (simple) to 1, for routing by complexity."""
+    """0 (simple) to 1, for routing by complexity and cascades; uniform from 0 to 1 unless given."""
     stop_token_share: Share = 0.0
     """Share of the answers that a stop token ends, so that the engine does not know their length before; the others end
     with their last token allowed (`max_tokens`). With plans in flight each takes one token more that nobody gets."""
