@@ -96,8 +96,5 @@ def _differences(scenarios: dict[str, Any], key: str) -> None:
 
 
 def _rows(told: Sequence[Difference], names: Sequence[str], key: str) -> None:
-    rows = [
-        [key_words(entry.path), *(value_words(entry.path, value) for value in entry.values), entry.path]
-        for entry in told
-    ]
-    show_table(as_cells(pd.DataFrame(rows, columns=["what", *names, "key in the scenario"])), key=key)
+    rows = [[key_words(entry.path), *(value_words(entry.path, value) for value in entry.values)] for entry in told]
+    show_table(as_cells(pd.DataFrame(rows, columns=["what", *names])), key=key)

@@ -95,6 +95,8 @@ def _in_lines(name: str) -> list[str]:
     return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "".join(lines[_LINES - 1 :])]
 
 
+AMOUNTS = alt.Axis(labelOverlap="parity", labelSeparation=12)
+"""Axis of amounts, whose figures are apart."""
 ZOOM = "zoom"
 """Name of what is chosen of the time in `stacked` charts."""
 
@@ -184,6 +186,7 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
                 f"{cost}:Q",
                 title=figure("usd_per_month").label,
                 scale=alt.Scale(domain=_around([row[cost] for row in rows]), nice=False),
+                axis=AMOUNTS,
             ),
             y=alt.Y(
                 "attainment:Q",

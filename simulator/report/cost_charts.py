@@ -16,6 +16,7 @@ from simulator.bill.unused import UNUSED
 from simulator.figures.table import figure
 from simulator.money import column, converted, in_sign
 from simulator.report.charts import BAR_PX, Summaries, legend_px, names_axis, plain_legend, topology_colour
+from simulator.report.coinciding import WIDTH, with_widths
 
 BASES = ("month", "million", "horizon")
 """What line items are counted by."""
@@ -146,13 +147,15 @@ def spending(topologies: Summaries, discounted: bool) -> pd.DataFrame:
 def cumulative_spending(topologies: Summaries, names: Sequence[str], discounted: bool = False) -> Any:
     """Money spent up to each month; where lines cross, the lower one has paid back."""
     words, spent = in_sign("$ spent so far, present value" if discounted else "$ spent so far"), column("spent_usd")
+    shown = in_currency(spending(topologies, discounted), "spent_usd")
     return (
-        alt.Chart(in_currency(spending(topologies, discounted), "spent_usd"))
+        alt.Chart(with_widths(shown, "month", spent))
         .mark_line(interpolate="step-after")
         .encode(
             x=alt.X("month:Q", title="month", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
             y=alt.Y(f"{spent}:Q", title=words),
             color=topology_colour(names),
+            strokeWidth=WIDTH,
             tooltip=["topology", "month", alt.Tooltip(spent, format=",.0f", title=words)],
         )
         .properties(height=340 + legend_px(names))

@@ -12,6 +12,7 @@ from simulator.catalog.titles import in_titles
 from simulator.figures.table import figure
 from simulator.money import column, converted, in_sign
 from simulator.report.charts import topology_colour
+from simulator.report.coinciding import WIDTH, with_widths
 from simulator.report.decision import Decision
 
 _CHART_PX = 420
@@ -36,7 +37,7 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
         if name in shown
         for month in decision["topologies"][name]["months"]
     ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(
+    base = alt.Chart(with_widths(pd.DataFrame(rows), "month", cost)).encode(
         x=alt.X("month:Q", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
         y=alt.Y(f"{cost}:Q", title=in_sign("$ of the bill of the month")),
         color=topology_colour(names),
@@ -46,7 +47,7 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
         fill=topology_colour(names),
         tooltip=["topology", "month", "SLO", "load", "servers", "binding", alt.Tooltip(cost, format=",.0f")],
     )
-    return (base.mark_line(interpolate="step-after") + marks).properties(height=_CHART_PX)
+    return (base.mark_line(interpolate="step-after").encode(strokeWidth=WIDTH) + marks).properties(height=_CHART_PX)
 
 
 def _whose_load(decision: Decision, names: Sequence[str]) -> str:
@@ -71,7 +72,7 @@ def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[st
     cost = column("usd")
     rows = [{"topology": name, "load": factor, cost: converted(usd)} for (name, factor), usd in sorted(points.items())]
     return (
-        alt.Chart(pd.DataFrame(rows))
+        alt.Chart(with_widths(pd.DataFrame(rows), "load", cost))
         .mark_line(point=True)
         .encode(
             x=alt.X(
@@ -81,6 +82,7 @@ def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[st
             ),
             y=alt.Y(f"{cost}:Q", title=figure("usd_per_month").label),
             color=topology_colour(names),
+            strokeWidth=WIDTH,
             tooltip=["topology", alt.Tooltip("load", format=".2f"), alt.Tooltip(cost, format=",.0f")],
         )
         .properties(height=_CHART_PX)

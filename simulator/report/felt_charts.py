@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 from simulator.report.charts import plain_legend, stacked, topology_colour
+from simulator.report.coinciding import WIDTH, with_widths
 from simulator.report.time_axis import time_axis
 
 _HEIGHT = 130
@@ -71,12 +72,14 @@ def felt_over_time(
 
 
 def _line(data: pd.DataFrame, column: str, x: alt.X, names: Sequence[str], dashes: alt.StrokeDash) -> Any:
-    line = alt.Chart(data[["minutes", "topology", "side", column]]).mark_line(clip=True, interpolate="step-after")
+    curves = with_widths(data[["minutes", "topology", "side", column]], "minutes", column, ("topology", "side"))
+    line = alt.Chart(curves).mark_line(clip=True, interpolate="step-after")
     return line.encode(
         x=x,
         y=alt.Y(f"{column}:Q", title=None),
         color=topology_colour(names),
         strokeDash=dashes,
+        strokeWidth=WIDTH,
         tooltip=["topology", "side", alt.Tooltip("minutes", format=".1f"), alt.Tooltip(column, format=",.3g")],
     )
 

@@ -9,11 +9,18 @@ import altair as alt
 import pandas as pd
 
 from simulator.report.charts import BAR_PX, Summaries, legend_px, names_axis, names_legend, topology_colour
+from simulator.report.coinciding import WIDTH, with_widths
 
 TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "Queue"}
 _CURVES_PX = 300
 _LEAST_S = 1e-3
 """Shorter times are drawn here: the axis is logarithmic."""
+_TIMES = alt.Axis(
+    values=[digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)],
+    format="~g",
+    labelOverlap="parity",
+    labelSeparation=6,
+)
 _PARTS = {
     "cascade": "#56B4E9",
     "queue": "#E69F00",
@@ -36,12 +43,13 @@ def distribution(
     """
     data = latency[latency["metric"] == metric].assign(value_s=latency["value_s"].clip(lower=_LEAST_S))
     curves = (
-        alt.Chart(data)
+        alt.Chart(with_widths(data, "value_s", "share"))
         .mark_line(interpolate="step-after")
         .encode(
-            x=alt.X("value_s:Q", title=f"{TITLES[metric]} [s]", scale=alt.Scale(type="log")),
+            x=alt.X("value_s:Q", title=f"{TITLES[metric]} [s]", scale=alt.Scale(type="log"), axis=_TIMES),
             y=alt.Y("share:Q", title="share of requests", axis=alt.Axis(format=".0%")),
             color=topology_colour(names),
+            strokeWidth=WIDTH,
             tooltip=["topology", alt.Tooltip("share", format=".2%"), alt.Tooltip("value_s", format=".4g", title="s")],
         )
         .interactive(bind_y=False)

@@ -13,7 +13,7 @@ from simulator.decide.rivals import rank
 from simulator.decide.standing import BY_REPLICATION, CHANCE_COLUMNS, met_throughout, of_row
 from simulator.figures.table import figure
 from simulator.money import column
-from simulator.report.charts import plain_legend, seen_sizes, topology_colour
+from simulator.report.charts import AMOUNTS, plain_legend, seen_sizes, topology_colour
 from simulator.report.cost_charts import in_currency
 from simulator.scenario.short_names import short_names
 
@@ -151,7 +151,7 @@ def pareto_chart(
     cost, money = column("usd_per_month"), figure("usd_per_month").label
     every = list(dict.fromkeys([*names, *data["topology"]]))
     digits = ".2%" if unit == "%" else ".4g"
-    x = alt.X(f"{cost}:Q", title=money, scale=_room(list(data[cost])))
+    x = alt.X(f"{cost}:Q", title=money, scale=_room(list(data[cost])), axis=AMOUNTS)
     axis = alt.Axis(format="%") if unit == "%" else alt.Axis()
     scale, floor = _scale([*data[measure], *([] if limit is None else [limit])])
     y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=scale, axis=axis)

@@ -67,8 +67,8 @@ def test_compare_shows_differences_to_the_baseline_that_is_chosen(open_view: Ope
     rows, _ = differences_to(ordered(bundle.summary), "cloud")
     assert frame(app, "figure").to_numpy().tolist() == rows
     app.selectbox(key="compare.other").set_value(app.selectbox(key="compare.other").options[0]).run()
-    shown = frame(app, "what", last=True).set_index("key in the scenario")
-    assert shown.loc["workload.classes[chat].arrivals.rate_rps", "what"] == "class chat: arrivals: rate [requests/s]"
+    shown = frame(app, "what", last=True)
+    assert "class chat: arrivals: rate [requests/s]" in shown["what"].tolist()
 
 
 @pytest.mark.parametrize("basis", ["month", "million", "horizon"])

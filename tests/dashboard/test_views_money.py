@@ -97,7 +97,6 @@ def test_topologies_differences_are_told_setting_by_setting(open_money: Open) ->
     assert shown.loc["pool base: billing", "own"] == "owned"
     assert shown.loc["pool base: billing", "cloud"] == "-"
     assert shown.loc["token API together: offer", "api"] == "Llama 3.3 70B (Together AI)"
-    assert shown.loc["token API together: offer", "key in the scenario"] == "providers[together].offer"
 
 
 def test_sweeps_are_points_and_no_runs(open_money: Open, twins: Path) -> None:

@@ -60,7 +60,7 @@ def test_keys_are_read_as_words(path: str, read: str) -> None:
 
 def test_values_are_read_by_their_keys() -> None:
     assert value_words("pools[a].site", "lambda") == sites()["lambda"].title
-    assert value_words("pools[a].gpu", "h100-sxm") == H100
+    assert value_words("pools[a].gpu", "h100-sxm") == H100.removeprefix("NVIDIA ")
     assert value_words("pools[a].routing", "session_sticky") == "session sticky"
     assert value_words("topologies.lambda.name", "lambda") == "lambda"
     assert value_words("engine.enable_prefix_caching", True) == "yes"

@@ -1,0 +1,59 @@
+"""Curves that lie over each other are all seen: those beneath are wider."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WIDTH = "width"
+_LINE_PX, _RIM_PX, _MOST_RIMS = 2, 4, 4
+"""Of a curve that nothing covers; what each that covers it adds, and how many of them at most."""
+_NEAR, _MOSTLY = 0.01, 0.5
+"""Share of the height within which one curve covers another, and of its points at which it does."""
+
+WIDTH = alt.StrokeWidth(f"{_WIDTH}:Q", scale=None, legend=None)
+"""Encoding of lines of data that `with_widths` gave."""
+
+
+def with_widths(data: pd.DataFrame, x: str, y: str, by: Sequence[str] = ("topology",)) -> pd.DataFrame:
+    """The same points of curves that go on as steps, with the width of each curve's line.
+
+    Parameters
+    ----------
+    by : columns that tell curves apart; they are drawn in the order in which these first come
+    """
+    keys = data[list(by)].apply(tuple, axis=1) if len(data) else data.index
+    curves = {key: data.loc[keys == key, [x, y]].dropna().to_numpy(float) for key in dict.fromkeys(keys)}
+    heights = np.concatenate([points[:, 1] for points in curves.values()]) if curves else np.zeros(0)
+    near = _NEAR * float(np.ptp(heights)) if len(heights) else 0.0
+    names = list(curves)
+    above = {
+        name: sum(_covers(curves[other], curves[name], near) for other in names[k + 1 :])
+        for k, name in enumerate(names)
+    }
+    widths = [_LINE_PX + _RIM_PX * min(above[key], _MOST_RIMS) for key in keys]
+    return data.assign(**{_WIDTH: widths})
+
+
+def _covers(upper: NDArray[np.float64], lower: NDArray[np.float64], near: float) -> bool:
+    """Whether a curve lies over most of another's points."""
+    if not len(upper) or not len(lower):
+        return False
+    x = lower[:, 0]
+    over = (x >= upper[0, 0]) & (x <= upper[-1, 0])
+    apart = np.abs(_heights(upper, x) - _heights(lower, x))
+    return bool(np.mean(over & (apart <= near)) >= _MOSTLY)
+
+
+def _heights(points: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a curve, where it rises at one place its upper end."""
+    at = np.searchsorted(points[:, 0], x, side="right") - 1
+    found: NDArray[np.float64] = points[np.maximum(at, 0), 1]
+    return found
