@@ -1,4 +1,4 @@
-"""Encoders that stand elsewhere than in a section for images: Ovis 2.5, Molmo 2, Phi 3.5 Vision, and their kin."""
+"""Encoders that stand elsewhere than in a section for images: Ovis, Molmo, Phi 3.5 Vision, Kimi-Audio, MiniCPM-o."""
 
 from __future__ import annotations
 
@@ -106,3 +106,19 @@ def test_a_backbone_that_is_not_known_is_refused_by_its_type() -> None:
     with pytest.raises(InputError) as caught:
         shape_from_config("ovis", config)
     assert caught.value.problems[0].path == "visual_tokenizer_config.backbone_config.model_type"
+
+
+def test_a_model_that_hears_with_whisper_has_its_encoder_and_a_projection() -> None:
+    """Kimi-Audio names Whisper large by its publisher alone: 32 layers of 1,280 and 5,120, 128 bins, and matrices of
+    5,120 and 3,584 inputs behind it; MiniCPM-o has its encoder in a section, which it cannot do without."""
+    text = {key: MODELS["minicpmo"]["config"][key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers")}
+    heads = {"num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 168448, "max_position_embeddings": 8192}
+    decoder = {**text, **heads, "tie_word_embeddings": False}
+    kimi = shape_from_config("kimi", {**decoder, "model_type": "kimi_audio", "kimia_adaptor_input_dim": 5120})
+    whisper = 32 * (4 * 1280**2 + 2 * 1280 * 5120) + 3 * 1280 * (128 + 1280) + 1500 * 1280
+    heard = whisper + 3584 * (5120 + 3584)
+    plain = shape_from_config("qwen", {**decoder, "model_type": "qwen2"})
+    assert kimi.parameters - plain.parameters == heard
+    with pytest.raises(InputError) as caught:
+        shape_from_config("o", {**MODELS["minicpmo"]["config"], "audio_config": None})
+    assert caught.value.problems[0].path == "audio_config"

@@ -181,8 +181,9 @@ def _section(key: str, value: Any) -> Any:
     """A section as the class that transformers has of its type, with its own sections so too; others as they stand."""
     if not key.endswith("_config") or key == "quantization_config" or not isinstance(value, dict):
         return value
-    known = key != "vision_config" and value.get("model_type") in transformers.CONFIG_MAPPING
-    kind = transformers.CONFIG_MAPPING[value["model_type"]] if known else transformers.PretrainedConfig
+    named = str(value.get("model_type"))
+    known = named in transformers.CONFIG_MAPPING and (key != "vision_config" or named.endswith("_vision_model"))
+    kind = transformers.CONFIG_MAPPING[named] if known else transformers.PretrainedConfig
     return kind(**{name: _section(name, own) for name, own in value.items()})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.catalog.shapes.compressed import deepseek_v4
 from simulator.catalog.shapes.decoder import Family
-from simulator.catalog.shapes.families import FAMILIES, PLAIN, Builder, attention_and_mlp
+from simulator.catalog.shapes.families import FAMILIES, PLAIN, Builder, attention_and_mlp, looped
 from simulator.catalog.shapes.glm_next import glm5_next
 from simulator.catalog.shapes.hybrids import (
     bailing_hybrid,
@@ -51,6 +51,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "jamba": (Family(rotated=False), jamba),
     "bamba": (PLAIN, bamba),
     "zamba2": (Family(tied=True), zamba2),
+    "iquestloopcoder": (PLAIN, looped),
     "molmo": (PLAIN, molmo),
     **dict.fromkeys(("molmo2", "molmo2_text"), (PLAIN, more_words)),
     **dict.fromkeys(("mimo_v2_flash", "mimo_v2"), (Family(sinks=True), mimo_v2)),

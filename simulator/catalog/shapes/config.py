@@ -9,7 +9,7 @@ from typing import Any
 from simulator.catalog.shapes.border import TOKENS
 from simulator.catalog.shapes.builders import BUILDERS
 from simulator.catalog.shapes.decoder import Built, finish
-from simulator.catalog.shapes.minicpmv import decoder_of
+from simulator.catalog.shapes.minicpmv import BY_VERSION, decoder_of
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.spellings import FOUR_TIMES, usual_names
 from simulator.catalog.shapes.towers import encoders
@@ -58,6 +58,7 @@ _TEXT_OF = {
     "KeyeVL1_5": "qwen3",
     "dots_ocr": "qwen2",
     "phi4-siglip": "phi3",
+    "kimi_audio": "qwen2",
     "isaac": "qwen3",
 }
 """Language model of multimodal types whose text section does not name its own."""
@@ -103,7 +104,7 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     kind = text.model_type if text.model_type in BUILDERS else _TEXT_OF.get(top.model_type, text.model_type)
     kind = _TEXT_OF.get(kind, kind) if kind not in BUILDERS else kind
     kind = _MISNAMED.get(top.model_type, kind)
-    if kind not in BUILDERS and (named := decoder_of(top) if kind == "minicpmv" else _of_architecture(top)):
+    if kind not in BUILDERS and (named := decoder_of(top) if kind in BY_VERSION else _of_architecture(top)):
         kind = named
         text = Config({**text, "model_type": kind}, file, text.section)
     if kind not in BUILDERS:
@@ -143,7 +144,7 @@ def _refuse_unknown(values: Mapping[str, Any], file: str | None) -> None:
     """
     sections = [values, *(each for key in TEXT_SECTIONS if isinstance(each := values.get(key), Mapping))]
     types = [str(section.get("model_type") or "") for section in sections]
-    if not any(each in BUILDERS or each in _TEXT_OF or each == "minicpmv" for each in types):
+    if not any(each in BUILDERS or each in _TEXT_OF or each in BY_VERSION for each in types):
         raise _unknown_type(types[0], "model_type", file)
 
 

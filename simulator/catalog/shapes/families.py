@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.decoder import (
     Built,
     Family,
@@ -172,6 +174,22 @@ def attention_and_mlp(config: Config, family: Family, built: Built) -> None:
         feed_forward(config, family, built, layer)
     if any(kind == "chunk" for kind in kinds) or chunk:
         built.lacks("chunked attention")
+
+
+def looped(config: Config, family: Family, built: Built) -> None:
+    """IQuest LoopCoder: layers that are run several times, from the second on with a window of their own and a gate of
+    each head between that and what the first time cached (`iquest_loopcoder.py`, vLLM 0.32.0)."""
+    attention_and_mlp(config, family, built)
+    loops, reach = config.number("loop_num", 2), config.number("loop_window_size", 64)
+    first = tuple(zip(built.layer_of_cache, built.caches, strict=True))
+    heads = config.number("num_attention_heads")
+    for layer, cache in first:
+        name = f"model.gate_projections.{layer}"
+        built.matrices.append(parts.linear(name, heads, cache.head_dim))
+    for _ in range(1, loops):
+        for layer, cache in first:
+            built.cache(layer, replace(cache, kind="window", reach=reach))
+    built.lacks("layers that are run several times")
 
 
 def _read_of_no_effect(config: Config) -> None:

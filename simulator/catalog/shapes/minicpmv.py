@@ -7,8 +7,11 @@ from collections.abc import Mapping
 
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.reader import Config
+from simulator.catalog.shapes.whisper import whisper_encoder
 from simulator.memory.shape import Matrix, Tower
 
+BY_VERSION = ("minicpmv", "minicpmo")
+"""Types of which the version tells the decoder."""
 DECODERS = {"2.5": "llama", "2.6": "qwen2", "4.0": "llama", "4.5": "qwen3"}
 """Decoder of each version; what is not here has another encoder or none."""
 SLICES = 9
@@ -22,10 +25,33 @@ def decoder_of(top: Config) -> str:
     ------
     InputError : a version that is not known here
     """
-    version = str(top.get("version", "2.5"))
+    version = str(top.get("version", "2.6" if top.model_type == "minicpmo" else "2.5"))
     if version not in DECODERS:
         raise top.problem("version", f"MiniCPM-V is known here in the versions {', '.join(DECODERS)}", version)
     return DECODERS[version]
+
+
+def minicpm_o(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, ...]]:
+    """The same, and the encoder of audio with its projection; what speaks is not loaded (`minicpmo.py`, vLLM 0.32.0).
+
+    Raises
+    ------
+    InputError : no section of an encoder
+    """
+    towers, matrices = minicpm_v(top, hidden)
+    section = top["audio_config"]
+    if not isinstance(section, Mapping):
+        raise top.problem("audio_config", "must be an object", str(section)[:60])
+    config = Config(section, top.file, f"{top.section}audio_config.")
+    inner = config.number("encoder_ffn_dim")
+    heard = [
+        *whisper_encoder(
+            config.number("d_model"), inner, config.number("encoder_layers"), config.number("num_mel_bins", 80)
+        ),
+        parts.whole("audio_tower.projector.0", hidden, inner // 4, plain=True),
+        parts.whole("audio_tower.projector.1", hidden, hidden, plain=True),
+    ]
+    return towers, (*matrices, *heard)
 
 
 def minicpm_v(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, ...]]:

@@ -154,6 +154,10 @@ def _phi_siglip(asked: Between) -> Sizes:
     return (asked.hidden, asked.width), (asked.hidden, asked.hidden)
 
 
+def _bee(asked: Between) -> Sizes:
+    return (4 * asked.hidden, asked.width), (asked.hidden, 4 * asked.hidden)
+
+
 def _llava(asked: Between) -> Sizes:
     return _two_after(asked, 1.0)
 
@@ -204,7 +208,8 @@ _VISION: Rules = (
     (_merging("qwen", "exaone4_5", "paddleocr", "Keye", "dots_ocr"), _qwen),
     (_model("chatglm"), _eva),
     (_model("isaac"), _isaac),
-    (_model("phi4-siglip"), _phi_siglip),
+    (_models("phi4-siglip", "rvl", "R"), _phi_siglip),
+    (_model("bee"), _bee),
     (_model("mistral3"), _mistral),
     (_model("cohere2_vision"), _cohere),
     (_model("lfm2_vl"), _lfm),
@@ -212,7 +217,7 @@ _VISION: Rules = (
     (_models("minicpmv4"), _minicpm),
     (_model("ernie4_5_moe_vl"), _ernie),
     (_model("step3_vl"), _step_3),
-    (_model("step3p7"), _step_3p7),
+    (_models("step3p7", "step_robotics"), _step_3p7),
     (_model("blip-2"), _none),
     (_models("llava"), _llava),
     (_models("internvl", "h2ovl", "skywork_chat", "eagle_2_5"), _internvl),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.deep_encoders import deep_encoder
-from simulator.catalog.shapes.minicpmv import minicpm_v
+from simulator.catalog.shapes.minicpmv import minicpm_o, minicpm_v
 from simulator.catalog.shapes.molmo import molmo2_encoder, molmo_encoder
 from simulator.catalog.shapes.parakeet import parakeet
 from simulator.catalog.shapes.phi3v import phi3v
@@ -18,6 +18,7 @@ from simulator.catalog.shapes.qformers import blip_2, granite_speech
 from simulator.catalog.shapes.radio import is_radio, radio
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.visual_words import ovis2, ovis2_5
+from simulator.catalog.shapes.whisper import kimi_audio
 from simulator.memory.shape import Matrix, Tower
 
 MOST_TOKENS = 16384
@@ -51,6 +52,8 @@ WHOLE = {
     "phi3_v": phi3v,
     "phi4mm": phi4mm,
     "minicpmv": minicpm_v,
+    "minicpmo": minicpm_o,
+    "kimi_audio": kimi_audio,
     "molmo": molmo_encoder,
     "molmo2": molmo2_encoder,
     "ovis": ovis2,

@@ -1,0 +1,35 @@
+"""Encoders of audio that are Whisper's under another name (`whisper.py`, `kimi_audio.py`, vLLM 0.32.0)."""
+
+from __future__ import annotations
+
+from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.reader import Config
+from simulator.memory.shape import Matrix, Tower
+
+TAPS = 3
+"""Width of the two convolutions before the layers."""
+POSITIONS = 1500
+LARGE = (1280, 5120, 32, 128)
+"""Width, inner width, layers and bins of Whisper large."""
+
+
+def whisper_encoder(width: int, inner: int, layers: int, bins: int) -> list[Matrix]:
+    """Whisper's encoder: two convolutions, learned positions and layers of attention and an MLP."""
+    matrices = [
+        parts.whole("audio_tower.conv", width, TAPS * (bins + width), plain=True),
+        parts.whole("audio_tower.positions", POSITIONS, width, plain=True),
+    ]
+    for layer in range(layers):
+        matrices.append(Matrix(f"audio_tower.layers.{layer}", 4 * width + 2 * inner, width, "tp", plain=True))
+    return matrices
+
+
+def kimi_audio(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, ...]]:
+    """Whisper large, which its config does not size, and the projection of four of its frames side by side."""
+    stacked = top.number("kimia_adaptor_input_dim", 4 * LARGE[0])
+    matrices = [
+        *whisper_encoder(*LARGE),
+        parts.whole("audio_tower.projector.0", hidden, stacked, plain=True),
+        parts.whole("audio_tower.projector.1", hidden, hidden, plain=True),
+    ]
+    return (), tuple(matrices)
