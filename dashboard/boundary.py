@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import jobs
 from dashboard.components.job_panel import show_job
 from dashboard.components.problems import problem_texts, show_problems
-from dashboard.components.ways_out import offer_ways_out
+from dashboard.components.ways_out import link_to_first_steps, offer_ways_out
 from dashboard.components.words import markdown, plain
 from dashboard.context import choose
 from dashboard.links import leave
@@ -66,8 +66,7 @@ def _offer_first_run() -> None:
         st.rerun()
     if job := st.query_params.get("job"):
         show_job(Path(settings().out), job)
-    st.page_link(st.session_state["pages"]["start"], label="Answer questions", icon=":material/contact_support:")
-    st.page_link(st.session_state["pages"]["scenario"], label="Write a scenario", icon=":material/edit_note:")
+    link_to_first_steps()
 
 
 def _show(entry: Page) -> None:
@@ -75,6 +74,8 @@ def _show(entry: Page) -> None:
         context = choose(entry.view)
     except InputError as error:
         if entry.needs_run:
+            st.set_page_config(page_title=f"{entry.title} · servecast")
+            st.title(entry.title)
             raise
         context = None
         for text in problem_texts(error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import streamlit as st
@@ -23,6 +24,7 @@ OWN_HOURS = "own_hours"
 _NONE = "none"
 _TITLED = ("model", "quantization", "gpu", "other_gpus", "site", "offer")
 """Questions whose answers the catalog calls by a title, too."""
+_EXAMPLE = re.compile(r" \(as [^)]*\)")
 _LONGEST = 500
 """Letters of an answer."""
 AMOUNT_DEFAULTS = {"users": 300, "rate_rps": 2.0, "spend_usd_per_month": 10_000.0}
@@ -95,27 +97,35 @@ def _why(question: Asked) -> str:
     return f"Default {default}: {question.why}."
 
 
+def question_words(question: Asked) -> str:
+    """A question as a form asks it: by itself, and without an example of ids where titles are chosen."""
+    text = question.text.removeprefix("Or: ")
+    if question.name in _TITLED:
+        text = _EXAMPLE.sub("", text)
+    return text[0].upper() + text[1:]
+
+
 def _field(question: Asked, before: Any) -> Any:
     kept: dict[str, Any] = {"key": f"start.{question.name}", "persist_state": "session"}
     if question.name == "other_gpus":
         chosen = [name for name in (before or "").split(",") if name in gpus()]
         fields = {"placeholder": "none", "format_func": lambda name: _words(question, name), **kept}
-        return ",".join(st.multiselect(question.text, list(gpus()), chosen, **fields)) or None
+        return ",".join(st.multiselect(question_words(question), list(gpus()), chosen, **fields)) or None
     default = AMOUNT_DEFAULTS.get(question.name, question.default) if before is None else before
     names = _names(question)
     if names:
         first = names.index(_NONE if default is None else default)
         words = {"format_func": lambda name: _words(question, name), **kept}
-        found = st.selectbox(question.text, names, first, **words)
+        found = st.selectbox(question_words(question), names, first, **words)
         return None if found == _NONE and question.default is None else found
     if question.kind is str:
-        return st.text_input(question.text, default or "", max_chars=_LONGEST, **kept).strip() or None
+        return st.text_input(question_words(question), default or "", max_chars=_LONGEST, **kept).strip() or None
     step = {"step": 1} if question.kind is int else {"format": "%g"}
     if question.default is None and before is not None and question.name not in AMOUNT_DEFAULTS:
         st.session_state.setdefault(kept["key"], question.kind(before))  # a field that may be emptied again
         default = None
     start = None if default is None else question.kind(default)
-    found = st.number_input(question.text, value=start, placeholder="not said", **step, **kept)
+    found = st.number_input(question_words(question), value=start, placeholder="not said", **step, **kept)
     return None if found is None else question.kind(found)
 
 

@@ -6,7 +6,7 @@ import re
 
 import streamlit as st
 
-from dashboard.components.answer_field import Given
+from dashboard.components.answer_field import Given, question_words
 from dashboard.limits import MAX_UPLOADED_BYTES
 from simulator.questions.answers import Asked
 from simulator.workload.pieces import ENDINGS, PACKINGS
@@ -18,7 +18,7 @@ _MAX_MIB = MAX_UPLOADED_BYTES // 2**20
 
 def own_log(question: Asked, given: Given) -> dict[str, bytes]:
     """A field for the log; its file, whose name goes into `given`."""
-    file = st.file_uploader(question.text, type=_ENDINGS, key="start.trace", max_upload_size=_MAX_MIB)
+    file = st.file_uploader(question_words(question), type=_ENDINGS, key="start.trace", max_upload_size=_MAX_MIB)
     st.caption(
         "With the columns `arrival_s`, `input_tokens` and `output_tokens`, or the names that common servers and "
         "APIs have for them. Columns of conversations and of cached tokens say what prompts share. "

@@ -33,10 +33,18 @@ def offer_ways_out() -> None:
                 st.switch_page(st.session_state["pages"]["scenario"])
     others = ((other, folder) for other, folder in folders.items() if other != name and _is_readable(folder))
     newest = dict(islice(others, _MOST))
-    if newest:
-        st.caption("Or show another run:" if name in folders else "The newest runs here:")
+    if not newest:
+        link_to_first_steps()
+        return
+    st.caption("Or show another run:" if name in folders else "The newest runs here:")
     for other, label in labels(newest).items():
         st.button(plain(label), key=f"out.{other}", on_click=_show, args=(other,), icon=":material/open_in_new:")
+
+
+def link_to_first_steps() -> None:
+    """To where a first run comes from."""
+    st.page_link(st.session_state["pages"]["start"], label="Answer questions", icon=":material/contact_support:")
+    st.page_link(st.session_state["pages"]["scenario"], label="Write a scenario", icon=":material/edit_note:")
 
 
 def _is_readable(folder: Path) -> bool:

@@ -18,7 +18,7 @@ def _page() -> None:
     from dashboard.boundary import page
     from dashboard.pages import PAGES
 
-    st.session_state.setdefault("pages", {})
+    st.session_state.setdefault("pages", {name: f"http://127.0.0.1/{name}" for name in ("start", "scenario")})
     page(next(entry for entry in PAGES if entry.view == "cost"))()
 
 
@@ -52,8 +52,19 @@ def test_a_run_that_cannot_be_shown_leads_on(
     own: Path, monkeypatch: pytest.MonkeyPatch, run: str, said: str, leads: list[str]
 ) -> None:
     app = opened(own, run, monkeypatch)
+    assert [title.value for title in app.title] == ["Cost"]
+    assert not app.get("page_link")
     assert said in app.error[0].value
     assert [button.key for button in app.button if str(button.key).startswith("out.")] == leads
     app.button(key="out.good-00000000").click().run()
     assert not app.error
     assert app.query_params["run"] in ("good-00000000", ["good-00000000"])
+
+
+@pytest.mark.parametrize("run", ["older-00000000", "gone-00000000"])
+def test_where_no_run_can_be_shown_the_first_steps_are_offered(
+    own: Path, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    shutil.rmtree(own / "good-00000000")
+    app = opened(own, run, monkeypatch)
+    assert [link.proto.label for link in app.get("page_link")] == ["Answer questions", "Write a scenario"]

@@ -134,7 +134,7 @@ def test_does_self_hosting_pay_in_the_browser(page: Page, server: str, runs: Pat
     choose(page, "Which model do you serve?", "Qwen3 32B (Qwen/Qwen3-32B)")
     page.get_by_role("radio", name="Money paid for tokens").click()
     settle(page)
-    say(page, "Or: what do you pay for tokens a month today", 180_000)
+    say(page, "What do you pay for tokens a month today", 180_000)
     say(page, "How many tokens has a prompt?", 4000)
     say(page, "How many tokens has an answer?", 400)
     say(page, "What share of the prompts' tokens is the same", 0.4)
