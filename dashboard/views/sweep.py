@@ -30,7 +30,7 @@ from simulator.results.shelf import named_folders, sweep_folders
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.set_lines import path_text
 from simulator.sweep.grid import axis
-from simulator.sweep.table import error_lines, table
+from simulator.sweep.table import notes, table
 
 _NAMES = ("First value", "Second value")
 
@@ -137,8 +137,8 @@ def _results(context: Context) -> None:
     _pareto(name, found, paths, context)
     rows, headers = table(found, paths)
     show_table(as_cells(pd.DataFrame(rows, columns=headers)), key="sweep.table")
-    if errors := error_lines(found, paths):
-        st.text("\n".join(errors))
+    if told := notes(found, paths):
+        st.text("\n".join(told))
     text = as_cells(found).to_csv(index=False, lineterminator="\n")
     st.download_button("Table (CSV)", text, f"{name}.csv", "text/csv", on_click="ignore")
 

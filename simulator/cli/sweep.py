@@ -103,7 +103,7 @@ def shown(found: SweepRun, format: Format, check: bool) -> int:
     """Print a sweep; returns the exit code."""
     from simulator.cli.output import print_json, print_table
     from simulator.money import rate_words, shown_in
-    from simulator.sweep.table import error_lines, table
+    from simulator.sweep.table import notes, table
 
     if format == "json":
         rows = found.table.astype(object).where(found.table.notna(), None).to_dict("records")
@@ -116,7 +116,7 @@ def shown(found: SweepRun, format: Format, check: bool) -> int:
             print_table(*table(found.table, found.paths))
             if rate := rate_words():
                 print("", rate, sep="\n")
-        print("", *error_lines(found.table, found.paths), f"{found.points} points, {found.failed} failed", sep="\n")
+        print("", *notes(found.table, found.paths), f"{found.points} points, {found.failed} failed", sep="\n")
         print(f"\nbundle: {found.bundle}")
     if (found.table["status"] == "bug").any():
         return 3

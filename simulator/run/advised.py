@@ -22,7 +22,8 @@ def advised(
 ) -> tuple[str, str]:
     """What another size of a topology would save, in words, and for which month they hold; empty for all of them.
 
-    What it finds in the first month is tried in the others, too, as events leave the topology.
+    What it finds in the first month is tried in the others, too, as events leave the topology. Nothing is advised where
+    it is not known whether the first month meets the SLO.
 
     Parameters
     ----------
@@ -33,6 +34,9 @@ def advised(
     differ = len(set(map(horizon.asked, horizon.numbers))) > 1
     changed = any(event.topology == name for event in loaded.scenario.study.events)
     when = " in month 1" if differ or changed else ""
+    meets = journey.months[0].meets
+    if meets is None:
+        return "", when
 
     def in_others(planned: PlannedTopology) -> str:
         return _in_others(planned, priced, journey, loads, sizer)
@@ -40,7 +44,7 @@ def advised(
     return (
         advice(
             *(loaded, name, first_month_usd(priced), loads.first_month, sizer.store),
-            *(journey.months[0].meets is True, when, in_others if when else None),
+            *(meets, when, in_others if when else None),
         ),
         when,
     )
@@ -56,9 +60,11 @@ def _in_others(planned: PlannedTopology, priced: Priced, journey: Journey, loads
     except InputError:
         return f"{_NOT_TRIED}: events leave none that can be planned"
     months = course.journey.months
-    missed = next((month.month for month in months if not month.meets), None)
+    missed = next((month.month for month in months if month.meets is False), None)
     if missed is not None:
         return f"; in month {missed} that size misses it: replicas: auto finds one for each month"
+    if not all(month.meets for month in months):
+        return "; whether it does in other months is not known"
     usd, was = course.priced.usd_per_month, priced.usd_per_month
     found = f"; so it does in all {len(months)} months, for {money(usd)} per month"
     if not all(month.meets for month in journey.months) or not was:

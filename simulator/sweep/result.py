@@ -21,6 +21,7 @@ Results = Mapping[str, dict[str, Any]]
 _KINDS: dict[str, Any] = {
     "topology": "string",
     "error": "string",
+    "not_known": "string",
     "slo_met": "boolean",
     "lasts_until": "Int64",
     "calibrated": "boolean",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.decide.standing import BY_REPLICATION, CHANCE_COLUMNS
+from simulator.decide.why import unmeasured_words
 from simulator.results.bundle import finite
 from simulator.run.evaluate import Evaluation
 from simulator.scenario.short_names import short_names
@@ -48,6 +49,8 @@ def figures(outcome: Evaluation) -> dict[str, Any]:
     row |= {name: cost[name] for name in _COSTS}
     row |= {name: (cost["chance"] or {}).get(part) for name, part in CHANCE_COLUMNS.items()}
     bills = [one["usd_per_month"] for one in summary.replications]
+    unknown = [(one["class"], one["period"]) for one in summary.unmeasured]
+    row["not_known"] = unmeasured_words(unknown) if unknown else None
     row[BY_REPLICATION] = bills if len(bills) > 1 else None
     row["calibrated"] = summary.calibrated
     found: dict[str, Any] = finite(row)

@@ -44,13 +44,21 @@ def _cells(row: dict[Any, Any]) -> list[str]:
     return [row["topology"], met_words(None if pd.isna(row["slo_met"]) else bool(row["slo_met"])), *figures]
 
 
-def error_lines(found: pd.DataFrame, paths: Sequence[str]) -> list[str]:
-    """Every error with its point and topology."""
+def notes(found: pd.DataFrame, paths: Sequence[str]) -> list[str]:
+    """Every error with its point and topology, and why it is not known whether an SLO is met."""
     names = short_names(paths)
     lines: list[str] = []
     for row in found[found["status"] != "ok"].to_dict("records"):
         point = ", ".join(f"{names[path]}={row[path]}" for path in paths)
         topology = "" if pd.isna(row["topology"]) else f"{row['topology']}, "
         bug = "a bug of ours: " if row["status"] == "bug" else ""
-        lines += textwrap.wrap(f"! {topology}{point}: {bug}{row['error']}", _WIDTH, subsequent_indent="  ")
+        lines += _wrapped(f"! {topology}{point}: {bug}{row['error']}")
+    whys = found["not_known"].dropna() if "not_known" in found else pd.Series(dtype=object)
+    for why, count in whys.value_counts().items():
+        rows = f"{count:,} row{'s' * (count > 1)}"
+        lines += _wrapped(f"! SLO not known in {rows}: {why}; a longer run.horizon_s has some")
     return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ")

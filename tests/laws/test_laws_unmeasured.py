@@ -107,3 +107,16 @@ def test_months_between_what_is_known_and_what_is_not() -> None:
     walked = walk(Horizon(13, (Growth(1.0),)), trial, (1,))
     assert [month.meets for month in walked] == [None] * 8 + [True] * 5  # 2^(7/12) < 1.5 < 2^(8/12)
     assert unmeasured(walked) == (("rare", ""),)
+
+
+def test_nothing_is_advised_of_a_size_of_which_it_is_not_known_whether_it_meets(tmp_path: Path) -> None:
+    """All of a log's requests come before the window; the other class alone would be met by one replica."""
+    (tmp_path / "log.csv").write_text("arrival_s,input_tokens,output_tokens\n" + "0.5,100,20\n" * 9)
+    trace = f"arrivals: {{kind: trace, file: {tmp_path}/log.csv}}"
+    early = f"    - name: early\n      {trace}\n      slo: {{ttft_s: {{p95: 1}}}}\n"
+    own = "own: {pools: [{name: p, site: datacentre, gpu: h100-sxm, billing: owned}]}"
+    alone = chat(own, study="", rate_rps=2, osl=20, horizon_s=30)
+    for text, is_known in ((alone, True), (alone.replace("topologies:", f"{early}topologies:"), False)):
+        (found,) = simulate(written(tmp_path, text), None, advise=True).summary["topologies"].values()
+        assert bool(found.get("unmeasured")) != is_known
+        assert not [each["text"] for each in found["warnings"] if "as written" in each["text"]]

@@ -11,7 +11,7 @@ import pytest
 
 from simulator.decide.standing import BY_REPLICATION, CHANCE_COLUMNS
 from simulator.sweep.row import _COSTS, _METRICS, column, figures, where
-from simulator.sweep.table import _FIGURES, error_lines, table
+from simulator.sweep.table import _FIGURES, notes, table
 
 
 def outcome(bills: list[float], **cost: Any) -> Any:
@@ -28,6 +28,7 @@ def outcome(bills: list[float], **cost: Any) -> Any:
         time_in_steps=0.25,
         replications=[{"usd_per_month": usd} for usd in bills],
         calibrated=False,
+        unmeasured=(),
     )
     return SimpleNamespace(summary=summary, slo_met=True)
 
@@ -99,9 +100,23 @@ def test_rows_are_shown_with_their_values_and_failed_ones_as_such() -> None:
 
 
 def test_errors_are_told_with_their_point_and_wrapped() -> None:
-    first, *rest = error_lines(ROWS, ["run.seed"])
+    first, *rest = notes(ROWS, ["run.seed"])
     assert first == "! own, seed=3: too large"
     assert rest[0].startswith("! seed=4: a bug of ours: words words")
     assert len(rest) == 3
     assert max(map(len, rest)) <= 110 < len(rest[0]) + len("words ")
     assert all(line.startswith("  words") for line in rest[1:])
+
+
+def test_why_an_slo_is_not_known_is_told_once_for_all_rows_that_it_holds_for() -> None:
+    found = outcome([3.0])
+    found.summary.unmeasured = ({"class": "chat", "period": ""}, {"class": "code", "period": ""})
+    both = {**figures(found), "slo_met": None, "topology": "own", "status": "ok", "error": None, "run.seed": 1}
+    found.summary.unmeasured = ({"class": "chat", "period": "night"},)
+    night = {**both, **figures(found), "slo_met": None}
+    rows = pd.DataFrame([both, {**both, "run.seed": 2}, night, {**both, **figures(outcome([3.0]))}])
+    assert notes(rows, ["run.seed"]) == [
+        "! SLO not known in 2 rows: no request of chat, code came in the window; a longer run.horizon_s has some",
+        "! SLO not known in 1 row: no request of chat was measured in night; a longer run.horizon_s has some",
+    ]
+    assert notes(rows.drop(columns="not_known"), ["run.seed"]) == []
