@@ -79,7 +79,7 @@ def _state(shape: ModelShape, states: list[tuple[int, LayerCache]]) -> StateLaye
     keeps = cache.heads * cache.head_dim * cache.value_dim
     return StateLayers(
         kind=cache.scan,
-        layers=len(states),
+        layers=sum(other.scan == cache.scan for _, other in states),
         projected=sum(matrix.rows for matrix in products if _reads_hidden(matrix, shape.hidden)),
         projections=tuple((m.rows, m.columns) for m in products if not _reads_hidden(m, shape.hidden)),
         heads=cache.heads if keeps else 0,

@@ -17,10 +17,6 @@ STATE_ALIGNMENT = 16
 """Tokens to which vLLM rounds the block of attention beside a state; kernels take multiples of it."""
 
 
-POOLED_ROWS = 32
-"""Rows of pooled keys of which the indexer's kernel takes multiples (`Glm5NextIndexerBackend`, vLLM 0.32.0)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """Block of one layer: its tokens and bytes.
@@ -92,9 +88,9 @@ def pages(
     token = max((size for size, cache in zip(sizes, shape.caches, strict=True) if _grows(cache)), default=0)
     tokens = block_size = kv.block_size(shape, block_size, STATE_ALIGNMENT)
     if state and token:
-        pooled = max((cache.tokens_per_row for cache in shape.caches if not cache.block_tokens), default=1)
+        pooled = [cache for cache in shape.caches if not cache.block_tokens and cache.kind != "ring"]
         step = max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size)
-        step = math.lcm(step, saved_at, POOLED_ROWS * pooled if pooled > 1 else 1)
+        step = math.lcm(step, saved_at, *(cache.pooled_rows * cache.tokens_per_row for cache in pooled))
         tokens = step * math.ceil(state / (step * token))
     further = int(shape.model_type in rules.longer_windows)
     found = [_page(cache, size, tokens, token, further) for cache, size in zip(shape.caches, sizes, strict=True)]

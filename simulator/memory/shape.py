@@ -77,6 +77,7 @@ class LayerCache:
     reach : tokens of the window or chunk
     row_bytes : bytes per row where they do not follow the KV cache's type, as the keys of a sparse indexer; 0 else
     tokens_per_row : tokens that one row stands for; of a ring, those that it holds beside a step's drafts
+    pooled_rows : rows of which a kernel takes multiples, where one stands for several tokens
     block_tokens, alignment : tokens of its own blocks and what their bytes are a multiple of; 0 tokens are the engine's
     state : arrays of a state
     scan : what kind of layer keeps it (`simulator.perf.architecture.StateLayers`)
@@ -91,6 +92,7 @@ class LayerCache:
     reach: int = 0
     row_bytes: int = 0
     tokens_per_row: int = 1
+    pooled_rows: int = 1
     block_tokens: int = 0
     alignment: int = 1
     state: tuple[StatePart, ...] = ()

@@ -20,6 +20,7 @@ from simulator.catalog.shapes.latents import hy_v4, longcat_flash, minicpm3, ste
 from simulator.catalog.shapes.mamba import bamba, jamba, mamba, mamba2, zamba2
 from simulator.catalog.shapes.modal_experts import ernie_vl
 from simulator.catalog.shapes.molmo import molmo, more_words
+from simulator.catalog.shapes.qwen4_exp import qwen4_exp
 from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
 from simulator.catalog.shapes.windows import laguna, mimo_v2, step_3p5
 
@@ -38,6 +39,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "bailing_hybrid": (PLAIN, bailing_hybrid),
     "kimi_linear": (PLAIN, kimi_linear),
     "glm5_next_text": (Family(rotated=False), glm5_next),
+    **dict.fromkeys(("qwen4_exp_text", "qwen4_exp"), (Family(queries_normed=True, gated_attention=True), qwen4_exp)),
     "deepseek_v4": (PLAIN, deepseek_v4),
     "gemma3n_text": (Family(tied=True), gemma3n),
     **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), (Family(tied=True), gemma4)),

@@ -62,6 +62,7 @@ class Built:
     projection: int = 0
     projection_least: int = 0
     streams: int = 1
+    chosen: int = 0
     latent: Latent | None = None
     unmodelled: list[str] = field(default_factory=list)
 
@@ -140,6 +141,7 @@ _KINDS = {
     "attention": "full",
     "indexed_attention": "full",
     "deepseek_sparse_attention": "full",
+    "qwen_sparse_attention": "full",
     "global_attention": "full",
     "sliding_attention": "window",
     "chunked_attention": "chunk",
@@ -342,12 +344,12 @@ def finish(
 
 def _step_bytes(config: Config, built: Built, towers: tuple[Tower, ...]) -> int:
     """Bytes of buffers for each token of a step: what encoders hand to later layers, embeddings of each layer beside an
-    encoder (`qwen3_vl.py`, `gemma4_mm.py`, vLLM 0.33.0), and the tokens that sparse attention chose
-    (`deepseek_v2.py`)."""
+    encoder (`qwen3_vl.py`, `gemma4_mm.py`, vLLM 0.33.0), and the tokens that sparse attention chose, of all layers
+    (`deepseek_v2.py`) or of each (`qwen4_exp/nvidia/qsa.py`)."""
     handed = sum(tower.outputs - 1 for tower in towers) * config.number("hidden_size")
     own = config.number("num_hidden_layers", 0) * config.number("hidden_size_per_layer_input", 0) if towers else 0
     chosen = config.number("index_topk", 0) if built.latent else 0
-    return 2 * (handed + own) + 4 * chosen
+    return 2 * (handed + own) + 4 * (chosen + built.chosen)
 
 
 SPATIAL = 4
@@ -389,6 +391,6 @@ def quantization(config: Config, top: Config) -> dict[str, object] | None:
     return None
 
 
-def conv_state(width: int, kernel: int) -> LayerCache:
-    """Tail of a short convolution."""
-    return LayerCache("state", state=(StatePart(width, tail=kernel - 1),), scan="short_convolution")
+def conv_state(width: int, kernel: int, cut: bool = True) -> LayerCache:
+    """Tail of a short convolution, which tensor parallelism cuts, or not."""
+    return LayerCache("state", state=(StatePart(width, tail=kernel - 1, cut=cut),), scan="short_convolution")

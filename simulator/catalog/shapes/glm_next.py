@@ -9,6 +9,8 @@ from simulator.catalog.shapes.hybrids import kimi_linear
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import LayerCache, Matrix
 
+POOLED_ROWS = 32
+"""Rows of pooled keys of which the indexer's kernel takes multiples (`Glm5NextIndexerBackend`, vLLM 0.32.0)."""
 WIDE = 4
 """Bytes of a value of what mixes streams, and of the positions in a pool of keys."""
 
@@ -29,7 +31,7 @@ def glm5_next(config: Config, family: Family, built: Built) -> None:
         if cache.kind == "state":
             cache = replace(cache, saves="glm5_next")
         elif cache.row_bytes:
-            cache = replace(cache, tokens_per_row=pool)
+            cache = replace(cache, tokens_per_row=pool, pooled_rows=POOLED_ROWS)
             built.cache(layer, LayerCache("ring", 2, width, row_bytes=2 * width * 2, tokens_per_row=pool))
             name = f"model.layers.{layer}.self_attn.indexer"
             built.matrices += [

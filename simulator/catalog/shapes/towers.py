@@ -25,7 +25,7 @@ MOST_TOKENS = 16384
 """Tokens of the largest image of encoders that take any size (Qwen-VL)."""
 GATED = ("qwen2_5_vl", "qwen2_5_omni", "exaone4_5", "pixtral", "glm4v", "glm_ocr", "glm5_next", "gemma4", "dots")
 """Beginnings of the types of encoders of images whose MLPs have a gate."""
-POSITIONS_HELD = ("qwen3_vl", "qwen3_5", "qwen3_omni")
+POSITIONS_HELD = ("qwen3_vl", "qwen3_5", "qwen3_omni", "qwen4_exp")
 """Beginnings of the types of encoders that hold added positions until they are done (`qwen3_vl.py`, vLLM 0.33.0)."""
 CONFORMERS = ("gemma4_audio",)
 """Encoders of audio whose layers have two MLPs, five projections of attention and a convolution between two more."""
