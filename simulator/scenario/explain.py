@@ -62,7 +62,7 @@ def own_errors(data: Any, error: ValidationError) -> list[Any]:
         for detail in found
         if not (
             _too_short_by_others(detail, found)
-            or _other_member(data, detail)
+            or _other_member(data, detail, found)
             or _other_than_list(data, detail, found)
             or _other_than_auto(detail, found)
         )
@@ -96,15 +96,20 @@ def _other_than_auto(detail: Any, found: list[Any]) -> bool:
     return False
 
 
-def _other_member(data: Any, detail: Any) -> bool:
+def _other_member(data: Any, detail: Any, found: list[Any]) -> bool:
     node = data
     for part in detail["loc"][:-1]:
         node = node[part] if has(node, part) else node
     if has(node, detail["loc"][-1]):
         return False
+    alone = all(
+        other is detail or other["loc"][-1] == AUTO_MARK
+        for other in found
+        if other["loc"][: len(detail["loc"]) - 1] == detail["loc"][:-1]
+    )
     if isinstance(detail["input"], dict):
-        return bool(detail["type"] == "float_type")
-    return detail["type"] in ("model_attributes_type", "model_type")
+        return not alone and bool(detail["type"] == "float_type")
+    return not alone and detail["type"] in ("model_attributes_type", "model_type")
 
 
 def has(node: Any, part: int | str) -> bool:

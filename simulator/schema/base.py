@@ -23,7 +23,8 @@ NOT_A_NUMBER = "must be a number"
 def _number(value: Any) -> Any:
     """Refuse what pydantic would turn into a number without a word, text and truth values, and what nothing measures.
 
-    Between these bounds no product of a few numbers leaves the range of a float.
+    Between these bounds no product of a few numbers leaves the range of a float. A zero has no sign: "-0.0 - 0.0" is
+    below zero to what asks for its sign.
     """
     if isinstance(value, bool | str):
         raise ValueError(NOT_A_NUMBER)
@@ -31,7 +32,7 @@ def _number(value: Any) -> Any:
         raise ValueError(f"must be at most {LARGEST:g} in size")
     if isinstance(value, float) and 0 < abs(value) < SMALLEST:
         raise ValueError(f"must be 0, or at least {SMALLEST:g} in size")
-    return value
+    return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 IS_NUMBER = BeforeValidator(_number)

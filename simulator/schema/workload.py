@@ -255,7 +255,7 @@ class Lengths(Settings):
 class Prefixes(Settings):
     """Prompts that begin with one of several shared prefixes."""
 
-    groups: AtLeastOne
+    groups: Annotated[int, Field(ge=1, le=10_000_000), IS_NUMBER]
     """Number of shared texts."""
     tokens: Length
     """Length of a shared text."""

@@ -40,7 +40,9 @@ def session_blocks(workload: ClassWorkload, sessions: Sessions, horizon_s: float
             rows = int(turns.sum())
             added, osl = samplers[1](generators[1], rows), samplers[2](generators[2], rows)
             pause_s = sessions.think_s * think.standard_exponential(rows)
-            yield _conversations(arrival_s, turns, added, osl, pause_s, sessions.system_tokens, first_session)
+            yield _conversations(
+                arrival_s, turns, added, osl, pause_s, sessions.system_tokens, first_session, workload.name
+            )
             first_session += len(arrival_s)
 
 
@@ -52,6 +54,7 @@ def _conversations(
     pause_s: NDArray[np.float64],
     system_tokens: int,
     first_session: int,
+    name: str,
 ) -> Requests:
     """Rows are drawn conversation by conversation; the first turns are then moved to the front."""
     rows = len(osl)
@@ -61,7 +64,7 @@ def _conversations(
     is_first[first] = True
     said = _said_before(added, osl, first, session) + added
     if rows and said.max() + system_tokens > MAX_TOKENS:
-        raise InputError("a conversation grows beyond 2^31 tokens: lower turns, user tokens or output tokens")
+        raise InputError(f"class {name}: a conversation grows beyond 2^31 tokens: lower turns, user or output tokens")
     order = np.concatenate([first, np.flatnonzero(~is_first)])
     place = np.empty(rows, np.int64)
     place[order] = np.arange(rows)
