@@ -21,7 +21,7 @@ from simulator.scenario.load import load_scenario
 from simulator.simulate.store import user_store
 from simulator.sweep.grid import read_sweep
 from simulator.sweep.sweep import run_sweep
-from simulator.workload.long_reads import long_reads
+from simulator.workload.long_reads import long_reads, so_far
 
 _PERIOD_S = 0.3
 _NICE = 10
@@ -48,7 +48,7 @@ def work(folder: Path, file: Path, out: Path, explore_s: float, grid: Sequence[s
 
     def tell_reading(trace: Path, rows: int) -> None:
         nonlocal now
-        now = replace(now, doing=f"reading {trace.name}, {rows:,} rows so far")
+        now = replace(now, doing=f"reading {trace.name}, {so_far(trace, rows)}")
         write_status(folder, now)
 
     try:

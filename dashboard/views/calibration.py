@@ -16,6 +16,7 @@ from dashboard.components.words import plain, sentence
 from dashboard.context import Context
 from dashboard.settings import settings
 from simulator.catalog.expected import ErrorGroup, error_table
+from simulator.catalog.titles import in_titles, short_title
 from simulator.errors import InputError, Problem
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
 from simulator.report.table import warnings
@@ -52,7 +53,7 @@ def show(context: Context | None) -> None:
 
 def _row(group: ErrorGroup) -> dict[str, Any]:
     """Error of each metric, with the points and models that it rests on."""
-    row: dict[str, Any] = {"gpu": group.gpu, "kind": group.kind}
+    row: dict[str, Any] = {"gpu": short_title("gpu", group.gpu), "kind": group.kind}
     for metric in _METRICS:
         found = getattr(group, metric)
         row |= {
@@ -70,10 +71,10 @@ def _run(context: Context) -> None:
         for pool in found["pools"]:
             error = pool["expected_error"] or {}
             rows.append(
-                {"topology": name, "pool": pool["name"], "GPU": pool["gpu"]}
+                {"topology": name, "pool": pool["name"], "GPU": short_title("gpu", pool["gpu"])}
                 | {f"error {words}": error.get(metric) for metric, words in _METRICS.items()}
-                | {"step times": pool["step_time"]}
-                | {"basis": error.get("basis", "no measurement says how far this is off")}
+                | {"step times": in_titles(pool["step_time"])}
+                | {"basis": in_titles(error.get("basis", "no measurement says how far this is off"))}
             )
     if rows:
         st.header("This run")

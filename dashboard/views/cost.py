@@ -10,6 +10,7 @@ from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import table
+from simulator.catalog.titles import owner_words
 from simulator.figures.table import figure
 from simulator.money import column, converted, in_sign, money, sign
 from simulator.report.charts import Summaries
@@ -46,7 +47,9 @@ def show(context: Context) -> None:
     st.header("Line items")
     columns = ["topology", "category", "part", "usd", "owner", "quantity", "unit", "kind"]
     show_table(
-        in_currency(data[columns].assign(kind=data["kind"].str.replace("_", " ")), "usd"),
+        in_currency(
+            data[columns].assign(kind=data["kind"].str.replace("_", " "), owner=data["owner"].map(owner_words)), "usd"
+        ),
         key="cost.table",
         column_config={
             "quantity": st.column_config.NumberColumn("per month", format="localized"),

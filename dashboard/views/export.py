@@ -30,6 +30,10 @@ _KINDS = {
 }
 
 
+_TABLES = (
+    "<style>.st-key-export-memo table {display: block; overflow-x: auto; width: max-content; max-width: 100%}</style>"
+)
+"""Tables of the memo are moved sideways where they are wider than the page."""
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _MIME = {
     ".md": "text/markdown",
@@ -83,7 +87,8 @@ def show(context: Context) -> None:
     for title, address in links(name):
         st.markdown(f"**{title}**")
         st.code(address, language=None, wrap_lines=True)
-    with st.expander("The memo", expanded=True):
+    st.html(_TABLES)
+    with st.expander("The memo", expanded=True, key="export.memo"):
         st.markdown(markdown(text))
 
 

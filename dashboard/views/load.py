@@ -12,6 +12,7 @@ from dashboard.components.table import show_table
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import stamp, table
+from simulator.catalog.titles import title_of
 from simulator.figures.table import figure
 from simulator.report.calendar_chart import by_hour, calendar_charts
 from simulator.report.charts import ZOOM
@@ -144,7 +145,7 @@ def _pools(context: Context, topology: str) -> None:
     rows = [
         {
             "pool": pool["name"],
-            "site": pool["site"],
+            "site": title_of("site", pool["site"]),
             "peak replicas": pool["peak_replicas"],
             "launches": pool["launches"],
             "cold start [s]": pool["cold_start_s"],

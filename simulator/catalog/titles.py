@@ -15,6 +15,7 @@ from simulator.catalog.servers import server_kinds
 from simulator.catalog.sites import Site, sites
 from simulator.catalog.tokens import token_offers
 
+_USUAL = "NVIDIA "
 _OWN: ContextVar[Collection[str]] = ContextVar("own names", default=())
 
 
@@ -31,6 +32,20 @@ def own_names(names: Collection[str]) -> Iterator[None]:
 def title_of(kind: str, name: str) -> str:
     """Title of a `model`, `gpu`, `site` or `offer`; what the catalog does not know stays as it is."""
     return _titles(kind).get(name, name)
+
+
+def short_title(kind: str, name: str) -> str:
+    """The same without the maker of most GPUs, for which cells of a table have no room."""
+    return title_of(kind, name).removeprefix(_USUAL)
+
+
+def owner_words(owner: str) -> str:
+    """Who a line of a bill is paid to, or for what: an offer, or a site with its GPU and how it is rented."""
+    if owner in _titles("offer"):
+        return title_of("offer", owner)
+    site, *rest = owner.split("/")
+    words = [title_of("site", site), *(short_title("gpu", part).replace("_", " ") for part in rest)]
+    return ", ".join(words)
 
 
 def in_titles(text: str) -> str:

@@ -17,7 +17,7 @@ from simulator.cache_folder import ensure_cache
 from simulator.cli.problems import in_words, of_system
 from simulator.endings import raises
 from simulator.errors import ServecastError
-from simulator.workload.long_reads import long_reads
+from simulator.workload.long_reads import long_reads, so_far
 
 app = App(
     name="servecast",
@@ -102,7 +102,7 @@ def _run(arguments: list[str]) -> int:
 def _tell_reading(file: Path, rows: int) -> None:
     """A line of a file that takes long to read."""
     size = f"{file.stat().st_size / 1e6:,.0f} MB"
-    print(f"servecast: reading {file.name} ({size}): {rows:,} rows so far", file=sys.stderr, flush=True)
+    print(f"servecast: reading {file.name} ({size}): {so_far(file, rows)}", file=sys.stderr, flush=True)
 
 
 def run_command(arguments: list[str]) -> int:

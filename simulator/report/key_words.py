@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simulator.catalog.costs import cost_entries, cost_words
-from simulator.catalog.titles import title_of
+from simulator.catalog.titles import short_title
 from simulator.scenario.differences import in_words
 
 _TITLED = {"gpu": "gpu", "like": "gpu", "model": "model", "site": "site", "offer": "offer"}
-_USUAL = "NVIDIA "
-"""Maker of most GPUs: cells of a table have no room for it."""
 _ENTRIES = {"pools": "pool", "providers": "token API", "classes": "class", "topologies": "topology", "events": "event"}
 """What an entry of a list, or a part that has a name of one's own, is."""
 _WHOLE = {
@@ -88,7 +86,7 @@ def value_words(path: str, value: Any) -> str:
     key = path.rpartition(".")[2]
     if isinstance(value, str):
         if key in _TITLED:
-            return title_of(_TITLED[key], text).removeprefix(_USUAL)
+            return short_title(_TITLED[key], text)
         return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else text
     return _VALUES.get(text, text)
 

@@ -36,6 +36,12 @@ def test_commands_tell_of_them_unless_they_are_to_be_quiet(
     write(tmp_path / "log.csv", 1_000)
     monkeypatch.setattr(long_reads, "EVERY_S", 0.0)
     assert main.run_command(["traces", str(tmp_path / "log.csv")]) == 0
-    assert "servecast: reading log.csv (0 MB): 1,000 rows so far" in capsys.readouterr().err
+    assert "servecast: reading log.csv (0 MB): 1,000 rows so far, about 99%" in capsys.readouterr().err
     list(read_pieces(tmp_path / "log.csv"))
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("name", "told"), [("log.csv", ", about 25%"), ("log.csv.gz", "")])
+def test_of_plain_text_the_share_that_is_read_is_told(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / name).write_text("12345,5,5\n" * 100_000)
+    assert long_reads.so_far(tmp_path / name, 25_000) == f"25,000 rows so far{told}"

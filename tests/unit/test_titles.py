@@ -9,7 +9,7 @@ import pytest
 from simulator.catalog.gpus import gpus
 from simulator.catalog.models import models
 from simulator.catalog.sites import sites
-from simulator.catalog.titles import in_titles, own_names
+from simulator.catalog.titles import in_titles, own_names, owner_words
 from simulator.questions.write import scenario_text
 from simulator.report.key_words import key_words, names_of, value_words
 from simulator.report.memo import memo
@@ -78,3 +78,16 @@ def test_a_memo_has_titles_alone(tmp_path: Path) -> None:
     assert in_titles(text) == text
     for raw in ("h100-sxm", "llama-3.1-8b", " at lambda", "workload.classes"):
         assert raw not in text, raw
+
+
+@pytest.mark.parametrize(
+    ("owner", "read"),
+    [
+        ("datacentre/h100-sxm", "Own data centre, H100 SXM 80 GB"),
+        ("lambda/h100-sxm/on_demand", "Lambda, H100 SXM 80 GB, on demand"),
+        ("openai/gpt-4o-mini", "GPT-4o mini (OpenAI)"),
+        ("on_prem", "on_prem"),
+    ],
+)
+def test_owners_of_lines_are_read_as_titles(owner: str, read: str) -> None:
+    assert owner_words(owner) == read
