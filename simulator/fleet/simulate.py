@@ -29,8 +29,8 @@ from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
 from simulator.study.usage import PoolUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
-from simulator.workload.classified import AT_ONCE_S, Classified
-from simulator.workload.jobs import Later
+from simulator.workload.classified import AT_ONCE_S, classified
+from simulator.workload.jobs import later
 from simulator.workload.requests import RequestSource
 
 Progress = Callable[[float], None]
@@ -334,12 +334,12 @@ def simulate_fleet(
     order = Order(targets, tuple(_places(pool) for pool in spec.pools))
     ready_s, classify_s = 0.0, spec.routing.classify_s
     if classify_s:
-        source, spec = Classified(source, classify_s), _timed_out_sooner(spec, classify_s)
+        source, spec = classified(source, classify_s), _timed_out_sooner(spec, classify_s)
         job_s = None if job_s is None else job_s + classify_s
     if job_s is not None:
         rented = [pool for pool in spec.pools if pool.replicas and not pool.owned]
         ready_s = max((pool.cold_start.total_s + _HAND_OVER_S for pool in rented), default=0.0)
-        source, job_s = Later(source, ready_s), job_s + ready_s
+        source, job_s = later(source, ready_s), job_s + ready_s
         if job_s >= horizon_s:
             horizon_s += job_s
 

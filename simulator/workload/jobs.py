@@ -10,7 +10,7 @@ import numpy as np
 from simulator.errors import InputError, Problem
 from simulator.units import HOURS_PER_DAY
 from simulator.workload.content import Lengths, class_sharing, fill
-from simulator.workload.requests import ClosedLoop, Requests, RequestSource
+from simulator.workload.requests import Remade, Requests, RequestSource
 from simulator.workload.rows import cut
 from simulator.workload.spec import ClassWorkload, Schedule
 
@@ -59,23 +59,13 @@ def job_blocks(job: JobWorkload, lengths: Lengths, horizon_s: float, seed: int) 
         yield block
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
-    """A source all of whose requests come so much later."""
+def later(source: RequestSource, by_s: float) -> RequestSource:
+    """The source with all requests of its chunks so much later."""
 
-    source: RequestSource
-    by_s: float
+    def chunks() -> Iterator[Requests]:
+        return (replace(chunk, arrival_s=chunk.arrival_s + by_s) for chunk in source.chunks())
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.source.class_names
-
-    @property
-    def closed_loops(self) -> tuple[ClosedLoop, ...]:
-        return self.source.closed_loops
-
-    def chunks(self) -> Iterator[Requests]:
-        return (replace(chunk, arrival_s=chunk.arrival_s + self.by_s) for chunk in self.source.chunks())
+    return Remade(source.class_names, source.closed_loops, chunks)
 
 
 def scaled_job(job: JobWorkload, factor: float) -> JobWorkload:

@@ -6,7 +6,7 @@ their segment id and their position in the segment are equal. Only content that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -153,6 +153,23 @@ class RequestSource(Protocol):
     def chunks(self) -> Iterator[Requests]:
         """Open-loop requests in order of arrival, over chunk borders too; memory does not grow with their number."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Remade:
+    """A source whose requests are made of another's.
+
+    Attributes
+    ----------
+    again : its requests, from the first one on
+    """
+
+    class_names: tuple[str, ...]
+    closed_loops: tuple[ClosedLoop, ...]
+    again: Callable[[], Iterator[Requests]]
+
+    def chunks(self) -> Iterator[Requests]:
+        return self.again()
 
 
 def make_requests(

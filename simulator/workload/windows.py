@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.workload.requests import ClosedLoop, Requests, RequestSource
+from simulator.workload.requests import Remade, Requests, RequestSource
 from simulator.workload.rows import cut
 
 
-@dataclass(frozen=True, slots=True)
-class _Later:
-    """A source from a second on; conversations that began before it are not there."""
+def from_second(source: RequestSource, start_s: float) -> RequestSource:
+    """The source with `start_s` as its second 0; what arrives earlier is left out, with the turns that follow it."""
 
-    whole: RequestSource
-    start_s: float
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.whole.class_names
-
-    @property
-    def closed_loops(self) -> tuple[ClosedLoop, ...]:
-        return self.whole.closed_loops
-
-    def chunks(self) -> Iterator[Requests]:
-        for chunk in self.whole.chunks():
-            first = int(np.searchsorted(chunk.arrival_s[: chunk.n_open], self.start_s))
+    def chunks() -> Iterator[Requests]:
+        for chunk in source.chunks():
+            first = int(np.searchsorted(chunk.arrival_s[: chunk.n_open], start_s))
             if first < chunk.n_open:
                 kept = cut(chunk, first, chunk.n_open) if first else chunk
-                yield replace(kept, arrival_s=kept.arrival_s - self.start_s)
+                yield replace(kept, arrival_s=kept.arrival_s - start_s)
 
-
-def from_second(source: RequestSource, start_s: float) -> RequestSource:
-    """The source with `start_s` as its second 0; what arrives earlier is left out."""
-    return source if start_s == 0 else _Later(source, start_s)
+    return source if start_s == 0 else Remade(source.class_names, source.closed_loops, chunks)
 
 
 _CONTENTS_PER_WINDOW = 1 << 42
 """Of a class: more texts, sessions and pictures than a window has."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    windows: tuple[RequestSource, ...]
-    span_s: float
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.windows[0].class_names
-
-    @property
-    def closed_loops(self) -> tuple[ClosedLoop, ...]:
-        return self.windows[0].closed_loops
-
-    def chunks(self) -> Iterator[Requests]:
-        for k, window in enumerate(self.windows):
-            for chunk in window.chunks():
-                yield _moved(chunk, k * self.span_s, k * _CONTENTS_PER_WINDOW) if k else chunk
 
 
 def _moved(chunk: Requests, by_s: float, by: int) -> Requests:
@@ -79,7 +45,13 @@ def one_after_another(windows: Sequence[RequestSource], span_s: float) -> Reques
 
     The users of a closed loop are those of the first.
     """
-    return _Again(tuple(windows), span_s)
+
+    def chunks() -> Iterator[Requests]:
+        for k, window in enumerate(windows):
+            for chunk in window.chunks():
+                yield _moved(chunk, k * span_s, k * _CONTENTS_PER_WINDOW) if k else chunk
+
+    return Remade(windows[0].class_names, windows[0].closed_loops, chunks)
 
 
 def load_by_window(source: RequestSource, window_s: float, windows: int) -> NDArray[np.float64]:
