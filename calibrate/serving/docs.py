@@ -89,8 +89,10 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _groups(result["saturated_and_burst_by_model"], "model"),
         _KNEE.format(close=sum(knee.steps_apart <= 1 for knee in comparison.knees), all=len(comparison.knees)),
         _knees(result["knees"]),
-        "### What the spread of lengths does\n\nWhere only mean lengths are published (ShareGPT), lengths are drawn "
-        "from lognormal distributions.\nRows with such lengths:\n",
+        "### What the spread of lengths does\n\nWhere only mean lengths are published (ShareGPT), lengths have the "
+        "quantiles of that data set as vLLM's client samples it, scaled to the row's means, and prompts and outputs "
+        "its rank correlation of -0.41. A spread is a power of the ratios to the middle length.\nRows with such "
+        "lengths:\n",
         _spreads(result, spreads),
         f"### Fitted overheads\n\nOf the catalog's {error_table().fitted}.\n",
         _overheads(),

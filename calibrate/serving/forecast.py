@@ -28,7 +28,7 @@ from simulator.workload.requests import make_requests
 
 REPLICATIONS = 4
 """Runs of a row whose requests are random and at most …"""
-FEW_REQUESTS = 500
+FEW_REQUESTS = 1000
 MOST_COMPUTE = 0.65
 """Share of the published peak compute beyond which a result of random prompts is not believed: large matrix products
 alone reach 0.5 to 0.8 of it."""

@@ -29,6 +29,11 @@ LEAST_MS = {"ttft": 1.0, "tpot": 0.1, "e2e": 1.0}
 """No GPU answers sooner: what is below was measured in seconds."""
 LIMITS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "gpu_mem_util", "kv_blocks")
 MS_PER_S = 1000.0
+SAME, ROUNDED = 1e-4, 2e-3
+"""Two runs of one configuration differ by more than that in most of their figures: one result that two tables have
+differs by what one of them rounded."""
+SAME_FIGURES = 3
+"""Figures that must be there to tell."""
 TOO_LONG = "has more values than the first line has names"
 _IN_OTHER_UNITS = re.compile(r"(?:ttft|tpot|itl|e2e)_.*_(?:s|sec|secs|seconds|us|ns)", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d[\d_]*\.?\d*(?:e[-+]?\d+)?", re.IGNORECASE)
@@ -53,7 +58,7 @@ def columns_help() -> str:
 
 
 def read_tables(paths: Iterable[Path], *, skip_bad: bool = False) -> ServingTable:
-    """Read tables of serving results.
+    """Read tables of serving results; a result that stands in several of them counts where it stands first.
 
     Parameters
     ----------
@@ -65,6 +70,7 @@ def read_tables(paths: Iterable[Path], *, skip_bad: bool = False) -> ServingTabl
         value as `file:line`
     """
     rows: list[MeasuredRow] = []
+    seen: dict[tuple[object, ...], list[MeasuredRow]] = {}
     excluded: list[Excluded] = []
     problems: list[Problem] = []
     for path in paths:
@@ -77,12 +83,24 @@ def read_tables(paths: Iterable[Path], *, skip_bad: bool = False) -> ServingTabl
                 problems += wrong
             else:
                 try:
-                    rows.append(_row(cells, place, row_id, path.parent))
+                    row = _row(cells, place, row_id, path.parent)
+                    alike = seen.setdefault((row.model, row.gpu, row.gpus, row.dtype, type(row.load)), [])
+                    if any(_same_result(row, other) for other in alike):
+                        raise NotSupported("the same result as in another table or further up")
+                    alike.append(row)
+                    rows.append(row)
                 except NotSupported as reason:
                     excluded.append(Excluded(place, row_id, str(reason)))
     if problems:
         raise InputError(*problems)
     return ServingTable(tuple(rows), tuple(excluded))
+
+
+def _same_result(row: MeasuredRow, other: MeasuredRow) -> bool:
+    """Whether the figures that both have are the same but for rounding."""
+    common = row.figures.keys() & other.figures.keys()
+    apart = sorted(abs(row.figures[key] / other.figures[key] - 1.0) for key in common)
+    return len(apart) >= SAME_FIGURES and apart[len(apart) // 2] <= SAME and apart[-1] <= ROUNDED
 
 
 def _cells(path: Path) -> list[tuple[int, dict[str, str]]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from calibrate.serving.measured import MeasuredRow
 from calibrate.serving.names import fits, read_data
@@ -20,7 +22,13 @@ NEWEST = (99, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How lengths spread around their mean: `uniform` between shares of it, or lognormal with a cv (0: constant)."""
+    """How lengths spread around their mean: `uniform` between shares of it, lognormal with a cv (0: constant), or by
+    `quantiles` at `shares`.
+
+    Attributes
+    ----------
+    rank_correlation : of a request's length with its prompt's
+    """
 
     kind: str
     low: float
@@ -28,6 +36,9 @@ class Spread:
     cv: float
     min_tokens: int
     max_tokens: int
+    shares: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    rank_correlation: float = 0.0
 
 
 def source_of(row: MeasuredRow) -> Mapping[str, Any]:
@@ -47,19 +58,39 @@ def known_source(columns: Mapping[str, str]) -> Mapping[str, Any]:
 
 def length_spreads(row: MeasuredRow, cv_scale: float = 1.0) -> tuple[Spread, Spread]:
     """Spread of prompt and of output lengths; `cv_scale` widens or narrows them, to see what the choice does."""
-    stated = source_of(row).get("lengths")
-    if stated:
-        spread = Spread(stated["kind"], stated["low"], stated["high"], 0.0, 1, 10**7)
+    told = source_of(row).get("lengths")
+    if told:
+        spread = Spread(told["kind"], told["low"], told["high"], 0.0, 1, 10**7)
         return spread, spread
     lengths = read_data("sources.yaml")["lengths"]
     columns = row.dataset.lower(), row.workload.lower()
     kind = next((name for name in lengths if any(text.startswith(name) for text in columns)), "other")
-    spreads = []
-    for side, own in (("isl", row.isl_cv), ("osl", row.osl_cv)):
-        entry = lengths[kind if own is None else "other"][side]
-        cv = entry["cv"] if own is None else own
-        spreads.append(Spread("lognormal", 1, 1, cv * cv_scale, entry["min"], entry["max"]))
-    return spreads[0], spreads[1]
+    known = [_spread(lengths[kind], side, cv_scale) for side in ("isl", "osl")]
+    stated = [_spread(lengths["other"], side, cv_scale) for side in ("isl", "osl")]
+    own = [row.isl_cv, row.osl_cv]
+    isl, osl = (
+        one if cv is None else replace(other, cv=cv * cv_scale)
+        for one, other, cv in zip(known, stated, own, strict=True)
+    )
+    return isl, osl
+
+
+def _spread(kind: Mapping[str, Any], side: str, cv_scale: float) -> Spread:
+    """Spread of a data set's prompts or outputs; where their quantiles are known, `cv_scale` is a power of the ratios
+    to the middle one."""
+    entry = kind[side]
+    plain = Spread("lognormal", 1, 1, entry["cv"] * cv_scale, entry["min"], entry["max"])
+    if "quantiles" not in entry:
+        return plain
+    tokens = np.array(entry["quantiles"], np.float64)
+    ratios = (tokens / np.interp(0.5, kind["shares"], tokens)) ** cv_scale
+    return replace(
+        plain,
+        kind="quantiles",
+        shares=tuple(kind["shares"]),
+        quantiles=tuple(ratios.tolist()),
+        rank_correlation=kind["rank_correlation"] if side == "osl" else 0.0,
+    )
 
 
 def version_numbers(text: str) -> tuple[int, ...]:

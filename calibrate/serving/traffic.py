@@ -58,6 +58,8 @@ def make_traffic(row: MeasuredRow, max_model_len: int, *, seed: int = 0, cv_scal
     spreads = length_spreads(row, cv_scale)
     osl = _lengths(row.generated_tokens, spreads[1], n, max_model_len - 1, stream(seed, row.row_id, "osl"))
     isl = _lengths(row.isl, spreads[0], n, max_model_len, stream(seed, row.row_id, "isl"))
+    if spreads[1].rank_correlation:
+        osl = _paired(isl, osl, spreads[1].rank_correlation, stream(seed, row.row_id, "pairs"))
     isl = np.minimum(isl, max_model_len - osl)
     if isinstance(row.load, ClosedLoop):
         pauses = stream(seed, row.row_id, "client")
@@ -98,10 +100,26 @@ def _lengths(mean: float, spread: Spread, n: int, most: int, rng: np.random.Gene
         shape = spread.low + (spread.high - spread.low) * share
         tokens = mean * shape
     else:
-        sigma = np.sqrt(np.log1p(spread.cv**2))
-        shape = np.exp(sigma * ndtri(share))
+        if spread.kind == "quantiles":
+            shape = np.interp(share, spread.shares, spread.quantiles)
+        else:
+            shape = np.exp(np.sqrt(np.log1p(spread.cv**2)) * ndtri(share))
         tokens = _scaled(shape, mean, spread.min_tokens, min(spread.max_tokens, most))
     return rng.permutation(np.clip(np.rint(tokens), 1, most).astype(np.int64))
+
+
+def _paired(
+    isl: NDArray[np.int64], osl: NDArray[np.int64], rank_correlation: float, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """The outputs in an order whose ranks go with those of the prompts, by a Gaussian copula."""
+    n = len(isl)
+    by_prompt = np.empty(n)
+    by_prompt[np.argsort(isl, kind="stable")] = ndtri((np.arange(n) + 0.5) / n)
+    weight = 2.0 * np.sin(np.pi / 6.0 * rank_correlation)
+    score = weight * by_prompt + np.sqrt(1.0 - weight**2) * rng.standard_normal(n)
+    paired = np.empty_like(osl)
+    paired[np.argsort(score, kind="stable")] = np.sort(osl)
+    return paired
 
 
 def _scaled(shape: NDArray[np.float64], mean: float, low: float, high: float) -> NDArray[np.float64]:

@@ -62,6 +62,25 @@ def test_a_client_that_counts_otherwise_and_requests_that_failed() -> None:
     assert found["burst"].num_requests == 20
 
 
+def test_a_result_that_two_tables_have_counts_once(tmp_path: Path) -> None:
+    """Rounded in one of them, or under another name; another run of the same configuration is one of its own."""
+    again = changed(tmp_path, "open", tpot_mean_ms="8.01", ttft_p50_ms="28.0001", engine_version="0.11")
+    table = read_tables([DATA / "points.csv", again])
+    assert [row.row_id for row in table.rows] == [row.row_id for row in read_tables([DATA / "points.csv"]).rows]
+    assert [one.place for one in table.excluded] == [f"changed.csv:{line}" for line in (2, 3, 4, 5)]
+    assert {one.reason for one in table.excluded} == {"the same result as in another table or further up"}
+    again = changed(tmp_path, "open", tpot_mean_ms="8.04", ttft_p50_ms="28.3", output_tok_s="251", ttft_p99_ms="60.2")
+    assert "changed.csv:2" in [row.place for row in read_tables([DATA / "points.csv", again]).rows]
+
+
+def test_what_others_reported_is_read_whole_and_says_where_from() -> None:
+    table = read_tables([DATA / "reported.csv"])
+    assert (len(table.rows), table.excluded) == (30, ())
+    with (DATA / "reported.csv").open(encoding="utf-8", newline="") as file:
+        assert all(line["source"] for line in csv.DictReader(file))
+    assert {row.engine_version.count(".") for row in table.rows} == {2}, "no row takes the newest version by itself"
+
+
 def test_what_the_notes_say_decides_nothing(tmp_path: Path) -> None:
     """Sources are told by columns: words in notes that name another source, a flag or a count change no row."""
     words = "published by blis; kimi-k2; no http; failures=9; true osl = 999; --async-scheduling; db-dump; sharegpt"

@@ -10,8 +10,8 @@ import pytest
 
 from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
 from calibrate.serving.read import read_tables
-from calibrate.serving.sources import Spread
-from calibrate.serving.traffic import PASS_GAP_S, _lengths, make_traffic, number_of_requests
+from calibrate.serving.sources import Spread, length_spreads
+from calibrate.serving.traffic import PASS_GAP_S, _lengths, _paired, make_traffic, number_of_requests
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 
@@ -33,6 +33,29 @@ def test_random_arrivals_keep_the_stated_rate() -> None:
 def test_a_constant_rate_is_constant() -> None:
     drawn = make_traffic(row("constant"), 8192).requests
     np.testing.assert_allclose(drawn.arrival_s, np.arange(30) / 2.0)
+
+
+def test_lengths_of_a_known_data_set_have_its_quantiles_scaled_to_the_rows_mean() -> None:
+    """Of ShareGPT a quarter of the outputs is shorter than a fifth of the middle one, and long prompts have short
+    ones; a row's own coefficient of variation takes its place."""
+    chat = replace(row("constant"), num_requests=2000)
+    requests = make_traffic(chat, 8192).requests
+    assert requests.osl.mean() == pytest.approx(220, rel=0.01)
+    assert requests.isl.mean() == pytest.approx(205, rel=0.01)
+    low, middle, high = np.quantile(requests.osl, [0.25, 0.5, 0.95])
+    assert (low / middle, high / middle) == pytest.approx((28 / 147, 721 / 147), rel=0.05)
+    ranks = [np.argsort(np.argsort(lengths, kind="stable")) for lengths in (requests.isl, requests.osl)]
+    assert np.corrcoef(ranks)[0, 1] == pytest.approx(-0.41, abs=0.05)
+    own = length_spreads(replace(chat, osl_cv=0.4))
+    assert (own[0].kind, own[1].kind, own[1].cv, own[1].rank_correlation) == ("quantiles", "lognormal", 0.4, 0.0)
+    narrow, plain = (length_spreads(chat, scale)[1].quantiles for scale in (0.5, 1.0))
+    assert narrow == pytest.approx([ratio**0.5 for ratio in plain])
+
+
+def test_pairs_keep_both_lengths_and_may_go_together_fully() -> None:
+    isl, osl = np.array([30, 10, 20]), np.array([5, 7, 6])
+    assert _paired(isl, osl, 1.0, np.random.default_rng(0)).tolist() == [7, 5, 6]
+    assert _paired(isl, osl, -1.0, np.random.default_rng(0)).tolist() == [5, 7, 6]
 
 
 def test_a_burst_comes_at_once() -> None:
