@@ -33,7 +33,8 @@ def serving(
     output
         Folder of engine_overheads.yaml and expected_errors.yaml; the catalog's own unless given.
     rounds
-        Most steps of the least squares, which begin at the catalog's values.
+        Most steps of the least squares, which begin at the catalog's values; 0 keeps those and writes the errors to
+        expect alone.
     quiet
         No progress bar.
     """
@@ -56,6 +57,7 @@ def serving(
         ("parameter", "expected", "fitted", "unit"),
     )
     validation = cross_validate(runs.all, runs.composed, result, PARAMETERS)
-    write_overheads(result, PARAMETERS, date, output or DATA)
+    if rounds:
+        write_overheads(result, PARAMETERS, date, output or DATA)
     write_errors(error_groups(validation), summaries(validation), date, output or DATA)
     return 0

@@ -19,7 +19,7 @@ from simulator.catalog.models import models
 FOLDS = ("model", "gpu", "dataset")
 MOST_LEFT_OUT = 6
 """Rows of one series that a fold forecasts."""
-COUNTED = ("tpot", "ttft", "throughput")
+COUNTED = ("tpot", "tpot_full", "ttft", "throughput")
 SERIES = ["dataset", "model", "gpu", "gpus", "dtype"]
 
 
@@ -86,7 +86,8 @@ def error_groups(validation: Validation) -> list[dict[str, Any]]:
     """Errors to expect, in the median and in nine of ten cases: by GPU with other models left out, and over all GPUs
     with GPUs left out.
 
-    TPOT and TTFT below saturation, throughput where the server sets it: saturated, and bursts. Below saturation an open
+    TPOT and TTFT below saturation, TPOT of full servers by itself, throughput where the server sets it: saturated, and
+    bursts. Below saturation an open
     loop's throughput is what was offered, whatever the forecast. Of TTFT only rows whose statistic is documented count:
     a mean over a run's beginning and a median differ several times. A series (source, model, GPUs, format) weighs as
     the square root of its rows, as in the fit.
@@ -108,11 +109,12 @@ def _of_kind(lines: pd.DataFrame, experts: bool) -> pd.DataFrame:
 
 
 def _group(lines: pd.DataFrame, gpu: str, kind: str) -> dict[str, Any]:
-    below = lines[lines["regime"] == BELOW]
+    below, full = lines[lines["regime"] == BELOW], lines[lines["regime"] != BELOW]
     counted = {
         "tpot": below[below["metric"] == "tpot"],
+        "tpot_full": full[full["metric"] == "tpot"],
         "ttft": below[(below["metric"] == "ttft") & below["documented"]],
-        "throughput": lines[(lines["metric"] == "throughput") & (lines["regime"] != BELOW)],
+        "throughput": full[full["metric"] == "throughput"],
     }
     return {
         "gpu": gpu,

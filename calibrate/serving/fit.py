@@ -133,7 +133,7 @@ def fit(
 
     Parameters
     ----------
-    rounds : most steps
+    rounds : most steps; 0 stays at `begin`, with the slopes there
     begin : values to begin at; what is expected of the parameters unless given
     """
     names = [one.name for one in parameters]
@@ -145,7 +145,7 @@ def fit(
     def errors(log_values: Floats) -> Floats:
         calls[0] += 1
         if progress:
-            progress(f"fit, evaluation {calls[0]}", min(calls[0] / (rounds * (len(names) + 1)), 1.0))
+            progress(f"fit, evaluation {calls[0]}", min(calls[0] / ((rounds + 1) * (len(names) + 1)), 1.0))
         return log_errors(runs, keys, forecasts(dict(zip(names, np.exp(log_values).tolist(), strict=True))))
 
     prior = _Prior.of(parameters)
@@ -156,20 +156,14 @@ def fit(
     def slopes(log_values: Floats) -> Floats:
         return np.concatenate([_jacobian(errors, log_values), prior.slopes])
 
-    result = least_squares(
-        whole,
-        np.log([start[name] for name in names]),
-        jac=slopes,
-        bounds=prior.bounds,
-        loss="soft_l1",
-        f_scale=SOFT,
-        max_nfev=rounds,
-    )
-    jacobian, residuals = _jacobian(errors, result.x), errors(result.x)
+    at = np.log([start[name] for name in names])
+    if rounds:
+        at = least_squares(whole, at, jac=slopes, bounds=prior.bounds, loss="soft_l1", f_scale=SOFT, max_nfev=rounds).x
+    jacobian, residuals = _jacobian(errors, at), errors(at)
     every = np.concatenate([jacobian, prior.slopes])
     variance = np.diag(np.linalg.inv(every.T @ every)) * float((residuals**2).sum() / max(len(residuals), 1))
     return Fit(
-        dict(zip(names, np.exp(result.x).tolist(), strict=True)),
+        dict(zip(names, np.exp(at).tolist(), strict=True)),
         jacobian,
         residuals,
         np.array([key[0] for key in keys]),

@@ -15,13 +15,13 @@ from dashboard.components.table import show_table
 from dashboard.components.words import plain, sentence
 from dashboard.context import Context
 from dashboard.settings import settings
-from simulator.catalog.expected import ErrorGroup, error_table
+from simulator.catalog.expected import TITLES, ErrorGroup, error_table
 from simulator.catalog.titles import in_titles, short_title
 from simulator.errors import InputError, Problem
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
 from simulator.report.table import warnings
 
-_METRICS = {"ttft": "TTFT", "tpot": "TPOT", "throughput": "throughput"}
+_METRICS = TITLES
 _PERIOD_S = 5.0
 _CHART_PX = 300
 """Least width of a chart of errors."""

@@ -10,6 +10,8 @@ from simulator.catalog.quantity import Entry, Source, read_yaml
 from simulator.perf.steptime import ExpectedError
 
 FILE = "expected_errors.yaml"
+TITLES = {"ttft": "TTFT", "tpot": "TPOT", "tpot_full": "TPOT of a full server", "throughput": "throughput"}
+"""Metrics of which an error is known, as they are called."""
 LEAST_ROWS = 5
 """Measured points that a group needs to speak for itself."""
 
@@ -28,7 +30,8 @@ class Measured(Entry):
 class ErrorGroup(Entry):
     """Errors of a group of measured points by metric.
 
-    TPOT and TTFT are those below saturation; throughput is that of saturated servers, where it is the server's own.
+    TPOT and TTFT are those below saturation, `tpot_full` is TPOT of saturated servers and bursts; throughput is that of
+    saturated servers, where it is the server's own.
 
     Attributes
     ----------
@@ -39,6 +42,7 @@ class ErrorGroup(Entry):
     gpu: str
     kind: str
     tpot: Measured
+    tpot_full: Measured
     ttft: Measured
     throughput: Measured
 
@@ -82,10 +86,10 @@ def expected_error(gpu_name: str, experts: bool) -> ExpectedError:
     found = _first(known, "tpot")
     errors: dict[str, float] = {}
     words: dict[str, list[str]] = {}
-    for metric in ("ttft", "tpot", "throughput"):
+    for metric, title in TITLES.items():
         error, p90, basis = _first(known, metric) if any(_has(group, metric) for group in known) else found
         errors |= {metric: error, f"{metric}_p90": p90}
-        words.setdefault(basis, []).append(metric.upper() if metric != "throughput" else metric)
+        words.setdefault(basis, []).append(title)
     rests_on = [f"{', '.join(names)} from {text}" for text, names in words.items()]
     return ExpectedError(**errors, basis="; ".join([*rests_on, error_table().fitted]))
 

@@ -19,6 +19,8 @@ class ExpectedError:
     ----------
     ttft, tpot, throughput : in the median
     ttft_p90, tpot_p90, throughput_p90 : in nine of ten cases; None where only the median is known
+    tpot_full, tpot_full_p90 : TPOT of a server that is full (saturated, or a burst), where it follows from how prompts
+        come between the tokens of others; `tpot` is that of a server which keeps up. None where not known
     """
 
     ttft: float
@@ -28,6 +30,8 @@ class ExpectedError:
     ttft_p90: float | None = None
     tpot_p90: float | None = None
     throughput_p90: float | None = None
+    tpot_full: float | None = None
+    tpot_full_p90: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.catalog.expected import TITLES
+
 _KIND_PX = 12
 
 
@@ -34,7 +36,7 @@ def error_bars(groups: pd.DataFrame, metric: str) -> Any:
             ),
             tooltip=["gpu", "kind", alt.Tooltip("error", format=".1%"), f"{metric} points", f"{metric} models"],
         )
-        .properties(title=metric if metric == "throughput" else metric.upper(), height=alt.Step(_KIND_PX))
+        .properties(title=TITLES[metric], height=alt.Step(_KIND_PX))
     )
 
 

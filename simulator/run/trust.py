@@ -12,17 +12,19 @@ from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.kv_groups import in_words
 
 METRICS = ("ttft", "tpot", "throughput")
+FULL = "tpot_full"
 
 
 def expected_errors(engines: Sequence[PlannedEngine]) -> dict[str, Any] | None:
     """Largest expected absolute error of the engines by metric, in the median and in nine of ten cases (`…_p90`, None
-    where that is not known), and what says so; None where one has none."""
+    where that is not known), that of TPOT where a server is full (`tpot_full`), and what says so; None where one has
+    none."""
     known = [engine.step_time.expected_error for engine in engines]
     errors = [error for error in known if error is not None]
     if not errors or len(errors) < len(known):
         return None
     found: dict[str, Any] = {metric: max(getattr(error, metric) for error in errors) for metric in METRICS}
-    for name in (f"{metric}_p90" for metric in METRICS):
+    for name in (*(f"{metric}_p90" for metric in METRICS), FULL, f"{FULL}_p90"):
         tails = [tail for error in errors if (tail := getattr(error, name)) is not None]
         found[name] = max(tails) if len(tails) == len(errors) else None
     return found | {"basis": sorted({error.basis for error in errors})}
@@ -76,6 +78,8 @@ def sources(engines: Sequence[PlannedEngine]) -> list[str]:
     if errors is not None:
         tails = [f"{metric}_p90" for metric in METRICS if errors[f"{metric}_p90"] is not None]
         within = f"; in nine of ten cases: {_errors_in_words(errors, tails)}" if tails else ""
+        if errors[FULL] is not None and errors[f"{FULL}_p90"] is not None:
+            within += f"; TPOT of a full server {errors[FULL]:.0%} and {errors[f'{FULL}_p90']:.0%}"
         found.append(
             f"expected error (median): {_errors_in_words(errors, METRICS)}{within}; {'; '.join(errors['basis'])}"
         )

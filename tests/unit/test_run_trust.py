@@ -43,8 +43,8 @@ def test_a_version_that_was_recorded_is_not_doubted(version: str) -> None:
 def test_of_several_engines_the_worst_says_the_error_to_expect() -> None:
     """By metric; nobody knows one whose error nobody knows, nor a tail that one of them lacks."""
     ((engine, *_), *_) = (planned.engines for planned in plan_topologies(load_scenario(SMALL)))
-    first = ExpectedError(0.04, 0.2, 0.1, "a", ttft_p90=0.3, tpot_p90=0.5, throughput_p90=0.2)
-    second = ExpectedError(0.08, 0.1, 0.3, "b", ttft_p90=0.2, tpot_p90=0.6)
+    first = ExpectedError(0.04, 0.2, 0.1, "a", 0.3, 0.5, 0.2, tpot_full=0.25, tpot_full_p90=0.7)
+    second = ExpectedError(0.08, 0.1, 0.3, "b", ttft_p90=0.2, tpot_p90=0.6, tpot_full=0.15)
     known, other, unknown = (
         replace(engine, step_time=replace(engine.step_time, expected_error=error)) for error in (first, second, None)
     )
@@ -55,6 +55,8 @@ def test_of_several_engines_the_worst_says_the_error_to_expect() -> None:
         "ttft_p90": 0.3,
         "tpot_p90": 0.6,
         "throughput_p90": None,
+        "tpot_full": 0.25,
+        "tpot_full_p90": None,
         "basis": ["a", "b"],
     }
     assert expected_errors([known, unknown]) is None

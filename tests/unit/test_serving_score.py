@@ -134,10 +134,20 @@ def test_places_in_a_queue_are_not_scored() -> None:
     assert sorted(grouped(table, lambda part: part["regime"])) == sorted([BELOW, SATURATED])
 
 
+def test_tpot_of_a_full_server_is_held_against_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = SimpleNamespace(tpot_p90=0.1, tpot_full_p90=0.5, ttft_p90=0.3, throughput_p90=0.2)
+    monkeypatch.setattr(score, "expected_error", lambda gpu, experts: known)
+    one = row(Burst(), model="llama-3.1-8b", gpu="h100-sxm")
+    of = {regime: [score.stated_p90(one, m, regime) for m in score.SCORED] for regime in (BELOW, SATURATED, BURST)}
+    assert list(score.SCORED) == ["ttft", "tpot", "throughput", "e2e"]
+    assert of[BELOW] == [0.3, 0.1, 0.2, 0.1]
+    assert of[SATURATED] == of[BURST] == [0.3, 0.5, 0.2, 0.5]
+
+
 def test_a_row_has_an_error_for_each_metric_by_the_first_statistic_that_both_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(score, "stated_p90", lambda row, metric: 0.1)
+    monkeypatch.setattr(score, "stated_p90", lambda row, metric, regime_name: 0.1)
     monkeypatch.setattr(score, "source_of", lambda row: {"statistic": "p50"} if row.dataset == "vague" else {})
     figures = {("ttft", "p50"): 0.2, TTFT: 0.5, TPOT: 0.01, ("e2e", "p50"): 2.0}
     told = {TTFT: 0.45, TPOT: 0.0111, E2E: 1.0}
