@@ -63,29 +63,35 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     RUNNING[:] = [item]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def rarer_kernels_are_marked(pytestconfig: pytest.Config) -> Iterator[None]:
-    """In the quick part, compiled: a fleet whose kernels are of a rarer kind fails the test that is not marked so.
+def _skipped(kind: str) -> None:
+    pytest.skip(f"needs kernels of a rarer kind ({kind})")
 
-    Where they are to be skipped, it ends the test that comes to them.
+
+def _marked(kind: str) -> None:
+    if not any(item.get_closest_marker("rare_kernels") for item in RUNNING):
+        pytest.fail(
+            f"this test needs kernels of a rarer kind ({kind}), which `make test` does not compile: mark it "
+            "`rare_kernels` (interpreted there, where it is small) or `exhaustive`"
+        )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def rarer_kernels(pytestconfig: pytest.Config) -> Iterator[None]:
+    """A compiled fleet whose kernels are of a rarer kind ends its test where these are to be skipped.
+
+    In the quick part it fails the test that is not marked so.
     """
     skips = pytestconfig.getoption("rarer_kernels") == "skip"
     if numba.config.DISABLE_JIT or not (skips or pytestconfig.getoption("part") == "quick"):
         yield
         return
-    place = import_module("simulator.fleet.dataplane")
+    place, told = import_module("simulator.fleet.dataplane"), _skipped if skips else _marked
     allocate = place.allocate_engines
 
     def allocated(*args: Any, **kwargs: Any) -> Any:
         engines = allocate(*args, **kwargs)
-        kind = rarer_kind(engines)
-        if kind and skips:
-            pytest.skip(f"needs kernels of a rarer kind ({kind})")
-        if kind and not any(item.get_closest_marker("rare_kernels") for item in RUNNING):
-            pytest.fail(
-                f"this test needs kernels of a rarer kind ({kind}), which `make test` does not compile: mark it "
-                "`rare_kernels` (interpreted there, where it is small) or `exhaustive`"
-            )
+        if kind := rarer_kind(engines):
+            told(kind)
         return engines
 
     with pytest.MonkeyPatch.context() as patch:

@@ -194,9 +194,12 @@ def _stages(
     slots = adapter_bytes_by_stage(shape, request.adapters, request.split)
     for stage, loaded in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
         weight = loaded + buffers + slots[stage]
-        drafts, last = request.num_speculative_tokens > 0, stage == pp - 1
         activations = activation_bytes(
-            shape, card, request.split, request.limits, rules, last, drafts, scratch, request.items_per_prompt
+            *(shape, card, request.split, request.limits, rules),
+            last=stage == pp - 1,
+            drafts=request.num_speculative_tokens > 0,
+            scratch=scratch,
+            items=request.items_per_prompt,
         )
         left = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
         stages.append(

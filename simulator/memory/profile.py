@@ -82,6 +82,7 @@ def activation_bytes(
     split: Split,
     limits: BatchLimits,
     rules: Rules,
+    *,
     last: bool,
     drafts: bool = False,
     scratch: float = 0.0,

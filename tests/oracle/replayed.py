@@ -7,6 +7,20 @@ from pathlib import Path
 from simulator.engine.verify import ScheduleCheck, check_schedule, verify_schedule
 from simulator.fleet.replay import replay_kernel
 
+TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
+STEPS = {
+    "plain": 563,
+    "preempt": 1055,
+    "prefix": 913,
+    "prefix_preempt": 1829,
+    "priority": 873,
+    "longprefill": 675,
+    "nochunk": 626,
+    "watermark": 959,
+    "h100_engine": 312,
+}
+"""Of each recording there."""
+
 
 def named(path: Path) -> str:
     """Of a recording, for the name of its test."""

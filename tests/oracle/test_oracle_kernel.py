@@ -7,25 +7,13 @@ from pathlib import Path
 
 import pytest
 from parts import few
+from replayed import STEPS, TRACES
 
 from simulator.engine.trace_reader import load_schedule_trace
 from simulator.engine.verify import check_schedule, compare_steps
 from simulator.fleet.replay import replay_kernel
 
 pytestmark = pytest.mark.rare_kernels
-
-TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
-STEPS = {
-    "plain": 563,
-    "preempt": 1055,
-    "prefix": 913,
-    "prefix_preempt": 1829,
-    "priority": 873,
-    "longprefill": 675,
-    "nochunk": 626,
-    "watermark": 959,
-    "h100_engine": 312,
-}
 
 
 def test_every_recording_is_replayed() -> None:

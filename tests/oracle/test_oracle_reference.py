@@ -8,22 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from replayed import STEPS, TRACES
 
 from simulator.engine.trace_reader import load_schedule_trace
 from simulator.engine.verify import check_schedule, compare_steps, replay_by_reference, verify_schedule
-
-TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
-STEPS = {
-    "plain": 563,
-    "preempt": 1055,
-    "prefix": 913,
-    "prefix_preempt": 1829,
-    "priority": 873,
-    "longprefill": 675,
-    "nochunk": 626,
-    "watermark": 959,
-    "h100_engine": 312,
-}
 
 
 @pytest.mark.parametrize(("name", "n_steps"), STEPS.items())
