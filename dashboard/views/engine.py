@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
 from dashboard.components.chart import show_chart
+from dashboard.components.seen_time import is_new, seen_s
 from dashboard.components.standing import stand
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import resolved, stamp
+from simulator.report.charts import ZOOM
 from simulator.report.engine_charts import request_life, step_timeline
 from simulator.results.bundle import Bundle
 from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, StepView, first_busy_s, replica_steps, replicas
@@ -18,6 +22,11 @@ from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, StepView, f
 _MOST_LIVES = 40
 _METRIC_PX = 165
 _SHOWN = "engine.shown"
+_START, _LENGTH = "engine.start", "engine.seconds"
+_DRAWN, _MOVES = "engine.drawn", "engine.moves"
+"""What the chart was drawn for, and its time; how often a field was changed."""
+_LEAST_S, _MOST_S, _PLACES = 0.1, 20.0, 2
+_ZOOM_WORDS = "scrolling over the chart of steps or dragging it changes it, and the link of the page holds it"
 _TENTHS = 10
 """Of a second: the field has no more digits."""
 
@@ -39,14 +48,24 @@ def show(context: Context) -> None:
     place = columns[1].selectbox("Replica", names, key="engine.replica", bind="query-params") or names[0]
     pool, number = known[names.index(place)]
     begins_s = _opens_at(context, str(topology), pool, number)
-    start_s = columns[2].number_input("From [s]", 0.0, None, begins_s, 5.0, key="engine.start", bind="query-params")
-    seconds = columns[3].slider("Length [s]", 0.5, 20.0, 3.0, 0.5, key="engine.seconds", bind="query-params")
-    view = _steps(*key, context.bundle, str(topology), pool, number, float(start_s or 0), seconds)
+    moved: dict[str, Any] = {"bind": "query-params", "on_change": _moved}
+    start_s = columns[2].number_input("From [s]", 0.0, None, begins_s, 5.0, key=_START, help=_ZOOM_WORDS, **moved)
+    seconds = columns[3].slider("Length [s]", _LEAST_S, _MOST_S, 3.0, _LEAST_S, key=_LENGTH, **moved)
+    name = "-".join(map(str, ("engine.timeline", st.session_state.get(_MOVES, 0), context.bundle.path.name, topology)))
+    name += f"-{place}"
+    drawn_for = st.session_state.get(_DRAWN)
+    if drawn_for is None or drawn_for[0] != name:
+        drawn_for = st.session_state[_DRAWN] = name, float(start_s or 0), seconds
+    view = _steps(*key, context.bundle, str(topology), pool, number, *drawn_for[1:])
     if view.steps.empty:
         st.info("The replica was idle then; choose another time.", icon=":material/bedtime:")
         return
     _summary(view)
-    show_wide(step_timeline(view.steps), "engine.timeline", "steps of the replica over time")
+    show_wide(
+        *(step_timeline(view.steps), "engine.timeline", "steps of the replica over time", name),
+        on_select=partial(_zoomed, name),
+        selection_mode=ZOOM,
+    )
     st.header("Lives of requests")
     numbers = list(dict.fromkeys(view.requests["request"]))
     chosen = st.multiselect(
@@ -63,15 +82,40 @@ def show(context: Context) -> None:
         show_chart(lives, "engine.lives", "what each request did over time")
 
 
+def _moved() -> None:
+    """A field was changed: the steps are served again, and the chart is drawn anew."""
+    st.session_state[_MOVES] = st.session_state.get(_MOVES, 0) + 1
+
+
+def _zoomed(name: str) -> None:
+    """The chart was scrolled or dragged: the fields, and so the address, say what it shows.
+
+    Within what was served it is not drawn anew, so that the mouse goes on where it is.
+    """
+    drawn_s, drawn_for_s = st.session_state[_DRAWN][1:]
+    found = next(iter(st.session_state[name].selection.get(ZOOM, {}).values()), None)
+    begin_s, end_s = (drawn_s, drawn_s + drawn_for_s) if found is None else map(float, found)
+    start_s = round(max(begin_s, 0.0), _PLACES)
+    st.session_state[_START] = start_s
+    st.session_state[_LENGTH] = round(min(max(end_s - start_s, _LEAST_S), _MOST_S), 1)
+    if start_s < drawn_s - _LEAST_S or end_s > drawn_s + drawn_for_s + _LEAST_S:
+        _moved()
+
+
 def _opens_at(context: Context, topology: str, pool: str, number: int) -> float:
     """Where the steps begin unless a time was chosen: at the replica's first step after the warm-up.
 
+    Of a time that another page showed, at its first step then.
     Of another replica than before nothing is chosen yet.
     """
-    key, shown = "engine.start", (context.bundle.path.name, topology, pool, number)
+    key, shown = _START, (context.bundle.path.name, topology, pool, number)
     warmup_s = resolved(context.bundle).scenario.run.warmup_s
     folder = context.bundle.path
-    begins_s = _first_busy_s(str(folder), stamp(folder), context.bundle, topology, pool, number, warmup_s)
+    of_replica = str(folder), stamp(folder), context.bundle, topology, pool, number
+    begins_s = _first_busy_s(*of_replica, warmup_s)
+    if (seen := seen_s(folder.name)) is not None and is_new(key):
+        st.session_state[key] = _first_busy_s(*of_replica, max(seen[0], 0.0))
+        st.session_state[_LENGTH] = round(min(max(seen[1] - seen[0], _LEAST_S), _MOST_S), 1)
     if st.session_state.setdefault(_SHOWN, shown) != shown:
         stand(key, begins_s)
     st.session_state[_SHOWN] = shown

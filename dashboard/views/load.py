@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.seen_time import is_new, see, seen_s
 from dashboard.components.table import show_table
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
@@ -28,6 +29,7 @@ _ZOOM = "all rows show this time, and the link of the page holds it; scrolling o
 _WINDOW, _DRAWN, _MOVES = "load.window", "load.drawn", "load.moves"
 """The minutes that are shown; what the chart was drawn for, with its minutes; how often the slider was moved."""
 _LEAST_MIN, _PLACES = 0.01, 2
+_MINUTE_S = 60.0
 """Shortest time that the slider holds, and the places of its minutes."""
 
 
@@ -48,7 +50,7 @@ def show(context: Context) -> None:
     read = partial(table, context.bundle)
     key = str(context.bundle.path), stamp(context.bundle.path)
     tables = _tables(context.bundle, *key, topology, number)
-    shown = _window(tables)
+    shown = _window(tables, context.bundle.path.name)
     name = "-".join(
         map(str, ("load.chart", st.session_state.get(_MOVES, 0), context.bundle.path.name, topology, number))
     )
@@ -81,9 +83,11 @@ def show(context: Context) -> None:
     _pools(context, topology)
 
 
-def _window(tables: LoadTables) -> tuple[float, float]:
-    """Minutes that are shown, which the address keeps."""
+def _window(tables: LoadTables, run: str) -> tuple[float, float]:
+    """Minutes that are shown, which the address keeps; at first those that another page showed."""
     end = span_min(tables)
+    if (seen := seen_s(run)) is not None and is_new(_WINDOW):
+        st.session_state[_WINDOW] = _within((seen[0] / _MINUTE_S, seen[1] / _MINUTE_S), end)
     begin_min, end_min = st.slider(
         *("Shown minutes", 0.0, end, (0.0, end)),
         key=_WINDOW,
@@ -94,6 +98,8 @@ def _window(tables: LoadTables) -> tuple[float, float]:
     )
     if end_min <= begin_min:
         begin_min, end_min = 0.0, end
+    is_all = (begin_min, end_min) == (0.0, end)
+    see(run, None if is_all else (_MINUTE_S * begin_min, _MINUTE_S * end_min))
     if begins := clock_words(begin_min, end, tables.clock_s):
         st.caption(f"From {begins} to {clock_words(end_min, end, tables.clock_s)}.")
     return begin_min, end_min
@@ -110,9 +116,13 @@ def _zoomed(name: str, end: float) -> None:
     It is not drawn anew, so that the mouse goes on where it is.
     """
     found = next(iter(st.session_state[name].selection.get(ZOOM, {}).values()), None)
-    begin_min, end_min = st.session_state[_DRAWN][1] if found is None else found
-    begin_min = round(min(max(float(begin_min), 0.0), end - _LEAST_MIN), _PLACES)
-    st.session_state[_WINDOW] = begin_min, min(max(round(float(end_min), _PLACES), begin_min + _LEAST_MIN), end)
+    st.session_state[_WINDOW] = _within(st.session_state[_DRAWN][1] if found is None else found, end)
+
+
+def _within(window_min: tuple[float, float], end: float) -> tuple[float, float]:
+    """Minutes as the slider holds them, of a run that ends at `end`."""
+    begin_min = round(min(max(float(window_min[0]), 0.0), end - _LEAST_MIN), _PLACES)
+    return begin_min, min(max(round(float(window_min[1]), _PLACES), begin_min + _LEAST_MIN), end)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,13 +17,13 @@ from dashboard.changes import Change, as_events_write, assignments, changed_text
 from dashboard.components.answer import answer
 from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_verdict
+from dashboard.components.felt import show_over_time
 from dashboard.components.flow import flow
 from dashboard.components.job_panel import show_job
 from dashboard.components.positions import steps_back
 from dashboard.components.problems import show_problems
 from dashboard.components.table import show_table
 from dashboard.components.typed_slider import typed_slider
-from dashboard.components.wide_chart import show_wide
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.faults import Fault, possible_faults
@@ -323,8 +324,9 @@ def _show_over_time(context: Context, found: Mapping[str, Any], fault: Fault | N
         for side, words in (("plain", "as it is"), ("changed", "changed"))
     }
     clock_s = float(next(iter(context.topologies.values())).get("clock_s") or 0.0)
-    chart = felt_over_time(sides, context.names, window, clock_s)
-    show_wide(chart, "what_if.over_time", "what users feel over time, changed and as it is")
+    drawn = partial(felt_over_time, sides, context.names, window, clock_s)
+    ends = [minute for found in sides["changed"].values() for minute in (found["minutes"][0], found["minutes"][-1])]
+    show_over_time(drawn, context.bundle.path.name, (min(ends), max(ends)))
     fault_words = "Shaded: while the fault lasts." if window else ""
     said = ["Waits and losses are of the requests that came then.", _replication_words(found["excerpt"]), fault_words]
     st.caption(" ".join(filter(None, said)))

@@ -26,7 +26,11 @@ words of a side."""
 
 
 def felt_over_time(
-    sides: Sides, names: Sequence[str], window_s: tuple[float, float] | None = None, clock_s: float = 0.0
+    sides: Sides,
+    names: Sequence[str],
+    window_s: tuple[float, float] | None = None,
+    clock_s: float = 0.0,
+    shown_min: tuple[float, float] | None = None,
 ) -> Any:
     """A row for each quantity, a colour for each topology, dashes for each side but the last; all on the same minutes.
 
@@ -37,6 +41,7 @@ def felt_over_time(
     names : all topologies that colours go by
     window_s : of simulated time, shaded
     clock_s : local time at minute 0, in s since Monday 00:00
+    shown_min : minutes that are shown at first, all unless given
     """
     frames = [
         pd.DataFrame(columns).astype(float).assign(topology=name, side=side)
@@ -45,7 +50,8 @@ def felt_over_time(
     ]
     data = pd.concat(frames, ignore_index=True)
     first, last = float(data["minutes"].min()), float(data["minutes"].max())
-    scale, axis = alt.Scale(domain=[first, last], nice=False), time_axis(last, clock_s, first)
+    begin, end = (first, last) if shown_min is None else shown_min
+    scale, axis = alt.Scale(domain=[begin, end], nice=False), time_axis(end, clock_s, begin)
     x = alt.X("minutes:Q", scale=scale, axis=axis)
     shade = None
     if window_s is not None:

@@ -127,6 +127,15 @@ def test_what_the_mouse_zooms_into_is_in_the_link(page: Page, server: str) -> No
     page.goto(page.url)
     settle(page)
     assert [float(bound) for bound in _bounds(page)] == pytest.approx([begin, end])
+    page.get_by_role("link", name="Engine").click()
+    expect(page.get_by_role("spinbutton", name="From [s]")).to_be_visible()
+    settle(page)
+    start_s = float(page.get_by_role("spinbutton", name="From [s]").input_value())
+    assert 60 * begin - 0.1 <= start_s <= 60 * end
+    page.get_by_role("link", name="Load").click()
+    expect(page.get_by_text("Shown minutes")).to_be_visible()
+    settle(page)
+    assert [float(bound) for bound in _bounds(page)] == pytest.approx([begin, end], abs=0.051)
 
 
 def _bounds(page: Page) -> list[str]:
