@@ -359,3 +359,29 @@ def test_a_page_leaves_its_fields_to_the_person_who_changes_them(open_view: Open
     app.number_input(key="what_if.demand").set_value(1.5).run()
     assert is_set("slider", "Demand ×")
     assert not is_set("selectbox", "Run")
+
+
+def test_what_is_changed_of_a_run_is_not_changed_of_another(open_view: Open, runs: Path) -> None:
+    app = open_view("what_if", **{"what_if.rent": "2.0"})
+    app.selectbox(key="baseline").set_value("cloud").run()
+    assert app.number_input(key="what_if.rent").value == 2.0, "the same run"
+    (other,) = runs.glob("busier-*")
+    app.selectbox(key="run").set_value(other.name).run()
+    assert not app.exception
+    assert app.number_input(key="what_if.rent").value == 1.0
+    assert any("nothing yet" in caption.value for caption in app.caption)
+
+
+def test_a_class_of_which_nobody_was_served_has_no_curves(open_view: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "No request of this class was completed, so there is no latency to show."
+    app = open_view("latency")
+    assert app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")
+    assert said not in [info.value for info in app.info]
+    table = import_module("dashboard.views.latency").table
+    monkeypatch.setattr("dashboard.views.latency.table", lambda *asked: table(*asked).iloc[:0])
+    app = open_view("latency")
+    assert not app.exception
+    assert [info.value for info in app.info] == [said]
+    drawn = [*app.get("arrow_vega_lite_chart"), *app.get("vega_lite_chart")]
+    assert drawn == []
+    assert len(app.dataframe) == 1, "terms of the SLO, which it misses or nobody knows"

@@ -228,3 +228,22 @@ def test_the_slider_of_electricity_says_what_each_site_pays() -> None:
     words = _electricity_words({"datacentre": 0.12, "north": 0.04567})
     assert words.startswith("of owned servers, as the scenario has it: datacentre 0.12, north 0.04567;")
     assert _electricity_words({}) == "of owned servers, which this run has none of"
+
+
+POOLS = """{own: {pools: [
+  {name: three, site: lambda, gpu: h100-sxm, replicas: 3},
+  {name: open, site: lambda, gpu: h100-sxm, replicas: auto},
+  {name: scaled, site: lambda, gpu: h100-sxm, autoscaler: {min: 2, max: 4, target_per_replica: 9}},
+  {name: found, site: lambda, gpu: h100-sxm, autoscaler: auto}]}}"""
+
+
+@pytest.mark.parametrize(
+    ("more", "three", "most"), [(1, 4, 5), (2, 5, 6), (-1, 2, 3), (-2, 1, 2), (-3, 1, 2), (-9, 1, 2), (0, None, None)]
+)
+def test_replicas_are_added_to_sizes_that_are_written_one_at_least_and_no_fewer_than_a_scaler_keeps(
+    more: int, three: int | None, most: int | None
+) -> None:
+    loaded = load_scenario(SCENARIO, sets=[f"topologies={POOLS}"])
+    right = {"three": f"replicas={three}", "scaled": f"autoscaler.max={most}"}
+    told = [f"topologies[own].pools[{name}].{value}" for name, value in right.items() if three is not None]
+    assert assignments(loaded, Change(replicas=more)) == told

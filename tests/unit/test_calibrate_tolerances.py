@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from calibrate.commands.tolerances import Tolerances
 from calibrate.experiments.core_schedules import CoreRecording
 from calibrate.experiments.validation import _same_engine
 from calibrate.fit.fit import _between, by_regime
@@ -210,3 +213,12 @@ def test_a_request_at_an_idle_engine_waits_for_its_step() -> None:
     assert hand_over_s(run) == 0.0
     run.step_start_s = run.step_duration_s = np.zeros(0)
     assert hand_over_s(run) == 0.0
+
+
+def test_tolerances_that_nobody_gives_are_those_of_the_page() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/calibration.md").read_text("utf-8")
+    (told,) = re.findall(r"machine's speed: (\d+), (\d+) and (\d+) %, raw (\d+), (\d+) and (\d+) % unless given", page)
+    given = Tolerances()
+    usual = (given.throughput, given.median, given.p99, given.raw_throughput, given.raw_median, given.raw_p99)
+    assert usual == pytest.approx([int(percent) / 100 for percent in told])
+    assert (given.corrected, given.raw) == (Tolerance(0.05, 0.1, 0.2), Tolerance(0.15, 0.15, 0.3))
