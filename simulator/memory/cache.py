@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from simulator.errors import InputError, Problem
@@ -155,16 +155,37 @@ def pool(
     found = pages(shape, split, rules, kv, block_size, drafts, saved_at)
     if any(cache.block_tokens or cache.kind == "ring" for cache in shape.caches):
         groups, repeats = _packed(found, rules, shape)
-        if rules.packing == "patterns":
-            sizes = sum({page.bytes for page in found if page.kind == "latent"})
+        if rules.packing in ("patterns", "slots"):
+            sizes = {page.bytes for page in found if page.kind == "latent"}
+            groups = [_padded(group, sizes) for group in groups]
             layers = [size / shape.layers for size in stage_sizes(shape.layers, split.pp)]
-            return Pool(tuple(groups), tuple(math.ceil(repeats * share) * sizes for share in layers))
+            if rules.packing == "patterns":
+                return Pool(tuple(groups), tuple(math.ceil(repeats * share) * sum(sizes) for share in layers))
+            most = {size: max(group.member_bytes.count(size) for group in groups) for size in sizes}
+            slots = tuple(sum(size * math.ceil(count * share) for size, count in most.items()) for share in layers)
+            return Pool(tuple(groups), slots)
     else:
         groups = _grouped([_promoted(page, found, rules) for page in found], rules, shape)
     stages = tuple(
         max((_stage_bytes(group, shape, split.pp, stage) for group in groups), default=0) for stage in range(split.pp)
     )
     return Pool(tuple(groups), stages)
+
+
+def _padded(group: Group, sizes: Collection[int]) -> Group:
+    """A group with its layers' blocks padded to the next of the sizes that rows have (`kv_cache_utils.py`, vLLM 0.20 to
+    0.26)."""
+    padded = tuple(min((size for size in sizes if size >= own), default=own) for own in group.member_bytes)
+    return replace(group, member_bytes=padded)
+
+
+def reported_blocks(groups: Sequence[Group], needed: Callable[[Group], int], rules: Rules) -> int:
+    """Blocks of a request by which its concurrency is told: all of its groups', or, where blocks of several sizes are
+    padded to those of rows, their bytes in blocks of the group of rows (`get_max_concurrency_for_kv_cache_config`)."""
+    rows = next((group for group in groups if group.page.kind == "latent" and len(set(group.member_bytes)) > 1), None)
+    if rows is None or rules.packing not in ("patterns", "slots"):
+        return sum(needed(group) for group in groups)
+    return math.ceil(sum(needed(group) * sum(group.member_bytes) for group in groups) / sum(rows.member_bytes))
 
 
 def _promoted(page: Page, all_pages: Sequence[Page], rules: Rules) -> Page:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulator.memory.adapters import Adapters, adapter_bytes_by_stage
-from simulator.memory.cache import Group, Pool, pool, request_blocks
+from simulator.memory.cache import Group, Pool, pool, reported_blocks, request_blocks
 from simulator.memory.experts import scratch_bytes
 from simulator.memory.kv_format import IN_16_BIT, KvFormat
 from simulator.memory.profile import (
@@ -152,15 +152,19 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     terms = min(stages, key=lambda stage: stage.kv_bytes / max(stage.block_bytes, 1))
     blocks = max(0, int(terms.kv_bytes // terms.block_bytes)) if terms.block_bytes else 0
 
+    in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
+    more_states = drafts + bool(saves)
+
+    def held(group: Group, tokens: int) -> int:
+        return request_blocks(group, tokens, in_flight, request.enable_prefix_caching, more_states)
+
     def needed(tokens: int) -> int:
-        in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
-        caching = request.enable_prefix_caching
-        more_states = drafts + bool(saves)
-        return sum(request_blocks(group, tokens, in_flight, caching, more_states) for group in found.groups)
+        return sum(held(group, tokens) for group in found.groups)
 
     free = blocks - (NULL_BLOCK if rules.null_block_checked else 0)
     longest = _longest(needed, free, length)
-    concurrency = blocks / needed(length) if found.groups else 0.0
+    told = reported_blocks(found.groups, lambda group: held(group, length), rules)
+    concurrency = blocks / told if told else 0.0
     if rules.tokens_by_concurrency:
         tokens = int(concurrency * length)
     else:

@@ -20,8 +20,9 @@ class Rules:
     unify_pages : layers of different page size get blocks of different length; else the model is refused
     pad_pages : a page that does not divide the largest is padded to it; else the model is refused
     pad_share : fewest layers of a type, times this, above which groups take the larger count and are padded
-    packing : what a block holds where layers have blocks of their own: the widest group, or a page of every size for
-        each repetition of a pattern of layers; `none` before such layers were known, `rings` the widest group, of
+    packing : what a block holds where layers have blocks of their own: the widest group, or pages of windows and states
+        padded to those of rows, of every size one for each repetition of a pattern of layers (`patterns`) or as many as
+        the group with most of them has (`slots`); `none` before such layers were known, `rings` the widest group, of
         rings too
     chunked_groups : chunked local attention has groups of its own; else it counts as full attention
     tokens_by_concurrency : the KV cache's tokens are those of requests of the longest length
@@ -67,7 +68,7 @@ class Rules:
     unify_pages: bool
     pad_pages: bool
     pad_share: float
-    packing: Literal["none", "patterns", "widest", "rings"]
+    packing: Literal["none", "patterns", "slots", "widest", "rings"]
     chunked_groups: bool
     tokens_by_concurrency: bool
     state_prefix_cache: bool

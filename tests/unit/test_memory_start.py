@@ -143,52 +143,6 @@ def test_two_cards_without_peer_memory_hold_half_of_what_four_hold() -> None:
     assert buffers("l40s", 2, "0.13.0") == pytest.approx(0.33, abs=0.05)
 
 
-V4_FLASH = Question(
-    "deepseek-v4-flash",
-    "gh200",
-    tp=2,
-    expert_parallel=True,
-    max_num_batched_tokens=16384,
-    block_size=256,
-    version="0.22.0",
-)
-
-
-@pytest.mark.parametrize(("length", "needed_gib"), [(30000, 6.66), (13528, 5.44)])
-def test_compressed_caches_need_what_vllm_says(length: int, needed_gib: float) -> None:
-    """Its error names the memory that one request of 30,000 tokens needs, and the longest that 5.44 GiB hold."""
-    plan = answer(replace(V4_FLASH, max_model_len=length)).plan
-    needed = plan.num_blocks / plan.max_concurrency * plan.terms.block_bytes
-    assert gib(needed) == pytest.approx(needed_gib, abs=0.005)
-
-
-@pytest.mark.parametrize(("tp", "dp", "requests"), [(8, 1, 20.43), (1, 8, 156.9 / 8)])
-def test_compressed_caches_on_eight_b200(tp: int, dp: int, requests: float) -> None:
-    """Requests of 1,048,576 tokens at once, as vLLM 0.25.0 logged them (vLLM issue 51454)."""
-    question = Question(
-        "deepseek-v4-flash",
-        "b200",
-        tp=tp,
-        dp=dp,
-        expert_parallel=True,
-        kv_dtype="fp8",
-        gpu_memory_utilization=0.95,
-        max_num_batched_tokens=8192,
-        max_num_seqs=256,
-        version="0.25.0",
-    )
-    assert answer(question).plan.max_concurrency == pytest.approx(requests, rel=0.03)
-
-
-def test_compressed_caches_pack_otherwise_since_0_27() -> None:
-    """`_get_packed_kv_cache_layout` of 0.27.0 takes the widest group; 0.26.0 a page of each size for each slot."""
-    new, old = (answer(replace(V4_FLASH, version=version, max_model_len=4096)) for version in ("0.27.0", "0.26.0"))
-    assert old.plan.terms.block_bytes == 22 * (37440 + 8640 + 1728)
-    assert new.plan.terms.block_bytes == 21 * 37440 + 21 * 8640 + 20 * 1728
-    with pytest.raises(InputError, match=r"0\.20\.0"):
-        answer(replace(V4_FLASH, version="0.11.0"))
-
-
 @pytest.mark.parametrize(
     ("sequences", "tokens", "kv_gib"), [(None, 141036, 8.82), (16, 155600, 9.75)], ids=["256", "16"]
 )
