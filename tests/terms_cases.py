@@ -8,7 +8,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
-from simulator.resolve.topology import plan_topologies
+from simulator.resolve.topology import check_catalog_names, plan_topologies
 from simulator.scenario.load import load_scenario
 
 TEXT = """\
@@ -36,7 +36,9 @@ RENTED = "name: rented, site: aws-us-east, gpu: h100-sxm"
 def resolve(folder: Path, topology: str, *rest: str) -> ResolvedTerms:
     file = folder / "terms.yaml"
     file.write_text("\n".join([TEXT + "topologies:", f"  one: {topology}", *rest, RUN]))
-    (planned,) = plan_topologies(load_scenario(file))
+    loaded = load_scenario(file)
+    check_catalog_names(loaded)
+    (planned,) = plan_topologies(loaded)
     return resolve_terms(planned)
 
 

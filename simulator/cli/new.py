@@ -90,10 +90,12 @@ def _check(file: Path) -> None:
     from simulator.errors import collect
     from simulator.resolve.sizes import at_start
     from simulator.resolve.terms import resolve_terms
-    from simulator.resolve.topology import plan_topologies
+    from simulator.resolve.topology import check_catalog_names, plan_topologies
     from simulator.scenario.load import load_scenario
 
-    collect(resolve_terms, plan_topologies(at_start(load_scenario(file))))
+    loaded = load_scenario(file)
+    check_catalog_names(loaded)
+    collect(resolve_terms, plan_topologies(at_start(loaded)))
 
 
 def _asked(given: dict[str, Any]) -> dict[str, Any]:

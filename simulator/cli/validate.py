@@ -40,7 +40,7 @@ def validate(
     from simulator.resolve.idle_terms import idle_terms
     from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
-    from simulator.resolve.topology import changes_placed, plan_topologies
+    from simulator.resolve.topology import changes_placed, check_catalog_names, plan_topologies
     from simulator.run.phases import check_events
     from simulator.scenario.load import load_scenario
     from simulator.scenario.resolved import resolved_yaml
@@ -48,6 +48,7 @@ def validate(
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     later = check_events(loaded)
+    check_catalog_names(loaded)
     planned = plan_topologies(at_start(loaded))
     priced = collect(resolve_terms, planned)
     if resolved:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from simulator.resolve.resale import resale
 from simulator.resolve.server_settings import Given, given_servers
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
+from simulator.schema.money import Servers
 from simulator.schema.pool import Pool
 from simulator.study.placement import servers_needed
 from simulator.study.terms import Money, OwnedSite, ServerKind
@@ -44,27 +45,45 @@ def check_servers_used(loaded: LoadedScenario) -> None:
     ------
     InputError : each of them, at its site
     """
+    problems = []
+    for path, k, servers in _left_over(loaded):
+        what = f" with {servers.gpu}" if servers.gpu else ""
+        which = "any topology" if path == "servers" else "this topology"
+        file, line, column = loaded.place(f"{path}[{k}].site")
+        message = f"no owned pool{what} of {which} stands there"
+        problems.append(Problem(message, file, line, column, f"{path}[{k}].site", servers.site))
+    if problems:
+        raise InputError(*problems)
+
+
+def without_left_over(loaded: LoadedScenario) -> LoadedScenario:
+    """The scenario without servers on which no owned pool stands any more, as of pools that get no replica."""
+    gone = {(path, k) for path, k, _ in _left_over(loaded)}
+
+    def kept(path: str, section: tuple[Servers, ...]) -> tuple[Servers, ...]:
+        return tuple(servers for k, servers in enumerate(section) if (path, k) not in gone)
+
+    topologies = {
+        name: topology.model_copy(update={"servers": kept(f"topologies.{name}.servers", topology.servers)})
+        for name, topology in loaded.scenario.topologies.items()
+    }
+    update = {"servers": kept("servers", loaded.scenario.servers), "topologies": topologies}
+    return replace(loaded, scenario=loaded.scenario.model_copy(update=update)) if gone else loaded
+
+
+def _left_over(loaded: LoadedScenario) -> Iterator[tuple[str, int, Servers]]:
+    """Section, number and servers on which no owned pool stands at any time."""
     topologies = loaded.scenario.topologies
     ever = {name: over_time(loaded.scenario, name) for name in topologies}
     everyone = [topology for each in ever.values() for topology in each]
-    sections = [("servers", loaded.scenario.servers, "any topology", everyone)]
-    sections += [
-        (f"topologies.{name}.servers", topology.servers, "this topology", ever[name])
-        for name, topology in topologies.items()
-    ]
-    problems = []
-    for path, section, which, those in sections:
+    sections = [("servers", loaded.scenario.servers, everyone)]
+    sections += [(f"topologies.{name}.servers", topology.servers, ever[name]) for name, topology in topologies.items()]
+    for path, section, those in sections:
         owned = [pool for topology in those for pool in topology.pools if pool.billing == "owned"]
         stands = {(site(pool.site).name, name) for pool in owned for name in (gpu(pool.gpu).name, None)}
         for k, servers in enumerate(section):
-            if (site(servers.site).name, gpu(servers.gpu).name if servers.gpu else None) in stands:
-                continue
-            what = f" with {servers.gpu}" if servers.gpu else ""
-            file, line, column = loaded.place(f"{path}[{k}].site")
-            message = f"no owned pool{what} of {which} stands there"
-            problems.append(Problem(message, file, line, column, f"{path}[{k}].site", servers.site))
-    if problems:
-        raise InputError(*problems)
+            if (site(servers.site).name, gpu(servers.gpu).name if servers.gpu else None) not in stands:
+                yield path, k, servers
 
 
 def gpus_per_server(loaded: LoadedScenario, topology: str, pool: Pool) -> int:

@@ -76,14 +76,14 @@ def check_names_alone(loaded: LoadedScenario) -> None:
 
 
 def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:
-    """Plan every topology of the scenario.
+    """Plan every topology of the scenario; servers may be left over, of pools that get no replica.
 
     Raises
     ------
     InputError : every name that the catalog does not have; else what keeps each topology from being planned; else
         classes that no topology takes all of
     """
-    check_catalog_names(loaded)
+    check_names_alone(loaded)
     planned = collect(lambda name: plan_topology(loaded, name), loaded.scenario.topologies)
     check_taken(loaded, [one.fleet for one in planned])
     return planned

@@ -21,6 +21,7 @@ from simulator.errors import collect
 from simulator.figures.display import topologies_html
 from simulator.money import shown_in
 from simulator.resolve.idle_terms import idle_warnings
+from simulator.resolve.servers import without_left_over
 from simulator.resolve.sizes import at_start, has_open_sizes, left_out, open_pools
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
@@ -195,7 +196,7 @@ def _simulate(
     cases: dict[str, Case] = {}
     path = Path(out) / bundle_name(scenario.name, identity)
     with BundleWriter(path, _manifest(sized, planned, identity, files)) as bundle:
-        bundle.text("scenario.resolved.yaml", resolved_yaml(sized, files))
+        bundle.text("scenario.resolved.yaml", resolved_yaml(without_left_over(sized), files))
         for file in files:
             if file.copy is not None:
                 bundle.copy(file.copy, file.file)

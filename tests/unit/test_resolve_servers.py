@@ -11,7 +11,9 @@ from scenario_cases import chat, written
 from simulator.catalog.costs import cost_entry
 from simulator.resolve.servers import gpus_per_server
 from simulator.resolve.terms import resolve_terms
-from simulator.resolve.topology import plan_topology
+from simulator.resolve.topology import check_catalog_names, plan_topologies, plan_topology
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
 
 OWNED = "own: {pools: [{name: p, site: datacentre, gpu: l40s, billing: owned, replicas: 1}]}"
 HERE = "{{name: here, site: datacentre, gpu: l40s, {}}}"
@@ -115,3 +117,21 @@ def test_a_server_has_as_many_gpus_as_its_node_unless_told(tmp_path: Path) -> No
     assert gpus_per_server(loaded, "own", pool) == site_of(tmp_path).server.gpus
     own = written(tmp_path, chat(OWNED, study="") + f"servers: [{HERE.format('gpus_per_server: 2')}]\n")
     assert gpus_per_server(own, "own", pool) == 2
+
+
+@pytest.mark.parametrize("second", ["auto", "0"])
+def test_servers_of_a_pool_that_gets_no_replica_are_left_over(tmp_path: Path, second: str) -> None:
+    """One replica answers all, so the other site needs none; the run's scenario has its servers no more, and runs."""
+    pools = [
+        f"{{name: {site}, site: {site}, gpu: h100-sxm, billing: owned, replicas: " for site in ("colo", "datacentre")
+    ]
+    own = f"own: {{pools: [{pools[0]}1}}, {pools[1]}{second}}}], routing: {{kind: overflow}}}}"
+    entries = [f"{{name: {site}, site: {site}, capex_usd: 50000}}" for site in ("datacentre", "colo")]
+    loaded = written(tmp_path, chat(own, study="months: 1", rate_rps=1) + f"servers: [{', '.join(entries)}]\n")
+    check_catalog_names(loaded)
+    run = simulate(loaded, tmp_path / "runs", advise=False)
+    again = load_scenario(run.bundle / "scenario.resolved.yaml")
+    check_catalog_names(again)
+    (planned,) = plan_topologies(again)
+    assert [pool.name for pool in planned.settings.pools] == ["colo"]
+    assert [(servers.name, servers.capex_usd) for servers in again.scenario.servers] == [("colo", 50_000)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import InputError
-from simulator.resolve.topology import plan_topologies
+from simulator.resolve.topology import check_catalog_names, plan_topologies
 from simulator.run.loads import loads_of
 from simulator.scenario.explain import PATTERNS
 from simulator.scenario.load import load_scenario
@@ -21,9 +21,16 @@ CHAT = "workload.classes[chat]"
 BASE = "topologies.own.pools[base]"
 
 
+def checked(*sets: str) -> None:
+    """As `servecast validate` does it."""
+    loaded = load_scenario(SCENARIO, sets=sets)
+    check_catalog_names(loaded)
+    plan_topologies(loaded)
+
+
 def refused(*sets: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        plan_topologies(load_scenario(SCENARIO, sets=sets))
+        checked(*sets)
     return caught.value
 
 
