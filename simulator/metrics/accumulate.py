@@ -14,6 +14,7 @@ from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
 from simulator.metrics.course import Course, LaterWindows
 from simulator.metrics.parts import PARTS, parts_s
+from simulator.metrics.queues import Queues, hot_words
 from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
@@ -45,7 +46,7 @@ _COUNTS = (
     "unsent_turns",
 )
 _TOKENS = ("isl", "cached_tokens", "generated")
-_BY_TARGET = ("requests", "completed", "input_tokens", "cached_tokens", "output_tokens")
+BY_TARGET = ("requests", "completed", "input_tokens", "cached_tokens", "output_tokens")
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ class Tally:
             "escalations_denied": self.escalations_denied,
             "breakdown_s": dict(zip(PARTS, (self.parts_s / max(served.kept, 1)).tolist(), strict=True)),
             "targets": {
-                name: dict(zip(_BY_TARGET, row.tolist(), strict=True))
+                name: dict(zip(BY_TARGET, row.tolist(), strict=True))
                 for name, row in zip(targets, self.by_target, strict=True)
             },
             **{name: sketch.quantiles(SHARES) for name, sketch in self.sketches.items()},
@@ -183,6 +184,7 @@ class MetricAccumulator:
     Attributes
     ----------
     processed, delivered : shape (targets, 3) and (targets, 2); tokens of the ledger of the window, as `Usage` has them
+    queues : of the replicas, of each simulation that was merged
     later : of a fleet whose batches the window does not fill, what further ones show; None where none was needed
     seen, last_request, request_sum : number of all records, the largest request number and the sum of the numbers,
         warm-up included
@@ -205,6 +207,7 @@ class MetricAccumulator:
         self.by_class = [self._tally() for _ in classes]
         self.within = [np.zeros(len(slo.terms), np.int64) for slo in classes]
         self.courses = [Course(warmup_s, end_s) for _ in classes]
+        self.queues = [Queues()]
         self.later: LaterWindows | None = None
         self._beside_apis = Sketch()
         self.seen = 0
@@ -216,6 +219,7 @@ class MetricAccumulator:
         """Metrics of several replications together; those that are given stay as they are."""
         first = found[0]
         whole = cls(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
+        whole.queues.clear()
         for one in found:
             whole.merge(one)
         return whole
@@ -230,7 +234,7 @@ class MetricAccumulator:
         return self._beside_apis if self._is_mixed else self.total.sketches["e2e_s"]
 
     def _tally(self) -> Tally:
-        return Tally(np.zeros((len(self.targets), len(_BY_TARGET)), np.int64), Throughput(self.warmup_s, self.end_s))
+        return Tally(np.zeros((len(self.targets), len(BY_TARGET)), np.int64), Throughput(self.warmup_s, self.end_s))
 
     def add(self, records: NDArray[Any]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""
@@ -238,6 +242,8 @@ class MetricAccumulator:
         self.last_request = max(self.last_request, int(records["request"].max(initial=-1)))
         self.request_sum += int(records["request"].sum())
         values = latencies(records)
+        if self.n_pools:
+            self.queues[0].add(records[self._counted(records)])
         if self._is_mixed:
             at_pools = (records["target"] < self.n_pools) & self._counted(records)
             self._beside_apis.add(values["e2e_s"][at_pools])
@@ -288,6 +294,7 @@ class MetricAccumulator:
             raise ValueError("only metrics of the same classes and targets can be merged")
         self.total.merge(other.total)
         self._beside_apis.merge(other._beside_apis)
+        self.queues += other.queues
         self.seen += other.seen
         self.last_request = max(self.last_request, other.last_request)
         self.request_sum += other.request_sum
@@ -300,9 +307,15 @@ class MetricAccumulator:
         self.processed = self.processed + other.processed
         self.delivered = self.delivered + other.delivered
 
+    @property
+    def hot_replicas(self) -> list[str]:
+        """Replicas that are at their limit while their pools are not, in words."""
+        return hot_words(self.queues, self.end_s - self.warmup_s, self.targets)
+
     def count_tokens(self, usage: Usage) -> None:
-        """Take the tokens of the window from the ledger that the bill is made of."""
+        """Take the tokens of the window, and the replicas, from the ledger that the bill is made of."""
         self.processed, self.delivered = usage.processed_tokens, usage.delivered_tokens
+        self.queues[0].replicas = tuple(pool.peak_replicas for pool in usage.pools)
 
     def term_counts(self) -> list[tuple[TermCount, ...]]:
         """By class, how many requests keep each term, in the order of `ClassSlo.words`."""

@@ -40,18 +40,29 @@ def offered_warnings(
     told : its metrics, as a summary holds them
     metrics : the same, of all replications
     """
+    hot = remarks("load", hot_replicas(topology, metrics))
     arrived_rps = told["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
     if not kept_up(told, arrived_rps) and not metrics.lasts:
         words = load_warnings(load_of(demand.source(0), demand.horizon_s), topology)
         if words and told["slo_met"]:
             words = [f"{word}{_longer(demand)}" for word in words]
         if words:
-            return remarks("load", words)
-    begun = remarks("load", young_sessions(demand, metrics))
+            return [*remarks("load", words), *hot]
+    begun = [*remarks("load", young_sessions(demand, metrics)), *hot]
     if demand.last_job_s is not None:
         return begun
     slow = short_warm_up(metrics) if topology.fleet.pools else []
     return [*begun, *remarks("basis", [*slow, *young_caches(metrics)])]
+
+
+def hot_replicas(topology: PlannedTopology, metrics: MetricAccumulator) -> list[str]:
+    """Pools of which one replica is at its limit and the others are not, with the routing that makes it so."""
+    routing = {pool.name: pool.routing for pool in topology.settings.pools}
+    return [
+        f"{words} (routing: {routing[words.partition(':')[0]]}): shares of the pool's capacity are of all replicas "
+        "together, and more of them do not help this one"
+        for words in metrics.hot_replicas
+    ]
 
 
 def _longer(demand: Demand) -> str:
