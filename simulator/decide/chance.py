@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from simulator.bill.category import MINIMUM_SPEND
 from simulator.bill.parts import GPU_HOURS, REQUESTS
@@ -11,22 +11,28 @@ from simulator.bill.sums import mean
 from simulator.bill.taxes import with_taxes
 from simulator.bill.use import Use, study_uses
 from simulator.bill.volume import mean_factor, next_factor
-from simulator.metrics.accumulate import MetricAccumulator, Tally
+from simulator.metrics.accumulate import BY_TARGET, MetricAccumulator, Tally
 from simulator.metrics.demand import Demand
 from simulator.metrics.parts import PARTS
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.bill import Bill, MonthBill, MonthUse
+from simulator.study.choices import TargetRouting
 from simulator.study.contract import AS_LISTED
 from simulator.study.decision import Chance
+from simulator.study.fleet import RoutingSpec
 from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 
 _CONSTANT = 1e-9
-_UNTIL_SENT = PARTS.index("prefill")
+_COMPLETED, _TARGET_TOKENS = (
+    BY_TARGET.index("completed"),
+    [BY_TARGET.index(f"{name}_tokens") for name in ("input", "output")],
+)
+_UNTIL_SENT, _FIRST_ANSWER = PARTS.index("prefill"), PARTS.index("cascade")
 _TOKEN_OR_ENERGY_UNITS = ("tokens", REQUESTS, "GB", "kWh", GPU_HOURS)
 
 
-def chance_of(found: Priced) -> Chance | None:
+def chance_of(found: Priced, routing: RoutingSpec) -> Chance | None:
     r"""Chance in the bill of one replication; None of several, which tell it themselves, of jobs, and of no requests.
 
     The part of the bill that goes with requests is taken to grow with their tokens. N requests in the window, whose
@@ -36,6 +42,10 @@ def chance_of(found: Priced) -> Chance | None:
     tokens. Of n requests as many as are present on average stand at either end of the window, and may be counted or
     not: 2 L/n of them, by Little's law. Calls of a token API count when they are made, so that of a topology without
     pools only those stand there that wait to be sent.
+
+    Parameters
+    ----------
+    routing : of the fleet, whose draws of a target `routed` counts
     """
     if len(found.replications) != 1 or found.terms.jobs_per_month:
         return None
@@ -45,13 +55,70 @@ def chance_of(found: Priced) -> Chance | None:
         return None
     varies = _varies(tally)
     requests = _requests(found, one)
+    usd = usd_by_owner(found.terms, found.months, found.bill, _usages(found))
+    whole = math.fsum(usd.values())
     until_counted_s = tally.parts_s if one.usage.pools else tally.parts_s[:_UNTIL_SENT]
     at_ends = min(2.0 * float(until_counted_s.sum()) / window_s / tally.completed, 2.0)
     return Chance(
-        usd=usd_of_requests(found.terms, found.months, found.bill, _usages(found)),
+        usd=whole,
         shared=dispersion_of_tokens(one.metrics, one.demand) / requests,
         at_ends=at_ends * (1.0 + varies) / requests,
+        routed=routed_usd(routing, one, usd, requests) / whole if whole else 0.0,
+        drawn_by=drawn_by(routing),
     )
+
+
+def drawn_by(routing: RoutingSpec) -> str:
+    """What decides by chance which target a request has; empty where nothing does."""
+    rule = routing.cascade
+    if rule is not None:
+        return f"checks {rule.share:g} {rule.max_complexity:g}"
+    if len(routing.order) < 2:
+        return ""
+    if routing.kind is TargetRouting.WEIGHTED:
+        return f"weights {' '.join(f'{weight / math.fsum(routing.weights):g}' for weight in routing.weights)}"
+    if routing.kind is TargetRouting.COMPLEXITY:
+        return f"complexity {' '.join(f'{most:g}' for most in routing.max_complexity)}"
+    return ""
+
+
+def routed_usd(routing: RoutingSpec, one: Replication, usd: Mapping[str, float], requests: float) -> float:
+    r"""Standard deviation of a month's bill with the draws that give each request its target.
+
+    A request of a class that pays :math:`V_k` at target k, to which it goes with the chance :math:`p_k`, adds to the
+    variance of n of them :math:`(\sum_k V_k^2/p_k - V^2) (1 + v)/n`. Of a cascade the first answer is no chance: each
+    request has one, and with :math:`p_k` a second, a time later of which those at either end of the window may be
+    counted or not.
+
+    Parameters
+    ----------
+    usd : per month, what goes with requests, by owner
+    requests : that the month rests on
+    """
+    if not drawn_by(routing):
+        return 0.0
+    names = [pool.name for pool in one.usage.pools] + [provider.name for provider in one.usage.providers]
+    order = routing.order if routing.cascade is None else routing.order[1:]
+    tokens = one.metrics.total.by_target[:, _TARGET_TOKENS].sum(axis=1)
+    variance, slope, window_s = 0.0, 0.0, one.metrics.end_s - one.metrics.warmup_s
+    for tally in one.metrics.by_class:
+        done = tally.by_target[:, _COMPLETED]
+        if not done.sum():
+            continue
+        its = tally.by_target[:, _TARGET_TOKENS].sum(axis=1)
+        there = [k for k in order if done[k]]
+        share = {k: done[k] / done.sum() for k in there}
+        cost = {k: usd.get(names[k], 0.0) * its[k] / tokens[k] / share[k] if tokens[k] else 0.0 for k in there}
+        mean = math.fsum(share[k] * cost[k] for k in there)
+        squares = math.fsum(share[k] * cost[k] ** 2 for k in there)
+        each = squares - mean**2
+        if routing.cascade is not None:
+            first_s = tally.parts_s[_FIRST_ANSWER] / max(int(done[there].sum()), 1)
+            each += squares * min(2.0 * first_s / window_s, 2.0)
+        n = requests * done.sum() / one.metrics.total.completed
+        variance += max(each, 0.0) * (1.0 + _varies(tally)) / n
+        slope += (cost[there[-1]] - cost[there[0]] if len(there) > 1 else 0.0) * float(done.sum())
+    return math.copysign(math.sqrt(variance), slope)
 
 
 def dispersion_of_tokens(metrics: MetricAccumulator, demand: Demand) -> float:
@@ -84,7 +151,7 @@ def _requests(found: Priced, one: Replication) -> float:
     """
     shares = found.walked[0].shares if found.walked else ()
     parts = [
-        (share.hours * share.served.tokens[0].delivered, _answered(share.served.usages[0]))
+        (share.hours * share.served.tokens[0].delivered, sum(share.served.usages[0].requests))
         for share in shares
         if share.hours > 0 and share.served.tokens and share.served.usages
     ]
@@ -93,17 +160,18 @@ def _requests(found: Priced, one: Replication) -> float:
     return 1.0 / squares if squares else float(max(one.metrics.total.completed, 1))
 
 
-def _answered(usage: Usage) -> int:
-    return sum(pool.requests for pool in usage.pools) + sum(provider.requests for provider in usage.providers)
-
-
 def _usages(found: Priced) -> list[Usage]:
     shares = [share for month in found.walked for share in month.shares]
     return [share.served.usages[0] for share in shares] or [one.usage for one in found.replications]
 
 
 def usd_of_requests(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages: Sequence[Usage]) -> float:
-    """What of a month's bill goes with the requests.
+    """What of a month's bill goes with the requests; arguments are those of `usd_by_owner`."""
+    return math.fsum(usd_by_owner(terms, months, bill, usages).values())
+
+
+def usd_by_owner(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages: Sequence[Usage]) -> dict[str, float]:
+    """What of a month's bill goes with the requests, by pool and token API.
 
     Not the rent of pools that are there all the time, nor the tokens of a provider in months that cost the spend that
     is agreed; of prices by the volume of a month what the next tokens, or GPU-hours, cost.
@@ -114,15 +182,22 @@ def usd_of_requests(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages
     usages : all that stand for a part of it
     """
     always = _constant_pools(usages)
-    return math.fsum(
-        mean(line.usd) * month.length / terms.months * steeper.get((line.owner, line.unit != GPU_HOURS), 1.0)
+    parts = [
+        (
+            line.owner,
+            mean(line.usd) * month.length / terms.months * steeper.get((line.owner, line.unit != GPU_HOURS), 1.0),
+        )
         for month, use in zip(bill.months, study_uses(terms, months), strict=True)
-        for steeper in [_steeper(terms, use, month)]
+        for share, steeper in [(month.length / terms.months, _steeper(terms, use, month))]
         for pinned in [{line.owner for line in month.lines if line.category == MINIMUM_SPEND}]
         for line in with_taxes(month.lines, terms.taxes, month.month)
         if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS
         if not (line.unit == GPU_HOURS and line.owner in always) and line.owner not in pinned
-    )
+    ]
+    found: dict[str, list[float]] = {}
+    for owner, usd in parts:
+        found.setdefault(owner, []).append(usd)
+    return {owner: math.fsum(each) for owner, each in found.items()}
 
 
 def _steeper(terms: Terms, use: Use, billed: MonthBill) -> dict[tuple[str, bool], float]:

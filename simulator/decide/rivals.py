@@ -75,9 +75,12 @@ def chance_half_width_usd(a: Chance, b: Chance) -> float:
 
     Other requests would move both, and their difference by what goes with requests in the one more than in the other.
     What goes with requests in both differs by those that only one of them still had in flight at an end of the window.
+    Each has the draws of its own routing, or both have the same ones.
     """
     apart = max(a.shared, b.shared) * (a.usd - b.usd) ** 2
-    return _NORMAL * math.sqrt(apart + max(a.at_ends, b.at_ends) * min(a.usd, b.usd) ** 2)
+    ours, theirs = a.routed * a.usd, b.routed * b.usd
+    routed = (ours - theirs) ** 2 if a.drawn_by and a.drawn_by == b.drawn_by else ours**2 + theirs**2
+    return _NORMAL * math.sqrt(apart + max(a.at_ends, b.at_ends) * min(a.usd, b.usd) ** 2 + routed)
 
 
 def cheapest_in(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.bool_]]:

@@ -9,7 +9,7 @@ from typing import Any
 from simulator.metrics.slo import late_words
 from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender, Unmeasured
 
-CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends")}
+CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends", "routed")}
 """Columns of a sweep's table with the chance in the bill of a single replication, as `cost.chance` of a summary."""
 
 
@@ -78,8 +78,10 @@ def _unmeasured(said: Mapping[str, Any]) -> tuple[Unmeasured, ...]:
     return tuple((one["class"], one["period"]) for one in said.get("unmeasured", ()))
 
 
-def _chance(said: Mapping[str, float] | None) -> Chance | None:
-    return None if said is None else Chance(said["usd"], said["shared"], said["at_ends"])
+def _chance(said: Mapping[str, Any] | None) -> Chance | None:
+    if said is None:
+        return None
+    return Chance(said["usd"], said["shared"], said["at_ends"], said["routed"], said.get("drawn_by", ""))
 
 
 def edge_of(said: str | None) -> str:

@@ -45,7 +45,7 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
     usd, tokens, bill = found.usd_per_month, found.tokens, found.bill
     half_width = t_interval([replication.usd_per_month for replication in found.replications])[1]
     unit = unit_prices(usd, tokens)
-    chance = chance_of(found)
+    chance = chance_of(found, planned.fleet.routing)
     steps = _step_costs(found, planned)
     energy = study_energy(found.terms, found.months)
     kwh, co2_kg = per_million(energy, tokens.delivered)

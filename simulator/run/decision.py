@@ -118,11 +118,14 @@ class Decision:
     data: Json
 
 
-def costed_of(name: str, found: Priced, trail: Trail = FIXED, fleet: str = "") -> Costed:
+def costed_of(planned: PlannedTopology, found: Priced, trail: Trail = FIXED, fleet: str = "") -> Costed:
     """The months of a topology with their bill; further arguments are attributes of `Costed`."""
     usd = tuple(one.usd_per_month for one in found.replications)
-    chance, arrived = chance_of(found), sum(one.metrics.total.arrived for one in found.replications)
-    return Costed(name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet, chance, arrived)
+    chance, arrived = (
+        chance_of(found, planned.fleet.routing),
+        sum(one.metrics.total.arrived for one in found.replications),
+    )
+    return Costed(planned.name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet, chance, arrived)
 
 
 def measured_of(planned: PlannedTopology, found: Priced, demand: Demand, trail: Trail, fleet: str = "") -> Measured:
@@ -133,7 +136,7 @@ def measured_of(planned: PlannedTopology, found: Priced, demand: Demand, trail: 
     if missed and not demand.jobs_per_month:
         why = denied(planned.loaded, planned.fleet) or too_impatient(planned.fleet, demand)
         why = why or missed_at_any_load(planned, metrics, demand.absent)
-    return Measured(subject_of(planned), costed_of(planned.name, found, trail, fleet), why)
+    return Measured(subject_of(planned), costed_of(planned, found, trail, fleet), why)
 
 
 def decide_run(

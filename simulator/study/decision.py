@@ -47,11 +47,16 @@ class Chance:
     usd : per month, the part of the bill that goes with the requests that came
     shared : variance of its share with the requests that happened to come, the same for all topologies
     at_ends : variance of its share with those that were in flight at the ends of the window
+    routed : standard deviation of its share with the draws that give each request its target; below 0 where a higher
+        draw costs less
+    drawn_by : what is drawn; topologies of which it is the same have the same draws
     """
 
     usd: float
     shared: float
     at_ends: float
+    routed: float = 0.0
+    drawn_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,3 +156,79 @@ def test_the_half_width_by_hand() -> None:
     for apart_usd, together in ((19.0, True), (20.0, False)):
         other = replace(near, name="b", usd_per_month=1000.0 + apart_usd, chance=b)
         assert (len(rank([near, other]).winners) == 2) == together
+
+
+@pytest.mark.parametrize(("same", "apart_usd"), [(True, 4.0), (False, np.sqrt(136.0))])
+def test_draws_of_routing_by_hand(same: bool, apart_usd: float) -> None:
+    """± 10 and ± 6 of bills of 100 differ by 4 where one draw moves both, by √(10² + 6²) where each has its own."""
+    a, b = (Chance(100.0, 0.0, 0.0, share, by) for share, by in ((0.1, "x"), (0.06, "x" if same else "y")))
+    assert chance_half_width_usd(a, b) == pytest.approx(1.96 * apart_usd, rel=1e-4)
+    assert chance_half_width_usd(a, b) == chance_half_width_usd(b, a)
+    turned = replace(b, routed=-b.routed)
+    assert chance_half_width_usd(a, turned) == pytest.approx(1.96 * (16.0 if same else apart_usd), rel=1e-4)
+
+
+def beside(name: str, first_usd: float, second_usd: float, routing: str = "weighted, weights: {x: 0.5, y: 0.5}") -> str:
+    """Two token APIs."""
+    first, second = (
+        f"{{name: {k}, prices: [{{input: {usd}, output: {usd}}}], ttft_s: {{median: 0.3}}, "
+        "tpot_s: {median: 0.001, sigma: 0.2}, data_classes: [internal]}"
+        for k, usd in (("x", first_usd), ("y", second_usd))
+    )
+    return f"{name}: {{providers: [{first}, {second}], routing: {{kind: {routing}}}}}"
+
+
+CASCADE = "cascade, first: x, second: y, escalate: {share: 0.3}"
+
+
+def test_the_chance_of_a_weighted_split_is_that_of_its_draws(tmp_path: Path) -> None:
+    """Of n requests of equal tokens the share p at $1 and the rest at $3: n p (1 - p) · 2², in shares of the bill."""
+    found = run(tmp_path, beside("up", 1.0, 3.0), beside("down", 3.0, 1.0)).summary["topologies"]
+    for name, sign in (("up", 1.0), ("down", -1.0)):
+        first, second = (found[name]["metrics"]["targets"][target]["completed"] for target in "xy")
+        n = first + second
+        prices = (1.0, 3.0) if sign > 0 else (3.0, 1.0)
+        bill = first * prices[0] + second * prices[1]
+        right = sign * 2.0 * np.sqrt(first * second / n) / bill
+        chance = found[name]["cost"]["chance"]
+        assert chance["routed"] == pytest.approx(right, rel=0.02), "calls at the ends of the window are the bill's"
+        assert chance["drawn_by"] == "weights 0.5 0.5"
+    assert found["up"]["metrics"]["targets"] == found["down"]["metrics"]["targets"], "both have the same draws"
+
+
+def test_one_target_or_one_decided_by_load_is_no_draw(tmp_path: Path) -> None:
+    overflow = beside("next", 1.0, 3.0, "overflow, order: [x, y]")
+    found = run(tmp_path, api("one", 2.0), overflow).summary["topologies"]
+    assert [(one["cost"]["chance"]["routed"], one["cost"]["chance"]["drawn_by"]) for one in found.values()] == [
+        (0.0, ""),
+        (0.0, ""),
+    ]
+
+
+def test_the_chance_of_a_cascade_is_that_of_its_checks(tmp_path: Path) -> None:
+    """Every request pays $0.5, and of n the share q another $5: n q (1 - q) · 5², in shares of the bill."""
+    found = run(tmp_path, beside("c", 0.5, 5.0, CASCADE)).summary["topologies"]["c"]
+    n, second = found["metrics"]["arrived"], found["metrics"]["targets"]["y"]["completed"]
+    right = 5.0 * np.sqrt(second * (n - second) / n) / (0.5 * n + 5.0 * second)
+    assert found["cost"]["chance"]["routed"] == pytest.approx(right, rel=0.03)
+
+
+def test_the_same_draws_do_not_hide_a_price(tmp_path: Path) -> None:
+    """A hundredth dearer is told of the same split, though each alone is known to 2.4 % by its draws."""
+    found = run(tmp_path, beside("w", 1.0, 3.0), beside("dear", 1.01, 3.03)).summary["topologies"]
+    assert rank(contenders(found)).winners == ("w",)
+
+
+@pytest.mark.exhaustive
+def test_bills_that_draws_of_routing_alone_set_apart_are_equal(tmp_path: Path) -> None:
+    """A split at $1 and $3, a cascade and a flat $2 have one bill in the mean: told so in 19 of 20 runs, about."""
+    topologies = api("flat", 2.0, tpot_s=0.001), beside("w", 1.0, 3.0), beside("c", 0.5, 5.0, CASCADE)
+    pairs = [("w", "flat"), ("c", "flat"), ("c", "w")]
+    told = dict.fromkeys(pairs, 0)
+    for seed in range(1, 41):
+        text = chat(*topologies, study="months: 1", tpot_s=1.0, horizon_s=40).replace("p99: 1.0", "p99: 9.0")
+        loaded = written(tmp_path, text, f"run.seed={seed}")
+        by_name = {one.name: one for one in contenders(simulate(loaded, None).summary["topologies"])}
+        for pair in pairs:
+            told[pair] += len(rank([by_name[name] for name in pair]).winners) == 2
+    assert min(told.values()) >= 34, "fewer are one in 700 by chance, where 95 % are covered"

@@ -149,7 +149,7 @@ def test_no_point_of_the_frontier_is_beaten() -> None:
 
 def test_points_of_a_sweep_that_differ_by_less_than_luck_share_the_place() -> None:
     """Of 400 requests at random times with equal tokens 1.96 / 20 = 9.8 % of what goes with them is chance."""
-    shares = {"shared": 1 / 400, "at_ends": 0.0}
+    shares = {"shared": 1 / 400, "at_ends": 0.0, "routed": 0.0}
     rows = [
         {"point": k, "status": "ok", "topology": "api", "seed": k, "usd_per_month": usd, "slo_met": True}
         | {f"{metric}_{share}_s": 1.0 for metric in ("ttft", "tpot", "e2e") for share in ("p95", "p99")}
