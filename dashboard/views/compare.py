@@ -27,6 +27,9 @@ from simulator.report.paired import differences_chart, differences_to, paired, p
 from simulator.report.table import ordered
 from simulator.scenario.differences import Difference, differences, leaves
 
+_LETTER_PX, _MOST_WHAT_PX = 7, 300
+"""Of what is told: about a letter's width, and the most that it takes from the values beside it."""
+
 
 def show(context: Context) -> None:
     """Figures against the baseline, replication by replication; and in what two runs' scenarios differ."""
@@ -97,4 +100,6 @@ def _differences(scenarios: dict[str, Any], key: str) -> None:
 
 def _rows(told: Sequence[Difference], names: Sequence[str], key: str) -> None:
     rows = [[key_words(entry.path), *(value_words(entry.path, value) for value in entry.values)] for entry in told]
-    show_table(as_cells(pd.DataFrame(rows, columns=["what", *names])), key=key)
+    longest_px = _LETTER_PX * max((len(row[0]) for row in rows), default=0)
+    widths = {"what": st.column_config.TextColumn(width=min(longest_px, _MOST_WHAT_PX))}
+    show_table(as_cells(pd.DataFrame(rows, columns=["what", *names])), key=key, column_config=widths)

@@ -26,7 +26,7 @@ def error_bars(groups: pd.DataFrame, metric: str) -> Any:
         .mark_bar()
         .encode(
             x=alt.X("error:Q", title="median absolute error", axis=alt.Axis(format=".0%")),
-            y=alt.Y("gpu:N", title=None, axis=alt.Axis(labelOverlap=False)),
+            y=alt.Y("gpu:N", title=None, axis=alt.Axis(labelOverlap=False, labelLimit=220)),
             yOffset="kind:N",
             color=alt.Color(
                 "kind:N",

@@ -18,7 +18,7 @@ _WHOLE = {
     "billing": "billing",
     "isl": "prompt tokens",
     "osl": "answer tokens",
-    "max_waiting_per_replica": "requests that may wait, per replica",
+    "max_waiting_per_replica": "waiting per replica, at most",
     "max_num_seqs": "requests running at once, at most",
     "max_num_batched_tokens": "tokens of a step, at most",
     "max_model_len": "tokens of a request, at most",

@@ -46,7 +46,7 @@ def test_names_of_ones_own_stay() -> None:
     ("path", "read"),
     [
         ("pools[base].gpu", "pool base: GPU"),
-        ("pools[base].max_waiting_per_replica", "pool base: requests that may wait, per replica"),
+        ("pools[base].max_waiting_per_replica", "pool base: waiting per replica, at most"),
         ("workload.classes[0].arrivals.file", "class chat: arrivals: its file"),
         ("workload.classes[1].isl", "class 2: prompt tokens"),
         ("workload.classes[chat].slo.ttft_s.p95", "class chat: SLO: TTFT [s]: p95"),
