@@ -77,7 +77,8 @@ def progress_words(found: Status, place: int, going: Mapping[str, Status]) -> st
         status.left_s for status in going.values() if status.state == "running" and status.left_s is not None
     )
     soon = f", not before about {lefts[min(place, len(lefts)) - 1]:,.0f} s from now" if lefts else ""
-    return f"waits in line: {place}.{soon}"
+    ahead = "the next one" if place == 1 else f"number {place}"
+    return f"waits in line, {ahead}{soon}"
 
 
 def _ended(found: Status) -> None:
@@ -91,12 +92,7 @@ def _ended(found: Status) -> None:
             icon=":material/open_in_new:",
         )
     elif found.state == "cancelled":
-        kept = (
-            "The same sweep goes on from there"
-            if found.kind == "sweep"
-            else "What it had found stays in a folder that ends in `.partial`"
-        )
-        st.warning(f"Cancelled at {found.share:.0%}. {kept}.", icon=":material/cancel:")
+        st.warning(_cancelled_words(found), icon=":material/cancel:")
     elif found.state == "refused":
         for problem in found.problems:
             st.error(plain(problem), icon=":material/error:")
@@ -106,3 +102,11 @@ def _ended(found: Status) -> None:
             "Your text is still there: run it again, with a shorter `run.horizon_s` if memory ran out.",
             icon=":material/error:",
         )
+
+
+def _cancelled_words(found: Status) -> str:
+    """What is left of a run or a sweep that somebody cancelled."""
+    if found.doing == "waiting":
+        return "Cancelled before its turn came, so nothing is left of it."
+    kept = "What it had found stays in a folder that ends in `.partial`"
+    return f"Cancelled at {found.share:.0%}. {'The same sweep goes on from there' if found.kind == 'sweep' else kept}."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDTH = "width"
-_LINE_PX, _RIM_PX, _MOST_RIMS = 2, 4, 4
+_LINE_PX, _RIM_PX, _MOST_RIMS = 2, 4, 2
 """Of a curve that nothing covers; what each that covers it adds, and how many of them at most."""
 _NEAR, _MOSTLY = 0.01, 0.5
 """Share of the height within which one curve covers another, and of its points at which it does."""
@@ -22,20 +22,25 @@ WIDTH = alt.StrokeWidth(f"{_WIDTH}:Q", scale=None, legend=None)
 """Encoding of lines of data that `with_widths` gave."""
 
 
-def with_widths(data: pd.DataFrame, x: str, y: str, by: Sequence[str] = ("topology",)) -> pd.DataFrame:
+def with_widths(data: pd.DataFrame, x: str, y: str, by: Sequence[str] = ("topology",), apart: str = "") -> pd.DataFrame:
     """The same points of curves that go on as steps, with the width of each curve's line.
 
     Parameters
     ----------
     by : columns that tell curves apart; they are drawn in the order in which these first come
+    apart : column of `by` whose curves are seen through each other, as dashed ones are
     """
     keys = data[list(by)].apply(tuple, axis=1) if len(data) else data.index
     curves = {key: data.loc[keys == key, [x, y]].dropna().to_numpy(float) for key in dict.fromkeys(keys)}
     heights = np.concatenate([points[:, 1] for points in curves.values()]) if curves else np.zeros(0)
     near = _NEAR * float(np.ptp(heights)) if len(heights) else 0.0
-    names = list(curves)
+    names, side = list(curves), [*by].index(apart or by[0])
     above = {
-        name: sum(_covers(curves[other], curves[name], near) for other in names[k + 1 :])
+        name: sum(
+            _covers(curves[other], curves[name], near)
+            for other in names[k + 1 :]
+            if not apart or other[side] == name[side]
+        )
         for k, name in enumerate(names)
     }
     widths = [_LINE_PX + _RIM_PX * min(above[key], _MOST_RIMS) for key in keys]

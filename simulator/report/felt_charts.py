@@ -78,7 +78,7 @@ def felt_over_time(
 
 
 def _line(data: pd.DataFrame, column: str, x: alt.X, names: Sequence[str], dashes: alt.StrokeDash) -> Any:
-    curves = with_widths(data[["minutes", "topology", "side", column]], "minutes", column, ("topology", "side"))
+    curves = with_widths(data[["minutes", "topology", "side", column]], "minutes", column, ("topology", "side"), "side")
     line = alt.Chart(curves).mark_line(clip=True, interpolate="step-after")
     return line.encode(
         x=x,

@@ -60,7 +60,10 @@ def test_each_other_run_has_a_button_of_its_own(cancelled: list[tuple[Path, str]
     app = AppTest.from_function(_others, args=(str(OUT), "mine")).run()
     assert [expander.label for expander in app.expander] == ["2 other runs here"]
     assert [button.key for button in app.button] == ["job.cancel.second", "job.cancel.third"]
-    assert [text.value for text in app.markdown] == [r"**late\*r** waits in line: 1.", r"**late\*r** waits in line: 2."]
+    assert [text.value for text in app.markdown] == [
+        r"**late\*r** waits in line, the next one",
+        r"**late\*r** waits in line, number 2",
+    ]
     app.button(key="job.cancel.third").click().run()
     assert cancelled == [(OUT, "third")]
 
@@ -94,6 +97,8 @@ def test_how_a_run_ended_is_told_with_what_is_left_of_it(monkeypatch: pytest.Mon
     ]
     app = ended(monkeypatch, Status("cancelled", share=0.125, kind="sweep"))
     assert [each.value for each in app.warning] == ["Cancelled at 12%. The same sweep goes on from there."]
+    app = ended(monkeypatch, Status("cancelled", doing="waiting"))
+    assert [each.value for each in app.warning] == ["Cancelled before its turn came, so nothing is left of it."]
     app = ended(monkeypatch, Status("refused", problems=("one", "*two*")))
     assert [each.value for each in app.error] == ["one", r"\*two\*"]
     app = ended(monkeypatch, Status("killed", share=0.5, doing="own", problems=("one", "two")))
@@ -124,6 +129,7 @@ def test_the_time_until_a_turn_is_that_of_as_many_runs_as_are_before_it(monkeypa
     assert progress_words(Status("running", share=0.01, doing="own"), 0, {}) == "own: 1%"
     going = {"a": slow, "b": quick, "c": WAITING, "d": Status("running", share=0.01)}
     for place, soon in ((1, 100), (2, 900), (3, 900)):
-        told = f"waits in line: {place}., not before about {soon} s from now"
+        ahead = "the next one" if place == 1 else f"number {place}"
+        told = f"waits in line, {ahead}, not before about {soon} s from now"
         assert progress_words(WAITING, place, going) == told
-    assert progress_words(WAITING, 3, {"c": WAITING}) == "waits in line: 3."
+    assert progress_words(WAITING, 3, {"c": WAITING}) == "waits in line, number 3"

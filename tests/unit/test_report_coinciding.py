@@ -48,7 +48,18 @@ def test_a_curve_that_rises_at_one_place_covers_itself() -> None:
     assert widths(curves(one=steep, other=steep)) == {"one": 6, "other": 2}
 
 
+def test_curves_that_are_seen_through_each_other_hide_none() -> None:
+    sides = [curves(one=LINE, other=LINE).assign(side=side) for side in ("as it is", "changed")]
+    drawn = with_widths(pd.concat(sides, ignore_index=True), "x", "y", ("topology", "side"), "side")
+    assert dict(zip(zip(drawn["topology"], drawn["side"], strict=True), drawn["width"], strict=True)) == {
+        ("one", "as it is"): 6,
+        ("other", "as it is"): 2,
+        ("one", "changed"): 6,
+        ("other", "changed"): 2,
+    }
+
+
 def test_many_over_each_other_grow_no_further_and_none_is_none() -> None:
-    assert max(widths(curves(**{f"t{k}": LINE for k in range(30)})).values()) == 18
+    assert max(widths(curves(**{f"t{k}": LINE for k in range(30)})).values()) == 10
     assert widths(curves(one=LINE)) == {"one": 2}
     assert with_widths(curves(), "x", "y").empty
