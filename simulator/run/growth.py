@@ -154,13 +154,15 @@ class Growth:
             return AtLevel(asked, best, least_usd, tuple(tried), hours=hours)
         if hours:
             return self._at_any_hours(asked, periods, opened)
+        between = _between(trials.pools, last, then)
         found = searched(
             trials,
             self.limits,
-            lighter=lighter(one.trail for one in below),
-            first=[best.point] if best else (),
+            lighter=lighter((one.trail for one in below), last.best.point if last and last.best else ()),
+            first=[*([best.point] if best else ()), *between],
             then=[then.point] if then else (),
             guess=[before[pool.index] for pool in opened],
+            enough_usd=_between_usd(asked, last, above) if between and last and above else 0.0,
         ).without_outcomes()
         found = found if found.best or best is None else replace(found, best=best)
         found, why = (found, "") if found.best else judged(trials, found)
@@ -196,7 +198,7 @@ class Growth:
         for pool, size in zip(trials.pools, point, strict=True):
             if len(point) == 1 and isinstance(size, Scaled) and pool.scaler is not None and pool.scaler[2] is None:
                 spec = next(one for one in trials.sized(point).subject.fleet.pools if one.name == pool.name)
-                lower = [target for target in targets(spec, trials.demand) if target < size.target]
+                lower = [target for target in targets(spec, trials.demand, size.most) if target < size.target]
                 yield from ((replace(size, target=target),) for target in lower[-1:])
 
     def _heavier(self, asked: MonthLoad) -> AtLevel | None:
@@ -216,6 +218,26 @@ class Growth:
         opened = open_pools(self.loaded, self.name)
         sizes = {pool.index: size for pool, size in zip(opened, point, strict=True)}
         return plan_topology(with_sizes(with_hours(self.loaded, self.name, hours), self.name, sizes), self.name)
+
+
+def _between(pools: Sequence[OpenPool], last: AtLevel | None, then: Tried | None) -> tuple[Point, ...]:
+    """Of one autoscaler the settings of the nearest heavier load and those half way to it; none unless it has some."""
+    if len(pools) != 1 or not refinable(pools[0]) or last is None or last.best is None or then is None:
+        return ()
+    (low,), (high,) = last.best.point, then.point
+    if not isinstance(low, Scaled) or not isinstance(high, Scaled):
+        return ()
+    half = replace(high, least=(low.least + high.least) // 2, most=(low.most + high.most + 1) // 2)
+    return (half,), (high,)
+
+
+def _between_usd(asked: MonthLoad, low: AtLevel, high: AtLevel) -> float:
+    """What a month costs if the bill rises evenly with the load from the best of a lighter to that of a heavier one."""
+    assert low.best is not None
+    assert high.best is not None
+    first, here, last = (sum(one.level) for one in (low.asked, asked, high.asked))
+    way = (here - first) / (last - first) if last > first else 0.0
+    return low.best.usd_per_month + way * (high.best.usd_per_month - low.best.usd_per_month)
 
 
 def _from(pool: OpenPool, before: int) -> OpenPool:

@@ -23,6 +23,9 @@ from simulator.size.found import Limits
 from simulator.size.windows import best_window
 from simulator.study.decision import Sizes
 
+_IN_VAIN = 3
+"""As `Limits.in_vain` of later months, which begin with the best of others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizer:
@@ -109,7 +112,7 @@ class Sizer:
         pools, apis = topology.pools, open_units(topology)
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
-        limits = replace(self.limits or Limits(), probe=False)
+        limits = replace(self.limits or Limits(), probe=False, in_vain=_IN_VAIN)
         asks = loads.of_sizes(topology).horizon.asked
         first = at_level(asks(loads.horizon.from_month), found.search, found.infeasible, found.hours)
         growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned)

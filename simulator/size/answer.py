@@ -115,6 +115,7 @@ def searched(
     first: Sequence[Point] = (),
     then: Sequence[Point] = (),
     guess: Sequence[int] = (),
+    enough_usd: float = 0.0,
 ) -> Search:
     """Search the sizes of a topology that can be planned at its smallest; arguments are those of `search`.
 
@@ -123,7 +124,9 @@ def searched(
     InputError : it cannot
     """
     trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools))
-    return search(trials, limits, rival=rival, lighter=lighter, first=first, then=then, guess=guess)
+    return search(
+        trials, limits, rival=rival, lighter=lighter, first=first, then=then, guess=guess, enough_usd=enough_usd
+    )
 
 
 def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:

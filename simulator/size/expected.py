@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from simulator.resolve.sizes import OpenPool, refinable
 
-_ONE_NUMBER, _ONE_AUTOSCALER, _TWO_POOLS = 4, 18, 31
+_ONE_NUMBER, _ONE_AUTOSCALER, _TWO_POOLS = 4, 18, 23
 """Of own servers, an autoscaler, and both: about what `python bench/needs.py --searches` counts in the quickstart."""
 
 

@@ -22,6 +22,8 @@ _BUSIEST_S = 600.0
 _LEAST_ROOM = 1e-9
 _TARGETS = (0.35, 0.48, 0.61, 0.74, 0.87, 1.0)
 """Set points of an autoscaler, as shares of the requests that one replica holds at its SLO."""
+_LOWER, _LOWEST = 0.72, 0.25
+"""Ratio of further ones below these, down to such a share of the requests that a replica has at the busy load."""
 
 
 class BusyLoad(NamedTuple):
@@ -100,10 +102,30 @@ def replicas_needed(subject: Subject, demand: Demand, pool_name: str) -> float:
     return load.rate_rps / alike / capacity
 
 
-def targets(pool: PoolSpec, demand: Demand) -> tuple[float, ...]:
-    """Set points to try, rising, each a whole number of requests."""
+def targets(pool: PoolSpec, demand: Demand, replicas: int) -> tuple[float, ...]:
+    """Set points to try, rising, each a whole number of requests.
+
+    Under a loose limit a replica is at its capacity long before it holds as many as that allows: so they go on below
+    what each of so many replicas has in flight at the busy load.
+    """
     held = requests_held(pool, demand)
-    return tuple(sorted({float(max(round(share * held), 1)) for share in _TARGETS}))
+    shares, least = list(_TARGETS), _LOWEST * requests_in_flight(pool, demand, replicas)
+    while shares[0] * held > max(least, 1.0):
+        shares.insert(0, shares[0] * _LOWER)
+    return tuple(sorted({float(max(round(share * held), 1)) for share in shares}))
+
+
+def requests_in_flight(pool: PoolSpec, demand: Demand, replicas: int) -> int:
+    """Requests that each of so many replicas has in flight under equal shares of the busy load; at most those it holds.
+
+    B in flight end B/OSL a step, so it is the smallest B of which B/OSL/step is no less than what comes.
+    """
+    load, held = busy_load(demand), requests_held(pool, demand)
+    if load is None:
+        return held
+    busy = _busy(pool.engine, pool.step_time, load.isl, load.osl)
+    ends_rps = np.arange(1, len(busy.step_s) + 1) / load.osl / busy.step_s
+    return min(int(np.count_nonzero(ends_rps < load.rate_rps / replicas)) + 1, held)
 
 
 def requests_held(pool: PoolSpec, demand: Demand) -> int:

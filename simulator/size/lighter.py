@@ -10,6 +10,8 @@ from simulator.resolve.sizes import Fixed, Scaled, Size
 from simulator.size.trials import Point, Tried
 
 _ENDLESS = 10**9
+_WIDER = 1.5
+"""Of two limits of an autoscaler, how much larger the one is than the other where they say something of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,12 @@ class Lighter:
     ----------
     refused : missed the SLO
     usd : USD per month of those that met
+    best : the cheapest under the nearest of these loads; none where none met
     """
 
     refused: frozenset[Point] = frozenset()
     usd: Mapping[Point, float] = field(default_factory=dict)
+    best: Point = ()
 
     def refuses(self, point: Point) -> bool:
         """Whether the point has at no time more replicas in any pool than one that missed."""
@@ -34,7 +38,7 @@ class Lighter:
         return max((usd for known, usd in self.usd.items() if all(map(_as_few, known, point))), default=0.0)
 
 
-def lighter(trails: Iterable[Sequence[Tried]]) -> Lighter:
+def lighter(trails: Iterable[Sequence[Tried]], best: Point = ()) -> Lighter:
     """What the trails of searches under lighter loads say.
 
     An autoscaler that starts too late with either of its limits, the fixed number that meets and half as many again,
@@ -42,7 +46,7 @@ def lighter(trails: Iterable[Sequence[Tried]]) -> Lighter:
     """
     refused: set[Point] = set()
     usd: dict[Point, float] = {}
-    limits: dict[Point, set[Size]] = defaultdict(set)
+    limits: dict[Point, set[int]] = defaultdict(set)
     for tried in (tried for trail in trails for tried in trail):
         if tried.word == "met":
             usd[tried.point] = max(tried.usd_per_month, usd.get(tried.point, 0.0))
@@ -51,8 +55,10 @@ def lighter(trails: Iterable[Sequence[Tried]]) -> Lighter:
         refused.add(tried.point)
         for k, size in enumerate(tried.point):
             if isinstance(size, Scaled):
-                limits[(*tried.point[:k], Scaled(size.least, _ENDLESS, size.target), *tried.point[k + 1 :])].add(size)
-    return Lighter(frozenset(refused | {point for point, tried in limits.items() if len(tried) > 1}), usd)
+                endless = Scaled(size.least, _ENDLESS, size.target)
+                limits[(*tried.point[:k], endless, *tried.point[k + 1 :])].add(size.most)
+    refused |= {point for point, most in limits.items() if max(most) >= _WIDER * min(most)}
+    return Lighter(frozenset(refused), usd, best)
 
 
 def _as_few(size: Size, than: Size) -> bool:

@@ -13,6 +13,7 @@ from simulator.size.found import UNFINISHED, Interrupted, Limits, Search, best_o
 from simulator.size.guess import guess_replicas, guess_units
 from simulator.size.lighter import Lighter
 from simulator.size.limited import beyond_usd
+from simulator.size.nearby import descend
 from simulator.size.numbers import minimal_points, smallest
 from simulator.size.searcher import Searcher, Spent
 from simulator.size.settings import settings
@@ -38,6 +39,7 @@ def search(
     first: Sequence[Point] = (),
     then: Sequence[Point] = (),
     guess: Sequence[int] = (),
+    enough_usd: float = 0.0,
 ) -> Search:
     """Find the cheapest sizes of a topology that meet the SLO.
 
@@ -53,6 +55,7 @@ def search(
     first, then : points with which it begins, and those that come after the numbers and before the settings of
         autoscalers, as the best of other loads
     guess : replicas of each pool with which it begins; by their rough capacity unless given
+    enough_usd : USD per month at which the cheapest of `first`, and of what is beside it, is taken for the best
 
     Raises
     ------
@@ -71,17 +74,27 @@ def search(
             return _result(searcher, finished)
         for point in first:
             searcher.close(point)
-        _numbers(searcher)
-        for point in then:
-            searcher.close(point)
-        for k, pool in enumerate(trials.pools):
-            if refinable(pool):
-                settings(searcher, k)
+        if searcher.best is not None and enough_usd:
+            _descend(searcher)
+        if searcher.best is None or not searcher.best.usd_per_month <= enough_usd:
+            _numbers(searcher)
+            for point in then:
+                searcher.close(point)
+            for k, pool in enumerate(trials.pools):
+                if refinable(pool):
+                    settings(searcher, k)
+            _descend(searcher)
     except Spent:
         finished = False
     except KeyboardInterrupt as stop:
         raise Interrupted(_result(searcher, finished=False)) from stop
     return _result(searcher, finished)
+
+
+def _descend(searcher: Searcher) -> None:
+    for k, pool in enumerate(searcher.trials.pools):
+        if refinable(pool):
+            descend(searcher, k)
 
 
 def _result(searcher: Searcher, finished: bool) -> Search:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 from simulator.resolve.sizes import Fixed, Scaled
-from simulator.size.guess import targets
+from simulator.size.guess import requests_in_flight, targets
 from simulator.size.searcher import Searcher
-from simulator.size.trials import Point
+from simulator.size.trials import Point, Tried
 
-_FROM_GUESS = 3
-"""Place among the rising targets at which the search for the largest that meets begins."""
+_DEARER = 2
+"""Fewest numbers in a row that cost more, after which no larger one is looked at."""
 
 
 def settings(searcher: Searcher, k: int) -> None:
@@ -79,46 +81,88 @@ def _grid(searcher: Searcher, k: int, others: Point, n: int, fewest_of_all: int)
     """Settings that might do with fewer than the n replicas that are enough, from the fewest on.
 
     With at most n replicas an autoscaler never costs more than these; where it is too slow with so many, it may have
-    half as many again.
+    half as many again. Where it is too slow with the lowest target and the most replicas, it is with all others. Of
+    many numbers some are looked at first, then those beside the best of them.
     """
     pool = searcher.trials.pools[k]
     assert pool.scaler is not None
     least, most, target = pool.scaler
     fixed = searcher.trials.sized((*others[:k], Fixed(n), *others[k + 1 :])).subject.fleet
     spec = next(one for one in fixed.pools if one.name == pool.name)
-    choices = (target,) if target is not None else targets(spec, searcher.trials.demand)
-    begin = min(_FROM_GUESS, len(choices) - 1)
+    choices = (target,) if target is not None else targets(spec, searcher.trials.demand, n)
+    in_flight = float(requests_in_flight(spec, searcher.trials.demand, n))
+    known = searcher.lighter.best[k] if searcher.lighter.best else None
+    if isinstance(known, Scaled):
+        in_flight, fewest_of_all = min(in_flight, known.target), max(fewest_of_all, min(known.least, n) - 1)
+    begin = max(sum(choice <= in_flight for choice in choices) - 1, 0)
     wider = min(n + math.ceil(n / 2), max(searcher.limits.max_replicas, n))
+    limits = (most,) if most is not None else (n, wider)
+
+    def point(fewest: int, limit: int, target: float) -> Point:
+        return (*others[:k], Scaled(fewest, limit, target), *others[k + 1 :])
+
+    asked, dearer = _Asked(searcher, choices, begin), 0
     for fewest in (least,) if least is not None else range(fewest_of_all, n + 1):
-        for limit in (most,) if most is not None else (n, wider):
+        found = None
+        for limit in limits:
             if fewest > limit or fewest == limit == n:
                 continue
-
-            def point(target: float, fewest: int = fewest, limit: int = limit) -> Point:
-                return (*others[:k], Scaled(fewest, limit, target), *others[k + 1 :])
-
-            at = _largest_target(searcher, point, choices, begin)
-            if at is None:
+            found = asked.largest(partial(point, fewest, limit), limit, point(fewest, limits[-1], choices[0]))
+            if asked.dear:
                 return
-            if at >= 0:
-                begin = at
+            if limit in asked.enough:
                 break
+        if found is not None and searcher.best is not None:
+            dearer = 0 if found.usd_per_month <= searcher.best.usd_per_month else dearer + 1
+            if dearer >= _DEARER:
+                return
 
 
-def _largest_target(
-    searcher: Searcher, point: Callable[[float], Point], choices: tuple[float, ...], begin: int
-) -> int | None:
-    """Place of the largest target that is enough, -1 for none; its neighbour is tried too. None once all cost more."""
-    good, bad, at = -1, len(choices), begin
-    while bad - good > 1:
-        tried = searcher.close(point(choices[at]))
-        if tried.word == "excluded":
-            return None
-        if tried.word == "refused":
-            bad = at
-        else:
-            good = at
-        at = (good + bad) // 2
-    if good > 0 and searcher.trail[point(choices[good])].word == "met":
-        searcher.close(point(choices[good - 1]))
-    return good
+@dataclass
+class _Asked:
+    """Targets that were asked for as the fewest replicas rise.
+
+    Attributes
+    ----------
+    begin : place among the targets with which it begins
+    enough : by the most replicas, the place of the largest target that is enough with the fewest so far
+    starts : whether the lowest target is enough with the most replicas
+    dear : whether all that is left costs more
+    """
+
+    searcher: Searcher
+    choices: tuple[float, ...]
+    begin: int
+    enough: dict[int, int] = field(default_factory=dict)
+    starts: bool = False
+    dear: bool = False
+
+    def largest(self, point: Callable[[float], Point], limit: int, quickest: Point) -> Tried | None:
+        """The largest target that is enough; None if there is none.
+
+        Parameters
+        ----------
+        quickest : has most replicas at any time: where that is not enough, no target is
+        """
+        found, bad, step = None, len(self.choices), 1
+        good, at = -1, self.enough.get(limit, self.begin)
+        while bad - good > 1:
+            tried = self.searcher.close(point(self.choices[at]))
+            if tried.word == "excluded":
+                self.dear = True
+                return found
+            if tried.word == "refused":
+                bad = at
+                if good < 0 and not self.starts and self.searcher.close(quickest).word == "refused":
+                    return None
+                self.starts = True
+            else:
+                found, good = tried, at
+                self.enough[limit] = self.begin = at
+            if good < 0:
+                at, step = max(at - step, 0), 2 * step
+            elif bad == len(self.choices):
+                at, step = min(at + step, bad - 1), 2 * step
+            else:
+                at = (good + bad) // 2
+        return found

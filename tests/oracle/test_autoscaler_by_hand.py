@@ -1,0 +1,56 @@
+"""Settings of an autoscaler under a loose limit per token: replicas are full long before they hold so many requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario_cases import written
+
+from simulator.run.simulate import simulate
+
+SCENARIO = """
+schema_version: 1
+name: loose
+model: llama-3.1-8b-instruct
+engine: {max_model_len: 4096, enable_prefix_caching: false, throughput: {output_tokens_per_s: 200, tpot_s: 0.1}}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 2.5}
+      lengths: {isl: 100, osl: 200}
+      slo: {tpot_s: {p95: 0.5}}
+topologies:
+  rent:
+    pools:
+      - name: gpus
+        gpu: h100-sxm
+        gpus_per_instance: 1
+        price_usd_per_gpu_hour: 3
+        autoscaler: SCALER
+        failures: false
+        cold_start: {provision_s: 400, image_s: 0, weights_s: 0, engine_s: 200}
+        billing_minimum_s: 0
+        billing_granularity_s: 0
+        storage_usd_per_gb_month: 0
+        egress_usd_per_gb: 0
+study: {months: 1, periods: [{name: busy, hours_per_month: 200}, {name: quiet, load: 0.1}]}
+cost: {draws: 0}
+run: {horizon_s: 3000, warmup_s: 300, seed: 5, keep_requests: false}
+"""
+
+
+def test_targets_below_what_a_replica_holds_at_its_limit_are_found(tmp_path: Path) -> None:
+    """2.5 answers of a second of a replica each a second need 3, which hold fewer than 25 each; at the limit it is 100.
+
+    With one replica in quiet hours that is 3 · $3 · 200 + $3 · 530 = $3,390, where 3 all the time are $6,570.
+    """
+    bills = {}
+    for name, scaler in (("auto", "auto"), ("by hand", "{kind: queue, min: 1, max: 3, target_per_replica: 20}")):
+        folder = tmp_path / name.replace(" ", "-")
+        folder.mkdir()
+        run = simulate(written(folder, SCENARIO.replace("SCALER", scaler)), folder)
+        assert run.summary["topologies"]["rent"]["metrics"]["slo_met"]
+        bills[name] = run.summary["topologies"]["rent"]["cost"]["usd_per_month"]
+    assert bills["by hand"] == pytest.approx(3390, rel=0.03)
+    assert bills["auto"] <= bills["by hand"] * (1 + 1e-9)
