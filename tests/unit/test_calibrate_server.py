@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calibrate.driver.processors import ProcessorTime
 from calibrate.experiments import server as place
 from calibrate.experiments.loads import Load
 from calibrate.experiments.server import Server, outside_s
@@ -118,8 +119,13 @@ def test_a_model_with_a_tokenizer_keeps_it(python: str, model: str, tmp_path: Pa
         assert server.tokenizer == model
 
 
-def test_a_load_is_sent_and_what_came_of_it_told(server: Server, tmp_path: Path) -> None:
+def test_a_load_is_sent_and_what_came_of_it_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([ProcessorTime(1.0, 1.0), ProcessorTime(4.0, 2.0)])
+    monkeypatch.setattr(place, "processor_time", lambda group: next(times))
     run = server.serve(load((40, 3), (16, 1), (17, 2)), "first")
+    assert run["cpu_share"] == 0.75, "3 s ran, 1 s waited"
     words = asked(tmp_path, "bench_client")["words"]
     assert (value(words, "base-url"), value(words, "num-prompts")) == (server.url, "3")
     assert {"--ignore-eos", "--save-result", "--save-detailed"} <= set(words)

@@ -201,3 +201,16 @@ def test_lists_for_text_and_images_stand_where_experts_are_told_apart(model_type
     with pytest.raises(InputError) as caught:
         shape_from_config("ernie", config)
     assert [problem.path for problem in caught.value.problems] == [key]
+
+
+NEVER_QUANTISED = ("conv", "conv1d", "norm", "layernorm", "layernorms", "embed_tokens", "positions", "patch_embed")
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_embeddings_norms_and_convolutions_are_never_quantised_and_projections_are(name: str) -> None:
+    """vLLM's modules of these have no `quant_config`; glm5_next's attention is left alone as a whole."""
+    ends = {matrix.name: matrix.name.rpartition(".")[2] for matrix in planned(name).matrices}
+    plain = {matrix.name for matrix in planned(name).matrices if matrix.plain}
+    assert {each for each, end in ends.items() if end.endswith(NEVER_QUANTISED)} <= plain
+    if name != "glm5_next":
+        assert not {each for each, end in ends.items() if end in ("q_proj", "k_proj", "v_proj", "o_proj")} & plain
