@@ -16,11 +16,11 @@ from simulator.perf.steptime import constant_step_time
 from simulator.resolve.sizes import Fixed
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
-from simulator.size.bounds import _role
+from simulator.size.bounds import _least_use, _role
 from simulator.size.guess import requests_until, requests_within
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
-from tests.fleet_cases import ENGINE
+from tests.fleet_cases import ENGINE, pool
 
 
 @pytest.mark.parametrize(
@@ -139,3 +139,18 @@ def test_a_month_keeps_its_shortest_periods_and_none_without_hours() -> None:
     assert walked.attainment == pytest.approx((0.5 * 0.8 + 99.5) / 100)
     assert walked.binding == "in busy, ttft of busy"
     assert list(walked.shares) == shares[:2]
+
+
+def test_the_least_use_of_a_pool_is_its_replicas_from_the_warm_up_to_the_horizon() -> None:
+    """3 replicas of 2 GPUs, two on a server of 4: half of the first hour, the second, a quarter of the third."""
+    two = replace(pool("two"), gpus_per_replica=2, gpus_per_server=4)
+    use = _least_use(two, 1800.0, 8100.0, 3, counted=True)
+    assert use.billed_by_hour_s.tolist() == [3 * 1800.0, 3 * 3600.0, 3 * 900.0]
+    assert (use.billed_s, use.idle_s, use.busy_s, use.peak_replicas) == (3 * 6300.0, 3 * 6300.0, 0.0, 3)
+    assert [(stay.replica, stay.server, stay.start_s, stay.end_s) for stay in use.stays] == [
+        (0, 0, 1800.0, 8100.0),
+        (1, 0, 1800.0, 8100.0),
+        (2, 1, 1800.0, 8100.0),
+    ]
+    none = _least_use(two, 1800.0, 8100.0, 3, counted=False)
+    assert (none.billed_s, none.billed_by_hour_s.tolist(), none.stays) == (0.0, [0.0, 0.0, 0.0], ())
