@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from simulator.cache_folder import ensure_cache
 from simulator.cli.problems import in_words, of_system
+from simulator.cli.streams import prepare, tell, written_out
 from simulator.endings import raises
 from simulator.errors import ServecastError
 from simulator.workload.long_reads import long_reads, so_far
@@ -83,6 +84,7 @@ def _load_all(group: App) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    prepare()
     signal.signal(signal.SIGTERM, terminated)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, terminated)
@@ -91,11 +93,11 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        return run_command(arguments)
+        return written_out(run_command(arguments))
     except Exception as error:
         if "--debug" in arguments:
             raise
-        print(f"servecast: a bug of ours: {type(error).__name__}: {error}", file=sys.stderr)
+        tell(f"a bug of ours: {type(error).__name__}: {error}")
         return 3
 
 
@@ -123,20 +125,20 @@ def run_command(arguments: list[str]) -> int:
             )
     except ServecastError as error:
         heading = "" if error.exit_code == 2 else "a law of the simulation was broken; please report this: "
-        print(f"servecast: {heading}{in_words(error)}", file=sys.stderr)
+        tell(f"{heading}{in_words(error)}")
         return error.exit_code
     except CycloptsError:
         return 2
     except KeyboardInterrupt:
         kept = _KEPT.get(arguments[0] if arguments else "", "")
-        print(f"servecast: interrupted{kept}", file=sys.stderr)
+        tell(f"interrupted{kept}")
         return 130
     except BrokenPipeError:
         return 0
     except OSError as error:
-        print(f"servecast: {of_system(error)}", file=sys.stderr)
+        tell(of_system(error))
         return 2
     except MemoryError:
-        print("servecast: needs more memory than there is: make it smaller", file=sys.stderr)
+        tell("needs more memory than there is: make it smaller")
         return 2
     return result if isinstance(result, int) else 0

@@ -24,8 +24,9 @@ LINE_EVERY_S = 5.0
 
 
 def print_json(data: Any) -> None:
-    """Print JSON with sorted keys."""
-    print(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False))
+    """Print JSON with sorted keys; in escapes where stdout's encoding has not all letters."""
+    narrow = not str(sys.stdout.encoding).lower().startswith("utf")
+    print(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=narrow))
 
 
 def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> None:
