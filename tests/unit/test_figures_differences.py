@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.figures.differences import CostLine, Side, decompose, differences_in_words
+from simulator.figures.differences import CostLine, Side, _quantity, decompose, differences_in_words
 from simulator.money import amount, difference
 from simulator.report.why import side_of
 
@@ -202,3 +202,25 @@ def test_who_subtracts_what_is_shown_finds_what_is_shown(one: float, other: floa
     assert found == pytest.approx(abs(read(amount(one)) - read(amount(other))), abs=0.5, rel=0.01)
     if min(one, other) >= 100:
         assert found == abs(read(amount(one)) - read(amount(other)))
+
+
+def tokens(count: float, usd: float) -> CostLine:
+    return CostLine("api", "tokens", "input", count, "tokens", usd)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "told"),
+    [
+        (tokens(5e6, 10.0), tokens(5e6, 5.0), "at $2.00 instead of $1.00 per 1M"),
+        (tokens(5e6, 5.04), tokens(5e6, 5.0), ""),
+        (tokens(5e6, 10.0), tokens(5e6, 0.0), ""),
+        (tokens(5e6, 0.0), tokens(5e6, 5.0), ""),
+        (tokens(0.0, 0.0), tokens(5e6, 5.0), ""),
+        (tokens(5e6, 10.0), gpu("busy", 10, 5.0), ""),
+        (gpu("busy", 20, 40.0), gpu("busy", 10, 20.0), "20 GPU-hours instead of 10"),
+        (CostLine("s", "staff", "base", 2, "FTE", 800.0), CostLine("s", "staff", "base", 2, "FTE", 400.0), ""),
+    ],
+)
+def test_quantities_and_prices_are_told_where_both_sides_have_them(mine: CostLine, theirs: CostLine, told: str) -> None:
+    """What is free has no price to be compared with."""
+    assert _quantity([mine], [theirs]) == told

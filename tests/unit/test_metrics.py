@@ -125,3 +125,15 @@ def test_many_quantiles_are_those_of_one_at_a_time() -> None:
     sketch.add(np.array([0.001, 0.02, 0.02, 3.0, np.nan]))
     shares = [0.0, 0.25, 0.5, 0.999, 1.0]
     assert sketch.values_at(shares).tolist() == [sketch.quantile(share) for share in shares]
+
+
+def test_durations_beyond_the_histogram_are_in_its_first_and_its_last_bin() -> None:
+    for values, place in (([0.0, 1e-12, 1e-9], 0), ([1e9, 1e300], -1)):
+        sketch = Sketch()
+        sketch.add(np.array([*values, np.nan, np.inf]))
+        assert sketch.counts[place] == sketch.n == len(values)
+        assert sketch.total == sum(values)
+    for value in (1.02e-6, 0.98e6):
+        sketch = Sketch()
+        sketch.add(np.array([value]))
+        assert sketch.counts[0] == sketch.counts[-1] == 0
