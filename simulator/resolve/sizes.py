@@ -145,11 +145,12 @@ def units_are_open(api: Provider) -> bool:
 
 
 def with_standing(pools: Iterable[OpenPool], standing: Collection[str]) -> tuple[OpenPool, ...]:
-    """Open pools of which those that stand already keep a replica.
+    """Open pools of which those that stand already keep a replica, so that others may have none.
 
     What is left out of the fleet would be sold, which no size is charged with.
     """
-    return tuple(replace(pool, low=max(pool.low, 1), stays=False) if pool.name in standing else pool for pool in pools)
+    found = tuple(replace(pool, low=max(pool.low, 1)) if pool.name in standing else pool for pool in pools)
+    return tuple(replace(pool, stays=False) for pool in found) if standing else found
 
 
 def open_pool(

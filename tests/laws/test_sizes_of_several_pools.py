@@ -103,7 +103,10 @@ def test_advice_on_what_owns_keeps_owning(tmp_path: Path) -> None:
 def test_an_event_that_adds_owned_servers_leaves_those_in_place(
     moved: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it sells is charged to no size: a kind that stands keeps a replica, one that moves need not."""
+    """What it sells is charged to no size: a kind that stands keeps a replica, one that moves need not.
+
+    The one on the dearer card that stands is enough; alone, the cheaper one would be.
+    """
     added = OWNED.format("h", "h100-sxm")
     routing = "routing: {kind: overflow, order: [h, a], when: {outstanding_per_replica: 8}}"
     event = f"{{name: more, from_month: 3, topology: several, change: {{pools: [{moved}{added}], {routing}}}}}"
@@ -130,10 +133,26 @@ def test_an_event_that_adds_owned_servers_leaves_those_in_place(
     monkeypatch.setattr("simulator.run.decision.capacities", lambda *known: {})
     run = simulate(loaded, tmp_path, explore_s=600.0)
     there = run.decision["topologies"]["several"]
-    assert {min(month["replicas"]) > 0 for month in there["months"][2:]} == {kept}
+    assert [month["replicas"] for month in there["months"][2:]] == [[1, 0]] * 2
+    assert (there["months"][3]["usd"] == pytest.approx(there["months"][1]["usd"], rel=1e-3)) == kept
     (study,) = asked
     answer = study.best(Asked("several"))
     assert (answer.meets, answer.usd_per_month) == (True, pytest.approx(there["usd_per_month"]))
+
+
+def test_an_event_that_changes_a_fee_buys_no_servers(tmp_path: Path) -> None:
+    """Of two kinds of owned servers one is enough: so it is after the event, whose month costs the fee more."""
+    pools = [OWNED.format("h", "h100-sxm"), OWNED.format("l", "l40s")]
+    routing = "routing: {kind: overflow, order: [h, l], when: {outstanding_per_replica: 40}}"
+    study = (
+        "months: 3, events: [{name: fee, from_month: 2, topology: t, "
+        "change: {fees: [{name: licence, usd_per_month: 7}]}}]"
+    )
+    text = chat(f"t: {{pools: [{', '.join(pools)}], {routing}}}", study=study, rate_rps=2, horizon_s=20, warmup_s=2)
+    months = simulate(written(tmp_path, text + SERVERS), None, advise=False).decision["topologies"]["t"]["months"]
+    assert [month["replicas"] for month in months] == [months[0]["replicas"]] * 3
+    assert sorted(months[0]["replicas"]) == [0, 1]
+    assert [month["usd"] - months[0]["usd"] for month in months] == pytest.approx([0, 7, 7])
 
 
 @pytest.mark.parametrize("turned", [False, True])
