@@ -122,9 +122,10 @@ def hinted(problem: Problem) -> Problem:
 
 def in_digits_alone(table: Table, name: str, values: NDArray[np.float64], unit: str | None) -> list[Problem]:
     """A problem where every time is a date as 20261129100000, which as a number of seconds or ms is of no year."""
-    numbers = values[np.isfinite(values)].astype(np.int64)
-    if unit not in (None, "s", "ms") or not len(numbers) or not np.all((numbers > 19e12) & (numbers < 21e12)):
+    known = values[np.isfinite(values)]
+    if unit not in (None, "s", "ms") or not len(known) or not np.all((known > 19e12) & (known < 21e12)):
         return []
+    numbers = known.astype(np.int64)
     month, day, hour, minute, second = (numbers // 100**k % 100 for k in (4, 3, 2, 1, 0))
     if np.any((month < 1) | (month > 12) | (day < 1) | (day > 31) | (hour > 23) | (minute > 59) | (second > 60)):
         return []

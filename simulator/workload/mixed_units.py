@@ -20,6 +20,7 @@ _STEPS = 10.0
 """Times that steps may differ on both sides of a change of unit, and steps until the first time in the other unit."""
 
 
+@np.errstate(over="ignore")
 def of_two_units(table: Table, column: str, values: NDArray[np.float64]) -> list[Problem]:
     """The first row whose time is a thousand, a million or a billion times as large as the row's above, or as small.
 

@@ -122,3 +122,18 @@ def test_the_first_line_tells_the_separator_whatever_the_file_is_called(
     content = f"{HEADER}\n2,10,5\n".replace(",", between)
     requests = load_trace(written(tmp_path, name, content)).requests
     assert (requests.arrival_s.tolist(), requests.isl.tolist(), requests.osl.tolist()) == ([2.0], [10], [5])
+
+
+@pytest.mark.parametrize(
+    ("cell", "row", "words"), [("1e-320", 0, ""), ("1e308", 12, "another unit"), ("1e400", 12, "finite")]
+)
+def test_times_at_the_ends_of_floats_are_read_or_refused_without_a_warning(
+    tmp_path: Path, cell: str, row: int, words: str
+) -> None:
+    rows = [cell if k == row else str(k + 1) for k in range(20)]
+    file = written(tmp_path, "t.csv", "\n".join([HEADER, *(f"{time},10,5" for time in rows)]) + "\n")
+    if not words:
+        assert len(load_trace(file).requests) == len(rows)
+        return
+    with pytest.raises(InputError, match=words):
+        load_trace(file)
