@@ -86,6 +86,7 @@ class OpenPool:
     low : fewest replicas, in steps: those that are written of an autoscaler, 0 where another target can stand in, else
         one; a topology that owns keeps owning
     stays : one of several owned pools, of which any may get none, but not all
+    closed : gets no replica
     step : replicas, or units, come in groups of so many
     owned : paid for whether used or not; not where a job pays for its share of the time
     scaler : None where the number is fixed; else what the autoscaler has of min, max and target, None for what is open
@@ -99,6 +100,7 @@ class OpenPool:
     scaler: tuple[int | None, int | None, float | None] | None = None
     stays: bool = False
     is_units: bool = False
+    closed: bool = False
 
     def steps(self, max_replicas: int) -> int:
         """Groups of which no search looks at more."""

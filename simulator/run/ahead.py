@@ -12,7 +12,7 @@ from simulator.processes import forks, results, tell
 from simulator.resolve.sizes import is_open, open_units
 from simulator.run.advised import advised
 from simulator.run.decision import estimated, measured_of
-from simulator.run.evaluate import course_of, planned_at
+from simulator.run.evaluate import cheapest_answer, course_of, planned_at
 from simulator.run.fresh import on_fresh
 from simulator.run.loads import Loads
 from simulator.run.months import Progress
@@ -121,7 +121,9 @@ def _ahead(work: Work, name: str) -> _Ahead:
     store = work.sizer.store
     before = store.hits, store.misses
     try:
-        found = work.sizer.answer(work.loaded, name, work.loads, lambda label, share: tell(label, share / 2), work.rows)
+        found = cheapest_answer(
+            work.sizer, work.loaded, name, work.loads, lambda label, share: tell(label, share / 2), work.rows
+        )
     except InputError as error:
         return _Ahead(None, error.problems, 0, 0)
     with contextlib.suppress(ServecastError):

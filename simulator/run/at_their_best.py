@@ -13,7 +13,7 @@ from simulator.decide.price_flips import Search
 from simulator.resolve.sizes import alone, at_start, has_open_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import plan_topology
-from simulator.run.evaluate import planned_at, walk_with_prices
+from simulator.run.evaluate import cheapest_answer, planned_at, walk_with_prices
 from simulator.run.loads import Loads
 from simulator.run.months import Journey, Known
 from simulator.run.phases import phases
@@ -106,7 +106,7 @@ def _course(
     check()
     known = Known(sizer.store, sizer.assumed) if known is None else known
     sizer = replace(sizer, limits=replace(sizer.limits or Limits(), seconds=seconds))
-    found = sizer.answer(written, name, loads)
+    found = cheapest_answer(sizer, written, name, loads, check=check)
     if found and not found.search.is_finished:
         raise OutOfTime
     if found and found.search.best is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.decide.standing import met_throughout
 from simulator.money import shown_in
+from simulator.resolve.closed import beside_owned
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.run.left_open import least_usd_per_month
@@ -70,6 +72,54 @@ def served_course(
 ) -> Course:
     """Serve a topology under the load that is shown and in all months, and price it; arguments as `course_of`'s."""
     return course_of(written, loads, planned, shown_outcomes(planned, loads, sizer.store), sizer, found)
+
+
+def cheapest_answer(
+    sizer: Sizer,
+    written: LoadedScenario,
+    name: str,
+    loads: Loads,
+    progress: Progress | None = None,
+    rows: Rows | None = None,
+    check: Progress | None = None,
+) -> Answer | None:
+    """The sizes of the first month with which all months cost least; arguments as `Sizer.answer`.
+
+    Beside rented pools owned ones are sized for the mean month, since what a season buys stays; without these each
+    month has what it needs itself. Neither walk is always the cheaper one, so where months differ both are made.
+
+    Parameters
+    ----------
+    check : called before each trial of these walks
+
+    Raises
+    ------
+    InputError : as `Sizer.answer`
+    """
+    found, horizon = sizer.answer(written, name, loads, progress, rows), loads.horizon
+    rented = beside_owned(written, name) if len({horizon.asked(month) for month in horizon.numbers}) > 1 else ()
+    if found is None or not rented:
+        return found
+    owned = sizer.answer(written, name, loads, progress, rows, closed=rented)
+    assert owned is not None
+    both = [(_usd_of_months(sizer, written, name, loads, one, check), one) for one in (found, owned)]
+    return min(both, key=lambda each: each[0])[1]
+
+
+def _usd_of_months(
+    sizer: Sizer, written: LoadedScenario, name: str, loads: Loads, found: Answer, check: Progress | None
+) -> float:
+    """USD per month over the study; infinite where a month misses the SLO."""
+    if found.search.best is None:
+        return math.inf
+    known, planned = Known(sizer.store, sizer.assumed), planned_at(written, name, loads, found, sizer)
+    outcomes = known.outcomes(planned, loads.shown.demand)
+    journey, prices = walk_with_prices(written, loads, planned, outcomes, sizer, found, check, known)
+    if any(month.meets is False for month in journey.months):
+        return math.inf
+    change = sizer.assumed.terms
+    terms = prices.terms if change is None else change(prices.terms)
+    return priced_months(outcomes, terms, journey.months).usd_per_month
 
 
 def walk_with_prices(
@@ -144,7 +194,7 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     check_catalog_names(loaded)
     with shown_in(loaded.currency):
         loads, sizer = loads_of(loaded), Sizer(Store(), bounded(None, loaded))
-        found = sizer.answer(loaded, name, loads)
+        found = cheapest_answer(sizer, loaded, name, loads)
         sized = sizer.sized(loaded, name, loads, found)
         planned = plan_topology(sized, name)
         course = served_course(loaded, loads, planned, sizer, found)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from simulator.resolve.closed import with_closed
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import OpenPool, Scaled, alone, open_pools, refinable, with_sizes
 from simulator.resolve.topology import PlannedTopology, plan_topology
@@ -82,6 +83,7 @@ class Growth:
     ----------
     loaded : with the sizes of the topology open, and the hours of its windows as they are left
     found : so far, the first month's first
+    closed : names of pools that get no replica
     assumed, planned : as `Trials` takes them
     """
 
@@ -92,6 +94,7 @@ class Growth:
     found: list[AtLevel] = field(default_factory=list)
     assumed: Assumed = AS_IT_IS
     planned: dict[str, PlannedTopology] = field(default_factory=dict)
+    closed: tuple[str, ...] = ()
 
     def cheapest(self, asked: MonthLoad, periods: Sequence[PeriodDemand], before: Sizes) -> PlannedTopology | None:
         """The topology at the cheapest sizes that meet the SLO in such a month; None if none does.
@@ -207,7 +210,7 @@ class Growth:
 
     def _opened(self, before: Sizes | None) -> tuple[OpenPool, ...]:
         """The open pools; owned ones from what they were before."""
-        pools = open_pools(self.loaded, self.name)
+        pools = with_closed(open_pools(self.loaded, self.name), self.closed)
         return pools if before is None else tuple(_from(pool, before[pool.index]) for pool in pools)
 
     def _trials(self, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool], hours: str) -> Trials:

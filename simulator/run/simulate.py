@@ -33,7 +33,7 @@ from simulator.run.ahead import answers as answers_ahead
 from simulator.run.budget import Budget, beforehand, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, decide_run, measured_of
-from simulator.run.evaluate import course_of
+from simulator.run.evaluate import cheapest_answer, course_of
 from simulator.run.fingerprint import fingerprint
 from simulator.run.fresh import fresh_words, later_edge, on_fresh
 from simulator.run.further import further_trials
@@ -370,7 +370,7 @@ def _answers(work: Work, progress: Progress | None) -> dict[str, Answer]:
             if progress:
                 progress(f"sizes of {what}", (sum(trials[:k]) + share * trials[k]) / sum(trials))
 
-        return work.sizer.answer(work.loaded, name, work.loads, tick, work.rows)
+        return cheapest_answer(work.sizer, work.loaded, name, work.loads, tick, work.rows)
 
     found = zip(names, collect(one, names), strict=True)
     return {name: answer for name, answer in found if answer is not None}

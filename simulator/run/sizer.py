@@ -6,14 +6,23 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from simulator.resolve.agreed import committed_instances_stay
+from simulator.resolve.closed import with_closed
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, open_units, with_sizes, with_standing
+from simulator.resolve.sizes import (
+    Fixed,
+    has_open_sizes,
+    open_pools,
+    open_units,
+    with_sizes,
+    with_standing,
+)
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
 from simulator.run.written_instances import on_cheapest_instances, on_instances_of
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import Topology
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
@@ -52,6 +61,7 @@ class Sizer:
         progress: Progress | None = None,
         rows: Rows | None = None,
         standing: Collection[str] = (),
+        closed: tuple[str, ...] = (),
     ) -> Answer | None:
         """Sizes for all periods of the first of these months; None for a topology that leaves nothing open.
 
@@ -59,6 +69,7 @@ class Sizer:
         ----------
         rows : keeps the requests of what is found
         standing : pools that are in place already, see `with_standing`
+        closed : pools that get no replica where they need none
 
         Raises
         ------
@@ -66,11 +77,12 @@ class Sizer:
         """
         if not has_open_sizes(loaded.scenario.topologies[name]):
             return None
-        pools = with_standing(open_pools(loaded, name), standing)
-        return best_window(
-            *(loaded, name, _first_month(loaded, name, loads), self.store, self.limits, progress, rows),
+        pools = with_closed(with_standing(open_pools(loaded, name), standing), closed)
+        found = best_window(
+            *(loaded, name, _first_month(loaded, name, loads, closed), self.store, self.limits, progress, rows),
             *(pools, self.assumed, self.planned),
         )
+        return replace(found, closed=closed)
 
     def sized(
         self,
@@ -113,9 +125,9 @@ class Sizer:
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
         limits = replace(self.limits or Limits(), probe=False, in_vain=_IN_VAIN)
-        asks = loads.of_sizes(topology).horizon.asked
+        asks = loads.of_sizes(_without(topology, found.closed)).horizon.asked
         first = at_level(asks(loads.horizon.from_month), found.search, found.infeasible, found.hours)
-        growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned)
+        growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned, found.closed)
 
         def at(sizes: Sizes) -> PlannedTopology:
             fixed = {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}
@@ -126,5 +138,11 @@ class Sizer:
         return Sizing((*(pool.name for pool in pools), *units), owned, growth, at, asks, units)
 
 
-def _first_month(loaded: LoadedScenario, name: str, loads: Loads) -> tuple[PeriodDemand, ...]:
-    return loads.of_sizes(loaded.scenario.topologies[name]).first_month
+def _first_month(
+    loaded: LoadedScenario, name: str, loads: Loads, closed: Collection[str] = ()
+) -> tuple[PeriodDemand, ...]:
+    return loads.of_sizes(_without(loaded.scenario.topologies[name], closed)).first_month
+
+
+def _without(topology: Topology, closed: Collection[str]) -> Topology:
+    return topology.model_copy(update={"pools": tuple(pool for pool in topology.pools if pool.name not in closed)})

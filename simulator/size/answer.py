@@ -45,6 +45,7 @@ class Answer:
     hours : of the windows that leave them open; empty where none does
     windows : what each of the hours tried leads to
     units : names of token APIs, of which the sizes are units of throughput
+    closed : names of pools that get no replica in any month, since all months together cost less without them
     """
 
     name: str
@@ -56,6 +57,7 @@ class Answer:
     hours: str = ""
     windows: tuple[dict[str, Any], ...] = ()
     units: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """The answer as a summary holds it."""

@@ -137,21 +137,23 @@ def _sized(pool: OpenPool, n: int) -> Size:
 
 def _numbers(searcher: Searcher) -> None:
     """Find the fewest replicas that meet, in all pools; where no number can, look at the first guess alone."""
-    pools, high = searcher.trials.pools, searcher.limits.max_replicas
+    every, high = searcher.trials.pools, searcher.limits.max_replicas
+    pools = tuple(pool for pool in every if not pool.closed)
 
     def point(numbers: tuple[int, ...]) -> Point:
-        return tuple(_sized(pool, n * pool.step) for pool, n in zip(pools, numbers, strict=True))
+        sizes = {pool: _sized(pool, n * pool.step) for pool, n in zip(pools, numbers, strict=True)}
+        return tuple(sizes.get(pool, Fixed(0)) for pool in every)
 
     ranges: list[tuple[int, int]] = []
     guesses: list[int] = []
-    for k, pool in enumerate(pools):
+    start = point(tuple(1 for _ in pools))
+    for pool in pools:
         most = pool.steps(high) * pool.step
         most = most if pool.scaler is None or pool.scaler[1] is None else min(most, pool.scaler[1])
-        start = point(tuple(1 for _ in pools))
-        low = max(pool.low, math.ceil(searcher.trials.least(k, start) / pool.step))
+        low = max(pool.low, math.ceil(searcher.trials.least(every.index(pool), start) / pool.step))
         top = max(most // pool.step, 1)
         ranges.append((min(low, top), top))
-        replicas = searcher.guess[k] if searcher.guess else _guess(searcher, k, start)
+        replicas = searcher.guess[every.index(pool)] if searcher.guess else _guess(searcher, every.index(pool), start)
         guesses.append(max(math.ceil(replicas / pool.step), 1))
     if not pools:
         searcher.close(())
