@@ -30,8 +30,10 @@ _KINDS = {
 }
 
 
+_MEMO = "export.memo_text"
 _TABLES = (
-    "<style>.st-key-export-memo table {display: block; overflow-x: auto; width: max-content; max-width: 100%}</style>"
+    "<style>.st-key-export-memo_text table "
+    "{display: block; overflow-x: auto; width: max-content; max-width: 100%}</style>"
 )
 """Tables of the memo are moved sideways where they are wider than the page."""
 _OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -88,7 +90,7 @@ def show(context: Context) -> None:
         st.markdown(f"**{title}**")
         st.code(address, language=None, wrap_lines=True)
     st.html(_TABLES)
-    with st.expander("The memo", expanded=True, key="export.memo"):
+    with st.expander("The memo", expanded=True, key=_MEMO):
         st.markdown(markdown(text))
 
 
