@@ -308,8 +308,15 @@ def test_disaggregation_runs_and_its_mistakes_are_named(tmp_path: Path, capsys: 
 
 
 def test_steps_end_as_in_the_run(bundle: Path, capsys: Capture) -> None:
-    assert _run(["steps", str(bundle), "--topology", "own"]) == 0
-    assert capsys.readouterr().err == ""
+    asked = ["steps", str(bundle), "--topology", "own", "--format", "csv"]
+    assert _run(asked) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    for window in (["--start-s", "0"], ["--seconds", "10"]):
+        assert _run([*asked, *window]) == 0
+        assert capsys.readouterr().out == told.out, "the first ten seconds unless told otherwise"
+    assert _run([*asked, "--start-s", "1"]) == 0
+    assert capsys.readouterr().out != told.out
 
 
 @pytest.mark.exhaustive
