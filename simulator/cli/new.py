@@ -61,7 +61,7 @@ def new(
     from simulator.questions.write import scenario_text
     from simulator.results.files import write_text
 
-    if file.exists():
+    if file.exists() or file.is_symlink():
         raise InputError(Problem("is there already: name another file", str(file)))
     answers = {name: value for name, value in asdict(given).items() if value is not None}
     if ask and sys.stdin.isatty():

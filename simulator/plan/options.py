@@ -62,7 +62,7 @@ def check_options(loaded: LoadedScenario, options: PlanOptions) -> None:
     ------
     InputError : every option that names something unknown or is out of range
     """
-    problems = [*_unknown(loaded, options), *_out_of_range(options)]
+    problems = [*_unknown(loaded, options), *_out_of_range(options, loaded.scenario.run.max_replicas)]
     if problems:
         raise InputError(*problems)
 
@@ -84,10 +84,12 @@ def _unknown(loaded: LoadedScenario, options: PlanOptions) -> Iterator[Problem]:
             yield from (Problem(problem.message, "--gpu") for problem in error.problems)
 
 
-def _out_of_range(options: PlanOptions) -> Iterator[Problem]:
+def _out_of_range(options: PlanOptions, most_replicas: int) -> Iterator[Problem]:
     least = [("--max-replicas", options.max_replicas, 1), ("--spare", options.spare, 0)]
     for option, value, low in [*least, *(("--tensor-parallel-size", tp, 1) for tp in options.tps)]:
         if value < low:
             yield Problem(f"must be at least {low}", option, got=str(value))
+    if options.spare > most_replicas:
+        yield Problem(f"must be at most run.max_replicas ({most_replicas})", "--spare", got=str(options.spare))
     if options.error is not None and not 0 <= options.error < 1:
         yield Problem("must be at least 0 and less than 1", "--error", got=str(options.error))

@@ -38,6 +38,8 @@ _PROGRAM_BYTES = 400 * 2**20
 _RECORD_BYTES = 200
 """Of a user who waits for answers: requests drawn ahead, timers."""
 _LEAST_BYTES = 2**28
+_MOST = 1e9
+"""Of both limits, seconds and GiB, that the system still counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,11 @@ def checked_budget(time_limit: float | None, memory_limit: float | None) -> Budg
     InputError : a number that is out of range
     """
     wrong = []
-    if time_limit is not None and not 0 < time_limit < math.inf:
-        wrong.append(Problem("must be a positive number of seconds", "--time-limit", got=str(time_limit)))
-    if memory_limit is not None and not _LEAST_BYTES / BYTES_PER_GIB <= memory_limit < math.inf:
-        text = f"must be GiB, at least {_LEAST_BYTES / BYTES_PER_GIB:g}"
+    if time_limit is not None and not 0 < time_limit <= _MOST:
+        text = f"must be a positive number of seconds, at most {_MOST:g}"
+        wrong.append(Problem(text, "--time-limit", got=str(time_limit)))
+    if memory_limit is not None and not _LEAST_BYTES / BYTES_PER_GIB <= memory_limit <= _MOST:
+        text = f"must be GiB, at least {_LEAST_BYTES / BYTES_PER_GIB:g} and at most {_MOST:g}"
         wrong.append(Problem(text, "--memory-limit", got=str(memory_limit)))
     if wrong:
         raise InputError(*wrong)

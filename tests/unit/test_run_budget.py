@@ -150,6 +150,8 @@ def test_both_limits_are_told_together() -> None:
         (0.0, 0.25, ["--time-limit"]),
         (-1.0, 0.25, ["--time-limit"]),
         (math.inf, 0.25, ["--time-limit"]),
+        (1.1e9, 1e9, ["--time-limit"]),
+        (1e9, 1.1e9, ["--memory-limit"]),
         (1.0, 0.2499, ["--memory-limit"]),
         (1.0, math.inf, ["--memory-limit"]),
         (0.0, 0.0, ["--time-limit", "--memory-limit"]),
@@ -162,6 +164,11 @@ def test_limits_of_the_command_line(seconds: float, gib: float, wrong: list[str]
     with pytest.raises(InputError) as refused:
         checked_budget(seconds, gib)
     assert [problem.file or problem.path or problem.message for problem in refused.value.problems] == wrong
+
+
+def test_the_largest_limits_are_ones_that_the_system_counts() -> None:
+    with within(checked_budget(1e9, 1e9)):
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1e9
 
 
 def test_unless_given_a_run_has_what_the_machine_has_left() -> None:

@@ -1,0 +1,36 @@
+"""Options of commands whose numbers and places are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.main import run_command
+
+SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        ("run {} --explore-s nan", "--explore-s"),
+        ("run {} --explore-s -1", "--explore-s"),
+        ("plan {} --spare 1025", "--spare"),
+        ("plan {} --time-limit 1e308", "--time-limit"),
+        ("plan {} --memory-limit 1e290", "--memory-limit"),
+    ],
+)
+def test_options_out_of_range_are_refused_by_name(
+    capsys: pytest.CaptureFixture[str], arguments: str, option: str
+) -> None:
+    assert run_command(arguments.format(SIZED).split()) == 2
+    assert capsys.readouterr().err.startswith(f"servecast: {option}: must be ")
+
+
+def test_a_link_that_leads_nowhere_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    link = tmp_path / "mine.yaml"
+    link.symlink_to("gone.yaml")
+    assert run_command(["new", str(link), "--users", "5", "--no-ask"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert link.is_symlink()
