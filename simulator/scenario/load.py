@@ -17,6 +17,7 @@ from simulator.scenario.document import Document, Origin, read_document
 from simulator.scenario.explain import explain, own_errors
 from simulator.scenario.mapping import MAPPING, mapping_document
 from simulator.scenario.merge import Claims, apply_sets, merge_overlays, without_topology
+from simulator.scenario.plain_text import text_problems
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import Topology
 
@@ -163,9 +164,8 @@ def _document(source: Source) -> Document:
 
 def _checked(document: Document, file: Path) -> LoadedScenario:
     scenario = validated(document, Scenario)
-    found = [
-        _positioned(document, where, message, got) for where, message, got in cross_problems(scenario, file.parent)
-    ]
+    wrong = [*text_problems(document.data), *cross_problems(scenario, file.parent)]
+    found = [_positioned(document, where, message, got) for where, message, got in wrong]
     if found:
         raise InputError(*found)
     return LoadedScenario(scenario, file, document)

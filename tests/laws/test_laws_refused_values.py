@@ -116,3 +116,20 @@ def test_shared_texts_are_at_most_as_many_as_memory_holds(tmp_path: Path) -> Non
         else:
             with pytest.raises(InputError, match="groups: must be less than or equal to 10000000"):
                 load_scenario(tree)
+
+
+@pytest.mark.parametrize("letter", ["\x00", "\x07", "\x1b", "\x7f", "\x9b", "\u202e", "\u2066"])
+def test_no_text_commands_the_terminal_that_shows_it(letter: str) -> None:
+    for place in ("description", "topologies"):
+        tree = copy.deepcopy(SCENARIO)
+        if place == "description":
+            tree[place] = f"ours{letter}[31m"
+        else:
+            tree["topologies"]["api"]["providers"][0]["price_source"] = f"ours{letter}[31m"
+        with pytest.raises(InputError, match="must have no control characters"):
+            load_scenario(tree)
+
+
+def test_text_of_several_lines_and_of_any_script_is_taken() -> None:
+    text = "erste Zeile\n\tzweite\u00a0Zeile: \u05e9\u05dc\u05d5\u05dd, \u0645\u06cc\u200c\u0634\u0648\u062f"
+    load_scenario(SCENARIO | {"description": text})
