@@ -17,10 +17,15 @@ def with_closed(pools: Iterable[OpenPool], closed: Collection[str]) -> tuple[Ope
 
 
 def beside_owned(loaded: LoadedScenario, name: str) -> tuple[str, ...]:
-    """Rented pools of open size without which a topology has owned pools alone; none where others stay."""
+    """Rented pools of open size without which a topology has owned pools alone, of which a size is open, too.
+
+    None where other rented pools stay, or where the owned ones are as they are written: those buy nothing for a season.
+    """
     topology = loaded.scenario.topologies[name]
     rented = [pool for pool in topology.pools if pool.billing != "owned"]
     if topology.providers or len(rented) in (0, len(topology.pools)):
         return ()
-    free = {pool.name for pool in open_pools(loaded, name) if not pool.owned and not pool.low}
-    return tuple(pool.name for pool in rented) if all(pool.name in free for pool in rented) else ()
+    opened = open_pools(loaded, name)
+    free = {pool.name for pool in opened if not pool.owned and not pool.low}
+    closes = any(pool.owned for pool in opened) and all(pool.name in free for pool in rented)
+    return tuple(pool.name for pool in rented) if closes else ()

@@ -9,6 +9,7 @@ from functools import cached_property
 from simulator.decide.levels import nodes
 from simulator.resolve.admissible import check_requests
 from simulator.resolve.horizon import horizon_of
+from simulator.resolve.sizes import is_open
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import Topology
 from simulator.simulate.demand import Demand, PeriodDemand, demand_of
@@ -84,12 +85,12 @@ class Loads:
     def of_sizes(self, topology: Topology) -> Loads:
         """The loads that the sizes of a topology are searched for.
 
-        What owned hardware does beside other targets is weighed over the year, in a mean month: it stays when a season
-        is over, and by that season alone it would be bought for all of it.
+        What owned hardware of open size does beside other targets is weighed over the year, in a mean month: it stays
+        when a season is over, and by that season alone it would be bought for all of it.
         """
-        owned = [pool.billing == "owned" for pool in topology.pools]
+        owned = [pool for pool in topology.pools if pool.billing == "owned"]
         horizon, numbers = self.horizon, self.horizon.numbers
-        if not any(owned) or (all(owned) and not topology.providers):
+        if not any(map(is_open, owned)) or (len(owned) == len(topology.pools) and not topology.providers):
             return self
         if len({horizon.periods_of(month) for month in numbers}) == 1:
             return self

@@ -156,7 +156,7 @@ def _numbers(searcher: Searcher) -> None:
         replicas = searcher.guess[every.index(pool)] if searcher.guess else _guess(searcher, every.index(pool), start)
         guesses.append(max(math.ceil(replicas / pool.step), 1))
     if not pools:
-        searcher.close(())
+        searcher.close(start)
     elif searcher.trials.hopeless:
         searcher.close(point(tuple(min(max(n, low), top) for n, (low, top) in zip(guesses, ranges, strict=True))))
     elif len(pools) == 1:

@@ -80,3 +80,23 @@ def test_without_its_burst_it_is_the_owned_fleet_and_says_so(tmp_path: Path) -> 
     assert [month["usd"] for month in hybrid] == pytest.approx([month["usd"] for month in owned])
     assert run.summary["topologies"]["hybrid"]["search"]["sizes"] == {"base": "2", "burst": "0"}
     assert "hybrid is the same fleet as owned" in run.summary["verdict"]
+
+
+def of_written_base(study: str) -> str:
+    return text(study).replace("site: datacentre, replicas: auto", "site: datacentre, replicas: 2")
+
+
+def test_beside_a_written_number_of_owned_replicas_the_burst_is_there_in_the_season_alone(tmp_path: Path) -> None:
+    """2 replicas are enough beside the season, which needs 4: nothing is left open without the burst."""
+    run = simulate(written(tmp_path, of_written_base(SEASON), "run.seed=5"), tmp_path / "runs")
+    bursts = [month["replicas"][1] for month in run.decision["topologies"]["hybrid"]["months"]]
+    assert bursts[:9] == [0] * 9
+    assert min(bursts[9:]) >= 1
+
+
+def test_an_event_may_write_the_number_of_owned_replicas(tmp_path: Path) -> None:
+    """From the season's 4 on, nothing is left open without the burst."""
+    event = "change: {pools: [{name: base, replicas: 4}]}"
+    study = EVENT.replace("change: {pools: [{name: burst, price_usd_per_gpu_hour: 2.4}]}", event)
+    assert event in study
+    assert evaluate(written(tmp_path, text(study), "run.seed=5"), "hybrid").slo_met
