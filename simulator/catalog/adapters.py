@@ -29,4 +29,6 @@ def adapters_of(shape: ModelShape, slots: int, rank: int) -> Adapters:
         heads=kind in embeddings["both"],
         joined_experts=kind in data["joined_experts"],
         slices={**data["slices"], **data["slices_of"].get(kind, {})},
+        left_alone=tuple(data["left_alone"]),
+        cut_inputs=tuple(data["cut_inputs"]),
     )

@@ -10,11 +10,6 @@ from simulator.memory.shape import BUFFERS, Matrix, ModelShape
 from simulator.memory.weights import DRAFT, layer_of, stage_of_layer
 from simulator.perf.device import Split
 
-TOWERS = ("vision_tower.", "audio_tower.")
-"""Parts of names of matrices that adapters leave alone."""
-CUT_INPUTS = ("o_proj", "down_proj", "out_proj", "wo_b", "dense", "c_proj", "w2", "fc2")
-"""Ends of names of matrices whose inputs tensor parallelism divides, and not their outputs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
@@ -26,6 +21,8 @@ class Adapters:
     embeds, heads : the model's class has adapters of its embedding, of its head
     joined_experts : gate and up projection of an expert have one matrix A
     slices : matrices A of one of the model's, where they are not one, by the end of its name
+    left_alone : parts of names of matrices without an adapter
+    cut_inputs : ends of names of matrices whose inputs tensor parallelism divides, and not their outputs
     """
 
     slots: int
@@ -34,6 +31,8 @@ class Adapters:
     heads: bool = False
     joined_experts: bool = False
     slices: Mapping[str, int] = field(default_factory=dict)
+    left_alone: tuple[str, ...] = ()
+    cut_inputs: tuple[str, ...] = ()
 
 
 def adapter_bytes_by_stage(shape: ModelShape, adapters: Adapters | None, split: Split) -> list[float]:
@@ -60,7 +59,7 @@ def adapter_bytes_by_stage(shape: ModelShape, adapters: Adapters | None, split: 
 def _values(matrix: Matrix, adapters: Adapters, split: Split) -> float:
     """Inputs of A and outputs of B of one matrix, for each value of the rank."""
     left = matrix.columns == 1 or matrix.cut == "vocab" or matrix.name.endswith(BUFFERS)
-    if left or matrix.name.startswith(DRAFT) or any(part in matrix.name for part in TOWERS):
+    if left or matrix.name.startswith(DRAFT) or any(part in matrix.name for part in adapters.left_alone):
         return 0.0
     if matrix.cut == "experts":
         return _of_experts(matrix, adapters, split)
@@ -68,7 +67,7 @@ def _values(matrix: Matrix, adapters: Adapters, split: Split) -> float:
     rows, columns = matrix.rows, matrix.columns
     if matrix.cut == "kv":
         rows = max(1, matrix.heads // split.tp) * (rows // matrix.heads)
-    elif matrix.cut == "tp" and matrix.name.endswith(CUT_INPUTS):
+    elif matrix.cut == "tp" and matrix.name.endswith(adapters.cut_inputs):
         columns = math.ceil(columns / split.tp)
     elif matrix.cut == "tp":
         rows = math.ceil(rows / split.tp)

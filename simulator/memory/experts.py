@@ -12,8 +12,6 @@ from simulator.memory.shape import ModelShape
 from simulator.memory.weights import Format, Weights
 from simulator.perf.device import BatchLimits, Split
 
-CUT = " cut"
-"""Ending of a format that a rule means only where each GPU holds a part of every expert."""
 ALIGNED_FROM = ("hopper", "blackwell", "blackwell-rtx")
 """Generations on which FlashInfer computes experts in FP8 with one scale per tensor."""
 LONG = 256 * 1024
@@ -87,8 +85,10 @@ def scratch_bytes(
     if indexer is not None:
         requests = rules.long_indexer_lengths if length > LONG else rules.indexer_lengths
         gathered = requests * length // indexer.tokens_per_row * indexer.row_bytes
-    kept = rules.kept_expert_scratch.get(card.generation, ())
-    if experts is None or not (experts.scheme in kept or (experts.scheme + CUT in kept and not split.expert_parallel)):
+    kept = set(rules.kept_expert_scratch.get(card.generation, ()))
+    if not split.expert_parallel:
+        kept |= set(rules.kept_scratch_of_cut_experts.get(card.generation, ()))
+    if experts is None or experts.scheme not in kept:
         return gathered
     inner = experts.inner / (1 if split.expert_parallel else split.expert_gpus)
     values = max(inner, experts.width) + max(inner * (2 if experts.gated else 1), experts.width)

@@ -57,6 +57,7 @@ class Rules:
     hopper_expert_kernel : MXFP4 experts run in Triton on Hopper; else in Marlin with its padding
     aligned_fp8_experts : experts in FP8 with one scale per tensor are padded for FlashInfer's kernel
     kept_expert_scratch : formats of experts whose scratch memory is kept after the forward pass, by generation of GPU
+    kept_scratch_of_cut_experts : the same where each GPU holds a part of every expert
     indexer_lengths : longest requests whose keys a sparse indexer's scratch memory holds; 0 where it is not kept
     long_indexer_lengths : the same of lengths above 256 k
     """
@@ -102,5 +103,6 @@ class Rules:
     hopper_expert_kernel: bool
     aligned_fp8_experts: bool
     kept_expert_scratch: Mapping[str, Collection[str]]
+    kept_scratch_of_cut_experts: Mapping[str, Collection[str]]
     indexer_lengths: int
     long_indexer_lengths: int

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from simulator.catalog.adapters import adapters_of
+from simulator.catalog.models import model
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError
 from simulator.memory.adapters import adapter_bytes_by_stage
+from simulator.memory.shape import without_encoders
 from simulator.perf.device import Split
 from simulator.resolve.memory import answer
 from simulator.resolve.memory_log import compare
@@ -95,6 +97,28 @@ def test_tensor_parallelism_divides_outputs_of_most_and_inputs_of_some() -> None
     """Mistral 7B: A of 4,096 inputs whole and B cut, but of `o_proj` and `down_proj` A cut and B of 4,096 whole."""
     one_layer = 5 * 4096 + (4096 + 2 * 1024 + 2 * 14336) / 4 + (4096 + 14336) / 4 + 2 * 4096
     assert slots("mistral", Split(tp=4)) == [32 * one_layer * 2 * 16 * 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [("glm4_moe", ".o_proj"), ("mistral", ".down_proj"), ("nemotron_h", ".out_proj"), ("deepseek-v4-flash", ".wo_b")],
+)
+def test_what_gives_back_to_the_residual_stream_has_its_inputs_divided(name: str, end: str) -> None:
+    """RowParallelLinear: a fourth of the inputs of A on each of four GPUs, and all outputs of B."""
+    shape = shape_from_config(name, CONFIGS[name]["config"]) if name in CONFIGS else model(name).shape
+    own = next(matrix for matrix in shape.matrices if matrix.name.endswith(end))
+    alone = replace(adapters_of(shape, 2, 16), embeds=False, heads=False)
+    (found,) = adapter_bytes_by_stage(replace(shape, matrices=(own,)), alone, Split(tp=4))
+    assert own.rows != own.columns
+    assert found == 2 * 16 * 2 * (own.columns / 4 + own.rows)
+
+
+@pytest.mark.parametrize("name", ["qwen3_vl_moe", "qwen3_asr"])
+def test_encoders_have_no_adapters(name: str) -> None:
+    shape = shape_from_config(name, CONFIGS[name]["config"])
+    bare = without_encoders(shape)
+    assert len(bare.matrices) < len(shape.matrices)
+    assert adapter_bytes_by_stage(bare, adapters_of(bare, 2, 16), Split()) == slots(name, Split())
 
 
 def test_experts_are_dealt_out_whole_or_cut() -> None:

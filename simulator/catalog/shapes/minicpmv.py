@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.whisper import whisper_encoder
@@ -39,10 +37,7 @@ def minicpm_o(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix
     InputError : no section of an encoder
     """
     towers, matrices = minicpm_v(top, hidden)
-    section = top["audio_config"]
-    if not isinstance(section, Mapping):
-        raise top.problem("audio_config", "must be an object", str(section)[:60])
-    config = Config(section, top.file, f"{top.section}audio_config.")
+    config = top.part("audio_config")
     inner = config.number("encoder_ffn_dim")
     heard = [
         *whisper_encoder(
@@ -61,10 +56,7 @@ def minicpm_v(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix
     ------
     InputError : no section of the encoder
     """
-    section = top["vision_config"]
-    if not isinstance(section, Mapping):
-        raise top.problem("vision_config", "must be an object", str(section)[:60])
-    config = Config(section, top.file, f"{top.section}vision_config.")
+    config = top.part("vision_config")
     width, inner = config.number("hidden_size"), config.number("intermediate_size")
     patch, side = config.number("patch_size", 14), config.number("image_size", 980)
     pixels, queries = 3 * patch * patch, top.number("query_num", 64)

@@ -5,7 +5,6 @@ Source: `molmo.py`, `molmo2.py`, vLLM 0.32.0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulator.catalog.shapes import parts
@@ -63,7 +62,7 @@ def molmo2_encoder(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[M
     ------
     InputError : one of them is missing
     """
-    seen, between = (_section(top, key) for key in ("vit_config", "adapter_config"))
+    seen, between = top.part("vit_config"), top.part("adapter_config")
     layers = seen.number("num_hidden_layers")
     read = [int(layer) for layer in between.get("vit_layers", [-3, -9])]
     return _encoder(
@@ -80,13 +79,6 @@ def molmo2_encoder(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[M
             projected=between.number("intermediate_size"),
         ),
     )
-
-
-def _section(top: Config, key: str) -> Config:
-    found = top[key]
-    if not isinstance(found, Mapping):
-        raise top.problem(key, "must hold keys of its own", str(found)[:60])
-    return Config(found, top.file, f"{top.section}{key}.")
 
 
 def _encoder(top: Config, hidden: int, sizes: Encoder) -> tuple[tuple[Tower, ...], tuple[Matrix, ...]]:

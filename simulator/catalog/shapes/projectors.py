@@ -167,7 +167,7 @@ def _internvl(asked: Between) -> Sizes:
 
 
 def _nvlm(asked: Between) -> Sizes:
-    between = Config(asked.top["llm_config"], asked.top.file, "llm_config.").number("intermediate_size")
+    between = asked.top.part("llm_config").number("intermediate_size")
     return (between, NVLM_SHUFFLED * asked.width), (asked.hidden, between)
 
 

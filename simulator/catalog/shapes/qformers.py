@@ -5,8 +5,6 @@ Source: `blip2.py`, `granite_speech.py`, vLLM 0.33.0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix
@@ -14,12 +12,12 @@ from simulator.memory.shape import Matrix
 
 def blip_2(top: Config, hidden: int) -> list[Matrix]:
     """What reads BLIP-2's images: the queries, the Q-Former, and the projection of its result."""
-    return _queried(_section(top, "qformer_config"), top.number("num_query_tokens", 32), hidden, "vision_tower")
+    return _queried(top.part("qformer_config"), top.number("num_query_tokens", 32), hidden, "vision_tower")
 
 
 def granite_speech(top: Config, hidden: int) -> list[Matrix]:
     """Encoder of Granite Speech, whole on every GPU but for its MLPs, and the Q-Former that reads its windows."""
-    config = _section(top, "encoder_config")
+    config = top.part("encoder_config")
     wide, kernel = config.number("hidden_dim"), config.number("conv_kernel_size", 15)
     heads, width = config.number("num_heads", 8), config.number("dim_head", 128)
     between = wide * config.number("conv_expansion_factor", 2)
@@ -38,14 +36,7 @@ def granite_speech(top: Config, hidden: int) -> list[Matrix]:
             parts.whole(f"{name}.depth", between, kernel, plain=True),
         ]
     queries = top.number("window_size", 15) // max(top.number("downsample_rate", 5), 1)
-    return matrices + _queried(_section(top, "projector_config"), max(queries, 1), hidden, "audio_tower")
-
-
-def _section(top: Config, key: str) -> Config:
-    found = top[key]
-    if not isinstance(found, Mapping):
-        raise top.problem(key, "must hold keys of its own", str(found)[:60])
-    return Config(found, top.file, f"{top.section}{key}.")
+    return matrices + _queried(top.part("projector_config"), max(queries, 1), hidden, "audio_tower")
 
 
 def _queried(config: Config, queries: int, hidden: int, tower: str) -> list[Matrix]:

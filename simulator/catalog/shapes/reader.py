@@ -139,6 +139,18 @@ class Config(Mapping[str, Any]):
             raise self.problem(key, "a whole number is needed here", str(value)[:60])
         return int(value)
 
+    def part(self, key: str) -> Config:
+        """A section of this one, whose problems are told by its path.
+
+        Raises
+        ------
+        InputError : missing, or no object
+        """
+        found = self[key]
+        if not isinstance(found, Mapping):
+            raise self.problem(key, "must be an object", str(found)[:60])
+        return Config(found, self.file, f"{self.section}{key}.")
+
     def by_layer(self, key: str) -> list[Any]:
         """A list with an entry for each layer at least.
 

@@ -18,7 +18,7 @@ from simulator.catalog.shapes.qformers import blip_2, granite_speech
 from simulator.catalog.shapes.radio import is_radio, radio
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.visual_words import ovis2, ovis2_5
-from simulator.catalog.shapes.whisper import kimi_audio
+from simulator.catalog.shapes.whisper import convolutions, kimi_audio
 from simulator.memory.shape import Matrix, Tower
 
 MOST_TOKENS = 16384
@@ -45,9 +45,6 @@ VIDEO_TOKENS, SPELLED = 12288, 12.5
 """Of their largest video (25,165,824 pixels, 2,048 a token), and how many rows 0.11 and 0.12 hold for each of them
 (`qwen3_vl.py`)."""
 SIGLIP_2 = ("siglip2", "pixel_shuffle_siglip2")
-TAPS = 3
-"""Width of the two convolutions before an encoder of audio (`whisper.py`, vLLM 0.32.0)."""
-
 WHOLE = {
     "phi3_v": phi3v,
     "phi4mm": phi4mm,
@@ -209,5 +206,5 @@ def _audio(config: Config, top: Config, hidden: int) -> tuple[Tower | None, list
     matrices = [Matrix(f"audio_tower.layers.{layer}", rows, width, "tp", plain=True) for layer in range(layers)]
     bins = config.number("num_mel_bins", 0)
     if bins and not is_kind(config, top, *SHRUNK):
-        matrices.append(parts.whole("audio_tower.conv", width, TAPS * (bins + width), plain=True))
+        matrices.append(convolutions(width, bins))
     return None, matrices + audio_projector(config, top, width, inner, hidden)

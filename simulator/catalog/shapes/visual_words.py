@@ -5,8 +5,6 @@ Source: `ovis.py`, `aimv2.py`, `ovis2_5.py`, `siglip2navit.py`, vLLM 0.32.0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix, Tower
@@ -27,9 +25,9 @@ def ovis2(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, ..
     ------
     InputError : it is missing, or holds an encoder that is not known
     """
-    outer = _section(top, top, "visual_tokenizer_config")
+    outer = top.part("visual_tokenizer_config")
     words, stride = outer.number("vocab_size"), outer.number("hidden_stride", 1)
-    config = _section(top, outer, "backbone_config")
+    config = outer.part("backbone_config")
     return _encoder(config, hidden, words, stride, INDICATORS["ovis"], TILES * _patches(config) // stride**2)
 
 
@@ -40,16 +38,9 @@ def ovis2_5(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, 
     ------
     InputError : it is missing, or holds an encoder that is not known
     """
-    config = _section(top, top, "vit_config")
+    config = top.part("vit_config")
     words, stride = top.number("visual_vocab_size"), config.number("hidden_stride", 2)
     return _encoder(config, hidden, words, stride, INDICATORS["ovis2_5"], MOST_TOKENS)
-
-
-def _section(top: Config, outer: Config, key: str) -> Config:
-    found = outer[key]
-    if not isinstance(found, Mapping):
-        raise outer.problem(key, "must hold keys of its own", str(found)[:60])
-    return Config(found, top.file, f"{outer.section}{key}.")
 
 
 def _patches(config: Config) -> int:

@@ -7,16 +7,21 @@ from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix, Tower
 
 TAPS = 3
-"""Width of the two convolutions before the layers."""
+"""Width of the two convolutions before the layers (`whisper.py`, vLLM 0.32.0)."""
 POSITIONS = 1500
 LARGE = (1280, 5120, 32, 128)
 """Width, inner width, layers and bins of Whisper large."""
 
 
+def convolutions(width: int, bins: int) -> Matrix:
+    """What an encoder of audio begins with, from bins to its width and from that to itself."""
+    return parts.whole("audio_tower.conv", width, TAPS * (bins + width), plain=True)
+
+
 def whisper_encoder(width: int, inner: int, layers: int, bins: int) -> list[Matrix]:
     """Whisper's encoder: two convolutions, learned positions and layers of attention and an MLP."""
     matrices = [
-        parts.whole("audio_tower.conv", width, TAPS * (bins + width), plain=True),
+        convolutions(width, bins),
         parts.whole("audio_tower.positions", POSITIONS, width, plain=True),
     ]
     for layer in range(layers):
