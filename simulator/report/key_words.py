@@ -30,7 +30,7 @@ _SHORT = {"gpu": "GPU", "gpus": "GPUs", "slo": "SLO", "ttft": "TTFT", "tpot": "T
 _SHORT |= {"usd": "USD", "api": "API", "pue": "PUE", "cpu": "CPU", "lora": "LoRA"}
 _UNITS = {"_s": "s", "_rps": "requests/s", "_usd": "USD", "_gib": "GiB", "_min": "min", "_tokens": "tokens"}
 _PART = re.compile(r"([^.\[\]]+)((?:\[[^\]]*\])*)")
-_VALUES = {"true": "yes", "false": "no", "null": "not said", "outside": "outside", "": "-"}
+_VALUES = {"true": "yes", "false": "no", "null": "not said", "": "-"}
 
 
 def key_words(path: str, scenario: Mapping[str, Any] | None = None) -> str:
@@ -38,7 +38,8 @@ def key_words(path: str, scenario: Mapping[str, Any] | None = None) -> str:
 
     Parameters
     ----------
-    scenario : tells the names of entries that the path gives by their positions
+    scenario : tells the names of entries that the path gives by their positions; without it, entries of parts that have
+        names are named by these
     """
     cost = path.removeprefix("cost.overrides.")
     return cost_words(cost) if cost in cost_entries() else ": ".join(_words(path, scenario)) or path
@@ -59,25 +60,26 @@ def _words(path: str, scenario: Mapping[str, Any] | None) -> Iterator[str]:
             yield _key(part)
         for entry in re.findall(r"\[([^\]]*)\]", entries):
             node = _entry(node, entry)
-            named = node.get("name", entry) if isinstance(node, Mapping) else entry
-            yield f"{_ENTRIES.get(part, _key(part))} {int(named) + 1 if str(named).isdigit() else named}"
+            named = node.get("name") if isinstance(node, Mapping) else None
+            is_position = entry.isdigit() and (scenario is not None or part not in _ENTRIES)
+            yield f"{_ENTRIES.get(part, _key(part))} {named or (int(entry) + 1 if is_position else entry)}"
 
 
 def _entry(node: Any, entry: str) -> Any:
     if not isinstance(node, list):
         return None
-    if entry.isdigit():
-        return node[int(entry)] if int(entry) < len(node) else None
-    return next((one for one in node if isinstance(one, Mapping) and one.get("name") == entry), None)
+    by_name = next((one for one in node if isinstance(one, Mapping) and one.get("name") == entry), None)
+    if by_name is None and entry.isdigit() and int(entry) < len(node):
+        return node[int(entry)]
+    return by_name
 
 
 def _key(key: str) -> str:
     if key in _WHOLE:
         return _WHOLE[key]
-    unit = next((unit for end, unit in _UNITS.items() if key.endswith(end) and len(key) > len(end)), "")
-    bare = key[: -len(next(end for end, each in _UNITS.items() if each == unit))] if unit else key
-    words = " ".join(_SHORT.get(word, word) for word in bare.split("_"))
-    return f"{words} [{unit}]" if unit else words
+    end = next((end for end in _UNITS if key.endswith(end) and key != end), "")
+    words = " ".join(_SHORT.get(word, word) for word in key.removesuffix(end).split("_"))
+    return f"{words} [{_UNITS[end]}]" if end else words
 
 
 def value_words(path: str, value: Any) -> str:
@@ -92,8 +94,8 @@ def value_words(path: str, value: Any) -> str:
 
 
 def names_of(summary: Mapping[str, Any]) -> set[str]:
-    """Names of one's own in the summary of a run: topologies, pools and classes."""
-    found = set(summary.get("order", ()))
+    """Names of one's own in the summary of a run: its scenario, topologies, pools and classes."""
+    found = {*summary.get("order", ()), summary.get("scenario", "")}
     for one in summary.get("topologies", {}).values():
         found |= {pool["name"] for pool in one.get("pools", ())}
         found |= {term["class"] for term in one.get("metrics", {}).get("slo_terms", ())}

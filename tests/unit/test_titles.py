@@ -36,8 +36,9 @@ def test_ids_in_sentences_are_read_as_titles(text: str, read: str | None) -> Non
 
 
 def test_names_of_ones_own_stay() -> None:
-    summary = {"order": ["h200"], "topologies": {"h200": {"pools": [{"name": "l40s"}]}}}
+    summary = {"scenario": "h20", "order": ["h200"], "topologies": {"h200": {"pools": [{"name": "l40s"}]}}}
     with own_names(names_of(summary)):
+        assert in_titles("scenario h20, SHA-256") == "scenario h20, SHA-256"
         assert in_titles("h200: l40s 3 on b200") == f"h200: l40s 3 on {gpus()['b200'].title}"
     assert in_titles("h200").startswith("NVIDIA")
 
@@ -56,6 +57,17 @@ def test_names_of_ones_own_stay() -> None:
 )
 def test_keys_are_read_as_words(path: str, read: str) -> None:
     assert key_words(path, {"workload": {"classes": [{"name": "chat"}]}}) == read
+
+
+def test_names_that_are_numbers_are_no_positions() -> None:
+    """Differences name entries, files are told by positions; what has no name is counted from 1."""
+    years = {"workload": {"classes": [{"name": "chat"}, {"name": "2026"}, {"name": "1"}]}}
+    assert key_words("workload.classes[2026].isl") == key_words("workload.classes[2026].isl", years)
+    assert key_words("workload.classes[2026].isl") == "class 2026: prompt tokens"
+    assert key_words("workload.classes[1].isl", years) == "class 1: prompt tokens"
+    assert key_words("workload.classes[0].isl", years) == "class chat: prompt tokens"
+    assert key_words("topologies.2026.pools[7].gpu") == "topology 2026: pool 7: GPU"
+    assert key_words("study.load_steps[0].load") == "study: load steps 1: load"
 
 
 def test_values_are_read_by_their_keys() -> None:
