@@ -10,6 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from calibrate.sections import write_section
+from calibrate.serving.names import read_data
 from calibrate.serving.report import METRICS, Comparison, as_json, knee_rows
 from simulator.catalog.expected import error_table
 from simulator.catalog.overheads import (
@@ -91,8 +92,8 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _knees(result["knees"]),
         "### What the spread of lengths does\n\nWhere only mean lengths are published (ShareGPT), lengths have the "
         "quantiles of that data set as vLLM's client samples it, scaled to the row's means, and prompts and outputs "
-        "its rank correlation of -0.41. A spread is a power of the ratios to the middle length.\nRows with such "
-        "lengths:\n",
+        f"its rank correlation of {read_data('sources.yaml')['lengths']['sharegpt']['rank_correlation']}. A spread is "
+        "a power of the ratios to the middle length.\nRows with such lengths:\n",
         _spreads(result, spreads),
         f"### Fitted overheads\n\nOf the catalog's {error_table().fitted}.\n",
         _overheads(),

@@ -21,7 +21,6 @@ from simulator.errors import InputError, Problem
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
 from simulator.report.table import warnings
 
-_METRICS = TITLES
 _PERIOD_S = 5.0
 _CHART_PX = 300
 """Least width of a chart of errors."""
@@ -37,13 +36,13 @@ def show(context: Context | None) -> None:
     table = error_table()
     rows = pd.DataFrame([_row(group) for group in table.groups])
     row = flow("calibration.charts", _CHART_PX)
-    for metric in _METRICS:
+    for metric in TITLES:
         with row.container():
-            words = f"errors of {_METRICS[metric]}, by GPU"
+            words = f"errors of {TITLES[metric]}, by GPU"
             show_chart(error_bars(rows, metric), f"calibration.groups.{metric}", words)
-    config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in _METRICS.items()}
-    config |= {f"{name} p90": st.column_config.NumberColumn("nine of ten", format="percent") for name in _METRICS}
-    config |= {f"{name} {of}": st.column_config.NumberColumn(of) for name in _METRICS for of in ("points", "models")}
+    config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in TITLES.items()}
+    config |= {f"{name} p90": st.column_config.NumberColumn("nine of ten", format="percent") for name in TITLES}
+    config |= {f"{name} {of}": st.column_config.NumberColumn(of) for name in TITLES for of in ("points", "models")}
     show_table(rows, key="calibration.table", column_config=config)
     folds = f"each model left out in turn ({table.fitted})"
     st.caption(f"Absolute error in the median and in nine of ten cases, {folds}: {table.basis.source}.")
@@ -54,7 +53,7 @@ def show(context: Context | None) -> None:
 def _row(group: ErrorGroup) -> dict[str, Any]:
     """Error of each metric, with the points and models that it rests on."""
     row: dict[str, Any] = {"gpu": short_title("gpu", group.gpu), "kind": group.kind}
-    for metric in _METRICS:
+    for metric in TITLES:
         found = getattr(group, metric)
         row |= {
             metric: found.error,
@@ -72,13 +71,13 @@ def _run(context: Context) -> None:
             error = pool["expected_error"] or {}
             rows.append(
                 {"topology": name, "pool": pool["name"], "GPU": short_title("gpu", pool["gpu"])}
-                | {f"error {words}": error.get(metric) for metric, words in _METRICS.items()}
+                | {f"error {words}": error.get(metric) for metric, words in TITLES.items()}
                 | {"step times": in_titles(pool["step_time"])}
                 | {"basis": in_titles(error.get("basis", "no measurement says how far this is off"))}
             )
     if rows:
         st.header("This run")
-        config = {f"error {words}": st.column_config.NumberColumn(format="percent") for words in _METRICS.values()}
+        config = {f"error {words}": st.column_config.NumberColumn(format="percent") for words in TITLES.values()}
         show_table(pd.DataFrame(rows), key="calibration.run", column_config=config)
     for text in warnings(context.topologies, {"trust"}):
         st.warning(sentence(text), icon=":material/straighten:")

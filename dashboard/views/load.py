@@ -29,8 +29,8 @@ _ZOOM = "all rows show this time, and the link of the page holds it; scrolling o
 _WINDOW, _DRAWN, _MOVES = "load.window", "load.drawn", "load.moves"
 """The minutes that are shown; what the chart was drawn for, with its minutes; how often the slider was moved."""
 _LEAST_MIN, _PLACES = 0.01, 2
-_MINUTE_S = 60.0
 """Shortest time that the slider holds, and the places of its minutes."""
+_MINUTE_S = 60.0
 
 
 def show(context: Context) -> None:
