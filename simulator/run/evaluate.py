@@ -85,8 +85,9 @@ def cheapest_answer(
 ) -> Answer | None:
     """The sizes of the first month with which all months cost least; arguments as `Sizer.answer`.
 
-    Beside rented pools owned ones are sized for the mean month, since what a season buys stays; without these each
-    month has what it needs itself. Neither walk is always the cheaper one, so where months differ both are made.
+    Beside others owned pools are sized for the mean month, since what a season buys stays. Alone, or by the periods of
+    each month, a month has what it needs itself. Neither walk is always the cheaper one, so where months differ both
+    are made: with rented pools that need not be there by the owned ones alone, else by each month.
 
     Parameters
     ----------
@@ -98,11 +99,11 @@ def cheapest_answer(
     """
     found, horizon = sizer.answer(written, name, loads, progress, rows), loads.horizon
     rented = beside_owned(written, name) if len({horizon.asked(month) for month in horizon.numbers}) > 1 else ()
-    if found is None or not rented:
+    if found is None or not (rented or loads.of_sizes(written.scenario.topologies[name]) is not loads):
         return found
-    owned = sizer.answer(written, name, loads, progress, rows, closed=rented)
-    assert owned is not None
-    both = [(_usd_of_months(sizer, written, name, loads, one, check), one) for one in (found, owned)]
+    by_month = sizer.answer(written, name, loads, progress, rows, closed=rented, by_month=True)
+    assert by_month is not None
+    both = [(_usd_of_months(sizer, written, name, loads, one, check), one) for one in (found, by_month)]
     return min(both, key=lambda each: each[0])[1]
 
 

@@ -159,7 +159,7 @@ def walk_study(
     known : what was simulated before
     """
     events = phases(written, planned.name)
-    closed = found.closed if found else ()
+    closed, by_month = (found.closed, found.by_month) if found else ((), False)
     until = events[0].first - 1 if events else math.ceil(loads.horizon.months)
     known = Known(sizer.store, sizer.assumed) if known is None else known
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, until)))
@@ -184,7 +184,7 @@ def walk_study(
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
             stands = _standing(last, phase.loaded, spells[-1].planned)
-            found = sizer.answer(phase.loaded, planned.name, here, told, standing=stands, closed=closed)
+            found = sizer.answer(phase.loaded, planned.name, here, told, None, stands, closed, by_month)
             sized = plan_topology(sizer.sized(phase.loaded, planned.name, here, found, progress=told), planned.name)
             sizing = sizer.sizing(phase.loaded, found, here, sized) if found else None
             then = walk_months(here, sized, None, progress, sizing, known)

@@ -207,7 +207,8 @@ def _simulate(
         unused = idle_warnings(scenario, {name: case.prices for name, case in cases.items()})
         asked = with_found_hours(loaded, list(answers.values()))
         explored_s = time.monotonic()
-        sizes = speeds(asked, planned, loads, work.sizer, _SPEEDS_SHARE * explore_s)
+        by_month = [name for name, one in answers.items() if one.by_month]
+        sizes = speeds(asked, planned, loads, work.sizer, _SPEEDS_SHARE * explore_s, by_month)
         left_s = explore_s - (time.monotonic() - explored_s)
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, sizes)

@@ -22,7 +22,6 @@ from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
 from simulator.run.written_instances import on_cheapest_instances, on_instances_of
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.topology import Topology
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
@@ -62,6 +61,7 @@ class Sizer:
         rows: Rows | None = None,
         standing: Collection[str] = (),
         closed: tuple[str, ...] = (),
+        by_month: bool = False,
     ) -> Answer | None:
         """Sizes for all periods of the first of these months; None for a topology that leaves nothing open.
 
@@ -70,6 +70,7 @@ class Sizer:
         rows : keeps the requests of what is found
         standing : pools that are in place already, see `with_standing`
         closed : pools that get no replica where they need none
+        by_month : by the periods of this month, as `Answer.by_month`
 
         Raises
         ------
@@ -79,10 +80,10 @@ class Sizer:
             return None
         pools = with_closed(with_standing(open_pools(loaded, name), standing), closed)
         found = best_window(
-            *(loaded, name, _first_month(loaded, name, loads, closed), self.store, self.limits, progress, rows),
+            *(loaded, name, _first_month(loaded, name, loads, by_month), self.store, self.limits, progress, rows),
             *(pools, self.assumed, self.planned),
         )
-        return replace(found, closed=closed)
+        return replace(found, closed=closed, by_month=by_month)
 
     def sized(
         self,
@@ -104,7 +105,7 @@ class Sizer:
         """
         sized = with_sizes(sized_scenario(loaded, [found] if found else []), name, {})
         written = loaded.scenario.topologies[name]
-        periods = _first_month(loaded, name, loads)
+        periods = _first_month(loaded, name, loads, found is not None and found.by_month)
         return on_cheapest_instances(written, sized, name, periods, self.store, rows, progress)
 
     def sizing(self, loaded: LoadedScenario, found: Answer, loads: Loads, planned: PlannedTopology) -> Sizing:
@@ -125,7 +126,7 @@ class Sizer:
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
         limits = replace(self.limits or Limits(), probe=False, in_vain=_IN_VAIN)
-        asks = loads.of_sizes(_without(topology, found.closed)).horizon.asked
+        asks = _of_sizes(loaded, name, loads, found.by_month).horizon.asked
         first = at_level(asks(loads.horizon.from_month), found.search, found.infeasible, found.hours)
         growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned, found.closed)
 
@@ -138,11 +139,9 @@ class Sizer:
         return Sizing((*(pool.name for pool in pools), *units), owned, growth, at, asks, units)
 
 
-def _first_month(
-    loaded: LoadedScenario, name: str, loads: Loads, closed: Collection[str] = ()
-) -> tuple[PeriodDemand, ...]:
-    return loads.of_sizes(_without(loaded.scenario.topologies[name], closed)).first_month
+def _first_month(loaded: LoadedScenario, name: str, loads: Loads, by_month: bool) -> tuple[PeriodDemand, ...]:
+    return _of_sizes(loaded, name, loads, by_month).first_month
 
 
-def _without(topology: Topology, closed: Collection[str]) -> Topology:
-    return topology.model_copy(update={"pools": tuple(pool for pool in topology.pools if pool.name not in closed)})
+def _of_sizes(loaded: LoadedScenario, name: str, loads: Loads, by_month: bool) -> Loads:
+    return loads if by_month else loads.of_sizes(loaded.scenario.topologies[name])

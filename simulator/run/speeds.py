@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from simulator.resolve.topology import PlannedTopology
@@ -21,12 +21,14 @@ def speeds(
     loads: Loads,
     sizer: Sizer,
     seconds: float,
+    by_month: Collection[str] = (),
 ) -> dict[str, tuple[AtSpeed, ...]]:
     """Sizes at three speeds of the topologies whose expected error is known; empty where time ended before.
 
     Parameters
     ----------
     seconds : of the wall clock, for all of them
+    by_month : topologies whose owned pools are sized by each month's own periods
     """
     until_s = time.monotonic() + seconds
     found: dict[str, tuple[AtSpeed, ...]] = {}
@@ -35,7 +37,8 @@ def speeds(
         if error is None:
             continue
         limits = replace(sizer.limits or Limits(), seconds=left_s)
-        periods = loads.of_sizes(loaded.scenario.topologies[topology.name]).first_month
-        args = loaded, topology.name, periods, sizer.store, error["throughput"], limits
-        found[topology.name] = at_speeds(*args) if left_s > 0 else ()
+        name = topology.name
+        asked = loads if name in by_month else loads.of_sizes(loaded.scenario.topologies[name])
+        args = loaded, name, asked.first_month, sizer.store, error["throughput"], limits
+        found[name] = at_speeds(*args) if left_s > 0 else ()
     return found

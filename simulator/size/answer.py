@@ -46,6 +46,7 @@ class Answer:
     windows : what each of the hours tried leads to
     units : names of token APIs, of which the sizes are units of throughput
     closed : names of pools that get no replica in any month, since all months together cost less without them
+    by_month : whether owned pools beside others are sized by each month's own periods, not by the mean month's
     """
 
     name: str
@@ -58,6 +59,7 @@ class Answer:
     windows: tuple[dict[str, Any], ...] = ()
     units: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
+    by_month: bool = False
 
     def row(self) -> dict[str, Any]:
         """The answer as a summary holds it."""

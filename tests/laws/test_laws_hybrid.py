@@ -50,6 +50,19 @@ EVENT = (
     "change: {pools: [{name: burst, price_usd_per_gpu_hour: 2.4}]}}]"
 )
 
+API = """
+  hybrid:
+    pools:
+      - {name: base, gpu: h100-sxm, billing: owned, site: datacentre, replicas: auto, failures: false}
+    providers:
+      - name: api
+        ttft_s: {median: 0.5, sigma: 0.3}
+        tpot_s: {median: 0.01, sigma: 0.3}
+        data_classes: [internal]
+        prices: [{input: 2.5, output: 10}]
+    routing: {kind: overflow, order: [base, api], when: {outstanding_per_replica: 60}}
+"""
+
 
 def text(study: str) -> str:
     return SCENARIO.replace("STUDY", study)
@@ -100,3 +113,18 @@ def test_an_event_may_write_the_number_of_owned_replicas(tmp_path: Path) -> None
     study = EVENT.replace("change: {pools: [{name: burst, price_usd_per_gpu_hour: 2.4}]}", event)
     assert event in study
     assert evaluate(written(tmp_path, text(study), "run.seed=5"), "hybrid").slo_met
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_servers_of_a_season_beside_a_token_api_cost_no_more_than_alone(tmp_path: Path, seed: int) -> None:
+    """With 60 answers at 0.3 s a token a replica is full, so what it may hold before others come is its capacity.
+
+    Alone, 7 replicas are on one server until the season needs 15; a mean month has both or none.
+    """
+    before, after = text(SEASON).split("  hybrid:\n")
+    both = before + API.lstrip("\n") + after[after.index("study:") :]
+    loaded = written(tmp_path, both, f"run.seed={seed}", "workload.classes[chat].arrivals.rate_rps=6.8")
+    owned, hybrid = (evaluate(loaded, name) for name in ("owned", "hybrid"))
+    assert owned.slo_met
+    assert hybrid.slo_met
+    assert hybrid.summary.row()["cost"]["usd_per_month"] <= owned.summary.row()["cost"]["usd_per_month"] * (1 + 1e-9)

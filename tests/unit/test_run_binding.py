@@ -83,7 +83,10 @@ def test_sizes_at_other_speeds_share_the_time_and_what_comes_late_gets_none(monk
     ]
     sizer: Any = SimpleNamespace(limits=Limits(max_trials=7), store="store")
     loaded: Any = SimpleNamespace(scenario=SimpleNamespace(topologies={name: name for name in "abcd"}))
-    periods: Any = SimpleNamespace(of_sizes=lambda topology: SimpleNamespace(first_month=[f"period of {topology}"]))
+    periods: Any = SimpleNamespace(
+        of_sizes=lambda topology: SimpleNamespace(first_month=[f"period of {topology}"]),
+        first_month=["period of the first month"],
+    )
     found = speeds(loaded, planned, periods, sizer, 12.0)
     assert found == {"a": ("sizes of a",), "c": ("sizes of c",), "d": ()}, "of b no error is known"
     assert [given[:5] for given in asked] == [(loaded, name, [f"period of {name}"], "store", 0.2) for name in "ac"]
@@ -91,3 +94,5 @@ def test_sizes_at_other_speeds_share_the_time_and_what_comes_late_gets_none(monk
     sizer.limits = None
     speeds(loaded, planned[:1], periods, sizer, 3.0)
     assert asked[-1][5] == Limits(seconds=3.0)
+    speeds(loaded, planned[:1], periods, sizer, 3.0, by_month=["a"])
+    assert asked[-1][2] == ["period of the first month"]
