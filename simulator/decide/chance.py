@@ -24,10 +24,8 @@ from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 
 _CONSTANT = 1e-9
-_COMPLETED, _TARGET_TOKENS = (
-    BY_TARGET.index("completed"),
-    [BY_TARGET.index(f"{name}_tokens") for name in ("input", "output")],
-)
+_COMPLETED = BY_TARGET.index("completed")
+_TARGET_TOKENS = [BY_TARGET.index(f"{name}_tokens") for name in ("input", "output")]
 _UNTIL_SENT, _FIRST_ANSWER = PARTS.index("prefill"), PARTS.index("cascade")
 _TOKEN_OR_ENERGY_UNITS = ("tokens", REQUESTS, "GB", "kWh", GPU_HOURS)
 
@@ -109,9 +107,9 @@ def routed_usd(routing: RoutingSpec, one: Replication, usd: Mapping[str, float],
         there = [k for k in order if done[k]]
         share = {k: done[k] / done.sum() for k in there}
         cost = {k: usd.get(names[k], 0.0) * its[k] / tokens[k] / share[k] if tokens[k] else 0.0 for k in there}
-        mean = math.fsum(share[k] * cost[k] for k in there)
+        whole = math.fsum(share[k] * cost[k] for k in there)
         squares = math.fsum(share[k] * cost[k] ** 2 for k in there)
-        each = squares - mean**2
+        each = squares - whole**2
         if routing.cascade is not None:
             first_s = tally.parts_s[_FIRST_ANSWER] / max(int(done[there].sum()), 1)
             each += squares * min(2.0 * first_s / window_s, 2.0)
@@ -188,7 +186,7 @@ def usd_by_owner(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages: S
             mean(line.usd) * month.length / terms.months * steeper.get((line.owner, line.unit != GPU_HOURS), 1.0),
         )
         for month, use in zip(bill.months, study_uses(terms, months), strict=True)
-        for share, steeper in [(month.length / terms.months, _steeper(terms, use, month))]
+        for steeper in [_steeper(terms, use, month)]
         for pinned in [{line.owner for line in month.lines if line.category == MINIMUM_SPEND}]
         for line in with_taxes(month.lines, terms.taxes, month.month)
         if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS

@@ -14,7 +14,7 @@ from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
 from simulator.metrics.course import Course, LaterWindows
 from simulator.metrics.parts import PARTS, parts_s
-from simulator.metrics.queues import Queues, hot_words
+from simulator.metrics.queues import Queues, hot_words, steady_replicas
 from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
@@ -308,14 +308,14 @@ class MetricAccumulator:
         self.delivered = self.delivered + other.delivered
 
     @property
-    def hot_replicas(self) -> list[str]:
-        """Replicas that are at their limit while their pools are not, in words."""
+    def hot_replicas(self) -> dict[str, str]:
+        """By pool the replica that is at its limit while the pool is not, in words."""
         return hot_words(self.queues, self.end_s - self.warmup_s, self.targets)
 
     def count_tokens(self, usage: Usage) -> None:
         """Take the tokens of the window, and the replicas, from the ledger that the bill is made of."""
         self.processed, self.delivered = usage.processed_tokens, usage.delivered_tokens
-        self.queues[0].replicas = tuple(pool.peak_replicas for pool in usage.pools)
+        self.queues[0].replicas = tuple(steady_replicas(pool, usage.span_s) for pool in usage.pools)
 
     def term_counts(self) -> list[tuple[TermCount, ...]]:
         """By class, how many requests keep each term, in the order of `ClassSlo.words`."""

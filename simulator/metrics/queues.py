@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.study.usage import PoolUsage
+
 _STANDS = 1.0
 """Requests that wait for a replica on average, from which on it is at its limit."""
 _ROOM = 0.1
 """Share of these that wait for each other replica at most, where the pool has room."""
+
+_ALWAYS = 0.99
+"""Share of the time of all replicas of a pool in which they serve, where they do not come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Queues:
 
     Attributes
     ----------
-    replicas : of each pool, at most; those that serve requests unless told
+    replicas : of each pool, 0 where they come and go; those that serve requests unless told
     pool : of each replica
     requests, waited_s : of each
     """
@@ -74,14 +79,15 @@ class Queues:
     def hot(self, window_s: float) -> list[Hot]:
         """Of each pool the replica that is at its limit, where the others have room.
 
-        By Little's law seconds waited / seconds are requests that wait on average.
+        By Little's law seconds waited / seconds are requests that wait on average. Where replicas come and go the
+        others may have no queue since they were not there yet: nothing is said of such a pool.
         """
         found: list[Hot] = []
         for pool in np.unique(self.pool[self.requests > 0]).tolist():
             mine = np.flatnonzero((self.pool == pool) & (self.requests > 0))
             waiting = self.waited_s[mine] / window_s
             first = int(waiting.argmax())
-            count = max(len(mine), self.replicas[pool] if self.replicas else 0)
+            count = self.replicas[pool] if self.replicas else len(mine)
             others = float(waiting.sum() - waiting[first]) / max(count - 1, 1)
             if count > 1 and waiting[first] >= _STANDS and others <= _ROOM * waiting[first]:
                 share = float(self.requests[mine[first]] / self.requests[mine].sum())
@@ -96,7 +102,13 @@ class Queues:
             )
 
 
-def hot_words(found: Sequence[Queues], window_s: float, targets: Sequence[str]) -> list[str]:
+def steady_replicas(pool: PoolUsage, span_s: float) -> int:
+    """Replicas that serve all the time, but for a hundredth of it; 0 where they come and go."""
+    serving_s = pool.busy_s + pool.idle_s
+    return pool.peak_replicas if serving_s >= _ALWAYS * pool.peak_replicas * span_s else 0
+
+
+def hot_words(found: Sequence[Queues], window_s: float, targets: Sequence[str]) -> dict[str, str]:
     """What is said of each pool that has a hot replica: of all replications of the one that most wait for.
 
     Parameters
@@ -106,7 +118,7 @@ def hot_words(found: Sequence[Queues], window_s: float, targets: Sequence[str]) 
     """
     hot = [one for queues in found for one in queues.hot(window_s)]
     most = {pool: max((one for one in hot if one.target == pool), key=lambda one: one.waiting) for pool in _pools(hot)}
-    return [f"{targets[pool]}: {one.words}" for pool, one in most.items()]
+    return {targets[pool]: one.words for pool, one in most.items()}
 
 
 def _pools(hot: Sequence[Hot]) -> list[int]:

@@ -309,7 +309,8 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         told = [late] if near["metric"] == "begun" else [f"{near['term']} is {kept}", late]
         apis = [api for one in outcomes for api in one.usage.providers]
         again = any(api.down_s > 0 or bool(api.failed_tokens[k].any()) for api in apis)
-        told += [lost(whole, k, near), held_up(whole, k, near, again), *(whole.hot_replicas if met is False else [])]
+        hot = [f"{pool}: {words}" for pool, words in whole.hot_replicas.items()] if met is False else []
+        told += [lost(whole, k, near), held_up(whole, k, near, again), *hot]
         words = f"{near['class']}: {'; '.join(filter(None, told))}"
     arrived = whole.total.arrived
     beyond, spare = beyond_month(outcomes, jobs), spare_errors(metrics)

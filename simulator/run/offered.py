@@ -59,9 +59,9 @@ def hot_replicas(topology: PlannedTopology, metrics: MetricAccumulator) -> list[
     """Pools of which one replica is at its limit and the others are not, with the routing that makes it so."""
     routing = {pool.name: pool.routing for pool in topology.settings.pools}
     return [
-        f"{words} (routing: {routing[words.partition(':')[0]]}): shares of the pool's capacity are of all replicas "
+        f"{pool}: {words} (routing: {routing[pool]}): shares of the pool's capacity are of all replicas "
         "together, and more of them do not help this one"
-        for words in metrics.hot_replicas
+        for pool, words in metrics.hot_replicas.items()
     ]
 
 

@@ -8,14 +8,7 @@ from dataclasses import dataclass, field, replace
 from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.closed import with_closed
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import (
-    Fixed,
-    has_open_sizes,
-    open_pools,
-    open_units,
-    with_sizes,
-    with_standing,
-)
+from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, open_units, with_sizes, with_standing
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads

@@ -10,7 +10,10 @@ from scenario_cases import chat, written
 
 from simulator.fleet.records import RECORD
 from simulator.metrics.queues import Hot, Queues, hot_words
+from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
+from simulator.simulate.demand import demand_of
+from simulator.simulate.one import simulate_one, subject_of
 
 WINDOW_S = 100.0
 
@@ -31,10 +34,10 @@ def test_requests_that_wait_on_average_are_their_seconds_by_the_window() -> None
     found = queues((0, 0, 0.5, 20), (0, 1, 10.0, 60), (0, 2, 0.5, 20), (1, 3, 20.0, 10))
     (hot,) = found.hot(WINDOW_S)
     assert hot == Hot(0, 3, 0.6, 6.0, pytest.approx(0.1))
-    assert hot_words([Queues(), found], WINDOW_S, ["base", "other"]) == [
-        "base: one replica of 3 is at its limit while the others have room: 60% of the requests went to it, and on "
+    assert hot_words([Queues(), found], WINDOW_S, ["base", "other"]) == {
+        "base": "one replica of 3 is at its limit while the others have room: 60% of the requests went to it, and on "
         "average 6 wait for it, 0.1 for each other"
-    ]
+    }
 
 
 def test_replicas_that_served_nobody_have_room() -> None:
@@ -43,8 +46,9 @@ def test_replicas_that_served_nobody_have_room() -> None:
     assert found.hot(WINDOW_S) == []
     found.replicas = (2,)
     assert found.hot(WINDOW_S) == [Hot(0, 2, 1.0, 6.0, 0.0)]
-    found.replicas = (1,)
-    assert found.hot(WINDOW_S) == []
+    for too_few in (1, 0):
+        found.replicas = (too_few,)
+        assert found.hot(WINDOW_S) == []
 
 
 @pytest.mark.parametrize(
@@ -94,3 +98,18 @@ def test_a_run_says_which_pool_has_a_hot_replica(tmp_path: Path, routing: str, i
         assert said[0].startswith(hot)
         assert f"(routing: {routing})" in said[0]
         assert hot in binding
+
+
+def test_a_queue_from_before_others_were_launched_is_not_by_the_routing(tmp_path: Path) -> None:
+    """Whoever comes while one replica is there waits for that one, as three more start for 80 s."""
+    pool = (
+        "{name: base, site: lambda, gpu: h100-sxm, price_usd_per_gpu_hour: 3, failures: false, "
+        "engine: {max_num_seqs: 2}, autoscaler: {min: 1, max: 4, target_per_replica: 2, down_window_s: 30}, "
+        "cold_start: {provision_s: 60, image_s: 0, weights_s: 0, engine_s: 20}}"
+    )
+    text = chat(f"t: {{pools: [{pool}]}}", study="", osl=60, rate_rps=5, horizon_s=400, warmup_s=5)
+    loaded = written(tmp_path, text)
+    metrics = simulate_one(subject_of(plan_topology(loaded, "t")), demand_of(loaded), 0).metrics
+    waiting = metrics.queues[0].waited_s / 395
+    assert waiting.max() > 1.0 > 0.1 > np.sort(waiting)[:-1].max(), "one replica alone has a queue"
+    assert metrics.hot_replicas == {}
