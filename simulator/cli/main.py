@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from simulator.cache_folder import ensure_cache
 from simulator.cli.problems import in_words, of_system
 from simulator.cli.streams import prepare, tell, written_out
+from simulator.cli.variables import leave_out_unreadable
 from simulator.endings import raises
 from simulator.errors import ServecastError
 from simulator.workload.long_reads import long_reads, so_far
@@ -85,6 +86,7 @@ def _load_all(group: App) -> None:
 def main() -> None:
     """Run the command line and exit."""
     prepare()
+    leave_out_unreadable()
     signal.signal(signal.SIGTERM, terminated)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, terminated)

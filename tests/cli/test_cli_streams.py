@@ -77,3 +77,11 @@ def test_letters_that_the_encoding_lacks_are_asked_for_or_escaped() -> None:
     found, plain = done.stdout.rsplit("}", 1)
     assert json.loads(found + "}") == {"name": "\u2265 1"}
     assert plain.strip() == "? 1"
+
+
+@pytest.mark.parametrize(("threads", "said"), [("abc", True), ("0", True), ("-2", True), ("", True), (" 2 ", False)])
+def test_a_number_of_threads_that_is_none_is_ignored_in_one_line(threads: str, said: bool) -> None:
+    """Numba warns of it with a traceback, or ends at it."""
+    code, _, told = ended("validate scenarios/quickstart.yaml", NUMBA_NUM_THREADS=threads)
+    line = "servecast: NUMBA_NUM_THREADS is no number of threads: it is ignored\n"
+    assert (code, told) == (0, line if said else "")
