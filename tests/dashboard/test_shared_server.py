@@ -33,7 +33,7 @@ Open = Callable[..., AppTest]
 def test_an_unknown_run_is_told_and_no_other_run_is_shown(open_view: Open) -> None:
     app = open_view("overview", run="gone")
     assert ["gone" in error.value for error in app.error] == [True]
-    assert not app.title
+    assert [one.value for one in app.title] == ["Overview"]
     assert not app.metric
     assert app.query_params["run"] == "gone"
 

@@ -199,9 +199,9 @@ def test_work_that_would_take_a_tenth_more_costs_nothing_more_up_to_the_spend(le
 
 @pytest.mark.parametrize(
     ("rate", "upfront", "starts"),
-    # of 36 months at $1,460, 24 at $876: the first or the last are the same $38,544; where money costs something the
-    # first, also paid upfront: a year of $21,024 is less than two years of 12 · $1,460
-    [(0.0, 0.0, 12), (0.08, 0.0, 0), (0.08, 1.0, 0)],
+    # of 36 months at $1,460, 24 at $876: the first or the last are the same $38,544, and the first leave the dearer
+    # months for later, also paid upfront: a year of $21,024 is less than two years of 12 · $1,460
+    [(0.0, 0.0, 0), (0.08, 0.0, 0), (0.08, 1.0, 0)],
 )
 def test_of_terms_that_cost_the_same_those_of_the_lower_present_value_begin(
     rate: float, upfront: float, starts: int

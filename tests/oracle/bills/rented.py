@@ -16,6 +16,8 @@ from bills.rows import Row, row, shared
 
 Term = tuple[int, int, int]
 """(which commitment, month after which a term begins, instances)."""
+LATER_IS_LESS = 0.001
+"""A year, by which of equal sums that is taken which is paid later, where money costs nothing."""
 
 
 class Rented:
@@ -101,7 +103,7 @@ class Rented:
         if begin >= end:
             return []
         known: dict[int, tuple[float, float, list[tuple[int, int]]]] = {end: (0.0, 0.0, [])}
-        rate = float(self.months.terms["discount_rate_per_year"])
+        rate = float(self.months.terms["discount_rate_per_year"]) or LATER_IS_LESS
 
         def now(months: float) -> float:
             return float((1 + rate) ** (-months / 12))
