@@ -13,7 +13,7 @@ from simulator.decide.assumptions import GROWTH, LOAD_REACH, VOLUME, Question
 from simulator.decide.beyond_chance import beyond_chance
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
-from simulator.decide.flips import Winners, change_within, crossing, named
+from simulator.decide.flips import Winners, as_today, change_within, crossing, named
 from simulator.decide.rivals import least
 from simulator.study.decision import (
     NOT_TOLD,
@@ -193,6 +193,8 @@ def trial_flips(
 ) -> list[Flip]:
     """Flips of volume, latency limits, speed, acceptance of drafts and answers, and growth; what time cuts off says so.
 
+    Where nobody meets the SLO today a flip is where somebody begins to.
+
     Each question has an equal part of the time, and what those before it left. Each topology is at its best size in
     every month under what is asked. An error of the speed, or of the acceptance, moves SLO or size; prices stay.
 
@@ -228,8 +230,9 @@ def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Qu
         return _least(explorer, (ask(name, factor) for name in names))
 
     now = winners(1.0)
-    if not now & today:
-        words = f"{named(now, names)} costs less at sizes that are searched anew"
+    if not as_today(now, today):
+        what = "costs less" if now and today else "meets the SLO"
+        words = f"{named(now, names)} {what} at sizes that are searched anew"
         return Flip(assumption, None, None, (1.0, 1.0), words=words)
     within = change_within(winners, today, reach)
     if within is None:
@@ -246,7 +249,12 @@ def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Qu
 def _beyond_chance(
     found: Sequence[Callable[[float], Contender]], today: Winners, at: float, reach: float
 ) -> tuple[float | None, str]:
-    """From where a flip is beyond chance, or why that is not told: several replications tell it, one cannot."""
+    """From where a flip is beyond chance, or why that is not told: several replications tell it, one cannot.
+
+    Where nobody meets the SLO today, no bills are compared.
+    """
+    if not today:
+        return at, ""
     if any(len(one(1.0).usd_by_replication) == 1 for one in found):
         return None, ONE_REPLICATION
     with suppress(OutOfTime):
@@ -323,6 +331,8 @@ class Ladder:
 def growth_flip(ladder: Ladder, names: Sequence[str], today: Winners) -> Flip | None:
     """Growth per year, as 1 + g, from which none of today's winners is cheapest over the months of the study.
 
+    Where nobody meets the SLO today, it is that from which somebody does.
+
     A month costs what each topology costs at its best size under that month's load: between two of a ladder of four
     loads a doubling, a straight line, as months that are not simulated lie between two that are. A topology that the
     largest load is too much for is out.
@@ -346,7 +356,7 @@ def growth_flip(ladder: Ladder, names: Sequence[str], today: Winners) -> Flip | 
         return least({name: cost for name, cost in found.items() if cost is not None})
 
     now, reach = winners(1.0), LOAD_REACH ** (MONTHS_PER_YEAR / last)
-    if not now & today:
+    if not as_today(now, today):
         return None
     within = change_within(winners, today, reach)
     if within is None:
@@ -361,5 +371,5 @@ def growth_flip(ladder: Ladder, names: Sequence[str], today: Winners) -> Flip | 
     at = crossing(near, far)
     words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
     replications = {len(explorer.best(Asked(name)).usd_by_replication) for name in names}
-    untold = ONE_REPLICATION if 1 in replications else NOT_TOLD if max(replications) > 1 else ""
+    untold = "" if not today else ONE_REPLICATION if 1 in replications else NOT_TOLD if max(replications) > 1 else ""
     return Flip(GROWTH, at, named(then, names), (1 / reach, reach), words=words, untold=untold)

@@ -181,6 +181,11 @@ def named(winners: Winners, order: Sequence[str]) -> str:
     return " and ".join(name for name in order if name in winners) or "none of them"
 
 
+def as_today(winners: Winners, today: Winners) -> bool:
+    """Whether one of today's winners is among them; whether nobody is where there is none today."""
+    return bool(winners & today) if today else not winners
+
+
 def usd_under(one: Costed, terms: Terms) -> float:
     """What the topology's use costs under other terms, with the commitments that are worth it there."""
     return mean(study_usd_per_month(recommitted(terms, one.uses), one.uses))
@@ -199,6 +204,8 @@ def change_within(
 ) -> tuple[float, float] | None:
     """Multiples within `precision` of each other: with one of today's winners, and the nearest to 1 without any.
 
+    Where nobody meets the SLO today, it is with nobody, and the nearest to 1 with somebody.
+
     Both directions are walked in steps of a tenth of the way, on a scale of ratios, and the first change is narrowed
     down by halving; a change that comes and goes within a step is not seen.
     """
@@ -216,11 +223,11 @@ def change_within(
 def _narrowed(
     winners: Callable[[float], Winners], today: Winners, near: float, far: float, precision: float
 ) -> tuple[float, float] | None:
-    if winners(far) & today:
+    if as_today(winners(far), today):
         return None
     while abs(far / near - 1) > precision:
         middle = math.sqrt(near * far)
-        if winners(middle) & today:
+        if as_today(winners(middle), today):
             near = middle
         else:
             far = middle
