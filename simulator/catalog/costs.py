@@ -20,12 +20,13 @@ _OF_PLACES = {
     "billing_minimum": "least time that is billed",
     "billing_granularity": "steps of time that are billed",
     "board_power": "power limit",
+    "bare": "power without a model",
     "input": "price of input tokens",
     "cached_input": "price of cached input tokens",
     "cache_write": "price of input tokens written to the cache",
     "output": "price of output tokens",
 }
-"""Figures of a kind of server, a site and a token API, by their names there."""
+"""Figures of a kind of server, a GPU, a site and a token API, by their names there."""
 _TIERS = {
     "on_demand": "on demand",
     "reserved_1y": "reserved for 1 year",

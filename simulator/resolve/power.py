@@ -25,6 +25,6 @@ def gpu_idle_w(engines: Sequence[PlannedEngine], figures: Figures) -> Money:
 def _bare_w(card: Gpu, figures: Figures) -> Money:
     """Of the card itself, else of the one that is known, by power of the board."""
     if "bare" in card.power:
-        return figures.of(card.power["bare"], f"{card.name}.power.bare")
+        return figures.of(card.power["bare"], f"{card.name}.bare")
     reference_w = gpu(MEASURED_POWER_GPU).board_power.value
     return figures(BARE_IDLE_POWER) * (card.board_power.value / reference_w)

@@ -15,6 +15,7 @@ from fleet_cases import WATTS, classes, evenly, fleet, pool
 
 from simulator.bill.energy import study_energy
 from simulator.bill.study import bill_study
+from simulator.catalog.costs import cost_words
 from simulator.decide.costed import month_uses
 from simulator.fleet.simulate import simulate_fleet
 from simulator.fleet.single import RequestList
@@ -38,6 +39,15 @@ SETS = (
     "study={months: 1, periods: [{name: work, hours_per_month: 220}, {name: night, load: 0}]}",
     "topologies.own.pools[0].failures=false",
 )
+
+
+def test_the_draw_of_a_card_without_a_model_is_called_in_words() -> None:
+    """The L40S has one of its own; of others it is that of the H100 by the power of the board."""
+    sets = [*SETS, "topologies.own.pools[0].gpu=l40s"]
+    (own,) = plan_topologies(load_scenario(SCENARIO, sets=sets).only("own"))
+    used = {cost_words(figure.id): figure.value for figure in resolve_terms(own).figures}
+    assert used["power without a model of l40s"] == 35
+    assert not [words for words in used if ".power." in words]
 
 
 def test_a_night_in_which_nobody_comes_pays_for_idle_power(tmp_path: Path) -> None:

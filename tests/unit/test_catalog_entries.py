@@ -156,9 +156,11 @@ def test_cost_figures_that_move_a_bill_have_words_of_their_own() -> None:
     assert cost_words("onprem.lead_time_weeks.own_site") == "time from order to service (own site)"
     assert cost_words("price of tokens") == "price of tokens"
     assert cost_words("8xl40s.host") == "power beside the GPUs of 8xl40s"
+    assert cost_words("l40s.bare") == "power without a model of l40s"
     assert cost_words("datacentre.pue") == "PUE of datacentre"
     assert cost_words("openai/gpt-4.1.cached_input") == "price of cached input tokens of openai/gpt-4.1"
     assert cost_words("aws-us-east/h100-sxm/reserved_1y") == "price of h100-sxm at aws-us-east, reserved for 1 year"
+    assert cost_words("residency.openai_premium") == "surcharge of data residency at OpenAI"
     offered = [offer_name("lambda", "h100-sxm", tier) for tier in TIERS]
     assert not [words for name in offered if "/" in (words := cost_words(name)) or "_" in words]
 
