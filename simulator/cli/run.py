@@ -88,7 +88,7 @@ def run(
     if jobs is not None and jobs < 1:
         raise InputError(Problem("must be at least 1", "--jobs", got=str(jobs)))
     if not 0 <= explore_s < math.inf:
-        raise InputError(Problem("must be at least 0 seconds", "--explore-s", got=str(explore_s)))
+        raise InputError(Problem("must be a number of seconds, at least 0", "--explore-s", got=str(explore_s)))
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()
     limits, budget = checked_limits(max_replicas, search_seconds), checked_budget(time_limit, memory_limit)

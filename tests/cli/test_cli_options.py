@@ -16,6 +16,7 @@ SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
     [
         ("run {} --explore-s nan", "--explore-s"),
         ("run {} --explore-s -1", "--explore-s"),
+        ("run {} --explore-s inf", "--explore-s"),
         ("plan {} --spare 1025", "--spare"),
         ("plan {} --time-limit 1e308", "--time-limit"),
         ("plan {} --memory-limit 1e290", "--memory-limit"),

@@ -64,6 +64,7 @@ def test_a_table_gives_its_parameters_back() -> None:
         ("qwen3.6-27b", 16, 48, "gated_delta_net"),
         ("nemotron-3-nano-30b-a3b", 6, 23, "mamba2"),
         ("kimi-k3", 24, 69, "kda"),
+        ("qwen3.8-flash-next", 12, 36, "gated_delta_net"),
     ],
 )
 def test_layers_are_counted_by_what_they_do(name: str, attending: int, states: int, kind: str) -> None:
