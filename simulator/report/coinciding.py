@@ -30,8 +30,10 @@ def with_widths(data: pd.DataFrame, x: str, y: str, by: Sequence[str] = ("topolo
     by : columns that tell curves apart; they are drawn in the order in which these first come
     apart : column of `by` whose curves are seen through each other, as dashed ones are
     """
-    keys = data[list(by)].apply(tuple, axis=1) if len(data) else data.index
-    curves = {key: data.loc[keys == key, [x, y]].dropna().to_numpy(float) for key in dict.fromkeys(keys)}
+    keys = list(zip(*(data[name] for name in by), strict=True))
+    curves = {
+        key: points[[x, y]].dropna().to_numpy(float) for key, points in data.groupby(list(by), sort=False, dropna=False)
+    }
     heights = np.concatenate([points[:, 1] for points in curves.values()]) if curves else np.zeros(0)
     near = _NEAR * float(np.ptp(heights)) if len(heights) else 0.0
     names, side = list(curves), [*by].index(apart or by[0])
