@@ -122,7 +122,7 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
         talks=says(file, reading, "session_id"),
         has_hashes=has_hashes(file, reading),
         cached_share=rows.was_read.cached_share,
-        uncounted=() if "+" in names.get("input_tokens", "") else tuple(uncounted(file, names)),
+        uncounted=tuple(uncounted(file, names)),
         labels=labels_of(file, reading),
         start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s, zone),
         zone=zone,

@@ -134,8 +134,8 @@ def guessed_more(frame: pd.DataFrame, said: Mapping[str, str]) -> dict[str, str]
 
 
 def beside(frame: pd.DataFrame, prompt: str) -> list[str]:
-    """Columns of prompt tokens that those of the prompt, in a column of that name, likely do not count."""
-    if _plain(prompt)[0] != _LESS_THOSE:
+    """Columns of prompt tokens that those of the prompt, in a column of that name, likely do not count; a sum does."""
+    if _JOINS in prompt or _plain(prompt)[0] != _LESS_THOSE:
         return []
     return [name for name in _names(frame) if not {*_plain(name)}.isdisjoint(_BESIDE)]
 

@@ -241,6 +241,19 @@ def test_prompt_tokens_are_all_of_the_prompt_and_a_said_column_is_what_it_says(t
     assert "input_tokens=…+cache_read_input_tokens counts them" in log_words(found)
 
 
+def test_a_said_sum_counts_its_parts_in_any_order(tmp_path: Path) -> None:
+    """What was read from a cache is among them, so it is known what a cache found."""
+    usage = {"input_tokens": 100, "output_tokens": 10, "cache_read_input_tokens": 4000}
+    lines = [json.dumps({"timestamp": 60 * k, "usage": usage}) for k in range(10)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    parts = ["usage.input_tokens", "usage.cache_read_input_tokens"]
+    for order in (parts, parts[::-1]):
+        said = f"arrival_s=timestamp, input_tokens={'+'.join(order)}, output_tokens=usage.output_tokens"
+        found = read_log(Answers(trace="log.jsonl", column=said), tmp_path)
+        assert found is not None
+        assert (found.isl, found.cached_share, found.uncounted) == (4100, pytest.approx(4000 / 4100), ()), order
+
+
 def test_a_sum_of_columns_needs_its_first_number_in_each_row(tmp_path: Path) -> None:
     write(tmp_path / "log.csv", "arrival_s,fresh,output_tokens,again", [(1, 5, 5, ""), (2, "", 5, 7), (3, 5, 5, "x")])
     said = "arrival_s=arrival_s, input_tokens=fresh+again, output_tokens=output_tokens"
