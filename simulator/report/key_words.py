@@ -94,9 +94,9 @@ def value_words(path: str, value: Any) -> str:
 
 
 def names_of(summary: Mapping[str, Any]) -> set[str]:
-    """Names of one's own in the summary of a run: its scenario, topologies, pools and classes."""
+    """Names of one's own in the summary of a run: its scenario, topologies, pools, providers and classes."""
     found = {*summary.get("order", ()), summary.get("scenario", "")}
     for one in summary.get("topologies", {}).values():
-        found |= {pool["name"] for pool in one.get("pools", ())}
+        found |= {target["name"] for kind in ("pools", "providers") for target in one.get(kind, ())}
         found |= {term["class"] for term in one.get("metrics", {}).get("slo_terms", ())}
     return found

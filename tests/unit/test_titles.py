@@ -36,9 +36,11 @@ def test_ids_in_sentences_are_read_as_titles(text: str, read: str | None) -> Non
 
 
 def test_names_of_ones_own_stay() -> None:
-    summary = {"scenario": "h20", "order": ["h200"], "topologies": {"h200": {"pools": [{"name": "l40s"}]}}}
+    of_topologies = {"h200": {"pools": [{"name": "l40s"}]}, "api": {"providers": [{"name": "deepseek-v3"}]}}
+    summary = {"scenario": "h20", "order": ["h200"], "topologies": of_topologies}
     with own_names(names_of(summary)):
         assert in_titles("scenario h20, SHA-256") == "scenario h20, SHA-256"
+        assert in_titles("deepseek-v3 takes 60 requests") == "deepseek-v3 takes 60 requests"
         assert in_titles("h200: l40s 3 on b200") == f"h200: l40s 3 on {gpus()['b200'].title}"
     assert in_titles("h200").startswith("NVIDIA")
 
