@@ -176,7 +176,8 @@ def decide_run(
         ladder = Ladder(part, study.months, study.growth_per_year) if _is_plain(study, found) else None
         growth = growth_of(moved.growth, study.months) if ladder is None else None
         asked = questions(moved.engines, moved.drafts, moved.passed_on, growth)
-        flips += trial_flips(in_study, names, today, asked, ladder)
+        if today or not any(one.unmeasured for one in found):
+            flips += trial_flips(in_study, names, today, asked, ladder)
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
         left_out = _left_out(further.unsized, [name for name in _firsts(measured) if name not in known], pairs)
     elif estimate:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from scenario_cases import chat, written
 
 from simulator.decide.assumptions import questions
 from simulator.decide.explore import Answered, Asked, Explorer, Ladder, trial_flips
 from simulator.decide.why import flip_words
+from simulator.run.simulate import simulate
 from simulator.study.decision import Flip
 
 
@@ -42,3 +46,18 @@ def test_a_search_anew_that_finds_no_winner_or_the_first_one_says_so(
 ) -> None:
     (volume, *_) = _flips(_up_to(carries), *today)
     assert volume.words == f"{who} meets the SLO at sizes that are searched anew"
+
+
+@pytest.mark.parametrize(("rate_rps", "flips"), [(0.001, []), (4, ["volume", "latency limits of the SLO"])])
+def test_where_no_request_says_whether_the_slo_is_met_nothing_is_searched(
+    tmp_path: Path, rate_rps: float, flips: list[str]
+) -> None:
+    """More volume would bring one into the window, which is no reason for or against a topology."""
+    api = (
+        "t: {providers: [{name: p, prices: [{input: 1, output: 1}], ttft_s: {median: 0.3}, "
+        "tpot_s: {median: 0.01}, data_classes: [internal], requests_per_minute: 60, max_wait_s: 1}]}"
+    )
+    text = chat(api, study="months: 1", rate_rps=rate_rps, horizon_s=60, warmup_s=5)
+    run = simulate(written(tmp_path, text, "cost.draws=0"), None, explore_s=60)
+    assert [flip["assumption"] for flip in run.decision["flips"]] == flips
+    assert ("What would flip it: volume at × 0." in run.summary["verdict"]) == bool(flips)
