@@ -10,7 +10,8 @@ from simulator.catalog.costs import cost_entries, cost_words
 from simulator.catalog.titles import short_title
 from simulator.scenario.differences import in_words
 
-_TITLED = {"gpu": "gpu", "like": "gpu", "model": "model", "site": "site", "offer": "offer"}
+_TITLED = ("gpu", "model", "site", "offer")
+"""Keys whose values the catalog calls by a title."""
 _ENTRIES = {"pools": "pool", "providers": "token API", "classes": "class", "topologies": "topology", "events": "event"}
 """What an entry of a list, or a part that has a name of one's own, is."""
 _WHOLE = {
@@ -22,13 +23,15 @@ _WHOLE = {
     "max_num_seqs": "requests running at once, at most",
     "max_num_batched_tokens": "tokens of a step, at most",
     "max_model_len": "tokens of a request, at most",
-    "price_per_gpu_hour": "price per GPU-hour",
+    "price_usd_per_gpu_hour": "price per GPU-hour [USD]",
     "file": "its file",
 }
 """Keys whose parts say less than these words."""
 _SHORT = {"gpu": "GPU", "gpus": "GPUs", "slo": "SLO", "ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E", "kv": "KV"}
-_SHORT |= {"usd": "USD", "api": "API", "pue": "PUE", "cpu": "CPU", "lora": "LoRA"}
-_UNITS = {"_s": "s", "_rps": "requests/s", "_usd": "USD", "_gib": "GiB", "_min": "min", "_tokens": "tokens"}
+_SHORT |= {"usd": "USD", "pue": "PUE", "lora": "LoRA"}
+_UNITS = {"_tokens_per_s": "tokens/s", "_gb_per_s": "GB/s", "_s": "s"}
+_UNITS |= {"_rps": "requests/s", "_usd": "USD", "_gib": "GiB", "_tokens": "tokens"}
+"""By the ends of keys, the longer before what they end with."""
 _PART = re.compile(r"([^.\[\]]+)((?:\[[^\]]*\])*)")
 _VALUES = {"true": "yes", "false": "no", "null": "not said", "": "-"}
 
@@ -88,7 +91,7 @@ def value_words(path: str, value: Any) -> str:
     key = path.rpartition(".")[2]
     if isinstance(value, str):
         if key in _TITLED:
-            return short_title(_TITLED[key], text)
+            return short_title(key, text)
         return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else text
     return _VALUES.get(text, text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from simulator.catalog.models import models
 from simulator.catalog.sites import sites
 from simulator.catalog.titles import in_titles, own_names, owner_words
 from simulator.questions.write import scenario_text
-from simulator.report.key_words import key_words, names_of, value_words
+from simulator.report.key_words import _ENTRIES, _TITLED, _UNITS, _WHOLE, key_words, names_of, value_words
 from simulator.report.memo import memo
 from simulator.results.bundle import read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
+SCHEMA = Path(__file__).resolve().parents[2] / "scenarios/schema/scenario.schema.json"
 H100 = gpus()["h100-sxm"].title
 
 
@@ -55,6 +57,9 @@ def test_names_of_ones_own_stay() -> None:
         ("workload.classes[chat].slo.ttft_s.p95", "class chat: SLO: TTFT [s]: p95"),
         ("topologies.cloud.pools[rented].autoscaler.period_s", "topology cloud: pool rented: autoscaler: period [s]"),
         ("run.horizon_s", "run: horizon [s]"),
+        ("pools[base].engine.given.input_tokens_per_s", "pool base: engine: given: input [tokens/s]"),
+        ("hardware[mine].bus_gb_per_s", "hardware mine: bus [GB/s]"),
+        ("pools[base].price_usd_per_gpu_hour", "pool base: price per GPU-hour [USD]"),
     ],
 )
 def test_keys_are_read_as_words(path: str, read: str) -> None:
@@ -105,3 +110,9 @@ def test_a_memo_has_titles_alone(tmp_path: Path) -> None:
 )
 def test_owners_of_lines_are_read_as_titles(owner: str, read: str) -> None:
     assert owner_words(owner) == read
+
+
+def test_keys_that_have_words_of_their_own_are_keys_of_a_scenario() -> None:
+    known = set(re.findall(r'"(\w+)":', SCHEMA.read_text("utf-8")))
+    ends = [end for end in _UNITS if not any(key.endswith(end) for key in known)]
+    assert [key for key in (*_TITLED, *_ENTRIES, *_WHOLE) if key not in known] + ends == []
