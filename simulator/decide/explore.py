@@ -193,7 +193,8 @@ def trial_flips(
 ) -> list[Flip]:
     """Flips of volume, latency limits, speed, acceptance of drafts and answers, and growth; what time cuts off says so.
 
-    Where nobody meets the SLO today a flip is where somebody begins to.
+    Where nobody meets the SLO today a flip is where somebody begins to. Of such, and of those where nobody does any
+    more, no bills are compared, so that chance in bills says nothing of them.
 
     Each question has an equal part of the time, and what those before it left. Each topology is at its best size in
     every month under what is asked. An error of the speed, or of the acceptance, moves SLO or size; prices stay.
@@ -240,7 +241,8 @@ def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Qu
     at, then = within[1], winners(within[1])
     if assumption in (VOLUME, GROWTH):
         at = _where_bills_cross(explorer, ask, *within, today, then)
-    clear, untold = _beyond_chance([partial(_contender, explorer, ask, name) for name in names], today, at, reach)
+    asking = [partial(_contender, explorer, ask, name) for name in names]
+    clear, untold = _beyond_chance(asking, today, at, reach) if today and then else (at, "")
     return Flip(
         *(assumption, at, named(then, names), (1 / reach, reach)), words=question.words(at), clear=clear, untold=untold
     )
@@ -249,12 +251,7 @@ def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Qu
 def _beyond_chance(
     found: Sequence[Callable[[float], Contender]], today: Winners, at: float, reach: float
 ) -> tuple[float | None, str]:
-    """From where a flip is beyond chance, or why that is not told: several replications tell it, one cannot.
-
-    Where nobody meets the SLO today, no bills are compared.
-    """
-    if not today:
-        return at, ""
+    """From where a flip is beyond chance, or why that is not told: several replications tell it, one cannot."""
     if any(len(one(1.0).usd_by_replication) == 1 for one in found):
         return None, ONE_REPLICATION
     with suppress(OutOfTime):
@@ -371,5 +368,6 @@ def growth_flip(ladder: Ladder, names: Sequence[str], today: Winners) -> Flip | 
     at = crossing(near, far)
     words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
     replications = {len(explorer.best(Asked(name)).usd_by_replication) for name in names}
-    untold = "" if not today else ONE_REPLICATION if 1 in replications else NOT_TOLD if max(replications) > 1 else ""
+    untold = ONE_REPLICATION if 1 in replications else NOT_TOLD if max(replications) > 1 else ""
+    untold = untold if today and then else ""
     return Flip(GROWTH, at, named(then, names), (1 / reach, reach), words=words, untold=untold)

@@ -77,7 +77,8 @@ class StepTime:
     ----------
     token_time_s : shape (p, max_num_batched_tokens + 1); host overhead, weights, matrix products, communication.
         Row m - 1 serves steps of m micro-batches, m = min(n, pipeline stages); one row without pipeline parallelism,
-        and where its batches are in flight
+        and where its batches are in flight. Of a throughput that is given row m - 1 serves steps of m sequences, the
+        last those of more
     seq_time_s : shape (max_num_seqs + 1,); what depends on the number of sequences (sampling, graph padding, drafting)
     prefill_attn_s : seconds per prefill attention unit q(c + (q + 1)/2)
     decode_attn_s : seconds per token of context that decoding requests read

@@ -40,6 +40,16 @@ def test_where_nobody_meets_the_slo_a_flip_is_where_somebody_begins_to() -> None
     assert flip_words(flips[1]) == f"latency limits of the SLO at × {flips[1].factor:.2f}: only"
 
 
+def test_where_nobody_meets_it_any_more_no_bills_are_told_from_chance() -> None:
+    """The fleet carries its load up to twice that, in each of 37 months, or under half of the limits."""
+    flips = _flips(_up_to(2.0), "only", months=37)
+    assert [(one.factor, one.winner, one.untold) for one in flips] == [
+        (pytest.approx(2.0, rel=0.011), "none of them", ""),
+        (pytest.approx(0.5, rel=0.011), "none of them", ""),
+        (pytest.approx(2.0 ** (12 / 36), rel=0.011), "none of them", ""),
+    ]
+
+
 @pytest.mark.parametrize(("carries", "today", "who"), [(0.5, ["only"], "none of them"), (2.0, [], "only")])
 def test_a_search_anew_that_finds_no_winner_or_the_first_one_says_so(
     carries: float, today: list[str], who: str
