@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.decide.standing import met_throughout
 from simulator.money import shown_in
@@ -26,7 +26,7 @@ from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.answer import Answer
-from simulator.size.found import bounded
+from simulator.size.found import UNFINISHED, Search, bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,15 @@ def cheapest_answer(
     by_month = sizer.answer(written, name, loads, progress, rows, closed=rented, by_month=True)
     assert by_month is not None
     both = [(_usd_of_months(sizer, written, name, loads, one, check), one) for one in (found, by_month)]
-    return min(both, key=lambda each: each[0])[1]
+    return _as_open(min(both, key=lambda each: each[0])[1], [found.search, by_month.search])
+
+
+def _as_open(chosen: Answer, searches: Sequence[Search]) -> Answer:
+    """The answer, which is as open as each of these searches: time may have ended the other before its best."""
+    if all(one.is_finished for one in searches):
+        return chosen
+    least = [one.least_usd for one in (chosen.search, *searches) if one.least_usd is not None]
+    return replace(chosen, search=replace(chosen.search, claim=UNFINISHED, least_usd=min(least)))
 
 
 def _usd_of_months(
