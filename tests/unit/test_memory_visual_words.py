@@ -100,6 +100,23 @@ def test_another_encoder_is_refused_by_its_key(name: str, change: dict[str, Any]
     assert caught.value.problems[0].path == path
 
 
+@pytest.mark.parametrize("layers", [True, "", "x", [], ["x"], [None], [1.5], [10**9]])
+def test_layers_of_an_encoder_that_are_none_are_refused(layers: Any) -> None:
+    config = copy.deepcopy(MODELS["molmo2"]["config"])
+    config["adapter_config"]["vit_layers"] = layers
+    with pytest.raises(InputError) as caught:
+        shape_from_config("m", config)
+    assert caught.value.problems[0].path == "adapter_config.vit_layers"
+
+
+def test_no_patches_side_by_side_are_refused() -> None:
+    config = copy.deepcopy(MODELS["ovis"]["config"])
+    config["visual_tokenizer_config"]["hidden_stride"] = 0
+    with pytest.raises(InputError) as caught:
+        shape_from_config("ovis", config)
+    assert caught.value.problems[0].path == "visual_tokenizer_config.hidden_stride"
+
+
 def test_a_backbone_that_is_not_known_is_refused_by_its_type() -> None:
     config = copy.deepcopy(MODELS["ovis"]["config"])
     config["visual_tokenizer_config"]["backbone_config"]["model_type"] = "convnext"

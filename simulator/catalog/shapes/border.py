@@ -178,7 +178,7 @@ _AT_LEAST_ONE = (
     *("short_conv_kernel_size", "altup_num_inputs", "laurel_rank"),
     *("spatial_conv_size", "temporal_conv_size", "subsampling_factor"),
     *("hc_count", "hc_lowrank", "indexer_head_dim", "indexer_compress_ratio", "ple_conv_kernel_size", "ple_embed_dim"),
-    *("ngram_size", "indexer_kv_heads"),
+    *("ngram_size", "indexer_kv_heads", "hidden_stride"),
     *("num_kv_heads", "mamba_expand", "attn_layer_period", "expert_layer_period", "state_size", "time_step_rank"),
 )
 _MAYBE_NONE = (
@@ -235,6 +235,11 @@ _TEXTS = (
 )
 _OF_LAYERS = _list_of(_or(_whole(0, WIDTH), _switch))
 
+
+def _read_layers(value: Any) -> str | None:
+    return "must name a layer" if value == [] else _list_of(_whole(-LAYERS, LAYERS))(value)
+
+
 RULES: dict[str, Check] = {
     **dict.fromkeys(_AT_LEAST_ONE, _whole(1, WIDTH)),
     **dict.fromkeys(_MAYBE_NONE, _whole(0, WIDTH)),
@@ -263,6 +268,7 @@ RULES: dict[str, Check] = {
         ("no_rope_layers", "moe_layers", "mlp_only_layers", "attn_type_list", "compress_ratios"), _OF_LAYERS
     ),
     **dict.fromkeys(("full_attn_layers", "sparse_attention_freq", "deepstack_visual_indexes"), _OF_LAYERS),
+    "vit_layers": _read_layers,
     "ple_layer_ids": _list_of(_whole(0, LAYERS)),
     **dict.fromkeys(("hybrid_layer_ids", "attn_layer_indices", "full_attn_idxs"), _list_of(_whole(0, LAYERS))),
     "num_attention_heads_per_layer": _list_of(_whole(1, WIDTH)),
