@@ -12,6 +12,7 @@ import numpy as np
 from simulator.bill.cash import payback_months
 from simulator.bill.credits import has_credits
 from simulator.bill.minimum import has_minimum
+from simulator.bill.study import has_open_commitments
 from simulator.bill.sums import mean
 from simulator.bill.taxes import are_constant, with_taxes
 from simulator.bill.volume import has_volume
@@ -26,6 +27,8 @@ from simulator.units import HOURS_PER_DAY
 LOWEST, HIGHEST = 1 / 16, 16.0
 """Multiples of the load between which a crossing is looked for."""
 _EQUAL_SHARE = 1e-6
+_BENDS = has_minimum, has_volume, has_credits, has_open_commitments
+"""What does not go with the hours."""
 Cost = Callable[[float], float | None]
 """USD per month at a multiple of the load, at the best size there; None where no allowed size meets the SLO."""
 
@@ -50,7 +53,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     """Month and hours of use from which `mine` costs less than `rival`; volume is searched elsewhere."""
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
-    straight = not any(bends(one.terms) for one in (mine, rival) for bends in (has_minimum, has_volume, has_credits))
+    straight = not any(bends(one.terms) for one in (mine, rival) for bends in _BENDS)
     straight = straight and are_constant(mine.terms.taxes) and are_constant(rival.terms.taxes)
     by_hours = straight and not mine.terms.jobs_per_month and _rents_all_the_time(mine) and _rents_all_the_time(rival)
     our_lines, their_lines = (with_taxes(one.bill.lines, one.terms.taxes, 1) for one in (mine, rival))
@@ -105,7 +108,7 @@ def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
     None where it costs less below some hours alone (`hours_below`), and for a rival that pays by the token, or nothing
     by the hour; it is not asked of a finite job, nor of a rival whose rent stops at some hours: they are paid for these
     hours already; nor where a spend is agreed, prices go by the volume of a month or outages are credited, which do not
-    go with the hours
+    go with the hours, nor where commitments are as many as are worth it: at other hours others are
     """
     parts = _crossing(mine, rival)
     if parts is None or hours_below(mine, rival) is not None:

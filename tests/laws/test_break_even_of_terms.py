@@ -67,6 +67,18 @@ def test_what_is_above_commitments_is_rented_for_the_hours_of_use_too() -> None:
     assert (found["mixed", "dearer"].hours_per_day, found["dearer", "mixed"].hours_per_day) == (0.0, 24.0)
 
 
+def test_commitments_that_are_as_many_as_are_worth_it_are_others_at_other_hours() -> None:
+    """Of one at $8 beside $14 none is worth it below 24 · 8 / 14 hours: the mix never costs more than on demand."""
+    demand = rented(usd=14.0)
+    mixed = _rent("mixed", replace(demand, commitments=(Commitment(8.0, 12, None),)))
+    written = _rent("written", replace(demand, commitments=(Commitment(8.0, 12, 1),)))
+    found = _pairs(_rent("demand", demand), mixed, written)
+    assert mixed.bill.running_usd.sum() == pytest.approx(written.bill.running_usd.sum()), "one is entered"
+    assert found["written", "demand"].hours_per_day == pytest.approx(24 * 8 / 14)
+    pairs = found["mixed", "demand"], found["demand", "mixed"], found["written", "mixed"], found["mixed", "written"]
+    assert [(one.hours_per_day, one.hours_below) for one in pairs] == [(None, None)] * 4
+
+
 def test_a_window_within_an_hour_is_all_the_time() -> None:
     start_s, end_s = 0.5 * HOUR_S, 1.25 * HOUR_S
     usage = Usage(
