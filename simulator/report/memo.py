@@ -256,11 +256,12 @@ def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     for name, found in topologies.items():
         for swing in found["tornado"][:_SWINGS]:
-            lines.append(
-                f"{name}: {cost_words(swing['input'])} from {input_value(swing['low'])} to "
-                f"{input_value(swing['high'])} {input_unit(swing['input'])} moves the month from "
-                f"{money(swing['usd_per_month_low'])} to {money(swing['usd_per_month_high'])}."
-            )
+            low, high = money(swing["usd_per_month_low"]), money(swing["usd_per_month_high"])
+            if low != high:
+                lines.append(
+                    f"{name}: {cost_words(swing['input'])} from {input_value(swing['low'])} to "
+                    f"{input_value(swing['high'])} {input_unit(swing['input'])} moves the month from {low} to {high}."
+                )
     return lines
 
 
