@@ -74,8 +74,7 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _METHOD,
         "### In short\n",
         _summary(result),
-        f"### Models, GPUs and sources left out\n\nOf the catalog's {error_table().fitted}; the tables of errors above "
-        "and below are of the engine as it is.\n",
+        f"### Models, GPUs and sources left out\n\nOf the catalog's {error_table().fitted}.\n",
         _cross_validation(),
         "### By GPU, below saturation\n",
         _groups(result["by_gpu"], "GPU"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
 from typing import Any
 
 import numpy as np
@@ -146,20 +147,38 @@ def _arrivals(row: MeasuredRow, n: int, seed: int) -> NDArray[np.float64]:
 
 
 def _closed(isl: NDArray[np.int64], osl: NDArray[np.int64], users: int, rng: np.random.Generator) -> Requests:
-    """Every user sends the next of its requests when one has ended; all start together.
+    """Whoever's request ends first sends the next one; all start together.
 
-    The client takes a moment for each request; without it, users whose requests are equally long would stay in step
-    for ever.
+    Which user that is hangs on the outputs alone here, as if every user decoded at the same pace. The client takes a
+    moment for each request; without it, users whose requests are equally long would stay in step for ever.
     """
-    n = len(isl) - len(isl) % users or users
-    rows = np.arange(n)
+    n = max(len(isl), users)
     isl, osl = np.resize(isl, n), np.resize(osl, n)
     pause_s = CLIENT_PAUSE_S * rng.standard_exponential(n)
     pause_s[:users] = np.sort(pause_s[:users])
-    arrival_s = np.where(rows < users, pause_s, np.nan)
-    next_turn = np.where(rows + users < n, rows + users, -1)
-    think_s = np.where(rows < users, 0.0, pause_s)
-    return make_requests(arrival_s, isl, osl, next_turn=next_turn, session_id=rows % users, think_s=think_s)
+    begins = np.arange(n) < users
+    session_id, next_turn = _in_turn(osl, users)
+    return make_requests(
+        np.where(begins, pause_s, np.nan),
+        isl,
+        osl,
+        next_turn=next_turn,
+        session_id=session_id,
+        think_s=np.where(begins, 0.0, pause_s),
+    )
+
+
+def _in_turn(osl: NDArray[np.int64], users: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """User of each request, where the next one goes to whoever has decoded the fewest tokens, and what follows it."""
+    user = np.arange(len(osl))
+    following = np.full(len(osl), -1)
+    waiting = [(int(tokens), row) for row, tokens in enumerate(osl[:users])]
+    heapify(waiting)
+    for row in range(users, len(osl)):
+        tokens, last = waiting[0]
+        user[row], following[last] = user[last], row
+        heapreplace(waiting, (tokens + int(osl[row]), row))
+    return user, following
 
 
 def _earlier_rate(row: MeasuredRow) -> float | None:

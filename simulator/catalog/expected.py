@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from simulator.catalog.overheads import penalty_seq_s
 from simulator.catalog.quantity import Entry, Source, read_yaml
 from simulator.perf.steptime import ExpectedError
 
 FILE = "expected_errors.yaml"
 TITLES = {"ttft": "TTFT", "tpot": "TPOT", "tpot_full": "TPOT of a full server", "throughput": "throughput"}
 """Metrics of which an error is known, as they are called."""
-LEAST_ROWS = 5
-"""Measured points that a group needs to speak for itself."""
+LEAST_ROWS = 10
+"""Measured points that a group needs to be heard: of fewer no error tells nine of ten cases."""
+LEAST_MODELS = 3
+"""Models that a GPU needs to speak for itself: points of one or two say little of what another model is off by."""
 
 
 class Measured(Entry):
@@ -52,20 +55,18 @@ class ErrorTable(Entry):
 
     Attributes
     ----------
-    simulated_since : what the simulated engine does since, which the fit did not have
     cross_validation : summaries by fold, regime and metric
     """
 
     basis: Source
-    simulated_since: tuple[str, ...] = ()
     groups: tuple[ErrorGroup, ...]
     cross_validation: dict[str, Any]
 
     @property
     def fitted(self) -> str:
-        """Day of the fit, and what it is older than."""
-        older = f", before {' and '.join(self.simulated_since)}" if self.simulated_since else ""
-        return f"fit of {self.basis.date}{older}"
+        """Day of the fit, and of the forecasts whose errors these are."""
+        day = penalty_seq_s().date
+        return f"fit of {day}" if day == self.basis.date else f"fit of {day}, errors of {self.basis.date}"
 
 
 @lru_cache
@@ -74,39 +75,47 @@ def error_table() -> ErrorTable:
     return ErrorTable.model_validate(read_yaml(FILE))
 
 
-def expected_error(gpu_name: str, experts: bool) -> ExpectedError:
+def expected_error(gpu_name: str, experts: bool, like: str | None = None) -> ExpectedError:
     """Error to expect for a model that was not measured, on the GPU called `gpu_name`.
 
-    By metric: from the same GPU with other models left out in turn; else, where that has too few points, from all GPUs
-    with whole GPUs left out in turn; else TPOT's.
+    By metric: from the same GPU with other models left out in turn, where that has points of `LEAST_MODELS` models;
+    else the larger of that and of what all GPUs have with whole GPUs left out in turn; else TPOT's.
+
+    Parameters
+    ----------
+    like : measured GPU whose kernels stand in, which the error is no less than
     """
     kind = "experts" if experts else "dense"
     groups = {(group.gpu, group.kind): group for group in error_table().groups}
-    known = [group for name in (gpu_name, "other") if (group := groups.get((name, kind))) is not None]
-    found = _first(known, "tpot")
+    names = [name for name in (gpu_name, like, "other") if name is not None]
+    known = [group for name in names if (group := groups.get((name, kind))) is not None]
     errors: dict[str, float] = {}
     words: dict[str, list[str]] = {}
     for metric, title in TITLES.items():
-        error, p90, basis = _first(known, metric) if any(_has(group, metric) for group in known) else found
-        errors |= {metric: error, f"{metric}_p90": p90}
-        words.setdefault(basis, []).append(title)
-    rests_on = [f"{', '.join(names)} from {text}" for text, names in words.items()]
+        heard = _heard(known, metric, gpu_name) or _heard(known, "tpot", gpu_name)
+        errors[metric] = max(measured.error or 0.0 for _, measured in heard)
+        errors[f"{metric}_p90"] = max(measured.p90 or 0.0 for _, measured in heard)
+        words.setdefault(" and ".join(_in_words(group, measured) for group, measured in heard), []).append(title)
+    rests_on = [f"{', '.join(titles)} from {text}" for text, titles in words.items()]
     return ExpectedError(**errors, basis="; ".join([*rests_on, error_table().fitted]))
 
 
-def _has(group: ErrorGroup, metric: str) -> bool:
-    return getattr(group, metric).error is not None
+def _heard(groups: Sequence[ErrorGroup], metric: str, gpu_name: str) -> list[tuple[ErrorGroup, Measured]]:
+    """Those of the groups with an error; the GPU's own alone where it speaks for itself."""
+    found = [(group, measured) for group in groups if (measured := _of(group, metric)).error is not None]
+    speaks = bool(found) and found[0][0].gpu == gpu_name and found[0][1].models >= LEAST_MODELS
+    return found[:1] if speaks else found
 
 
-def _first(groups: Sequence[ErrorGroup], metric: str) -> tuple[float, float, str]:
-    """Errors of the first group that has them, and what they rest on in words."""
-    group = next(group for group in groups if _has(group, metric))
-    measured: Measured = getattr(group, metric)
-    assert measured.error is not None
-    assert measured.p90 is not None
+def _of(group: ErrorGroup, metric: str) -> Measured:
+    found: Measured = getattr(group, metric)
+    return found
+
+
+def _in_words(group: ErrorGroup, measured: Measured) -> str:
     models = f"{measured.models} {group.kind} model{'s' if measured.models != 1 else ''}"
     points = f"{measured.rows} published points of {models}"
     if group.gpu == "other":
         others = f"{measured.gpus} other GPU{'s' if measured.gpus != 1 else ''}"
-        return measured.error, measured.p90, f"{points} on {others}, each GPU left out in turn"
-    return measured.error, measured.p90, f"{points} on {group.gpu}, each model left out in turn"
+        return f"{points} on {others}, each GPU left out in turn"
+    return f"{points} on {group.gpu}, each model left out in turn"

@@ -304,7 +304,7 @@ def step_time(
     drafts = drafting is not None and drafting.draft is not None
     if drafts or layout.is_wide(card.device) or arch.is_mla or arch.state:
         return step
-    return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
+    return replace(step, expected_error=expected_error(card.name, arch.experts > 0, machine.like))
 
 
 def _rules(version: str | None) -> RuleSet:

@@ -28,6 +28,7 @@ from simulator.catalog.overheads import (
     front_end,
     link_rows,
     overhead_rows,
+    penalty_seq_s,
 )
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
@@ -224,28 +225,44 @@ def test_every_parameter_has_its_place_in_the_catalog() -> None:
 
 def test_an_expected_error_rests_on_the_nearest_group() -> None:
     table = {(group.gpu, group.kind): group for group in error_table().groups}
+    own, other = table["h100-sxm", "dense"], table["other", "dense"]
     known = expected_error("h100-sxm", experts=False)
-    assert known.tpot == table["h100-sxm", "dense"].tpot.error
-    assert "TTFT from 18 published points of 4 dense models on h100-sxm" in known.basis
-    assert "TPOT from 133 published points of 11 dense models on h100-sxm, each model left out" in known.basis
-    assert known.tpot_p90 == table["h100-sxm", "dense"].tpot.p90 > known.tpot
+    assert (known.tpot, known.tpot_p90) == (own.tpot.error, own.tpot.p90)
+    assert f"TPOT from {own.tpot.rows} published points of {own.tpot.models} dense models on h100-sxm" in known.basis
+    assert f"throughput from {other.throughput.rows} published points" in known.basis, "six of its own tell no p90"
     unknown = expected_error("mi300x", experts=False)
-    assert unknown.tpot == table["other", "dense"].tpot.error
+    assert (unknown.tpot, unknown.tpot_p90) == (other.tpot.error, other.tpot.p90)
     assert unknown.basis.count("each GPU left out") == 4
 
 
-def test_an_expected_error_tells_its_fit_and_what_that_is_older_than() -> None:
+def test_an_expected_error_tells_its_fit_and_the_day_of_its_forecasts() -> None:
     table = error_table()
+    fit = penalty_seq_s().date
     assert expected_error("h100-sxm", experts=False).basis.endswith(f"; {table.fitted}")
-    assert table.fitted.startswith(f"fit of {table.basis.date}")
-    fresh = table.model_copy(update={"simulated_since": ()})
-    older = table.model_copy(update={"simulated_since": ("tokens", "blocks")})
-    assert (fresh.fitted, older.fitted) == (f"fit of {table.basis.date}", f"{fresh.fitted}, before tokens and blocks")
+    same, later = (
+        table.model_copy(update={"basis": table.basis.model_copy(update={"date": day})}) for day in (fit, "2099-01-01")
+    )
+    assert (same.fitted, later.fitted) == (f"fit of {fit}", f"fit of {fit}, errors of 2099-01-01")
+
+
+def test_a_gpu_with_points_of_one_model_has_no_less_error_than_all_gpus() -> None:
+    """H200 has many points of one dense model; B300 has them of one with experts, off by more than most."""
+    table = {(group.gpu, group.kind): group for group in error_table().groups}
+    for name, kind in (("h200", "dense"), ("b200", "dense"), ("b300", "experts")):
+        own, other = table[name, kind].tpot, table["other", kind].tpot
+        assert own.models < 3
+        found = expected_error(name, experts=kind == "experts")
+        assert (found.tpot, found.tpot_p90) == (max(own.error, other.error), max(own.p90, other.p90))
+        assert f"1 {kind} model on {name}, each model left out in turn and {other.rows} published points" in found.basis
 
 
 def test_each_metric_says_what_it_rests_on() -> None:
     """B200 has points of its TPOT alone."""
+    other = next(group for group in error_table().groups if (group.gpu, group.kind) == ("other", "dense"))
     found = expected_error("b200", experts=False)
     assert "TPOT from 88 published points of 1 dense model on b200" in found.basis
-    assert "TTFT from 37 published points of 8 dense models on 3 other GPUs, each GPU left out in turn" in found.basis
+    ttft = (
+        f"TTFT from {other.ttft.rows} published points of {other.ttft.models} dense models on {other.ttft.gpus} other"
+    )
+    assert f"{ttft} GPUs, each GPU left out in turn" in found.basis
     assert found.ttft == expected_error("mi300x", experts=False).ttft

@@ -11,7 +11,7 @@ import pytest
 from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
 from calibrate.serving.read import read_tables
 from calibrate.serving.sources import Spread, length_spreads
-from calibrate.serving.traffic import PASS_GAP_S, _lengths, _paired, make_traffic, number_of_requests
+from calibrate.serving.traffic import PASS_GAP_S, _in_turn, _lengths, _paired, make_traffic, number_of_requests
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 
@@ -147,8 +147,15 @@ def test_users_begin_within_moments_and_think_as_long_between_their_requests() -
     assert later.std() == pytest.approx(0.005, rel=0.1)
     assert not drawn.think_s[:400].any()
     assert np.isnan(drawn.arrival_s[400:]).all()
-    assert len(make_traffic(replace(row("closed"), num_requests=21), 8192).requests) == 16, "whole turns of 8 users"
+    assert len(make_traffic(replace(row("closed"), num_requests=21), 8192).requests) == 21
     assert len(make_traffic(replace(row("closed"), num_requests=5), 8192).requests) == 8, "one of each user at least"
+
+
+def test_whoever_has_decoded_the_fewest_tokens_sends_the_next_request() -> None:
+    """Two users with outputs of 5 and 2: the second sends those of 4 and, at 6 against 5, the first that of 1."""
+    user, following = _in_turn(np.array([5, 2, 4, 1, 9]), 2)
+    assert user.tolist() == [0, 1, 1, 0, 1], "5 against 6, then 6 and 6: the one who sent first"
+    assert following.tolist() == [3, 2, 4, -1, -1]
 
 
 def test_what_does_not_fit_the_context_is_cut() -> None:
