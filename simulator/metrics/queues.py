@@ -15,7 +15,6 @@ _STANDS = 1.0
 """Requests that wait for a replica on average, from which on it is at its limit."""
 _ROOM = 0.1
 """Share of these that wait for each other replica at most, where the pool has room."""
-
 _ALWAYS = 0.99
 """Share of the time of all replicas of a pool in which they serve, where they do not come and go."""
 
@@ -117,9 +116,5 @@ def hot_words(found: Sequence[Queues], window_s: float, targets: Sequence[str]) 
     targets : names, pools first
     """
     hot = [one for queues in found for one in queues.hot(window_s)]
-    most = {pool: max((one for one in hot if one.target == pool), key=lambda one: one.waiting) for pool in _pools(hot)}
-    return {targets[pool]: one.words for pool, one in most.items()}
-
-
-def _pools(hot: Sequence[Hot]) -> list[int]:
-    return sorted({one.target for one in hot})
+    most = {one.target: one for one in sorted(hot, key=lambda one: one.waiting)}
+    return {targets[pool]: most[pool].words for pool in sorted(most)}

@@ -46,11 +46,14 @@ def given_step_time(settings: Throughput, limits: BatchLimits, bound: TokenBound
     decode_s = np.maximum(sequences / output, least_s)
     decode_s[0] = _LEAST_STEP_S
     seq_time_s = decode_s - prompt_s * sequences
-    some = np.arange(1, min(max(math.ceil(least_s * output), 1), limits.max_num_seqs) + 1)[:, None]
     tokens = np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)
-    whole_s = np.maximum(prompt_s * (tokens - some) + some / output, least_s) - seq_time_s[some]
+    rows = min(max(math.ceil(least_s * output), 1), limits.max_num_seqs)
+    token_time_s = np.empty((rows, len(tokens)))
+    for some in range(1, rows + 1):
+        whole_s = np.maximum(prompt_s * (tokens - some) + some / output, least_s) - seq_time_s[some]
+        token_time_s[some - 1] = np.where(tokens < some, prompt_s * tokens, whole_s)
     return StepTime(
-        token_time_s=np.where(tokens < some, prompt_s * tokens, whole_s),
+        token_time_s=token_time_s,
         seq_time_s=seq_time_s,
         prefill_attn_s=0.0,
         decode_attn_s=0.0,
