@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import get_args
 
 from simulator.catalog.gpus import gpu
@@ -12,12 +15,14 @@ from simulator.errors import InputError, Problem
 from simulator.perf.device import not_computed
 from simulator.questions.answers import Answers
 from simulator.questions.log import read_log
-from simulator.questions.traffic import longest_session_tokens, session_end_tokens
+from simulator.questions.traffic import LENGTH_CV, longest_session_tokens, session_end_tokens, shared_tokens
+from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.hardware import machine_of
 from simulator.resolve.memory import Answer, answer, shape_of, weights_of
 from simulator.resolve.memory_question import Question
-from simulator.schema.engine import Quantization
+from simulator.schema.engine import EngineSettings, Quantization
 from simulator.schema.hardware import HardwareSettings
+from simulator.size.guess import alone_s
 
 DEGREES = (1, 2, 4, 8)
 REQUESTS_AT_ONCE = 16
@@ -25,6 +30,8 @@ REQUESTS_AT_ONCE = 16
 LONGEST = 4
 """Longest request, as a multiple of the mean one."""
 LEAST_LENGTH = 4096
+LATE = 0.05
+"""Share of the requests that may miss a limit: the terms that are written are p95."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +44,24 @@ class Fit:
     hardware : what differs from it
     tp : tensor-parallel GPUs
     max_model_len : longest request in tokens
+    why : of more GPUs than the memory takes, or of limits that none keeps; empty else
     """
 
     gpu: str
     hardware: HardwareSettings | None
     tp: int
     max_model_len: int
+    why: str = ""
 
 
-def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings | None = None) -> Fit:
-    """The fewest GPUs of a kind on which a replica holds the model and some requests.
+def fit_of(
+    answers: Answers, folder: Path, name: str, hardware: HardwareSettings | None = None, most: int = DEGREES[-1]
+) -> Fit:
+    """The fewest GPUs of a kind on which a replica holds the model and some requests, and is quick enough for one.
+
+    Parameters
+    ----------
+    most : GPUs that there are, beyond which no more are taken for their speed
 
     Raises
     ------
@@ -68,9 +83,40 @@ def fit_of(answers: Answers, folder: Path, name: str, hardware: HardwareSettings
     if not fitting:
         told = f"{answers.model} does not fit {DEGREES[-1]} {name}: {found[-1].plan.refusals[0]}"
         raise InputError(Problem(told, path="gpu"))
-    roomy = (one for one in fitting if one.plan.kv_tokens >= REQUESTS_AT_ONCE * (answers.isl + answers.osl))
-    chosen = next(roomy, fitting[-1])
-    return Fit(name, hardware, chosen.question.tp, chosen.plan.max_model_len)
+    roomy = [one for one in fitting if one.plan.kv_tokens >= REQUESTS_AT_ONCE * (answers.isl + answers.osl)]
+    fits = [Fit(name, hardware, one.question.tp, one.plan.max_model_len) for one in roomy or fitting[-1:]]
+    return _quick_enough(answers, folder, fits[0], [one for one in fits[1:] if one.tp <= most])
+
+
+def _quick_enough(answers: Answers, folder: Path, least: Fit, more: Sequence[Fit]) -> Fit:
+    """The fewest GPUs that answer a long prompt in time while nothing else runs; else those of the least memory."""
+    late: list[str] = []
+    for one in (least, *more):
+        if not (told := _late(answers, one, folder)):
+            return replace(one, why=f"{one.tp} GPUs a replica, as {'; '.join(late)}" if late else "")
+        late.append(told)
+    return replace(least, why=f"too slow by itself: {'; '.join(late)}")
+
+
+def _late(answers: Answers, fit: Fit, folder: Path) -> str:
+    """By how much the prompt that 19 of 20 are not longer than misses its limits while nothing else runs, in words."""
+    sigma = math.sqrt(math.log1p(LENGTH_CV**2))
+    longest = answers.isl * math.exp(NormalDist().inv_cdf(1 - LATE) * sigma - sigma**2 / 2)
+    new = max(min(longest, fit.max_model_len - answers.osl) - shared_tokens(answers), 1.0)
+    engine = engine_of(answers, fit, folder)
+    first_s, token_s = alone_s(engine.config, engine.step_time, new, answers.osl)
+    if first_s > answers.ttft_s:
+        return f"on {fit.tp} one prompt in 20 alone takes {first_s:.3g} s or more to the first token"
+    if answers.osl > 1 and token_s > answers.tpot_s:
+        return f"on {fit.tp} a token takes {token_s:.3g} s with nothing beside it"
+    return ""
+
+
+def engine_of(answers: Answers, fit: Fit, folder: Path) -> PlannedEngine:
+    """One replica, planned."""
+    weights = format_of(answers, folder)
+    settings = EngineSettings(quantization=None if weights == "none" else weights, max_model_len=fit.max_model_len)
+    return plan_engine(answers.model, fit.gpu, fit.tp, 1, settings, folder, own=fit.hardware)
 
 
 def format_of(answers: Answers, folder: Path) -> Quantization:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +14,15 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import OWN_GPU, Answers
-from simulator.questions.fit import Fit, fit_of, format_of
+from simulator.questions.fit import LATE, Fit, engine_of, fit_of
 from simulator.questions.log import read_log
-from simulator.resolve.engines import plan_engine
 from simulator.schema.base import DataClass
-from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 from simulator.size.guess import requests_until, requests_within
 
 OWN_SITE = "datacentre"
 API = "api"
 OWN_API = "an API of your own prices"
-LATE = 0.05
-"""Share of the requests that may miss a limit: the terms that are written are p95."""
 FULL_AT = 0.75
 """Share of the requests that a replica holds at once within the limit on tokens, from which on a hybrid sends requests
 on: some run ahead of the mean, and prompts come in bunches."""
@@ -61,16 +58,14 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
     rented = _pool(answers, fit, "rented", answers.site, _rented(answers), talks)
     api = _api(answers) if has_api(answers) else []
     places = _places(answers)
-    found: list[tuple[str, Lines]] = [("on_prem", ["    pools:", own])]
+    found: list[tuple[str, Lines]] = [("on_prem", [*_why(answers.own_gpu or fit.gpu, fit), "    pools:", own])]
     if places.site[0]:
         found.append(("cloud", ["    pools:", rented]))
     if places.api[0]:
         found.append((API, api))
     full = _full_at(answers, fit, folder)
-    why = (
-        f"    # {full}: what a replica of base holds within {answers.ttft_s:g} s to the first token, or "
-        f"{FULL_AT:.0%} of what it holds within {answers.tpot_s:g} s a token."
-    )
+    tokens = f", or {FULL_AT:.0%} of what it holds within {answers.tpot_s:g} s a token" if answers.osl > 1 else ""
+    why = f"    # {full}: what a replica of base holds within {answers.ttft_s:g} s to the first token{tokens}."
     if places.api[1] or places.site[1]:
         burst, beside = (API, api) if places.api[1] else ("rented", [])
         pools = ["    pools:", own, *([] if places.api[1] else [rented])]
@@ -159,11 +154,15 @@ def _of_other_gpus(answers: Answers, folder: Path, places: _Places, talks: bool)
                 *(Problem(one.message, path="other_gpus", got=one.got) for one in error.problems)
             ) from error
         own = _pool(answers, fit, "base", OWN_SITE, "replicas: auto, billing: owned", talks)
-        found.append((f"on_prem_{name}", ["    pools:", own]))
+        found.append((f"on_prem_{name}", [*_why(name, fit), "    pools:", own]))
         if places.site[0] and any(one.gpu == name and one.site == answers.site for one in gpu_offers()):
             rented = _pool(answers, fit, "rented", answers.site, _scaled(answers), talks)
             found.append((f"cloud_{name}", ["    pools:", rented]))
     return found
+
+
+def _why(name: str, fit: Fit) -> Lines:
+    return [f"    # {name}: {fit.why}"] if fit.why else []
 
 
 def other_gpus(answers: Answers) -> Sequence[str]:
@@ -244,11 +243,9 @@ def _provider(answers: Answers) -> str:
 
 def _full_at(answers: Answers, fit: Fit, folder: Path) -> int:
     """Requests running and waiting per replica from which on a hybrid sends requests on."""
-    weights = format_of(answers, folder)
-    settings = EngineSettings(quantization=None if weights == "none" else weights, max_model_len=fit.max_model_len)
-    engine = plan_engine(answers.model, fit.gpu, fit.tp, 1, settings, folder, own=fit.hardware)
+    engine = engine_of(answers, fit, folder)
     lengths = engine.config, engine.step_time, answers.isl, answers.osl
-    held = FULL_AT * requests_within(*lengths, answers.tpot_s)
+    held = FULL_AT * requests_within(*lengths, answers.tpot_s if answers.osl > 1 else math.inf)
     return max(int(min(held, requests_until(*lengths, answers.ttft_s, LATE))), 1)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from simulator.catalog.titles import title_of
 from simulator.catalog.tokens import token_offer
+from simulator.errors import InputError, Problem
 from simulator.questions.answers import Answers, is_asked, plain_name, questions
 from simulator.questions.checks import check_answers, check_prices
-from simulator.questions.fit import fit_of, format_of
+from simulator.questions.fit import DEGREES, fit_of, format_of
 from simulator.questions.hours import period_lines
 from simulator.questions.log import Log, log_words, read_log
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
@@ -26,6 +27,7 @@ from simulator.questions.traffic import (
     shared_tokens,
     user_tokens,
 )
+from simulator.resolve.memory import writes_text
 from simulator.schema.base import SMALLEST, DataClass
 from simulator.units import MONTHS_PER_YEAR
 
@@ -55,13 +57,14 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
     rate_rps = busy_rate_rps(answers, log)
     if log is not None:
         answers = replace(answers, isl=log.isl, osl=log.osl)
-    fit = fit_of(answers, folder, answers.gpu, own_hardware(answers))
+    answers = _vector(answers, given, folder)
+    fit = fit_of(answers, folder, answers.gpu, own_hardware(answers), answers.owned_gpus or DEGREES[-1])
     check_prices(answers)
     topologies = topology_lines(answers, fit, folder)
     return "\n".join(
         [
             "# Made of answers to questions (servecast new); what was not answered is marked as a default.",
-            *(f"# {line}" for line in _defaults(Answers(**given), given)),
+            *(f"# {line}" for line in _defaults(Answers(**given), given, answers)),
             "schema_version: 1",
             f"name: {json.dumps(plain_name(answers.name or '') or name)}",
             f"description: {json.dumps(_description(answers, rate_rps, log))}",
@@ -76,6 +79,21 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             "",
         ]
     )
+
+
+def _vector(answers: Answers, given: Collection[str], folder: Path) -> Answers:
+    """One output token where the model answers with a vector or a score.
+
+    Raises
+    ------
+    InputError : more were asked for
+    """
+    if answers.trace is not None or writes_text(answers.model, folder):
+        return answers
+    if "osl" in given and answers.osl != 1:
+        told = f"{answers.model} answers with a vector or a score, not with text: that is one token"
+        raise InputError(Problem(told, path="osl", got=str(answers.osl)))
+    return replace(answers, osl=1)
 
 
 def _format(answers: Answers) -> str:
@@ -95,9 +113,11 @@ def _when(log: Log | None) -> str:
     return "in a busy hour" if log is None else "in the mean of a log"
 
 
-def _defaults(answers: Answers, given: Collection[str]) -> list[str]:
+def _defaults(answers: Answers, given: Collection[str], taken: Answers) -> list[str]:
     """A line for each question that nobody answered: its default, and why it is what it is."""
     said = asdict(answers)
+    if taken.osl == 1 and taken.trace is None:
+        given = {*given, "osl", "tpot_s"}
     return [
         f"default {asked.name}: {asked.why}"
         if asked.default is None
@@ -123,10 +143,8 @@ def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
 
 def _terms(answers: Answers, kind: DataClass) -> list[str]:
     """Kind of the data and SLO of a class."""
-    return [
-        f"      data_class: {kind}",
-        f"      slo: {{ttft_s: {{p95: {answers.ttft_s:g}}}, tpot_s: {{p95: {answers.tpot_s:g}}}}}",
-    ]
+    tokens = f", tpot_s: {{p95: {answers.tpot_s:g}}}" if answers.osl > 1 else ""
+    return [f"      data_class: {kind}", f"      slo: {{ttft_s: {{p95: {answers.ttft_s:g}}}{tokens}}}"]
 
 
 def _logged(answers: Answers, log: Log) -> list[str]:
@@ -169,7 +187,8 @@ def _run(log: Log | None) -> list[str]:
 def _requests(answers: Answers, longest: int) -> list[str]:
     """Arrivals and lengths of a class."""
     shared = shared_tokens(answers)
-    osl = f"{{kind: lognormal, mean: {answers.osl}, cv: {ANSWER_CV}, max: {longest // 4}}}"
+    spread = f"{{kind: lognormal, mean: {answers.osl}, cv: {ANSWER_CV}, max: {longest // 4}}}"
+    osl = spread if answers.osl > 1 else "1"
     if answers.turns == 1:
         isl = f"{{kind: lognormal, mean: {answers.isl}, cv: {LENGTH_CV}, max: {longest // 4 * 3}}}"
         return [

@@ -14,7 +14,7 @@ from simulator.catalog.gpus import gpu_called
 from simulator.catalog.kv_cache import kv_format
 from simulator.catalog.models import model
 from simulator.catalog.overheads import fused_reduce_bytes
-from simulator.catalog.shapes.config import read_config, shape_from_config
+from simulator.catalog.shapes.config import chooses_tokens, read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint
 from simulator.catalog.shapes.step_format import notes_of_mixture, precision_of
 from simulator.catalog.vllm import default_length, default_limits, overheads, rules
@@ -195,6 +195,11 @@ def _check_tables(question: Question, shape: ModelShape) -> None:
 def shape_of(name: str, folder: Path) -> ModelShape:
     """Shape of a model of the catalog, or of a config.json."""
     return _checkpoint(name, folder).shape
+
+
+def writes_text(name: str, folder: Path) -> bool:
+    """Whether the model chooses tokens; others answer what they read with a vector or a score."""
+    return chooses_tokens(_checkpoint(name, folder).config)
 
 
 def mtp_of(name: str, method: str, folder: Path) -> tuple[int, int]:

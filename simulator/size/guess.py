@@ -173,6 +173,12 @@ def requests_until(engine: EngineConfig, step: StepTime, isl: float, osl: float,
     return max(int(np.count_nonzero(first_s <= limit_s)), 1)
 
 
+def alone_s(engine: EngineConfig, step: StepTime, isl: float, osl: float) -> tuple[float, float]:
+    """Seconds to the first token and for each further one of a request that has the engine to itself."""
+    busy = _busy(engine, step, isl, osl)
+    return busy.prefill_s, float(busy.decode_s[0])
+
+
 class _Busy(NamedTuple):
     """By requests in flight, from 1 on: seconds of decoding in a step, and of a whole step; `prefill_s` of a prompt."""
 

@@ -317,7 +317,10 @@ def test_a_replica_has_the_fewest_gpus_that_hold_sixteen_requests(
         plan = SimpleNamespace(fits=tokens is not None, kv_tokens=tokens or 0, refusals=["no memory"], max_model_len=1)
         return SimpleNamespace(plan=plan, question=question, shape=SimpleNamespace(context=6_000))
 
-    monkeypatch.setattr(import_module("simulator.questions.fit"), "answer", answered)
+    fit = import_module("simulator.questions.fit")
+    monkeypatch.setattr(fit, "answer", answered)
+    monkeypatch.setattr(fit, "engine_of", lambda *_: SimpleNamespace(config=None, step_time=None))
+    monkeypatch.setattr(fit, "alone_s", lambda *_: (0.0, 0.0))
     answers = Answers(rate_rps=1.0, isl=900, osl=100)
     if degree is None:
         with pytest.raises(InputError, match=r"does not fit 8 .*: no memory"):

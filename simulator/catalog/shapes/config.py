@@ -115,14 +115,18 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     built = Built()
     build(text, family, built)
     towers, matrices = encoders(top, text.number("hidden_size"))
-    head = not any(
-        "Embedding" in str(each) or each == "Qwen3Model" or str(each).endswith(HEADLESS)
-        for each in top.get("architectures") or ()
-    )
-    shape = finish(text, family, built, name, top, towers, matrices, head=head)
+    shape = finish(text, family, built, name, top, towers, matrices, head=chooses_tokens(top))
     text.refuse_unread()
     _refuse_empty(shape, file)
     return shape
+
+
+def chooses_tokens(top: Config | Mapping[str, Any]) -> bool:
+    """Whether the model writes text; others answer what was read with a vector or a score."""
+    return not any(
+        "Embedding" in str(each) or each == "Qwen3Model" or str(each).endswith(HEADLESS)
+        for each in top.get("architectures") or ()
+    )
 
 
 def _of_architecture(top: Config) -> str | None:
