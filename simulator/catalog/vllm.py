@@ -15,7 +15,10 @@ from simulator.perf.device import BatchLimits
 from simulator.units import BYTES_PER_GIB
 
 _LONGROPE = "original_length_of_longrope"
-_RUNTIME = ("lean_sampler_bytes", "lean_types", "lean_types_quantized", "lean_dense", "lean_all", "lean_not_drafting")
+_RUNTIME = (
+    *("lean_sampler_bytes", "lean_graphs_estimated", "penalty_bytes", "penalties_in_budget"),
+    *("lean_types", "lean_types_quantized", "lean_dense", "lean_all", "lean_not_drafting"),
+)
 
 
 def parsed(version: str) -> tuple[int, int, int]:
@@ -82,16 +85,23 @@ def rules(
     newer_runner = _in_newer_runner(lean, shape, quantized or bool(shape.quantization), drafts_by)
     if newer_runner:
         values["sampler_bytes"] = values["draft_sampler_bytes"] = lean["lean_sampler_bytes"]
+        values["graphs_in_budget"] = values["graphs_in_budget"] and lean["lean_graphs_estimated"]
     data = read_yaml("memory_overheads.yaml")
     newer = number >= _number(str(data["runtime_since"]))
     before = data["overheads"]["runtime_before"]["value"]
+    since = data["overheads"]["runtime_since"]["value"]
+    if newer_runner and lean["penalties_in_budget"] and not lean["lean_graphs_estimated"]:
+        before = since = data["overheads"]["runtime_lean"]["value"]
     for name in ("tails_without_drafts", "longer_windows"):
         values[name] = tuple(values[name])
     return Rules(
         version=version or newest_version(),
-        runtime_bytes=data["overheads"]["runtime_since"]["value"] if newer else before,
+        runtime_bytes=since if newer else before,
         eager_runtime_bytes=before,
         graphs_profiled=newer,
+        graphs_estimated=lean["lean_graphs_estimated"] or not newer_runner,
+        penalty_bytes=lean["penalty_bytes"] if newer_runner else 0.0,
+        penalties_in_budget=lean["penalties_in_budget"],
         inputs_held=not newer_runner,
         **values,
     )
@@ -121,8 +131,8 @@ def overheads() -> Overheads:
     """Measured constants of a worker."""
     data = read_yaml("memory_overheads.yaml")["overheads"]
     figures = {name: Quantity(**fields).value for name, fields in data.items()}
-    figures.pop("runtime_before")
-    figures.pop("runtime_since")
+    for name in ("runtime_before", "runtime_since", "runtime_lean"):
+        figures.pop(name)
     return Overheads(**figures)
 
 

@@ -17,6 +17,7 @@ from simulator.memory.profile import (
     activation_bytes,
     captured_graphs,
     graph_bytes,
+    penalty_bytes,
     reduction_bytes,
     runtime_bytes,
 )
@@ -188,13 +189,15 @@ def _stages(
     most = request.max_cudagraph_capture_size
     captured = captured_graphs(request.limits, rules, card.generation, most, request.num_speculative_tokens)
     graphs = 0.0 if request.enforce_eager else graph_bytes(shape, captured, overheads, pp)
-    runtime = runtime_bytes(card, request.split, rules, overheads, not request.enforce_eager)
+    captures = rules.graphs_estimated and not request.enforce_eager
+    runtime = runtime_bytes(card, request.split, rules, overheads, captures)
     if not request.enforce_eager:
         runtime += reduction_bytes(shape, request.fused_reduce_bytes, request.split, request.limits, rules)
     length = request.max_model_len or shape.context
     scratch = scratch_bytes(shape, weights, card, request.split, request.limits, length, rules)
     stages = []
     buffers = shape.step_bytes * request.limits.max_num_batched_tokens
+    penalties = penalty_bytes(shape, request.limits, rules) if rules.penalties_in_budget else 0.0
     slots = adapter_bytes_by_stage(shape, request.adapters, request.split)
     for stage, loaded in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
         weight = loaded + buffers + slots[stage]
@@ -205,14 +208,15 @@ def _stages(
             scratch=scratch,
             items=request.items_per_prompt,
         )
-        left = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
+        held = runtime + (penalties if stage == pp - 1 else 0.0)
+        left = usable - weight - activations - held - (graphs if rules.graphs_in_budget else 0.0)
         stages.append(
             Terms(
                 total_bytes=card.memory_bytes,
                 usable_bytes=usable,
                 weight_bytes=weight,
                 activation_bytes=activations,
-                runtime_bytes=runtime,
+                runtime_bytes=held,
                 graph_bytes=graphs,
                 graphs_in_budget=rules.graphs_in_budget,
                 kv_bytes=left if request.kv_cache_memory_bytes is None else request.kv_cache_memory_bytes,
@@ -267,6 +271,8 @@ def _refusals(
             if longest
             else "the KV cache does not hold a single token"
         )
+    if not rules.penalties_in_budget:
+        outside += penalty_bytes(shape, request.limits, rules)
     taken = terms.usable_bytes + outside + (0.0 if rules.graphs_in_budget else terms.graph_bytes)
     if request.kv_cache_memory_bytes is not None:
         held = terms.weight_bytes + terms.activation_bytes + terms.runtime_bytes + terms.graph_bytes

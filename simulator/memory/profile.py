@@ -104,7 +104,7 @@ def activation_bytes(
     tokens = limits.max_num_batched_tokens
     hidden_states = tokens * shape.hidden * ACTIVATION_BYTES
     sampler = 0.0
-    if last:
+    if last and not shape.pools:
         per_entry = rules.sampler_sort_bytes if card.generation == "cdna" else rules.sampler_bytes
         if drafts:
             per_entry = max(per_entry, rules.draft_sampler_bytes)
@@ -116,6 +116,11 @@ def activation_bytes(
     kept = max((_encoded_bytes(each, shape.hidden, tokens, most, rules.inputs_held) for each in towers), default=0)
     encoders = max((_tower_bytes(tower, tokens, most, split.tp) for tower in towers), default=0)
     return max(max(forward, sampler + scratch) + kept, encoders)
+
+
+def penalty_bytes(shape: ModelShape, limits: BatchLimits, rules: Rules) -> float:
+    """What the last stage's sampler holds from the start, for penalties on tokens of each sequence that may run."""
+    return 0.0 if shape.pools else rules.penalty_bytes * limits.max_num_seqs * shape.vocab
 
 
 def _layer_values(shape: ModelShape, split: Split) -> float:

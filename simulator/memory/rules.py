@@ -38,7 +38,10 @@ class Rules:
     sampler_bytes : bytes per sequence and vocabulary entry alive at once in the profiled sampler
     sampler_sort_bytes : the same on GPUs that take the sorting sampler
     draft_sampler_bytes : the same where drafts are accepted or rejected
+    penalty_bytes : of each sequence that may run and vocabulary entry, for the tokens that penalties count
+    penalties_in_budget : they come out of the budget; else they lie beside it
     graphs_profiled : graphs are captured once within the profile, with what their collectives allocate
+    graphs_estimated : its runner captures any before memory is shared out
     inputs_held : what was encoded in the profile is held through the forward pass and the sampler after it
     videos_spelled : the profile encodes a video, and holds embeddings for the words between its tokens too
     sleep_mode_overshoots : in sleep mode it finds more memory for the KV cache than there is
@@ -83,7 +86,10 @@ class Rules:
     sampler_bytes: float
     sampler_sort_bytes: float
     draft_sampler_bytes: float
+    penalty_bytes: float
+    penalties_in_budget: bool
     graphs_profiled: bool
+    graphs_estimated: bool
     inputs_held: bool
     videos_spelled: bool
     sleep_mode_overshoots: bool

@@ -162,6 +162,7 @@ class ModelShape:
     projection : values that attention or a state layer projects from one token, divided by tp
     projection_least : fewest of them on one GPU, where a kernel pads the heads
     streams : residual streams
+    pools : it embeds or scores what was read; nothing is sampled
     latent : one latent per token instead of keys and values
     sinks : attention has a learned sink per head
     norms_span_heads : queries and keys are normalised over all heads together
@@ -191,6 +192,7 @@ class ModelShape:
     projection: int = 0
     projection_least: int = 0
     streams: int = 1
+    pools: bool = False
     original_context: int | None = None
     latent: Latent | None = None
     sinks: bool = False

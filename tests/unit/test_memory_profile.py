@@ -13,6 +13,8 @@ from config_cases import LLAMA, write_config
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.catalog.vllm import overheads
 from simulator.errors import InputError
+from simulator.memory.planner import Plan
+from simulator.memory.profile import Card
 from simulator.memory.shape import without_encoders
 from simulator.resolve.memory import answer
 from simulator.resolve.memory_question import Question
@@ -236,3 +238,39 @@ def test_a_checkpoint_that_is_named_has_the_formats_that_its_publisher_gave_it()
     """NVIDIA's Gemma 4 31B in NVFP4 loads 31.18 GiB (a published start of the engine); all in 4 bits were 19.5."""
     terms = answer(Question("nvidia/Gemma-4-31B-IT-NVFP4", "b200", version="0.23.0")).plan.terms
     assert terms.weight_bytes / 2**30 == pytest.approx(31.18, rel=0.01)
+
+
+def test_the_newer_runner_captures_no_graph_before_memory_is_shared_out() -> None:
+    """vLLM 0.26 on a card of 15.55 GiB, Qwen2.5 0.5B in 16 bit, 0.9, 32,768 tokens a step: a peak of 1.06 GiB,
+    0.07 outside torch, graphs of 0.4 afterwards, 1,043,072 tokens. Up to 0.28 `profile_cudagraph_memory` returns 0."""
+    card = Card("mine", 15.55 * BYTES_PER_GIB, "blackwell-rtx", peers=False)
+    asked = Question("qwen2.5-0.5b", "", gpu_memory_utilization=0.9, max_num_batched_tokens=32768, card=card)
+    asked = replace(asked, version="0.26.0")
+    found = answer(asked).plan
+    assert found.kv_tokens == pytest.approx(1_043_072, rel=0.015)
+    assert found.terms.graph_bytes > 0
+    assert not found.terms.graphs_in_budget
+    assert not answer(replace(asked, version="0.28.0")).plan.terms.graphs_in_budget
+    assert answer(replace(asked, version="0.29.0")).plan.terms.graphs_in_budget
+
+
+def test_what_penalties_count_lies_in_the_budget_from_0_27_on_and_beside_it_before() -> None:
+    """Four bytes and a bit of each sequence that may run and entry of the vocabulary (`PenaltiesState`)."""
+
+    def found(version: str, sequences: int) -> Plan:
+        asked = Question("llama-3.1-8b", "h100-sxm", version=version, max_num_seqs=sequences)
+        return answer(replace(asked, gpu_memory_utilization=0.97)).plan
+
+    more = {v: found(v, 1024).terms.runtime_bytes - found(v, 512).terms.runtime_bytes for v in ("0.26.0", "0.27.0")}
+    assert more == {"0.26.0": 0, "0.27.0": 512 * 128256 * 4.125}
+    assert found("0.26.0", 256).fits
+    assert not found("0.26.0", 4096).fits
+
+
+def test_nothing_is_sampled_by_a_model_that_embeds() -> None:
+    """`_dummy_pooler_run` takes the sampler's place in the profile, so a step's activations are the peak."""
+    one, many = (
+        answer(Question("qwen3-embedding-8b", "h100-sxm", max_num_seqs=sequences, version="0.12.0")).plan.terms
+        for sequences in (1, 1024)
+    )
+    assert one.activation_bytes == many.activation_bytes == 8192 * (4096 + 3 * 12288) * 2

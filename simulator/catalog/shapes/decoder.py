@@ -331,6 +331,7 @@ def finish(
         projection=built.projection,
         projection_least=built.projection_least,
         streams=built.streams,
+        pools=not head,
         latent=built.latent,
         sinks=family.sinks,
         norms_span_heads=family.norms_span_heads,
