@@ -20,6 +20,9 @@ from simulator.report.table import ordered
 from simulator.results.bundle import Bundle
 from simulator.results.shelf import bundle_folders, named_folders
 
+_LONGEST_NAME = 100
+"""Letters that are shown of a name that is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -58,7 +61,7 @@ def choose(view: str) -> Context | None:
     name = _run(folders, view)
     with st.sidebar:
         if name is None:
-            wanted = st.query_params.get("run")
+            wanted = st.query_params.get("run", "")[:_LONGEST_NAME]
             raise InputError(f"no run {wanted!r} here: it may have been deleted or renamed; choose one in the sidebar")
         st.caption(plain(labels(folders)[name]))
         show_keeping(folders[name], _follow, "run.keep")

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dashboard.limits import refuse_long_text
+from dashboard.workspace import is_id
 from simulator.errors import InputError, Problem
 from simulator.results.files import make_folder, write_bytes
 
@@ -102,7 +103,7 @@ def save(out: Path, draft: str, after: int, text: str, visitor: str, name: str =
 
 def versions(out: Path, draft: str) -> list[Version]:
     """All that are kept, oldest first; none where there is no such draft."""
-    if not draft.isalnum():
+    if not is_id(draft):
         return []
     folder = out / FOLDER / draft
     found = (_read(folder / f"{number}.json") for number in sorted(_numbers(folder)))
@@ -111,7 +112,7 @@ def versions(out: Path, draft: str) -> list[Version]:
 
 def latest(out: Path, draft: str) -> int:
     """Number of the last version; 0 without any."""
-    return max(_numbers(out / FOLDER / draft), default=0) if draft.isalnum() else 0
+    return max(_numbers(out / FOLDER / draft), default=0) if is_id(draft) else 0
 
 
 def beside(out: Path, draft: str) -> dict[str, bytes]:

@@ -24,7 +24,7 @@ from dashboard.line import FOLDER, Status, has_process, name_of, pid_of, read_st
 from dashboard.page_turns import TURNS
 from dashboard.processes import spare_cores
 from dashboard.turns import next_round
-from dashboard.workspace import lay_out
+from dashboard.workspace import is_id, lay_out
 from simulator.errors import InputError
 from simulator.results.bundle import clear_unfinished
 from simulator.results.files import make_folder
@@ -159,7 +159,7 @@ def _start(
 def status(out: Path, job: str) -> Status | None:
     """Status of a job; None if there is none of that name, or what it says of itself is broken."""
     folder = out / FOLDER / job
-    if not job.isalnum() or (found := read_status(folder)) is None:
+    if not is_id(job) or (found := read_status(folder)) is None:
         return None
     if not found.is_open or _is_alive(job, folder):
         return found

@@ -19,6 +19,7 @@ from simulator.scenario.named_files import texts_of_files
 from simulator.scenario.references import FOLDERS
 
 _UPLOAD = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
+_MAX_ID = 64
 _MAX_NAME = 200
 SCENARIO_FILE = "scenario.resolved.yaml"
 
@@ -74,6 +75,11 @@ def lay_out(
         (file.parent / name).write_bytes(content)
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def is_id(text: str) -> bool:
+    """Whether a text of an address could name a folder that the dashboard made for a draft or a job."""
+    return text.isascii() and text.isalnum() and len(text) <= _MAX_ID
 
 
 def _inside(root: Path, file: Path) -> Path:

@@ -47,14 +47,20 @@ ANSWERS = "answers"
 def restored() -> Given:
     """Answers that the address had when the page was opened, those that their fields can hold."""
     if "start.restored" not in st.session_state:
-        try:
-            found = json.loads(st.query_params.get(ANSWERS, "{}"))
-        except ValueError:
-            found = {}
+        found = _told(st.query_params.get(ANSWERS, "{}"))
         asked = {question.name: question for question in questions()}
         kept = {name: value for name, value in found.items() if name in asked and _holds(asked[name], value)}
         st.session_state["start.restored"] = kept
     return dict(st.session_state["start.restored"])
+
+
+def _told(text: str) -> Given:
+    """Answers of an address; none where it was not this page that wrote it."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def keep(given: Given) -> None:
@@ -68,7 +74,7 @@ def _holds(question: Asked, value: Any) -> bool:
     if names := _names(question):
         return value in names
     if question.kind is str:
-        return isinstance(value, str) and len(value) <= _LONGEST
+        return isinstance(value, str) and len(value) <= _LONGEST and value.isprintable()
     is_number = isinstance(value, int if question.kind is int else int | float) and not isinstance(value, bool)
     return is_number and abs(value) <= LARGEST
 

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.components.words import plain
 from dashboard.settings import settings
 from dashboard.workspace import within
+from simulator.cli.problems import first_of
 from simulator.errors import InputError
 
 
@@ -19,8 +20,9 @@ def show_problems(error: InputError) -> None:
 
 
 def problem_texts(error: InputError) -> list[str]:
-    """Each problem, with folders of runs named as they were given to the server, whatever is above them."""
+    """The first problems, with folders of runs named as they were given to the server, whatever is above them."""
     problems = list(error.problems)
     for folder in settings().places:
         problems = [within(Path(folder).parent, problem) for problem in problems]
-    return [plain(str(problem)) for problem in problems]
+    first, rest = first_of(problems)
+    return [*(plain(str(problem)) for problem in first), *([rest] if rest else [])]

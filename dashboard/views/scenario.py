@@ -19,11 +19,14 @@ from dashboard.line import name_of
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from dashboard.workspace import gallery, lay_out, shipped, text_of_run
+from simulator.cli.problems import first_of
 from simulator.errors import InputError, Problem
 from simulator.results.scratch import scratch
 from simulator.scenario.load import LoadedScenario, load_scenario
 
 _OWN = "(shown run)"
+_LONGEST_LINE = 500
+"""Letters of a line with a problem that are shown."""
 
 
 def show(context: Context | None) -> None:
@@ -201,10 +204,13 @@ def _checked(
 
 def _tell(problems: tuple[Problem, ...], text: str) -> None:
     lines = text.splitlines()
-    for problem in problems:
+    first, rest = first_of(problems)
+    for problem in first:
         where = f"line {problem.line}, column {problem.column}" if problem.line else "the scenario"
         got = f" (got {problem.got})" if problem.got else ""
         path = f" {problem.path}" if problem.path else ""
         st.error(f"**{where}**{plain(f'{path}: {problem.message}{got}')}", icon=":material/error:")
         if problem.line and problem.line <= len(lines):
-            st.code(lines[problem.line - 1], language="yaml")
+            st.code(lines[problem.line - 1][:_LONGEST_LINE], language="yaml")
+    if rest:
+        st.error(rest, icon=":material/error:")

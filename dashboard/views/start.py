@@ -16,6 +16,7 @@ from dashboard.components.own_model import own_model
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.visitor import visitor
+from simulator.cli.problems import first_of
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import AMOUNTS, TOLD_BY_TRACE, Asked, Group, is_asked, questions
 from simulator.questions.places import question_of
@@ -152,7 +153,8 @@ def _composed(given: Given, files: dict[str, bytes], is_logged: bool) -> Compose
 
 def _tell(problems: tuple[Problem, ...], places: dict[str, Any]) -> None:
     """What is wrong, each at its question; above the button what belongs to none."""
-    for problem in problems:
+    first, rest = first_of(problems)
+    for problem in first:
         name = question_of(problem)
         got = f" (got {problem.got})" if problem.got else ""
         if name in places:
@@ -160,6 +162,8 @@ def _tell(problems: tuple[Problem, ...], places: dict[str, Any]) -> None:
             places[name].error(plain(f"{line}{problem.message}{got}"), icon=":material/error:")
         else:
             st.error(plain(str(problem)), icon=":material/error:")
+    if rest:
+        st.error(rest, icon=":material/error:")
     if problems and any(question_of(problem) in places for problem in problems):
         st.warning("Some answers above do not hold: each says why.", icon=":material/warning:")
 

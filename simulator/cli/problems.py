@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from dataclasses import replace
 
 from simulator.errors import InputError, Problem, ServecastError
@@ -17,10 +18,15 @@ def in_words(error: ServecastError) -> str:
     """An error as it is printed."""
     if not isinstance(error, InputError):
         return _plain(str(error), MOST_MESSAGE * MOST_PROBLEMS)
-    lines = [str(told(problem)) for problem in error.problems[:MOST_PROBLEMS]]
-    more = len(error.problems) - MOST_PROBLEMS
-    least = "at least " if any(problem.is_last for problem in error.problems) else ""
-    return "\n".join([*lines, *([f"and {least}{more:,} more"] if more > 0 else [])])
+    first, rest = first_of(error.problems)
+    return "\n".join([*map(str, first), *([rest] if rest else [])])
+
+
+def first_of(problems: Sequence[Problem]) -> tuple[list[Problem], str]:
+    """The first problems as they are shown, and the number of the rest in words; empty without any."""
+    more = len(problems) - MOST_PROBLEMS
+    least = "at least " if any(problem.is_last for problem in problems) else ""
+    return [told(problem) for problem in problems[:MOST_PROBLEMS]], f"and {least}{more:,} more" if more > 0 else ""
 
 
 def of_system(error: OSError) -> str:

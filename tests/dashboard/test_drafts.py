@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import drafts
+from dashboard import drafts, jobs
 from dashboard.workspace import text_of_run
 from simulator.errors import InputError
 
@@ -54,7 +54,8 @@ def test_who_begins_many_drafts_pushes_out_their_own_alone(tmp_path: Path, monke
 
 def test_no_draft_lies_elsewhere_and_none_is_too_long(tmp_path: Path) -> None:
     (tmp_path / "1.json").write_text("{}")
-    for name in ("../..", "..", "", "a/b"):
+    for name in ("../..", "..", "", "a/b", "x" * 10_000, "ünï"):
+        assert jobs.status(tmp_path / "x", name) is None
         assert drafts.versions(tmp_path / "x", name) == []
         assert drafts.latest(tmp_path / "x", name) == 0
     with pytest.raises(InputError, match="longer than"):
