@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,16 +21,30 @@ def settings(searcher: Searcher, k: int) -> None:
     """Settings of the k-th pool's autoscaler, beside each number of the others that may be enough."""
     pool = searcher.trials.pools[k]
     assert pool.scaler is not None
-    fewest: dict[Point, int] = {}
-    for tried in searcher.trail.values():
-        size = tried.point[k]
-        if isinstance(size, Fixed) and tried.word != "refused":
-            others = (*tried.point[:k], Fixed(0), *tried.point[k + 1 :])
-            fewest[others] = min(fewest.get(others, size.replicas), size.replicas)
-    for others, n in _every_number(searcher, k, fewest):
+    for others, n in _every_number(searcher, k, _fewest_enough(searcher, k)):
         fewest_of_all = _fewest(searcher, k, others, n)
         if n > fewest_of_all:
             _grid(searcher, k, others, n, fewest_of_all)
+
+
+def _fewest_enough(searcher: Searcher, k: int) -> dict[Point, int]:
+    """Beside each number of the others, the fewest fixed replicas that may be enough.
+
+    What costs too much to be looked at may be, as where one replica pays for the whole instance, unless more of it is
+    not.
+    """
+    known: dict[Point, list[Tried]] = defaultdict(list)
+    for tried in searcher.trail.values():
+        if isinstance(tried.point[k], Fixed):
+            known[(*tried.point[:k], Fixed(0), *tried.point[k + 1 :])].append(tried)
+    found: dict[Point, int] = {}
+    for others, every in known.items():
+        short = max((tried.point[k].most for tried in every if tried.word == "refused"), default=-1)
+        may = [tried for tried in every if tried.word != "refused"]
+        enough = [tried.point[k].most for tried in may if tried.usd or tried.point[k].most > short]
+        if enough:
+            found[others] = min(enough)
+    return found
 
 
 def _fewest(searcher: Searcher, k: int, others: Point, n: int) -> int:

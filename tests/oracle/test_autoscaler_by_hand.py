@@ -54,3 +54,16 @@ def test_targets_below_what_a_replica_holds_at_its_limit_are_found(tmp_path: Pat
         bills[name] = run.summary["topologies"]["rent"]["cost"]["usd_per_month"]
     assert bills["by hand"] == pytest.approx(3390, rel=0.03)
     assert bills["auto"] <= bills["by hand"] * (1 + 1e-9)
+
+
+def test_an_instance_that_one_replica_pays_for_is_given_back_where_nobody_comes(tmp_path: Path) -> None:
+    """Three replicas on one instance of four GPUs cost what one of them does: $12 an hour, in the 200 busy hours alone.
+
+    One replica and three that are always there are both $12 · 730; that one is no sign that one is enough.
+    """
+    text = SCENARIO.replace("SCALER", "auto").replace("gpus_per_instance: 1", "gpus_per_instance: 4")
+    run = simulate(written(tmp_path, text.replace("load: 0.1", "load: 0")), tmp_path)
+    found = run.summary["topologies"]["rent"]
+    assert found["metrics"]["slo_met"]
+    assert found["search"]["sizes"]["gpus"].startswith("0 to ")
+    assert found["cost"]["usd_per_month"] == pytest.approx(12 * 200, rel=0.03)
