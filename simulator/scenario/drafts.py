@@ -11,6 +11,7 @@ from simulator.errors import unknown_name
 from simulator.schema.engine import DraftsOfClass, EngineSettings, SpeculativeConfig
 
 Found = tuple[str, str, Any]
+_ROUNDING = 1e-9
 
 
 def of_class(spec: SpeculativeConfig, own: DraftsOfClass | None) -> SpeculativeConfig:
@@ -72,7 +73,7 @@ def _odds_problems(path: str, spec: SpeculativeConfig) -> Iterator[Found]:
         yield at, f"method {spec.method} drafts in every step: only what ngram looks up may not be found", run_steps
     elif share == 1.0:
         yield at, "every step has drafts, so that no run ends: give drafted_share too", run_steps
-    elif run_steps < (least := share / (1.0 - share)):
+    elif run_steps < (1.0 - _ROUNDING) * (least := share / (1.0 - share)):
         problem = (
             f"is too short for {share:g} of the steps, with a step without drafts between runs: at least {least:.3g}"
         )
