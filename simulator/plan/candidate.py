@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.resolve.open_windows import open_windows, window_values, with_hours
-from simulator.resolve.sizes import OpenPool, Size, is_open, open_pool, open_units, replaceable, size_values, stated
+from simulator.resolve.size_values import size_values
+from simulator.resolve.sizes import OpenPool, Size, is_open, open_pool, open_units, replaceable, stated
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.set_lines import Given, item
 

@@ -22,7 +22,7 @@ from simulator.plan.stopped import PlanStopped, standing
 from simulator.resolve.admissible import check_taken
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.open_windows import WHOLE_WEEK
-from simulator.resolve.sizes import Fixed, with_sizes
+from simulator.resolve.sizes import with_sizes
 from simulator.resolve.topology import check_catalog_names
 from simulator.run.loads import loads_of
 from simulator.run.phases import check_events
@@ -81,7 +81,7 @@ class Plan:
 def _check(one: Candidate) -> FleetSpec:
     """The candidate at its smallest; raises what keeps it from being planned or priced, at its place."""
     one = one.at_hours(WHOLE_WEEK)
-    sizes = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in one.pools()}
+    sizes = {pool.index: pool.size(max(pool.low, 1)) for pool in one.pools()}
     return planned_at(with_sizes(one.loaded, one.topology, sizes), one.topology).fleet
 
 

@@ -107,7 +107,7 @@ def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progr
         candidate, other_hours = candidate.at_hours(hours.hours), hours.search
     pools = candidate.pools()
     trials = Trials(candidate.loaded, candidate.topology, pools, periods, store, progress)
-    start = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in pools}
+    start = {pool.index: pool.size(max(pool.low, 1)) for pool in pools}
     try:
         planned = planned_at(with_sizes(candidate.loaded, candidate.topology, start), candidate.topology)
     except InputError as error:

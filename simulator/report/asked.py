@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.resolve.open_windows import window_words
 from simulator.resolve.sizes import AUTO, Fixed, with_sizes
+from simulator.resolve.without_units import without_units
 from simulator.results.bundle import Bundle
 from simulator.scenario.differences import ABSENT, Difference
 from simulator.scenario.document import read_document
@@ -70,7 +71,12 @@ def _search(bundle: Bundle, name: str) -> Mapping[str, Any]:
 
 
 def _asked(bundle: Bundle, data: dict[str, Any], gone: set[tuple[str, str]]) -> dict[str, Any]:
-    if any((name, pool["name"]) in gone for name, topology in data["topologies"].items() for pool in topology["pools"]):
+    targets = (
+        (name, one["name"])
+        for name, topology in data["topologies"].items()
+        for one in (*topology["pools"], *topology["providers"])
+    )
+    if any(target in gone for target in targets):
         data = resolved_data(_without(load_scenario(bundle.scenario_file), gone))
     for name, pool_name, size in _sizes(bundle):
         for pool in data["topologies"][name]["pools"]:
@@ -87,10 +93,11 @@ def _asked(bundle: Bundle, data: dict[str, Any], gone: set[tuple[str, str]]) -> 
 
 
 def _without(loaded: LoadedScenario, gone: set[tuple[str, str]]) -> LoadedScenario:
-    """The scenario without some pools, each left out as a search leaves it out."""
+    """The scenario without some pools and token APIs, each left out as a search leaves it out."""
     for name, topology in loaded.scenario.topologies.items():
         left = {k: Fixed(0) for k, pool in enumerate(topology.pools) if (name, pool.name) in gone}
-        loaded = with_sizes(loaded, name, left) if left else loaded
+        apis = {api.name for api in topology.providers if (name, api.name) in gone}
+        loaded = with_sizes(without_units(loaded, name, apis), name, left) if left or apis else loaded
     return loaded
 
 

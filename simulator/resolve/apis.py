@@ -78,7 +78,8 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
     base = _for_jobs(base, settings, classes)
     prompts, answers = settings.input_tokens_per_minute, settings.output_tokens_per_minute
     usual = base.tokens_per_minute if prompts is None and answers is None else 0.0
-    bought = usual if per_unit is None else per_unit * bought_units(settings)
+    units = bought_units(settings)
+    bought = per_unit * units if per_unit is not None and units else usual
     return replace(
         base,
         outages=outages(settings.outages),

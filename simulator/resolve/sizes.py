@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.open_windows import WHOLE_WEEK, open_windows, with_hours
+from simulator.resolve.routed import goes_on_without, routed, without
+from simulator.resolve.without_units import sells_nothing, sells_tokens, spared
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import with_whole_changes
-from simulator.scenario.set_lines import Given, item
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.schema.provider import Provider
-from simulator.schema.routing import OverflowRouting, Routing, WeightedRouting
+from simulator.schema.routing import WeightedRouting
 from simulator.schema.topology import Topology
 
 AUTO: Literal["auto"] = "auto"
+Named = TypeVar("Named", Pool, Provider)
 _MOST_STEPS = 4096
 """Of units of a token API."""
 
@@ -31,10 +33,12 @@ class Fixed:
     Attributes
     ----------
     instance : on which they meet the SLO where they miss it on the one that holds them for least; empty for that one
+    by_token : no units of a token API that then serves by its prices and limits: not the least of a row of numbers
     """
 
     replicas: int
     instance: str = ""
+    by_token: bool = False
 
     @property
     def least(self) -> int:
@@ -48,6 +52,9 @@ class Fixed:
 
     def __str__(self) -> str:
         return f"{self.replicas}{_on(self.instance)}"
+
+
+BY_TOKEN = Fixed(0, by_token=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,9 @@ class OpenPool:
         one; a topology that owns keeps owning
     stays : one of several owned pools, of which any may get none, but not all
     closed : gets no replica
+    by_token : a token API that serves without units, too, by its prices: that is looked at beside all numbers from
+        `low` on
+    unsold : groups above none that are not to be had, where none is among the numbers
     step : replicas, or units, come in groups of so many
     owned : paid for whether used or not; not where a job pays for its share of the time
     scaler : None where the number is fixed; else what the autoscaler has of min, max and target, None for what is open
@@ -101,6 +111,19 @@ class OpenPool:
     stays: bool = False
     is_units: bool = False
     closed: bool = False
+    by_token: bool = False
+    unsold: int = 0
+
+    def size(self, n: int) -> Fixed:
+        """The n-th number from none on; of a closed one none."""
+        if self.closed:
+            return BY_TOKEN if self.by_token else Fixed(0)
+        return Fixed((n + self.unsold) * self.step if n else 0)
+
+    @property
+    def fewest(self) -> Fixed:
+        """At which least is paid whatever happens."""
+        return BY_TOKEN if self.by_token else self.size(self.low)
 
     def steps(self, max_replicas: int) -> int:
         """Groups of which no search looks at more."""
@@ -129,12 +152,19 @@ def open_pools(loaded: LoadedScenario, name: str) -> tuple[OpenPool, ...]:
 
 
 def open_units(topology: Topology) -> tuple[OpenPool, ...]:
-    """Token APIs of a topology whose units of throughput are `auto`."""
+    """Token APIs of a topology whose units of throughput are `auto`.
+
+    None is a number of them, too, where it has prices by the token, or where an overflow goes on without it.
+    """
     found = [api for api in topology.providers if units_are_open(api)]
-    return tuple(
-        OpenPool(len(topology.pools) + k, api.name, _least_steps(api), api.unit_step or 1, owned=False, is_units=True)
-        for k, api in enumerate(found)
-    )
+    return tuple(_units(topology, api, len(topology.pools) + k) for k, api in enumerate(found))
+
+
+def _units(topology: Topology, api: Provider, index: int) -> OpenPool:
+    least, by_token = _least_steps(api), sells_tokens(api)
+    may_go = not by_token and spared(topology, api)
+    found = OpenPool(index, api.name, 0 if may_go else least, api.unit_step or 1, owned=False, is_units=True)
+    return replace(found, by_token=by_token, unsold=least - 1 if may_go else 0)
 
 
 def _least_steps(api: Provider) -> int:
@@ -202,26 +232,14 @@ def replaceable(loaded: LoadedScenario, topology: Topology, pool: Pool) -> bool:
     Weights between models say which share each of them answers: there a pool stays unless another one, or a token API,
     has its model. What routing never sends a request to stands in for nobody.
     """
-    routing = topology.routing
-    open_alone = any(use == (pool.name,) for use in _uses(routing))
-    others = _routed(topology) - {pool.name}
-    if not others or pool.role != "both" or open_alone:
+    routing, others = topology.routing, routed(topology) - {pool.name}
+    if pool.role != "both" or not goes_on_without(topology, pool.name):
         return False
     apis = {provider.name for provider in topology.providers}
     if not isinstance(routing, WeightedRouting) or routing.weights is None or others & apis:
         return routing.kind in ("weighted", "overflow")
     model = loaded.scenario.model
     return any((one.model or model) == (pool.model or model) for one in topology.pools if one.name in others)
-
-
-def _routed(topology: Topology) -> set[str]:
-    """Names of the pools and token APIs that get requests by the rule of the routing."""
-    routing = topology.routing
-    if isinstance(routing, OverflowRouting) and routing.order is not None:
-        return set(routing.order)
-    if isinstance(routing, WeightedRouting) and routing.weights is not None:
-        return {name for name, weight in routing.weights.items() if weight > 0}
-    return {pool.name for pool in topology.pools} | {provider.name for provider in topology.providers}
 
 
 def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> LoadedScenario:
@@ -239,10 +257,14 @@ def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> 
     topology = written.model_copy(update={"pools": pools, "providers": _with_units(written, sizes)})
     for k, pool in enumerate(pools):
         if never_runs(pool) and (k in sizes or replaceable(loaded, topology, pool)):
-            topology = _without(topology, pool.name)
+            topology = without(topology, pool.name)
+    for api in topology.providers:
+        if sells_nothing(api) and spared(topology, api):
+            topology = without(topology, api.name)
     topologies = {other: topology if other == name else each for other, each in scenario.topologies.items()}
-    kept = {pool.name for pool in topology.pools}
-    study = with_whole_changes(scenario.study, name, written, [pool for pool in pools if pool.name not in kept])
+    study = with_whole_changes(scenario.study, name, written, _gone(pools, topology.pools), "pools")
+    apis = _gone(_with_units(written, sizes), topology.providers)
+    study = with_whole_changes(study, name, written, apis, "providers")
     return replace(loaded, scenario=scenario.model_copy(update={"topologies": topologies, "study": study}))
 
 
@@ -252,6 +274,11 @@ def _with_units(topology: Topology, sizes: Mapping[int, Size]) -> tuple[Provider
         api.model_copy(update={"provisioned_units": units[api.name]}) if api.name in units else api
         for api in topology.providers
     )
+
+
+def _gone(all_: Iterable[Named], kept: Iterable[Named]) -> list[Named]:
+    names = {one.name for one in kept}
+    return [one for one in all_ if one.name not in names]
 
 
 def never_runs(pool: Pool) -> bool:
@@ -286,10 +313,11 @@ def check_replicas(loaded: LoadedScenario, topology: Topology, pool: Pool) -> No
 
 
 def left_out(written: Topology, planned: Topology) -> list[str]:
-    """What is said of pools that are written without a replica."""
-    kept = {pool.name for pool in planned.pools}
-    gone = [pool.name for pool in written.pools if pool.name not in kept]
-    return [f"no replica, so left out: {', '.join(gone)}"] if gone else []
+    """What is said of pools that are written without a replica, and of token APIs without a unit."""
+    pools = [pool.name for pool in _gone(written.pools, planned.pools)]
+    apis = [api.name for api in _gone(written.providers, planned.providers)]
+    found = [f"no replica, so left out: {', '.join(pools)}"] if pools else []
+    return [*found, f"no units, so left out: {', '.join(apis)}"] if apis else found
 
 
 def at_start(loaded: LoadedScenario) -> LoadedScenario:
@@ -303,7 +331,7 @@ def at_start(loaded: LoadedScenario) -> LoadedScenario:
 
 def smallest(pool: OpenPool) -> Size:
     """The pool at its fewest replicas, one at least."""
-    return Fixed(max(pool.low, 1) * pool.step)
+    return pool.size(max(pool.low, 1))
 
 
 def alone(loaded: LoadedScenario, name: str) -> LoadedScenario:
@@ -328,62 +356,3 @@ def _fields(pool: Pool, size: Size) -> dict[str, Any]:
 
 def _sized(window: ReplicaWindow, replicas: int) -> ReplicaWindow:
     return window.model_copy(update={"replicas": replicas}) if window.replicas == AUTO else window
-
-
-def _without(topology: Topology, gone: str) -> Topology:
-    """The topology without a pool; a target that is left alone needs no rules."""
-
-    def others(targets: Iterable[str]) -> tuple[str, ...]:
-        return tuple(target for target in targets if target != gone)
-
-    pools = tuple(pool for pool in topology.pools if pool.name != gone)
-    routing = topology.routing
-    if len(pools) + len(topology.providers) == 1:
-        routing = WeightedRouting()
-    elif routing.kind == "weighted" and routing.weights is not None:
-        kept = {target: weight for target, weight in routing.weights.items() if target != gone}
-        routing = routing.model_copy(update={"weights": kept})
-    elif routing.kind == "overflow" and routing.order is not None:
-        routing = routing.model_copy(update={"order": others(routing.order)})
-    windows = tuple(window.model_copy(update={"use": others(window.use)}) for window in routing.windows)
-    hours = {"windows": windows, "otherwise": routing.otherwise and others(routing.otherwise)}
-    return topology.model_copy(update={"pools": pools, "routing": routing.model_copy(update=hours)})
-
-
-def _uses(routing: Routing) -> tuple[tuple[str, ...], ...]:
-    """Targets that are open in each window, and at all other hours where these are listed."""
-    return (*(window.use for window in routing.windows), *((routing.otherwise,) if routing.otherwise else ()))
-
-
-def size_values(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> list[Given]:
-    """What gives a topology these sizes: paths below it, and what stands there."""
-    found: list[Given] = []
-    topology = loaded.scenario.topologies[name]
-    pools, apis = topology.pools, {one.index: one.name for one in open_units(topology)}
-    for k, size in sizes.items():
-        if k in apis:
-            place = [api.name for api in topology.providers].index(apis[k])
-            found.append((f"providers{item(topology.providers, place)}.provisioned_units", size.most))
-            continue
-        pool, root = pools[k], f"pools{item(pools, k)}"
-        found += [(f"{root}.instance", size.instance)] * bool(size.instance)
-        if isinstance(size, Fixed) and any(window.replicas == AUTO for window in pool.schedule):
-            found += [
-                (f"{root}.schedule[{j}].replicas", size.replicas)
-                for j, window in enumerate(pool.schedule)
-                if window.replicas == AUTO
-            ]
-        elif isinstance(size, Fixed):
-            found += [(f"{root}.autoscaler", None)] * (pool.autoscaler is not None)
-            found.append((f"{root}.replicas", size.replicas))
-        else:
-            numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
-            if not isinstance(pool.autoscaler, QueueAutoscaler):
-                found.append((f"{root}.autoscaler", numbers))
-                continue
-            found += [
-                (f"{root}.autoscaler.{key}", value)
-                for key, value in numbers.items()
-                if key == "max" or getattr(pool.autoscaler, key) != value
-            ]
-    return found

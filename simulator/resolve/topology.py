@@ -30,6 +30,7 @@ from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, check_servers_used, gpus_per_server, spares
 from simulator.resolve.sizes import check_replicas
+from simulator.resolve.without_units import check_units
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.engine import EngineSettings
@@ -117,6 +118,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     offers: list[TokenOffer | None] = []
     for k, provider in enumerate(topology.providers):
         with located(loaded, f"{root}.providers[{k}]"):
+            check_units(topology, provider)
             offers.append(catalog_api(provider))
             providers.append(planned_provider(provider, offers[-1], scenario.workload.classes))
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]

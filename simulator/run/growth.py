@@ -209,9 +209,13 @@ class Growth:
         return min(above, key=lambda one: sum(one.asked.level), default=None)
 
     def _opened(self, before: Sizes | None) -> tuple[OpenPool, ...]:
-        """The open pools; owned ones from what they were before."""
+        """The open pools; owned ones from what they were before, units of a term from one step on where some were."""
         pools = with_closed(open_pools(self.loaded, self.name), self.closed)
-        return pools if before is None else tuple(_from(pool, before[pool.index]) for pool in pools)
+        if before is None:
+            return pools
+        topology = self.loaded.scenario.topologies[self.name]
+        terms = {api.name for api in topology.providers if api.term_months}
+        return tuple(_from(pool, before[pool.index], pool.name in terms) for pool in pools)
 
     def _trials(self, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool], hours: str) -> Trials:
         loaded = alone(with_hours(self.loaded, self.name, hours), self.name)
@@ -243,7 +247,9 @@ def _between_usd(asked: MonthLoad, low: AtLevel, high: AtLevel) -> float:
     return low.best.usd_per_month + way * (high.best.usd_per_month - low.best.usd_per_month)
 
 
-def _from(pool: OpenPool, before: int) -> OpenPool:
+def _from(pool: OpenPool, before: int, of_term: bool) -> OpenPool:
+    if of_term and before:
+        return replace(pool, low=max(pool.low, 1), by_token=False)
     least = before if pool.owned and not refinable(pool) else 0
     return replace(pool, low=max(pool.low, math.ceil(least / pool.step)))
 

@@ -237,7 +237,7 @@ def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
         )
     yield from _unit_problems(path, provider)
     for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit", "term_months", "unit_minimum", "unit_step"):
-        if getattr(provider, key) is not None and not provider.provisioned_units:
+        if getattr(provider, key) is not None and "provisioned_units" not in provider.model_fields_set:
             yield f"{path}.{key}", "'provisioned_units' is missing: say how many are bought", getattr(provider, key)
     yield from _weight_problems(path, provider)
     if provider.upfront_share is not None and provider.term_months is None:

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +14,7 @@ from simulator.errors import unknown_name
 from simulator.scenario.document import join
 from simulator.scenario.explain import explain, has, own_errors
 from simulator.schema.pool import Pool
+from simulator.schema.provider import Provider
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Event, StudySettings
 from simulator.schema.topology import Topology
@@ -59,29 +60,36 @@ def _given(value: Any) -> Any:
     return [_given(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def with_whole_changes(study: StudySettings, topology: str, whole: Topology, gone: Sequence[Pool]) -> StudySettings:
-    """The study of a topology that some pools are left out of: the first event that changes one of them brings them.
+def with_whole_changes(
+    study: StudySettings,
+    topology: str,
+    whole: Topology,
+    gone: Sequence[Pool] | Sequence[Provider],
+    section: Literal["pools", "providers"],
+) -> StudySettings:
+    """The study of a topology that some targets are left out of: the first event that changes one of them brings them.
 
     Parameters
     ----------
-    whole : the topology with these pools, whose routing knows them
+    whole : the topology with these targets, whose routing knows them
+    section : where they stand in it
     """
-    names = {pool.name for pool in gone}
-    mine = [k for k, one in enumerate(study.events) if one.topology == topology and names & {*_changed_pools(one)}]
+    names = {one.name for one in gone}
+    mine = [k for k, one in enumerate(study.events) if one.topology == topology and names & {*_changed(one, section)}]
     if not mine:
         return study
     events = list(study.events)
     k = min(mine, key=lambda k: events[k].from_month)
     change = events[k].change
-    pools = laid_over([_given(pool) for pool in gone], change["pools"])
+    brought = laid_over([_given(one) for one in gone], change[section])
     routing = laid_over(_given(whole.routing), change.get("routing", {}))
-    events[k] = events[k].model_copy(update={"change": {**change, "pools": pools, "routing": routing}})
+    events[k] = events[k].model_copy(update={"change": {**change, section: brought, "routing": routing}})
     return study.model_copy(update={"events": tuple(events)})
 
 
-def _changed_pools(event: Event) -> list[str]:
-    pools = event.change.get("pools") or []
-    return [item["name"] for item in pools] if is_named(pools) else []
+def _changed(event: Event, section: str) -> list[str]:
+    found = event.change.get(section) or []
+    return [item["name"] for item in found] if is_named(found) else []
 
 
 def at_month(scenario: Scenario, month: int) -> Scenario:

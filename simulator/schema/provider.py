@@ -82,7 +82,8 @@ class Provider(Settings):
     """Spend that is agreed: what all else of the provider's bill lacks of it in a month is paid, too."""
     provisioned_units: NotNegative | Literal["auto"] = 0.0
     """Units of throughput bought by the hour, whatever is used; tokens then cost what `prices` say, often nothing. With
-    `auto` the number that meets the SLO for least is found, one step at least."""
+    `auto` the number that meets the SLO for least is found: none where prices by the token, or the next in an overflow,
+    cost less."""
     unit_minimum: Annotated[int, Field(ge=1), IS_NUMBER] | None = None
     """Fewest units that are sold, in whole steps; one step unless given."""
     unit_step: Annotated[int, Field(ge=1), IS_NUMBER] | None = None

@@ -127,7 +127,7 @@ def searched(
     ------
     InputError : it cannot
     """
-    trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools))
+    trials.sized(tuple(pool.size(max(pool.low, 1)) for pool in trials.pools))
     return search(
         trials, limits, rival=rival, lighter=lighter, first=first, then=then, guess=guess, enough_usd=enough_usd
     )

@@ -181,6 +181,7 @@ def _is_larger(one: Tried, other: Tried) -> bool:
         type(a) is type(b)
         and a.instance == b.instance
         and getattr(a, "target", None) == getattr(b, "target", None)
+        and getattr(a, "by_token", False) == getattr(b, "by_token", False)
         and a.least >= b.least
         and a.most >= b.most
         for a, b in zip(one.point, other.point, strict=True)

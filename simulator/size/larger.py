@@ -35,7 +35,7 @@ def larger_points(trials: Trials, written: Sequence[Size]) -> list[Point]:
 def _instead(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
     loaded = trials.loaded
     topology = loaded.scenario.topologies[trials.name]
-    ones = tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools)
+    ones = tuple(pool.size(max(pool.low, 1)) for pool in trials.pools)
     try:
         subject = trials.sized(ones).subject
     except InputError:

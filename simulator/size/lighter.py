@@ -61,11 +61,17 @@ def lighter(trails: Iterable[Sequence[Tried]], best: Point = ()) -> Lighter:
     return Lighter(frozenset(refused), usd, best)
 
 
+def _is_by_token(size: Size) -> bool:
+    return isinstance(size, Fixed) and size.by_token
+
+
 def _as_few(size: Size, than: Size) -> bool:
     return size.least == than.least and _no_more(size, than)
 
 
 def _no_more(size: Size, than: Size) -> bool:
+    if _is_by_token(size) != _is_by_token(than):
+        return False
     if isinstance(size, Fixed):
         return size.replicas <= than.least
     if isinstance(than, Fixed):

@@ -40,7 +40,7 @@ def beyond_usd(searcher: Searcher) -> dict[str, float]:
 
 def _beyond(pools: Sequence[OpenPool], k: int, most: int) -> Iterator[Point]:
     """The smallest points with more of a pool than is looked at: the fewest of all others, or one of one of them."""
-    sizes: list[Size] = [Fixed(pool.low * pool.step) for pool in pools]
+    sizes: list[Size] = [pool.fewest for pool in pools]
     pool = pools[k]
     larger = (most // pool.step + 1) * pool.step
     if pool.scaler is None:
@@ -51,7 +51,7 @@ def _beyond(pools: Sequence[OpenPool], k: int, most: int) -> Iterator[Point]:
     yield tuple(sizes)
     for j, other in enumerate(pools):
         if j != k and not other.low:
-            yield (*sizes[:j], Fixed(other.step), *sizes[j + 1 :])
+            yield (*sizes[:j], other.size(1), *sizes[j + 1 :])
 
 
 def _bounds_usd(searcher: Searcher, points: Iterator[Point]) -> Iterator[float]:

@@ -6,6 +6,8 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
@@ -77,7 +79,7 @@ def search(
         if searcher.best is not None and enough_usd:
             _descend(searcher)
         if searcher.best is None or not searcher.best.usd_per_month <= enough_usd:
-            _numbers(searcher)
+            _every_way(searcher)
             for point in then:
                 searcher.close(point)
             for k, pool in enumerate(trials.pools):
@@ -135,14 +137,26 @@ def _sized(pool: OpenPool, n: int) -> Size:
     return Scaled(min(least, n), n, target)
 
 
-def _numbers(searcher: Searcher) -> None:
-    """Find the fewest replicas that meet, in all pools; where no number can, look at the first guess alone."""
-    every, high = searcher.trials.pools, searcher.limits.max_replicas
-    pools = tuple(pool for pool in every if not pool.closed)
+def _every_way(searcher: Searcher) -> None:
+    """The numbers, with each token API that serves by the token, too, so and by its units."""
+    by_token = [pool.name for pool in searcher.trials.pools if pool.by_token and not pool.closed]
+    for ways in product((True, False), repeat=len(by_token)):
+        _numbers(searcher, [name for name, shut in zip(by_token, ways, strict=True) if shut])
+
+
+def _numbers(searcher: Searcher, shut: Sequence[str] = ()) -> None:
+    """Find the fewest replicas that meet, in all pools; where no number can, look at the first guess alone.
+
+    Parameters
+    ----------
+    shut : names of pools of which none is looked at but none
+    """
+    every = tuple(replace(pool, closed=True) if pool.name in shut else pool for pool in searcher.trials.pools)
+    high, pools = searcher.limits.max_replicas, tuple(pool for pool in every if not pool.closed)
 
     def point(numbers: tuple[int, ...]) -> Point:
-        sizes = {pool: _sized(pool, n * pool.step) for pool, n in zip(pools, numbers, strict=True)}
-        return tuple(sizes.get(pool, Fixed(0)) for pool in every)
+        sizes = {pool: _sized(pool, pool.size(n).replicas) for pool, n in zip(pools, numbers, strict=True)}
+        return tuple(sizes.get(pool) or pool.size(0) for pool in every)
 
     ranges: list[tuple[int, int]] = []
     guesses: list[int] = []
@@ -151,10 +165,10 @@ def _numbers(searcher: Searcher) -> None:
         most = pool.steps(high) * pool.step
         most = most if pool.scaler is None or pool.scaler[1] is None else min(most, pool.scaler[1])
         low = max(pool.low, math.ceil(searcher.trials.least(every.index(pool), start) / pool.step))
-        top = max(most // pool.step, 1)
+        top = max(most // pool.step - pool.unsold, 1)
         ranges.append((min(low, top), top))
         replicas = searcher.guess[every.index(pool)] if searcher.guess else _guess(searcher, every.index(pool), start)
-        guesses.append(max(math.ceil(replicas / pool.step), 1))
+        guesses.append(max(math.ceil(replicas / pool.step) - pool.unsold, 1))
     if not pools:
         searcher.close(start)
     elif searcher.trials.hopeless:
@@ -260,7 +274,7 @@ def _bound_usd(searcher: Searcher, at: Point) -> float:
 def _with_fewest(searcher: Searcher, at: Point) -> Point:
     """The point with the fewest replicas of each autoscaler that settings are looked for of."""
     pools = searcher.trials.pools
-    return tuple(Fixed(pool.low * pool.step) if refinable(pool) else size for pool, size in zip(pools, at, strict=True))
+    return tuple(pool.fewest if refinable(pool) else size for pool, size in zip(pools, at, strict=True))
 
 
 def _dearest_first(

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, takewhile
+from operator import ge
 
-from simulator.resolve.sizes import Fixed, Scaled
+from simulator.resolve.sizes import BY_TOKEN, Fixed, Scaled
 from simulator.size.guess import requests_in_flight, targets
 from simulator.size.searcher import Searcher
 from simulator.size.trials import Point, Tried
@@ -78,10 +80,11 @@ def _every_number(searcher: Searcher, k: int, fewest: dict[Point, int]) -> list[
     if len(pools) != 2 or pools[1 - k].scaler is not None:
         return sorted(fewest.items(), key=lambda item: -sum(size.most for size in item[0]))
     other = pools[1 - k]
-    known = {others[1 - k].most: n for others, n in fewest.items()}
+    apart = [(others, n) for others, n in fewest.items() if others[1 - k] == BY_TOKEN]
+    known = {others[1 - k].most: n for others, n in fewest.items() if (others, n) not in apart}
     found: list[tuple[Point, int]] = []
     alone = min((number for number, n in known.items() if n == 0), default=None)
-    for number in range(other.low, max(known, default=-1) + 1, other.step):
+    for number in takewhile(partial(ge, max(known, default=-1)), (other.size(n).replicas for n in count(other.low))):
         n = known.get(number, 1)
         others = (Fixed(number), Fixed(0)) if k == 1 else (Fixed(0), Fixed(number))
         if alone is not None:
@@ -89,7 +92,7 @@ def _every_number(searcher: Searcher, k: int, fewest: dict[Point, int]) -> list[
         found.append((others, min(n, searcher.limits.max_replicas)))
         if n == 0:
             break
-    return found[::-1]
+    return [*apart, *found[::-1]]
 
 
 def _grid(searcher: Searcher, k: int, others: Point, n: int, fewest_of_all: int) -> None:

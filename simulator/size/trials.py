@@ -11,7 +11,7 @@ from typing import Literal
 from simulator.errors import InputError, Problem
 from simulator.money import money
 from simulator.resolve.admissible import denied
-from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, with_sizes
+from simulator.resolve.sizes import OpenPool, Scaled, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
@@ -155,7 +155,7 @@ class Trials:
         ------
         InputError : the smallest point cannot be planned
         """
-        smallest = self.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in self.pools))
+        smallest = self.sized(tuple(pool.size(max(pool.low, 1)) for pool in self.pools))
         fleet = smallest.subject.fleet
         told = (denied(self.loaded, fleet), *(too_impatient(fleet, one.demand) for one in self.periods))
         return next((words for words in told if words), "")
@@ -198,8 +198,8 @@ class Trials:
 
     def least_usd(self) -> float:
         """USD per month that every point costs whatever happens: the fewest replicas of all pools, or one of one."""
-        low = tuple(Fixed(pool.low * pool.step) for pool in self.pools)
-        ones = [(*low[:k], Fixed(pool.step), *low[k + 1 :]) for k, pool in enumerate(self.pools) if not pool.low]
+        low = tuple(pool.fewest for pool in self.pools)
+        ones = [(*low[:k], pool.size(1), *low[k + 1 :]) for k, pool in enumerate(self.pools) if not pool.low]
         found = self._bound_if_planned(low)
         if found is not None:
             return found

@@ -7,7 +7,7 @@ from typing import Any
 
 from simulator.money import money
 from simulator.resolve.open_windows import window_words
-from simulator.resolve.sizes import Fixed
+from simulator.resolve.sizes import BY_TOKEN, Fixed
 from simulator.size.answer import Answer
 from simulator.size.found import Search
 from simulator.size.trials import Tried
@@ -26,6 +26,9 @@ def size_warnings(answer: Answer) -> list[str]:
     empty = [name for name, size in zip(answer.pools, answer.sizes.values(), strict=True) if size == Fixed(0)]
     if empty:
         lines.append(f"its best needs no {' and no '.join(empty)}")
+    by_token = [name for name, size in zip(answer.pools, answer.sizes.values(), strict=True) if size == BY_TOKEN]
+    if by_token:
+        lines.append(f"its best buys no units of {', '.join(by_token)}: all tokens are paid by their number")
     if answer.windows:
         told = ", ".join(f"{row['hours']} {_hours_word(row)}" for row in answer.windows)
         window = f"window {window_words(answer.hours)}, the cheapest of those tried"

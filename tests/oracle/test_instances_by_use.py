@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from scenario_cases import chat, written
 
-from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools, size_values, with_sizes
+from simulator.resolve.size_values import size_values
+from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools, with_sizes
 from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
 from simulator.run.written_instances import may_change_instances

@@ -10,13 +10,13 @@ import pytest
 from simulator.decide.assumptions import VOLUME, questions
 from simulator.decide.explore import Asked
 from simulator.errors import InputError
-from simulator.resolve.sizes import Fixed, Scaled
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled
 from simulator.size.limited import beyond_usd, is_full
 from simulator.size.trials import Tried
 
 
 def pool(name: str = "p", low: int = 1, step: int = 1, scaler: Any = None, is_units: bool = False) -> Any:
-    return SimpleNamespace(name=name, low=low, step=step, scaler=scaler, is_units=is_units)
+    return OpenPool(0, name, low, step, owned=False, scaler=scaler, is_units=is_units)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from simulator.decide.months import _walked
 from simulator.metrics.demand import Demand
 from simulator.perf.steptime import constant_step_time
-from simulator.resolve.sizes import Fixed
+from simulator.resolve.sizes import BY_TOKEN, Fixed, OpenPool
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
 from simulator.size.bounds import _least_use, _role
@@ -104,11 +104,20 @@ def test_what_a_pool_alone_must_do(
 
 
 def test_each_number_of_the_other_pool_up_to_where_it_is_enough_alone() -> None:
-    pools = [SimpleNamespace(low=0, step=1, scaler=None)] * 2
+    pools = [OpenPool(k, f"p{k}", 0, 1, owned=False) for k in range(2)]
     searcher: Any = SimpleNamespace(trials=SimpleNamespace(pools=pools), limits=SimpleNamespace(max_replicas=64))
     fewest = {(Fixed(0), Fixed(0)): 5, (Fixed(2), Fixed(0)): 3, (Fixed(4), Fixed(0)): 0}
     found = _every_number(searcher, 1, fewest)
     assert found == [((Fixed(n), Fixed(0)), least) for n, least in ((4, 0), (3, 1), (2, 3), (1, 3), (0, 5))]
+
+
+def test_numbers_beside_an_autoscaler_are_those_that_are_to_be_had() -> None:
+    """Units in steps of 5 from 10 on, or none, up to 20, which are enough alone; and those paid by the token apart."""
+    pools = [OpenPool(0, "api", 0, 5, owned=False, is_units=True, unsold=1), OpenPool(1, "own", 0, 1, owned=False)]
+    searcher: Any = SimpleNamespace(trials=SimpleNamespace(pools=pools), limits=SimpleNamespace(max_replicas=64))
+    found = _every_number(searcher, 1, {(Fixed(0), Fixed(0)): 5, (Fixed(20), Fixed(0)): 0, (BY_TOKEN, Fixed(0)): 2})
+    assert [point[0] for point, _ in found] == [BY_TOKEN, Fixed(20), Fixed(15), Fixed(10), Fixed(0)]
+    assert found[0] == ((BY_TOKEN, Fixed(0)), 2)
 
 
 def test_another_instance_is_another_trial_only_where_something_takes_it_whole() -> None:
