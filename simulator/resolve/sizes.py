@@ -185,6 +185,15 @@ def with_standing(pools: Iterable[OpenPool], standing: Collection[str]) -> tuple
     return tuple(replace(pool, stays=False) for pool in found) if standing else found
 
 
+def with_paid(pools: Iterable[OpenPool], units: Mapping[str, float]) -> tuple[OpenPool, ...]:
+    """Open pools of which token APIs have the units at least that are paid for already, in whole steps."""
+    return tuple(_from_paid(pool, units[pool.name]) if pool.is_units and pool.name in units else pool for pool in pools)
+
+
+def _from_paid(pool: OpenPool, units: float) -> OpenPool:
+    return replace(pool, low=max(pool.low, 1, int(units) // pool.step - pool.unsold), by_token=False)
+
+
 def open_pool(
     loaded: LoadedScenario, topology: Topology, k: int, scaler: tuple[int | None, int | None, float | None] | None
 ) -> OpenPool:

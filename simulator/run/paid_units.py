@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from simulator.decide.months import as_served
@@ -10,11 +11,13 @@ from simulator.run.loads import Loads
 from simulator.run.months import Journey, Known
 from simulator.run.unit_terms import running_units, with_running
 from simulator.scenario.load import LoadedScenario
-from simulator.study.decision import Share
+from simulator.study.decision import Share, Walked
 
 
-def with_paid_units(written: LoadedScenario, name: str, loads: Loads, journey: Journey, known: Known) -> Journey:
-    """The months before the first event, each served by all units that are there.
+def with_paid_units(
+    written: LoadedScenario, name: str, loads: Loads, journey: Journey, known: Known, before: Sequence[Walked] = ()
+) -> Journey:
+    """The months up to an event, each served by all units that are there.
 
     The search of a month finds what it needs by itself. Where the load falls, terms of earlier months run on: held to
     what was found, tokens would go to a dearer API beside units that are paid for.
@@ -23,8 +26,9 @@ def with_paid_units(written: LoadedScenario, name: str, loads: Loads, journey: J
     ----------
     written : the scenario with its sizes as open as they are written
     known : what was simulated before
+    before : the months of the study before these
     """
-    running = running_units(written, name, journey.months)
+    running = running_units(written, name, [*before, *journey.months])
     months = []
     for month in journey.months:
         there = running[month.month - 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from simulator.errors import InputError, Problem
@@ -19,7 +19,7 @@ from simulator.run.loads import Loads
 from simulator.run.months import Journey, Known, Progress, walk_months
 from simulator.run.paid_units import with_paid_units
 from simulator.run.sizer import Sizer
-from simulator.run.unit_terms import running_units, running_words, with_running
+from simulator.run.unit_terms import Running, running_units, running_words, with_running
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_event, in_change
 from simulator.schema.pool import Pool
@@ -37,12 +37,14 @@ class Phase:
     ----------
     number : place of the event among those of the study
     first : month in which it begins; later than the event where units of throughput ran on until then
+    running : units of throughput that are paid for already, where more are there than are written
     """
 
     number: int
     event: Event
     loaded: LoadedScenario
     first: int
+    running: Running = field(default_factory=dict)
 
     @property
     def begins(self) -> bool:
@@ -60,22 +62,19 @@ def phases(loaded: LoadedScenario, name: str) -> list[Phase]:
     return sorted(found, key=lambda phase: phase.event.from_month)
 
 
-def _parts(loaded: LoadedScenario, name: str, walked: Sequence[Walked]) -> list[Phase]:
-    """Phases of a topology, each in parts between which units of throughput end that were paid for longer.
+def _parts(phase: Phase, end: int, running: Sequence[Running]) -> list[tuple[Phase, int]]:
+    """A phase in parts between which units of throughput end that were paid for longer, each with its last month.
 
     Parameters
     ----------
-    walked : the months before the first event
+    end : last month of the phase
+    running : of each month of the study what the terms of earlier phases give
     """
-    later = phases(loaded, name)
-    if not later:
-        return []
-    running = running_units(loaded, name, walked)
-    ends = [phase.event.from_month - 1 for phase in later[1:]] + [len(running)]
-    found: list[Phase] = []
-    for phase, end in zip(later, ends, strict=True):
-        for units, group in groupby(range(phase.first, end + 1), key=lambda month: running[month - 1]):
-            found.append(replace(phase, loaded=with_running(phase.loaded, name, units), first=next(group)))
+    found: list[tuple[Phase, int]] = []
+    for units, group in groupby(range(phase.first, end + 1), key=lambda month: running[month - 1]):
+        months = list(group)
+        loaded = with_running(phase.loaded, phase.event.topology, units)
+        found.append((replace(phase, loaded=loaded, first=months[0], running=units), months[-1]))
     return found
 
 
@@ -166,8 +165,7 @@ def walk_study(
     sizing = sizer.sizing(written, found, before, planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     begun = with_paid_units(written, planned.name, before, begun, known) if found else begun
-    later = _parts(written, planned.name, begun.months)
-    ends = [phase.first - 1 for phase in later[1:]] + [math.ceil(loads.horizon.months)]
+    ends = [phase.first - 1 for phase in events[1:]] + [math.ceil(loads.horizon.months)]
     months, spells, hours = list(begun.months), list(begun.spells), dict(begun.hours)
     edges, near = dict[int, str](), dict(begun.near)
     fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
@@ -177,17 +175,22 @@ def walk_study(
         if progress:
             progress(what, 0.0)
 
-    for phase, end in zip(later, ends[: len(later)], strict=True):
+    def later() -> Iterator[tuple[Phase, int]]:
+        for phase, end in zip(events, ends[: len(events)], strict=True):
+            yield from _parts(phase, end, running_units(written, planned.name, months))
+
+    for phase, end in later():
         event, month = phase.event, phase.first
         phase = replace(phase, loaded=committed_instances_stay(phase.loaded, spells[-1].planned.loaded, planned.name))
         horizon = replace(loads.horizon, from_month=month, months=_end(loads, end))
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
             stands = _standing(last, phase.loaded, spells[-1].planned)
-            found = sizer.answer(phase.loaded, planned.name, here, told, None, stands, closed, by_month)
+            found = sizer.answer(phase.loaded, planned.name, here, told, None, stands, closed, by_month, phase.running)
             sized = plan_topology(sizer.sized(phase.loaded, planned.name, here, found, progress=told), planned.name)
             sizing = sizer.sizing(phase.loaded, found, here, sized) if found else None
             then = walk_months(here, sized, None, progress, sizing, known)
+            then = with_paid_units(written, planned.name, here, then, known, months) if found else then
         if found:
             edges[month] = found.edge
         if found and found.hours:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.closed import with_closed
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, open_units, with_sizes, with_standing
+from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, open_units, with_paid, with_sizes, with_standing
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads
@@ -55,6 +55,7 @@ class Sizer:
         standing: Collection[str] = (),
         closed: tuple[str, ...] = (),
         by_month: bool = False,
+        paid: Mapping[str, float] | None = None,
     ) -> Answer | None:
         """Sizes for all periods of the first of these months; None for a topology that leaves nothing open.
 
@@ -64,6 +65,7 @@ class Sizer:
         standing : pools that are in place already, see `with_standing`
         closed : pools that get no replica where they need none
         by_month : by the periods of this month, as `Answer.by_month`
+        paid : units of token APIs that are paid for already, of which fewer spare nothing
 
         Raises
         ------
@@ -71,7 +73,8 @@ class Sizer:
         """
         if not has_open_sizes(loaded.scenario.topologies[name]):
             return None
-        pools = with_closed(with_standing(open_pools(loaded, name), standing), closed)
+        opened = with_paid(open_pools(loaded, name), paid or {})
+        pools = with_closed(with_standing(opened, standing), closed)
         found = best_window(
             *(loaded, name, _first_month(loaded, name, loads, by_month), self.store, self.limits, progress, rows),
             *(pools, self.assumed, self.planned),

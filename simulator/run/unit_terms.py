@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from simulator.bill.units import units_there
+from simulator.resolve.sizes import AUTO
 from simulator.run.left_open import spans
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month, over_time
@@ -44,7 +45,7 @@ def running_units(loaded: LoadedScenario, name: str, walked: Sequence[Walked]) -
 
 
 def with_running(loaded: LoadedScenario, name: str, running: Running) -> LoadedScenario:
-    """The scenario with the token APIs of a topology at the limit of all units that run."""
+    """The scenario with the token APIs of a topology at the limit of all units that run, where that is written."""
     topology = loaded.scenario.topologies[name]
     providers = tuple(_with_limit(api, running.get(api.name)) for api in topology.providers)
     changed = topology.model_copy(update={"providers": providers})
@@ -84,6 +85,6 @@ def _goes_by_units(api: Provider) -> bool:
 
 def _with_limit(api: Provider, units: float | None) -> Provider:
     per_unit = api.tokens_per_minute_per_unit
-    if units is None or per_unit is None:
+    if units is None or per_unit is None or api.provisioned_units == AUTO:
         return api
     return api.model_copy(update={"tokens_per_minute": per_unit * units})

@@ -110,6 +110,24 @@ def test_another_gpu_is_another_offer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "expected"),
+    [(4, [4.0] * 9 + [5.0] * 3), (6, [3.0] * 5 + [7.0] + [4.0] * 5 + [5.0]), (7, [3.0] * 6 + [4.0] * 6)],
+)
+def test_open_numbers_are_chosen_for_the_months_of_each_gpu_and_paid_to_their_end(
+    tmp_path: Path, first: int, expected: list[float]
+) -> None:
+    """Six months at $3 beside $4 on demand; from the event on another GPU, six at $4 beside $5.
+
+    Three months of the first GPU are not worth a term ($12 on demand, $18), five are ($20), and the sixth is then paid
+    beside the new one. Of nine or seven months of the other GPU six are under a term, the rest on demand.
+    """
+    term = "[{{term_months: 6, price_usd_per_gpu_hour: {}, instances: auto, upfront_share: 0.0}}]"
+    change = f"gpu: h200, price_usd_per_gpu_hour: 5.0, commitments: {term.format(4.0)}"
+    sets = (*LISTED, f"{POOL}.commitments={term.format(3.0)}")
+    assert usd_by_month(tmp_path, change, *sets, first=first) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
     ("change", "arriving"),
     [
         ("electricity_usd_per_kwh: 0.5", [1] + [0] * 11),
