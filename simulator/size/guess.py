@@ -106,10 +106,12 @@ def targets(pool: PoolSpec, demand: Demand, replicas: int) -> tuple[float, ...]:
     """Set points to try, rising, each a whole number of requests.
 
     Under a loose limit a replica is at its capacity long before it holds as many as that allows: so they go on below
-    what each of so many replicas has in flight at the busy load.
+    what each of so many replicas has in flight at the busy load. Those that wait alone are fewer, as few as one.
     """
     held = requests_held(pool, demand)
     shares, least = list(_TARGETS), _LOWEST * requests_in_flight(pool, demand, replicas)
+    if pool.autoscaler is not None and pool.autoscaler.metric == "waiting":
+        least = 1.0
     while shares[0] * held > max(least, 1.0):
         shares.insert(0, shares[0] * _LOWER)
     return tuple(sorted({float(max(round(share * held), 1)) for share in shares}))

@@ -105,8 +105,8 @@ def _grid(searcher: Searcher, k: int, others: Point, n: int, fewest_of_all: int)
     pool = searcher.trials.pools[k]
     assert pool.scaler is not None
     least, most, target = pool.scaler
-    fixed = searcher.trials.sized((*others[:k], Fixed(n), *others[k + 1 :])).subject.fleet
-    spec = next(one for one in fixed.pools if one.name == pool.name)
+    scaled = searcher.trials.sized((*others[:k], Scaled(fewest_of_all, n, 1.0), *others[k + 1 :])).subject.fleet
+    spec = next(one for one in scaled.pools if one.name == pool.name)
     choices = (target,) if target is not None else targets(spec, searcher.trials.demand, n)
     in_flight = float(requests_in_flight(spec, searcher.trials.demand, n))
     known = searcher.lighter.best[k] if searcher.lighter.best else None

@@ -67,3 +67,30 @@ def test_an_instance_that_one_replica_pays_for_is_given_back_where_nobody_comes(
     assert found["metrics"]["slo_met"]
     assert found["search"]["sizes"]["gpus"].startswith("0 to ")
     assert found["cost"]["usd_per_month"] == pytest.approx(12 * 200, rel=0.03)
+
+
+def test_targets_of_requests_that_wait_go_down_to_one(tmp_path: Path) -> None:
+    """350 tokens a second are one replica's, thrice or 2.5 times as many for 300 and for 200 seconds two replicas'.
+
+    Where few may wait, a second one comes with the first that do: $3 · 730 · (1 + (500 s of rush and 60 s after each) /
+    1,400 s). A replica runs 60 requests before any waits; so many that wait, or a quarter of these, are too late.
+    """
+    rush = "{start_s: 300, duration_s: 300, factor: 3}, {start_s: 900, duration_s: 200, factor: 2.5}"
+    scaler = "{min: auto, max: auto, target_per_replica: auto, metric: waiting, period_s: 5, down_window_s: 60}"
+    text = SCENARIO.replace("SCALER", scaler)
+    for old, new in (
+        ("output_tokens_per_s: 200", "output_tokens_per_s: 600"),
+        ("max_model_len: 4096", "max_model_len: 4096, max_num_seqs: 60"),
+        ("{kind: poisson, rate_rps: 2.5}", f"{{kind: schedule, rate_rps: 3.5, spikes: [{rush}]}}"),
+        ("osl: 200", "osl: 100"),
+        ("tpot_s: {p95: 0.5}", "ttft_s: {p95: 2}"),
+        ("provision_s: 400", "provision_s: 5"),
+        ("engine_s: 200", "engine_s: 0"),
+        ("{months: 1, periods: [{name: busy, hours_per_month: 200}, {name: quiet, load: 0.1}]}", "{months: 1}"),
+        ("horizon_s: 3000, warmup_s: 300, seed: 5", "horizon_s: 1500, warmup_s: 100, seed: 3"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    found = simulate(written(tmp_path, text), tmp_path).summary["topologies"]["rent"]
+    assert found["metrics"]["slo_met"]
+    assert found["cost"]["usd_per_month"] == pytest.approx(3 * 730 * (1 + (500 + 2 * 60) / 1400), rel=0.05)
