@@ -51,6 +51,7 @@ from simulator.run.sizer import Sizer
 from simulator.run.speeds import speeds
 from simulator.run.summary import merged_metrics, summarise
 from simulator.run.tables import latency_frame
+from simulator.run.thresholds import threshold_words
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.traces_read import left_out_words, traces_read
 from simulator.run.written_instances import may_change_instances
@@ -313,6 +314,8 @@ class _Study:
         told = told.warned(
             "size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, sizer.limits or Limits())
         )
+        if work.advise:
+            told = told.warned("size", threshold_words(topology, told.metrics, found, journey, work.loads, sizer.store))
         if answer is None and work.advise:
             words, when = advised(work.loaded, name, found, journey, work.loads, sizer)
             if fresh.was_asked:
