@@ -9,7 +9,7 @@ from typing import Any
 
 from dashboard.compiling import watch
 from dashboard.limits import limit_memory
-from dashboard.previews import PREVIEW_REQUESTS
+from dashboard.previews import PREVIEW_REQUESTS, kept_of
 from dashboard.processes import answer_lines
 from dashboard.workspace import shipped
 from simulator.decide.why import sentence
@@ -19,7 +19,7 @@ from simulator.resolve.sizes import at_start
 from simulator.results.bundle import Bundle, finite, read_bundle
 from simulator.results.scratch import scratch
 from simulator.run.excerpt import Excerpt, excerpt_of
-from simulator.run.what_if import Summaries, only_prices_differ, repriced, served_in, stays_alike, words_of
+from simulator.run.what_if import Kept, Summaries, only_prices_differ, repriced, served_in, stays_alike, words_of
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.store import Store
 
@@ -41,7 +41,7 @@ class Previewer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._plain: dict[tuple[str, str], tuple[Excerpt, Summaries]] = {}
+        self._plain: dict[tuple[str, str], tuple[Excerpt, Kept, Summaries]] = {}
 
     def answer(self, request: Json) -> Json:
         """`words`, and `excerpt` with `plain` and `changed` summaries, or `priced` bills of both sides."""
@@ -72,8 +72,8 @@ class Previewer:
                     for side, found in sides.items()
                 },
             }
-        excerpt, before = self._unchanged(bundle.scenario_file, stamp)
-        after = served_in(changed, excerpt, self._store)
+        excerpt, kept, before = self._unchanged(bundle, stamp)
+        after = served_in(changed, excerpt, self._store, kept)
         return {
             "words": words_of(after, excerpt),
             "excerpt": asdict(excerpt) | {"words": excerpt.words, "has_all_time": excerpt.has_all_time},
@@ -81,12 +81,12 @@ class Previewer:
             "changed": after,
         }
 
-    def _unchanged(self, file: Path, stamp: str) -> tuple[Excerpt, Summaries]:
-        key = str(file), stamp
+    def _unchanged(self, bundle: Bundle, stamp: str) -> tuple[Excerpt, Kept, Summaries]:
+        key = str(bundle.path), stamp
         if key not in self._plain:
-            loaded = load_scenario(file)
-            excerpt = excerpt_of(loaded, PREVIEW_REQUESTS)
-            self._plain[key] = excerpt, served_in(loaded, excerpt, self._store)
+            loaded = load_scenario(bundle.scenario_file)
+            excerpt, kept = kept_of(loaded, bundle.decision)
+            self._plain[key] = excerpt, kept, served_in(loaded, excerpt, self._store, kept)
             if len(self._plain) > _KEPT:
                 del self._plain[next(iter(self._plain))]
         return self._plain[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,15 @@ from dashboard import processes
 from dashboard.page_turns import TURNS
 from dashboard.workspace import within
 from simulator.errors import InputError, Problem
+from simulator.run.excerpt import Excerpt, excerpt_of
+from simulator.run.sizes_by_month import found_by_month
+from simulator.run.what_if import Kept
+from simulator.scenario.load import LoadedScenario
 
 PREVIEW_REQUESTS = 350_000
 """Simulated requests on each side, over all topologies and months: one to two seconds."""
+_MORE_BY_MONTH = 3
+"""Times as many where sizes change over the months: each is simulated with the loads of its own."""
 _WAIT_S = 180.0
 """For an answer; what is loaded or compiled before it is not counted."""
 _KEPT = 512
@@ -26,6 +33,22 @@ _ANSWERS: OrderedDict[tuple[str, str, tuple[str, ...]], str] = OrderedDict()
 def pool() -> processes.Pool:
     """As many processes as cores but one, started by the first call."""
     return processes.pool("dashboard.preview_worker", processes.spare_cores(4))
+
+
+def kept_of(loaded: LoadedScenario, decision: Mapping[str, Any]) -> tuple[Excerpt, Kept]:
+    """What of a run is simulated here, and at which sizes.
+
+    Parameters
+    ----------
+    loaded, decision : of the run
+
+    Raises
+    ------
+    InputError : as `excerpt_of`
+    """
+    sizes = found_by_month(loaded, decision)
+    most = PREVIEW_REQUESTS * (_MORE_BY_MONTH if sizes else 1)
+    return excerpt_of(loaded, most, sizes), Kept(loaded, sizes)
 
 
 def preview(

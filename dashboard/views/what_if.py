@@ -28,7 +28,7 @@ from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.faults import Fault, possible_faults
 from dashboard.loading import decision, resolved, stamp
-from dashboard.previews import PREVIEW_REQUESTS
+from dashboard.previews import kept_of
 from dashboard.settings import settings
 from dashboard.visitor import visitor
 from simulator.decide.standing import met_throughout
@@ -36,7 +36,8 @@ from simulator.errors import InputError
 from simulator.figures.table import figure, met_words
 from simulator.money import amount, converted, in_sign, input_sign
 from simulator.report.felt_charts import felt_over_time
-from simulator.run.excerpt import excerpt_of, peak_tokens_per_s
+from simulator.run.excerpt import peak_tokens_per_s
+from simulator.run.sizes_by_month import found_by_month
 from simulator.scenario.load import LoadedScenario
 
 _MINUTE_S = 60.0
@@ -254,12 +255,12 @@ def _busiest_s(context: Context) -> float:
     loaded = resolved(context.bundle)
     if loaded.scenario.study.cut is not None:
         return loaded.scenario.run.horizon_s / 2
-    return _peak_s(str(context.bundle.path), stamp(context.bundle.path), loaded)
+    return _peak_s(str(context.bundle.path), stamp(context.bundle.path), loaded, decision(context.bundle))
 
 
 @st.cache_data(max_entries=64, show_spinner="Looking for the busiest time")
-def _peak_s(folder: str, written: str, _loaded: LoadedScenario) -> float:
-    return excerpt_of(_loaded, PREVIEW_REQUESTS).peak_s
+def _peak_s(folder: str, written: str, _loaded: LoadedScenario, _decision: Mapping[str, Any]) -> float:
+    return kept_of(_loaded, _decision)[0].peak_s
 
 
 @st.cache_data(max_entries=64, show_spinner="Looking for the busiest time")
@@ -363,14 +364,23 @@ def _sizes_stay(context: Context) -> str:
     if not sized:
         return ""
     said = f"Sizes of {', '.join(sized)} stay as they were found for the run; they are not searched anew."
-    rows = decision(context.bundle)["topologies"]
-    grown = [name for name in sized if len({tuple(month["replicas"]) for month in rows[name]["months"]}) > 1]
-    if not grown:
-        return said
-    return (
-        f"{said} The run's own sizes of {', '.join(grown)} grow over its months, here those of month 1 serve all: both "
-        "sides may last shorter than the run says."
+    rows, kept = (
+        decision(context.bundle)["topologies"],
+        found_by_month(resolved(context.bundle), decision(context.bundle)),
     )
+    grown = [name for name in sized if len({tuple(month["replicas"]) for month in rows[name]["months"]}) > 1]
+    left = [name for name in grown if name not in kept]
+    if kept:
+        said += (
+            f" Those of {', '.join(kept)} are those of each month here; in full, those of month 1 stay in all months "
+            "unless they are searched anew."
+        )
+    if left:
+        said += (
+            f" The run's own sizes of {', '.join(left)} change over its months, here those of month 1 serve all: both "
+            "sides may last shorter than the run says."
+        )
+    return said
 
 
 def _words(sets: Sequence[str]) -> str:

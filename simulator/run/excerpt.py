@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from simulator.decide.levels import nodes
 from simulator.errors import InputError, Problem
 from simulator.resolve.horizon import horizon_of, part_when
+from simulator.run.sizes_by_month import ByMonth, parts
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, demand_of
 from simulator.study.demand import Horizon
@@ -65,11 +67,15 @@ class Excerpt:
         return f"{time}, {'all' if self.replications == self.of else self.replications} of {self.of} replications"
 
 
-def excerpt_of(loaded: LoadedScenario, most_requests: float) -> Excerpt:
+def excerpt_of(loaded: LoadedScenario, most_requests: float, sizes: Mapping[str, ByMonth] | None = None) -> Excerpt:
     """All of a run where it has so few requests, over all topologies and months; else its busiest time.
 
     Busiest is the window with the most tokens, prompts and answers, of the first replication. Jobs, whose end counts,
     and periods with a time of their own are simulated whole.
+
+    Parameters
+    ----------
+    sizes : of topologies that have others in later months: loads are simulated for each of their sizes
 
     Raises
     ------
@@ -82,7 +88,8 @@ def excerpt_of(loaded: LoadedScenario, most_requests: float) -> Excerpt:
     run_s, of = demand.horizon_s, demand.replications
     part_s = run_s / _PARTS
     requests, tokens = _by_part(demand)
-    room = most_requests / (len(scenario.topologies) * _loads(horizon))
+    firsts = ((sizes or {}).get(name, {1: ()}) for name in scenario.topologies)
+    room = most_requests / sum(_loads(horizon, part) for each in firsts for part in parts(each, horizon.months))
     jobs = any(isinstance(cls, JobWorkload) for cls in demand.workload.classes)
     total = float(requests.sum())
     if total <= room or jobs or any(period.when for period in horizon.periods):
@@ -118,9 +125,10 @@ def _busiest(tokens: Parts, width: int) -> int:
     return int(np.argmax(sums))
 
 
-def _loads(horizon: Horizon) -> int:
-    """How many loads are simulated for the months."""
-    numbers = list(horizon.numbers)
+def _loads(horizon: Horizon, part: tuple[int, int]) -> int:
+    """How many loads are simulated for these months, from the first to the last of them."""
+    first, last = part
+    numbers = [month for month in horizon.numbers if first <= month <= last]
     found = nodes([horizon.level(month) for month in numbers])
     months = [numbers[k] for k in found]
     return len({period.at(horizon.level(month)) for month in months for period in horizon.periods_of(month)})

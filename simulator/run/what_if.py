@@ -20,12 +20,15 @@ from simulator.resolve.sizes import with_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.results.bundle import Bundle
-from simulator.run.evaluate import evaluated, served_course
+from simulator.run.evaluate import Course, evaluated, served_course, shown_outcomes
 from simulator.run.excerpt import Excerpt, excerpt_demand
 from simulator.run.loads import Loads
+from simulator.run.months import Known, served
 from simulator.run.over_time import outcome_over_time, row_over_time
 from simulator.run.phases import check_events
+from simulator.run.priced import priced_months
 from simulator.run.sizer import Sizer
+from simulator.run.sizes_by_month import ByMonth, served_by_month
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.key import agreed, demand_parts, digest, fleet_key
@@ -51,10 +54,28 @@ class Repriced:
     usd_by_category: dict[str, float]
 
 
-def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store) -> Summaries:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a change leaves as the run has it: the run, and its sizes by month where they change.
+
+    Attributes
+    ----------
+    plain : the run as it is, at the sizes of month 1
+    sizes : of topologies by name
+    """
+
+    plain: LoadedScenario
+    sizes: Mapping[str, ByMonth]
+
+
+def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store, kept: Kept | None = None) -> Summaries:
     """Summaries of all topologies over an excerpt, as `simulate` gives them; sizes stay as they are.
 
     Each has `over_time`, too: how the replications went (`row_over_time`).
+
+    Parameters
+    ----------
+    kept : what the run has in later months; the sizes of month 1 serve all unless given
 
     Raises
     ------
@@ -66,18 +87,25 @@ def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store) -> Summari
     return dict(
         zip(
             loaded.scenario.topologies,
-            collect(lambda name: _served(loaded, name, loads, store), loaded.scenario.topologies),
+            collect(lambda name: _served(loaded, name, loads, store, kept), loaded.scenario.topologies),
             strict=True,
         )
     )
 
 
-def _served(loaded: LoadedScenario, name: str, loads: Loads, store: Store) -> dict[str, Any]:
+def _served(loaded: LoadedScenario, name: str, loads: Loads, store: Store, kept: Kept | None) -> dict[str, Any]:
     shown = loads.shown
     planned = plan_topology(with_sizes(loaded, name, {}), name)
     subject = subject_of(planned)
     felt = [outcome_over_time(subject, shown.demand, number, store)[1] for number in range(shown.demand.replications)]
-    course = served_course(loaded, loads, planned, Sizer(store))
+    if kept is not None and (sizes := kept.sizes.get(name)):
+        outcomes, known = shown_outcomes(planned, loads, store), Known(store)
+        base = served(outcomes, shown.demand)
+        journey = served_by_month(loaded, kept.plain, name, sizes, loads, base, known)
+        prices = resolve_terms(planned, journey.spells)
+        course = Course(journey, prices, priced_months(outcomes, prices.terms, journey.months))
+    else:
+        course = served_course(loaded, loads, planned, Sizer(store))
     found = evaluated(loaded, planned, course.priced, course.prices, loads).summary
     fleet = digest(fleet_key(subject), agreed(course.prices.terms))
     row = replace(found, fleet=course.journey.fleet(fleet)).row()

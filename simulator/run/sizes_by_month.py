@@ -1,0 +1,101 @@
+"""A topology at the sizes that a run found for its months: none is searched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from simulator.resolve.agreed import Spell
+from simulator.resolve.sizes import Fixed, Scaled, with_sizes
+from simulator.resolve.topology import PlannedTopology, plan_topology
+from simulator.run.loads import Loads
+from simulator.run.months import Journey, Known, walk_months
+from simulator.scenario.load import LoadedScenario
+from simulator.schema.pool import Pool, QueueAutoscaler
+from simulator.study.decision import Served, Sizes, Walked
+
+ByMonth = Mapping[int, Sizes]
+"""Replicas of each pool, the most where they change, by the month from which there are so many."""
+
+
+def found_by_month(loaded: LoadedScenario, decision: Mapping[str, Any]) -> dict[str, ByMonth]:
+    """The sizes of the topologies of a run of which they change; without those whose events or units change them.
+
+    Parameters
+    ----------
+    loaded : the scenario that the run resolved, with the sizes of month 1
+    decision : `decision.json` of the run
+    """
+    changed = {event.topology for event in loaded.scenario.study.events}
+    found: dict[str, ByMonth] = {}
+    for name, topology in loaded.scenario.topologies.items():
+        months = decision["topologies"][name]["months"]
+        if name in changed or len({tuple(month["units"].values()) for month in months}) > 1:
+            continue
+        spells = groupby(months, key=lambda month: tuple(month["replicas"]))
+        sizes = {next(group)["month"]: size for size, group in spells}
+        if len(sizes) > 1 and {len(size) for size in sizes.values()} == {len(topology.pools)}:
+            found[name] = sizes
+    return found
+
+
+def served_by_month(
+    changed: LoadedScenario, plain: LoadedScenario, name: str, sizes: ByMonth, loads: Loads, base: Served, known: Known
+) -> Journey:
+    """All months of a topology of a changed run at the run's sizes; what a change adds to a pool, it adds in each.
+
+    Parameters
+    ----------
+    plain : the run as it is, at the sizes of month 1
+    base : what the changed topology gave in month 1
+    """
+    months: list[Walked] = []
+    spells: list[Spell] = []
+    near: dict[int, PlannedTopology] = {}
+    for first, here in _parts(sizes, loads):
+        planned = planned_with(changed, plain, name, sizes[first])
+        then = walk_months(here, planned, base if first == min(sizes) else None, known=known)
+        months += then.months
+        spells += then.spells
+        near |= then.near
+    return Journey(tuple(months), tuple(spells), near=near)
+
+
+def parts(sizes: ByMonth, months: float) -> list[tuple[int, int]]:
+    """First and last month of each size within so many months."""
+    firsts = [first for first in sorted(sizes) if first <= math.ceil(months)]
+    return list(zip(firsts, [first - 1 for first in firsts[1:]] + [math.ceil(months)], strict=True))
+
+
+def planned_with(changed: LoadedScenario, plain: LoadedScenario, name: str, sizes: Sizes) -> PlannedTopology:
+    """A changed topology with the sizes of a month."""
+    pools = zip(changed.scenario.topologies[name].pools, plain.scenario.topologies[name].pools, sizes, strict=True)
+    found = {k: size for k, each in enumerate(pools) if (size := _size(*each)) is not None}
+    return plan_topology(with_sizes(changed, name, found), name)
+
+
+def _size(changed: Pool, plain: Pool, then: int) -> Fixed | Scaled | None:
+    """Size of a pool in a month; None where its schedule says it."""
+    if changed.schedule:
+        return None
+    now, was = changed.autoscaler, plain.autoscaler
+    if isinstance(now, QueueAutoscaler) and isinstance(was, QueueAutoscaler):
+        numbers = (now.min, now.max, now.target_per_replica, was.max)
+        if any(isinstance(number, str) for number in numbers):
+            return None
+        least, most, target, before = (float(number) for number in numbers)
+        return Scaled(int(least), int(max(then + most - before, least, 1)), target)
+    if now is not None or was is not None or not isinstance(changed.replicas, int):
+        return None
+    more = changed.replicas - int(plain.replicas)
+    return Fixed(max(then + more, 1) if then else 0)
+
+
+def _parts(sizes: ByMonth, loads: Loads) -> Iterator[tuple[int, Loads]]:
+    found = parts(sizes, loads.horizon.months)
+    for first, last in found:
+        until = loads.horizon.months if last == found[-1][1] else float(last)
+        yield first, replace(loads, horizon=replace(loads.horizon, from_month=first, months=until))

@@ -1,0 +1,113 @@
+"""A what-if of a run whose sizes grow: both sides have those of each month."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario_cases import written
+
+from simulator.results.bundle import Bundle, read_bundle
+from simulator.run.excerpt import Excerpt, excerpt_of
+from simulator.run.simulate import simulate
+from simulator.run.sizes_by_month import found_by_month, parts
+from simulator.run.what_if import Kept, Summaries, served_in
+from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.simulate.store import Store
+
+GROWING = """
+schema_version: 1
+name: growing
+model: llama-3.1-8b
+engine: {quantization: fp8, max_model_len: 4096}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 8}
+      lengths: {isl: 1500, osl: 250}
+      slo: {ttft_s: {p95: 2}, tpot_s: {p95: 0.05}}
+topologies:
+  owned: {pools: [{name: base, site: datacentre, gpu: l40s, replicas: auto, billing: owned}]}
+  rented: {pools: [{name: own, site: runpod-secure, gpu: l40s, replicas: auto}]}
+  api: {providers: [{name: api, offer: openai/gpt-4o-mini, requests_per_minute: 0, tokens_per_minute: 0}]}
+study: {months: 6, growth_per_year: 3.0}
+run: {horizon_s: 120, warmup_s: 20}
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("growing")
+    return read_bundle(simulate(written(folder, GROWING), folder / "runs").bundle)
+
+
+def plain(bundle: Bundle) -> LoadedScenario:
+    return load_scenario(bundle.scenario_file)
+
+
+def kept(bundle: Bundle) -> Kept:
+    return Kept(plain(bundle), found_by_month(plain(bundle), bundle.decision))
+
+
+def changed(bundle: Bundle, *sets: str) -> Summaries:
+    run = kept(bundle)
+    whole = excerpt_of(run.plain, 1e9, run.sizes)
+    return served_in(load_scenario(bundle.scenario_file, sets=sets), whole, Store(), run)
+
+
+def test_unchanged_it_is_the_run(bundle: Bundle) -> None:
+    """Bills of owned servers have the power of months between two that are simulated, so not to the last cent."""
+    sizes = kept(bundle).sizes
+    assert sizes.keys() == {"owned", "rented"}
+    assert all(each[1] < each[max(each)] for each in sizes.values())
+    found = changed(bundle)
+    for name, summary in bundle.summary["topologies"].items():
+        assert found[name]["cost"]["usd_per_month"] == pytest.approx(summary["cost"]["usd_per_month"], rel=1e-3)
+        assert found[name]["lasts_until"] == summary["lasts_until"]
+
+
+def test_sizes_of_a_month_are_those_of_the_run_whatever_grows(bundle: Bundle) -> None:
+    """Rent goes by replicas, so it stays; a load that grows faster outgrows them, one that grows slower does not."""
+    before = changed(bundle)["rented"]["cost"]["usd_per_month"]
+    faster, slower = (changed(bundle, f"study.growth_per_year={rate}") for rate in (12.0, 1.0))
+    assert faster["rented"]["cost"]["usd_per_month"] == slower["rented"]["cost"]["usd_per_month"] == before
+    assert faster["rented"]["lasts_until"] is not None
+    assert slower["rented"]["lasts_until"] is None
+
+
+def test_a_replica_more_is_one_more_in_each_month(bundle: Bundle) -> None:
+    """At a price per replica and hour: as much more as one replica costs."""
+    now = plain(bundle).scenario.topologies["rented"].pools[0].replicas
+    before, after = changed(bundle), changed(bundle, f"topologies[rented].pools[own].replicas={int(now) + 1}")
+    months = bundle.decision["topologies"]["rented"]["months"]
+    each = months[0]["usd"] / months[0]["replicas"][0]
+    assert after["rented"]["cost"]["usd_per_month"] - before["rented"]["cost"]["usd_per_month"] == pytest.approx(each)
+    assert after["owned"]["cost"]["usd_per_month"] == before["owned"]["cost"]["usd_per_month"]
+
+
+def test_each_size_is_simulated_with_loads_of_its_own(bundle: Bundle) -> None:
+    """So the same number of requests is a shorter part of the run."""
+    run = kept(bundle)
+
+    def share(excerpt: Excerpt) -> float:
+        return (excerpt.end_s - excerpt.start_s) / excerpt.horizon_s
+
+    assert share(excerpt_of(run.plain, 1e9, run.sizes)) == 1
+    assert parts({1: (2,), 4: (3,)}, 6) == [(1, 3), (4, 6)]
+    assert parts({1: (2,), 4: (3,)}, 2.5) == [(1, 3)]
+    slow = load_scenario(bundle.scenario_file, sets=["study.growth_per_year=0.1", "run.horizon_s=600"])
+    loads, loads_of_sizes, requests = 3 * 2, 2 + 4 + 4, 8 * 600
+    room = 1.2 * requests * loads
+    assert room < requests * loads_of_sizes / 1.2
+    assert excerpt_of(slow, room).has_all_time
+    assert not excerpt_of(slow, room, {name: {1: (2,), 4: (3,)} for name in ("owned", "rented")}).has_all_time
+
+
+def test_events_and_units_that_change_sizes_are_left_to_the_run(bundle: Bundle, tmp_path: Path) -> None:
+    event = "{name: cheaper, from_month: 3, topology: rented, change: {pools: [{name: own, gpu: l40s}]}}"
+    loaded = load_scenario(bundle.scenario_file, sets=[f"study.events=[{event}]"])
+    assert found_by_month(loaded, bundle.decision).keys() == {"owned"}
+    rows = {**bundle.decision["topologies"]}
+    bought = [{**month, "units": {"api": month["month"]}} for month in rows["owned"]["months"]]
+    rows["owned"] = {**rows["owned"], "months": bought}
+    assert found_by_month(plain(bundle), {"topologies": rows}).keys() == {"rented"}
