@@ -59,7 +59,7 @@ def models() -> dict[str, Model]:
 
 @lru_cache
 def _shape(name: str) -> ModelShape:
-    return shape_from_config(name, models()[name].config)
+    return shape_from_config(name, models()[name].config, whole=True)
 
 
 @lru_cache

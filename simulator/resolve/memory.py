@@ -237,7 +237,7 @@ def _checkpoint(name: str, folder: Path) -> _Checkpoint:
 @lru_cache
 def _of_catalog(name: str) -> _Checkpoint:
     entry, suffix = _by_name(name)
-    shape = shape_from_config(entry.name, entry.config)
+    shape = shape_from_config(entry.name, entry.config, whole=True)
     return _Checkpoint(shape, entry.config, None, entry.native_dtype, suffix, entry.checkpoints)
 
 
@@ -275,7 +275,7 @@ def _weights(
     published = checkpoint.quantized.get(name)
     if published is not None:
         config = {**checkpoint.config, **published}
-        whole = shape_from_config(shape.name, config)
+        whole = shape_from_config(shape.name, config, whole=checkpoint.file is None)
         shape, _ = _encoding(question, checkpoint, whole)
         weights = of_checkpoint(config["quantization_config"], None, card, found.hopper_expert_kernel)
     else:

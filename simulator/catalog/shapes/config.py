@@ -9,6 +9,7 @@ from typing import Any
 from simulator.catalog.shapes.border import TOKENS
 from simulator.catalog.shapes.builders import BUILDERS
 from simulator.catalog.shapes.decoder import Built, finish
+from simulator.catalog.shapes.defaults import with_defaults
 from simulator.catalog.shapes.minicpmv import BY_VERSION, decoder_of
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.spellings import FOUR_TIMES, usual_names
@@ -88,8 +89,12 @@ def read_config(path: str | Path) -> tuple[str, dict[str, Any], str]:
     return name, values, str(file)
 
 
-def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = None) -> ModelShape:
+def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = None, whole: bool = False) -> ModelShape:
     """Shape of a model from the keys of its config.
+
+    Parameters
+    ----------
+    whole : the config leaves out nothing that its class would have, as those of the catalog
 
     Raises
     ------
@@ -109,6 +114,7 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
         text = Config({**text, "model_type": kind}, file, text.section)
     if kind not in BUILDERS:
         raise _unknown_type(kind, f"{text.section}model_type", file)
+    text = text if whole else _completed(text, kind)
     _refuse_missing(text)
     _refuse_both_ways(text)
     family, build = BUILDERS[kind]
@@ -119,6 +125,14 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     text.refuse_unread()
     _refuse_empty(shape, file)
     return shape
+
+
+def _completed(text: Config, kind: str) -> Config:
+    """The keys with what the model's class has for those that are left out. A model's own config names its widths; a
+    section of it is published without those that are as in the class."""
+    named = REQUIRED + OF_LATENT + (() if any(text.has(key) for key in WIDTHS) else WIDTHS)
+    values = with_defaults(text, text.model_type or kind, () if text.section else named)
+    return Config(values, text.file, text.section, set(values) - set(text))
 
 
 def chooses_tokens(top: Config | Mapping[str, Any]) -> bool:

@@ -6,13 +6,22 @@ from typing import Any
 
 from simulator.catalog.shapes.reader import Config
 
-_CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", "model_max_length")
+_CONTEXT_KEYS = (
+    *("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_target_positions"),
+    *("max_sequence_length", "max_seq_length", "seq_len", "model_max_length"),
+)
+_OVERRIDES = "model_max_length"
+"""Key that decides alone where it stands beside the others, as in Command R (`derive_max_model_len_and_key`)."""
+_EXTENDED = "gemma3"
+"""Beginning of the types whose context is already the one that their rotary scaling reaches."""
 UNBOUNDED = ("mamba", "mamba2", "falcon_mamba", "bloom")
 """Types whose configs have no longest context."""
 UNBOUNDED_CONTEXT = 2048
 """What vLLM takes for it (`_get_and_verify_max_len`, vLLM 0.32.0)."""
 _LONG = ("su", "longrope")
-_UNSCALED = (*_LONG, "llama3", "mrope", "default", "proportional", "dynamic-yarn")
+_UNSCALED = (*_LONG, "llama3", "mrope", "default", "proportional", "dynamic-yarn", "deepseek_llama_scaling")
+_STRETCHED = ("linear", "dynamic", "ntk", "mllama4", "xdrope", "openpangu", "bailing_mrope")
+_YARN = ("yarn", "deepseek_yarn")
 
 
 def longest_context(config: Config, top: Config) -> int:
@@ -23,14 +32,20 @@ def longest_context(config: Config, top: Config) -> int:
         return UNBOUNDED_CONTEXT
     if not found:
         raise config.problem(_CONTEXT_KEYS[0], f"config.json of type {config.model_type!r} lacks it")
-    longest = min(found)
+    longest = config.number(_OVERRIDES) if config.get(_OVERRIDES) else min(found)
+    if config.model_type.startswith(_EXTENDED):
+        return longest
     kind, scaling = _scaling(config)
     factor = scaling.get("factor")
     if kind in _UNSCALED or not factor:
         return longest
-    if kind in ("yarn", "deepseek_yarn"):
+    if kind in _YARN:
         original = scaling.get("original_max_position_embeddings")
         return max(longest, int(original * factor)) if original else longest
+    if kind not in _STRETCHED:
+        key = "rope_scaling" if config.get("rope_scaling") else "rope_parameters"
+        known = ", ".join(sorted((*_UNSCALED, *_YARN, *_STRETCHED)))
+        raise config.problem(f"{key}.rope_type", f"unknown kind of rotary scaling; known are {known}", kind)
     return int(longest * factor)
 
 

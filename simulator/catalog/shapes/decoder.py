@@ -93,9 +93,9 @@ def head_width(config: Config) -> int:
 
 
 def kv_head_count(config: Config) -> int:
-    """Heads of keys and values; Falcon names them its own way."""
+    """Heads of keys and values; Falcon and StarCoder name them their own way."""
     heads = config.number("num_attention_heads")
-    if config.model_type == "falcon":
+    if config.model_type in ("falcon", "gpt_bigcode"):
         if config.get("new_decoder_architecture"):
             return config.number("num_kv_heads", heads)
         return 1 if config.get("multi_query", True) else heads
@@ -296,12 +296,15 @@ def finish(
     longest = longest_context(config, top)
     tied = top.get("tie_word_embeddings")
     tied = config.get("tie_word_embeddings") if tied is None else tied
+    narrow = config.number("word_embed_proj_dim", hidden)
     matrices = [
-        Matrix("model.embed_tokens", vocab, hidden, "vocab", plain=True),
+        Matrix("model.embed_tokens", vocab, narrow, "vocab", plain=True),
         *tower_matrices,
         *built.matrices,
         parts.norm("model.norm", hidden),
     ]
+    if narrow != hidden:
+        matrices.append(parts.whole("model.project_in_out", 2 * hidden, narrow))
     if family.rotated and built.attends:
         matrices.append(rotary(config, built, longest))
     if family.learned_positions is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from simulator.catalog.shapes.border import COUNT, RULES, problems
@@ -86,18 +86,21 @@ class Config(Mapping[str, Any]):
     values : the keys
     file : where they stand, for messages
     section : prefix of a nested section, as `text_config.`
+    assumed : keys that nobody wrote, which need not be read
 
     Raises
     ------
     InputError : every key that holds what it cannot (`border.RULES`)
     """
 
-    def __init__(self, values: Mapping[str, Any], file: str | None = None, section: str = "") -> None:
+    def __init__(
+        self, values: Mapping[str, Any], file: str | None = None, section: str = "", assumed: Iterable[str] = ()
+    ) -> None:
         wrong = [Problem(text, file, path=f"{section}{key}", got=got) for key, text, got in problems(values)]
         if wrong:
             raise InputError(*wrong)
         self._values = values
-        self._read: set[str] = set()
+        self._read: set[str] = set(assumed)
         self.file = file
         self.section = section
 

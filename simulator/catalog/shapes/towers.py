@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.deep_encoders import deep_encoder
+from simulator.catalog.shapes.defaults import encoder_with_defaults
 from simulator.catalog.shapes.minicpmv import minicpm_o, minicpm_v
 from simulator.catalog.shapes.molmo import molmo2_encoder, molmo_encoder
 from simulator.catalog.shapes.parakeet import parakeet
@@ -74,7 +75,8 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
     for key, build in (("vision_config", _vision), ("audio_config", _audio), ("sound_config", _audio)):
         section = top.get(key)
         if isinstance(section, Mapping) and section:
-            tower, found = build(Config(section, top.file, f"{top.section}{key}."), top, hidden)
+            section = Config(encoder_with_defaults(section), top.file, f"{top.section}{key}.")
+            tower, found = build(section, top, hidden)
             matrices += found
             if tower is not None:
                 towers.append(replace(tower, hears=build is _audio))
