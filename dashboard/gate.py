@@ -7,6 +7,7 @@ passes here: a connection that says too much is read more slowly, and the networ
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from starlette.requests import HTTPConnection
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from dashboard.allowance import Asker, SharedAllowances
 from dashboard.headers import App, Message, Send
@@ -116,9 +118,22 @@ def _is_needed(data: bytes) -> bool:
     except DecodeError:
         return True
     kind = message.WhichOneof("type")
+    if kind == "rerun_script" and not all(map(_is_number, message.rerun_script.widget_states.widgets)):
+        return False
     if kind == "backend_operation_request":
         return message.backend_operation_request.WhichOneof("payload") in _OPERATIONS
     return kind in _PASSED
+
+
+def _is_number(field: WidgetState) -> bool:
+    """Whether a field of numbers has some, as a browser's always has: Streamlit fails on what is none, on each page."""
+    match field.WhichOneof("value"):
+        case "double_value":
+            return math.isfinite(field.double_value)
+        case "double_array_value":
+            values = field.double_array_value.data
+            return bool(values) and all(map(math.isfinite, values))
+    return True
 
 
 def _asker(scope: Message) -> Asker:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numba
@@ -105,6 +107,16 @@ def _tell(folder: Path) -> None:
     _TOLD.add(folder)
 
 
+def _whole(cache: Any, load: Any, signature: Any, target: Any) -> Any:
+    """What is cached of a signature; of files that were cut as the machine went down nothing is."""
+    try:
+        return load(signature, target)
+    except (EOFError, UnpicklingError):
+        with FileLock(Path(cache.cache_path) / "saving.lock"):
+            cache.flush()
+        return None
+
+
 def _compiled_once(dispatcher: Any) -> Any:
     """Let no two processes compile the same, and only one at a time write: Numba locks neither index nor objects.
 
@@ -115,7 +127,7 @@ def _compiled_once(dispatcher: Any) -> Any:
     compile_for, cache = getattr(dispatcher, "_compile_for_args", None), getattr(dispatcher, "_cache", None)
     if compile_for is None or cache is None:  # NUMBA_DISABLE_JIT
         return interpreted(dispatcher)
-    load, save = cache.load_overload, cache.save_overload
+    load, save = partial(_whole, cache, cache.load_overload), cache.save_overload
     folder, name = Path(cache.cache_path), dispatcher.py_func.__qualname__
 
     def load_or_take_turn(signature: Any, target: Any) -> Any:
@@ -134,8 +146,11 @@ def _compiled_once(dispatcher: Any) -> Any:
         return found
 
     def save_alone(signature: Any, compiled: Any) -> None:
-        with FileLock(folder / "saving.lock"):
-            save(signature, compiled)
+        try:
+            with FileLock(folder / "saving.lock"):
+                save(signature, compiled)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, error.filename or str(folder)) from error
         _TURNS.pop().release()
 
     def compile_and_pass_on(*args: Any, **kwargs: Any) -> Any:

@@ -90,6 +90,7 @@ def step_time(config: EngineConfig) -> StepTime:
         False,
         "test",
         launches=Launches(0.62, 0.9, 16),
+        least_step_s=0.57,
     )
 
 

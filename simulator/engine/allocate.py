@@ -231,6 +231,7 @@ def _fill_pool(
         "pieces_s": step.launches.pieces_s,
         "eager_s": step.launches.eager_s,
         "captured_tokens": step.launches.captured_tokens,
+        "least_step_s": step.least_step_s,
         "replica_base": first,
         "hands_to": NONE,
         "queue_head": NONE,

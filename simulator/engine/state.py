@@ -219,6 +219,7 @@ POOL = np.dtype(
         ("pieces_s", np.float64),
         ("eager_s", np.float64),
         ("captured_tokens", np.int64),
+        ("least_step_s", np.float64),
         # gateway side
         ("replica_base", np.int64),
         ("n_ready", np.int64),

@@ -57,9 +57,10 @@ def step_duration_s(engines: Engines, rep: Any, pool: Any) -> float:
 
 @inline_kernel
 def least_s(engines: Engines, pool: Any, seqs: int, tokens: int, units: int) -> float:
-    """What launching a step takes, after what its sequences add: `Launches`; 0 where a whole graph is launched."""
+    """What a step takes at least: what launching it takes, after what its sequences add, and `least_step_s`."""
+    least = pool.least_step_s if seqs > 0 else 0.0
     launches = pool.eager_s if tokens > pool.captured_tokens else pool.pieces_s if units > 0 else 0.0
-    return engines.seq_time_s[pool.seq_time_base + seqs] + launches if launches > 0.0 else 0.0
+    return max(engines.seq_time_s[pool.seq_time_base + seqs] + launches, least) if launches > 0.0 else least
 
 
 @kernel

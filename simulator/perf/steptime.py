@@ -65,20 +65,19 @@ class Launches:
 class StepTime:
     """Duration of one engine step, in seconds.
 
-    .. math:: T = S[n] + \\max\\Bigl(F[\\min(n, p) - 1, t] + A_p \\sum_{prefill} q (c + (q + 1)/2) +
-        A_d \\sum_{decode} c', \\; L\\Bigr)
+    .. math:: T = \\max\\Bigl(S[n] + \\max\\Bigl(F[\\min(n, p) - 1, t] + A_p \\sum_{prefill} q (c + (q + 1)/2) +
+        A_d \\sum_{decode} c', \\; L\\Bigr), \\; \\tau\\Bigr)
 
     with `n` sequences and `t` scheduled tokens in the step, `q` tokens scheduled and `c` computed before for a
     request in prefill, and `c' = c + q` the context that a decoding request reads. A request decodes in a step when it
     was caught up before (one new token, or 1 + drafts with speculative decoding). L is what launching takes: see
-    `Launches`.
+    `Launches`. A step in which nothing was scheduled takes F[0, 0] + S[0], without tau.
 
     Attributes
     ----------
     token_time_s : shape (p, max_num_batched_tokens + 1); host overhead, weights, matrix products, communication.
         Row m - 1 serves steps of m micro-batches, m = min(n, pipeline stages); one row without pipeline parallelism,
-        and where its batches are in flight. Of a throughput that is given row m - 1 serves steps of m sequences, the
-        last those of more
+        and where its batches are in flight
     seq_time_s : shape (max_num_seqs + 1,); what depends on the number of sequences (sampling, graph padding, drafting)
     prefill_attn_s : seconds per prefill attention unit q(c + (q + 1)/2)
     decode_attn_s : seconds per token of context that decoding requests read
@@ -92,6 +91,7 @@ class StepTime:
         through all of them, and that over `stages` of the replica's time
     shared_time_s : shape (max_num_batched_tokens + 1,); the part of `token_time_s` that ranks which share experts spend
         on the tokens of all of them, by each one's tokens where all have as many. One entry, 0: no such part
+    least_step_s : tau, the least time of a step that computes anything
     """
 
     token_time_s: NDArray[np.float64]
@@ -106,6 +106,7 @@ class StepTime:
     stages: int = 1
     launches: Launches = Launches()
     shared_time_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    least_step_s: float = 0.0
 
     def round_s(self, batch: NDArray[np.int64], drafts: int, context_tokens: float) -> NDArray[np.float64]:
         """Time in which each of `batch` decoding requests gets its tokens: as many plans as stages, in turn."""
@@ -114,7 +115,7 @@ class StepTime:
         sequences_s = self.seq_time_s[share]
         time_s = self.token_time_s[-1][computed] + sequences_s + self.decode_attn_s * share * context_tokens
         least_s = self.launches.least_s(computed, np.zeros(computed.shape, np.bool_))
-        return np.asarray(np.maximum(time_s, sequences_s + least_s))
+        return np.asarray(np.maximum(np.maximum(time_s, sequences_s + least_s), self.least_step_s * (share > 0)))
 
     def prompts_s(self, tokens: int) -> float:
         """Time of a step that `tokens` of prompts fill, without attention and what its sequences add."""
@@ -126,7 +127,7 @@ class StepTime:
         n, computed = max(sequences, 1.0), max(tokens, 1.0)
         row = self.token_time_s[min(round(n), len(self.token_time_s)) - 1]
         least_s = float(self.launches.least_s(np.array([computed]), np.array([holds_prompts]))[0])
-        return max(_at(row, computed), least_s) + _at(self.seq_time_s, n)
+        return max(max(_at(row, computed), least_s) + _at(self.seq_time_s, n), self.least_step_s)
 
     def durations_s(
         self,
@@ -135,10 +136,7 @@ class StepTime:
         prefill_units: NDArray[np.float64],
         decode_context: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Durations of many steps, by their sequences, tokens, prefill attention units and context read; shape (n,).
-
-        A step in which nothing was scheduled takes F[0, 0] + S[0].
-        """
+        """Durations of many steps, by their sequences, tokens, prefill attention units and context read; shape (n,)."""
         row = np.maximum(np.minimum(sequences, len(self.token_time_s)) - 1, 0)
         sequences_s = self.seq_time_s[sequences]
         time_s = (
@@ -147,7 +145,8 @@ class StepTime:
             + self.prefill_attn_s * prefill_units
             + self.decode_attn_s * decode_context
         )
-        return np.asarray(np.maximum(time_s, sequences_s + self.launches.least_s(tokens, prefill_units > 0)))
+        launched_s = np.maximum(time_s, sequences_s + self.launches.least_s(tokens, prefill_units > 0))
+        return np.asarray(np.maximum(launched_s, self.least_step_s * (sequences > 0)))
 
     def scaled(self, factor: float) -> StepTime:
         """Steps `factor` times as long; the time outside of steps stays."""
@@ -158,6 +157,7 @@ class StepTime:
             prefill_attn_s=self.prefill_attn_s * factor,
             decode_attn_s=self.decode_attn_s * factor,
             shared_time_s=self.shared_time_s * factor,
+            least_step_s=self.least_step_s * factor,
             launches=replace(
                 self.launches, pieces_s=self.launches.pieces_s * factor, eager_s=self.launches.eager_s * factor
             ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from simulator.errors import InputError, Problem
@@ -26,7 +24,7 @@ def given_step_time(settings: Throughput, limits: BatchLimits, bound: TokenBound
     with `t` scheduled tokens and `n` sequences of a step, `I` and `O` the prompt and output tokens per second, and the
     least time per output token tau, which is that of a step. A request of `isl` and `osl` tokens then takes
     (isl - 1) / I + osl / O of a full replica: one that only answers makes `O` tokens per second, and one that only
-    computes prompts `I`. The least time is a row of F for each number of sequences whose answers alone take less.
+    computes prompts `I`.
 
     Raises
     ------
@@ -43,22 +41,16 @@ def given_step_time(settings: Throughput, limits: BatchLimits, bound: TokenBound
         raise InputError(Problem(text, path="engine.throughput.tpot_s", got=f"{least_s:g}"))
     prompt_s = 1.0 / settings.input_tokens_per_s if settings.input_tokens_per_s else 0.0
     sequences = np.arange(limits.max_num_seqs + 1, dtype=np.float64)
-    decode_s = np.maximum(sequences / output, least_s)
-    decode_s[0] = _LEAST_STEP_S
-    seq_time_s = decode_s - prompt_s * sequences
-    tokens = np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)
-    rows = min(max(math.ceil(least_s * output), 1), limits.max_num_seqs)
-    token_time_s = np.empty((rows, len(tokens)))
-    for some in range(1, rows + 1):
-        whole_s = np.maximum(prompt_s * (tokens - some) + some / output, least_s) - seq_time_s[some]
-        token_time_s[some - 1] = np.where(tokens < some, prompt_s * tokens, whole_s)
+    seq_time_s = sequences / output - prompt_s * sequences
+    seq_time_s[0] = _LEAST_STEP_S
     return StepTime(
-        token_time_s=token_time_s,
+        token_time_s=prompt_s * np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)[None, :],
         seq_time_s=seq_time_s,
         prefill_attn_s=0.0,
         decode_attn_s=0.0,
         calibrated=True,
         origin=f"throughput given: {_words(settings)}",
+        least_step_s=least_s,
     )
 
 

@@ -67,6 +67,18 @@ def test_a_step_takes_no_less_than_the_least_time() -> None:
     assert times_s == pytest.approx([0.02, 0.02 + 0.003, 0.005 + 0.03])
 
 
+def test_a_least_time_needs_no_table_of_sequences_by_tokens() -> None:
+    """960 sequences of 131,072 tokens would be a table of 1 GB; steps follow from three numbers."""
+    given = "{output_tokens_per_s: 960, input_tokens_per_s: 10000, tpot_s: 1}"
+    step = engine(given, "engine.max_num_seqs=960", "engine.max_num_batched_tokens=131072").step_time
+    assert sum(table.nbytes for table in (step.token_time_s, step.seq_time_s)) < 2**21
+    n, t = np.array([1, 7, 959, 960, 500]), np.array([1, 9_000, 959, 131_072, 10_000])
+    nothing = np.zeros(5)
+    expected_s = np.maximum((t - n) / 10_000 + n / 960, 1.0)
+    assert step.durations_s(n, t, nothing, nothing) == pytest.approx(expected_s)
+    assert step.durations_s(np.array([0]), np.array([0]), nothing[:1], nothing[:1]) == pytest.approx(1e-6)
+
+
 def test_twice_the_throughput_takes_half_the_time() -> None:
     once, twice = (engine(f"{{output_tokens_per_s: {rate}}}").step_time for rate in (1000, 2000))
     assert np.allclose(once.seq_time_s[1:], 2 * twice.seq_time_s[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,6 +95,27 @@ def test_messages_that_no_page_needs_are_left_out() -> None:
     assert all(needed), "each of them says something"
     asyncio.run(server.connect(*others, *needed, *others, broken, "text"))
     assert server.read == [*needed, broken, b"text"]
+
+
+def field(name: str, value: float | list[float]) -> bytes:
+    message = BackMsg()
+    widget = message.rerun_script.widget_states.widgets.add(id="field")
+    if isinstance(value, list):
+        getattr(widget, name).SetInParent()
+        getattr(widget, name).data.extend(value)
+    else:
+        setattr(widget, name, value)
+    return bytes(message.SerializeToString())
+
+
+def test_fields_of_numbers_without_any_are_left_out() -> None:
+    """No browser sends them, and the session would fail on each page after them."""
+    server = Server()
+    needed = [field("double_value", 1e300), field("double_array_value", [0.5, 2.0]), field("int_array_value", [])]
+    others = [field("double_value", value) for value in (math.nan, math.inf, -math.inf)]
+    others += [field("double_array_value", values) for values in ([], [1.0, math.nan])]
+    asyncio.run(server.connect(*others, *needed))
+    assert server.read == needed
 
 
 def test_who_says_much_is_read_slowly_and_others_are_not() -> None:

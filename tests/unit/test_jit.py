@@ -81,6 +81,26 @@ def test_processes_that_compile_the_same_at_once_compile_it_once(tmp_path: Path)
     assert sum(hits for _, hits in found) == 1
 
 
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_files_that_were_cut_are_compiled_anew(tmp_path: Path, ending: str) -> None:
+    assert answer(started(tmp_path, "21")) == ("42", 0)
+    (cut,) = tmp_path.rglob(f"*.{ending}")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2] if ending == "nbc" else b"")
+    assert [answer(started(tmp_path, "21")) for _ in range(2)] == [("42", 0), ("42", 1)]
+
+
+def test_a_full_disk_is_told_with_the_folder_of_the_cache(tmp_path: Path) -> None:
+    """A file of more bytes than are allowed fails as one on a full disk does: where it is written, without its name."""
+    script = tmp_path / "script.py"
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))\n"
+    script.write_text(limit + SCRIPT)
+    _, told = started(tmp_path, "21").communicate(timeout=HANGS_S)
+    assert told.splitlines()[-1].startswith("OSError: [Errno 27] File too large: ")
+    assert f"{tmp_path}/cache/servecast/jit-" in told.splitlines()[-1]
+    assert not [*tmp_path.rglob("*.tmp.*")]
+
+
 def test_times_are_floats_whatever_a_scenario_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A whole number would be another type, for which the whole fleet is compiled once more."""
     real, kinds = loop.advance, set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,17 @@ def test_a_round_is_no_shorter_than_its_launches_beyond_what_is_captured() -> No
     assert launched.mean_step_s(0.2, 1.0, holds_prompts=True) == pytest.approx(7.0 + 0.1)
     assert launched.mean_step_s(1.0, 2.5) == pytest.approx(9.0 + 0.1)
     assert STEP.mean_step_s(1.0, 2.5) == pytest.approx(2.5 + 0.1)
+
+
+def test_no_step_that_computes_anything_is_shorter_than_the_least_one() -> None:
+    least = replace(STEP, least_step_s=4.1)
+    assert least.round_s(np.array([0, 1, 2, 3]), 0, 0.0) == pytest.approx([0.0, 4.1, 4.2, 6.3])
+    assert [least.mean_step_s(1.0, tokens) for tokens in (1.0, 4.0)] == pytest.approx([4.1, 4.1])
+    assert least.mean_step_s(2.0, 3.0) == pytest.approx(6.2)
+    nothing = np.zeros(3)
+    found = least.durations_s(np.array([0, 1, 3]), np.array([0, 4, 4]), nothing, nothing)
+    assert found == pytest.approx([0.0, 4.1, 8.3])
+    assert least.scaled(2.0).round_s(np.array([1]), 0, 0.0) == pytest.approx([8.2])
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,10 @@ def step_duration_s(step_time: StepTime, plan: StepPlan) -> float:
     duration = duration + step_time.decode_attn_s * decode_context
     launches = step_time.launches
     if n_tokens > launches.captured_tokens:
-        return max(duration, sequences_s + launches.eager_s)
-    return max(duration, sequences_s + launches.pieces_s) if prefill_units else duration
+        duration = max(duration, sequences_s + launches.eager_s)
+    elif prefill_units:
+        duration = max(duration, sequences_s + launches.pieces_s)
+    return max(duration, step_time.least_step_s) if n_seqs else duration
 
 
 def run_reference(
