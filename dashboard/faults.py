@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from simulator.catalog.titles import title_of
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import Pool
@@ -37,6 +38,7 @@ class Fault:
     target : site, `site/zone`, `topology: pool`, or name of the provider
     start_s, duration_s : of an outage, or to a repair; other faults last as long as the run
     peak_tokens_per_s : of the busiest time, of which the rate of a token API lets half through
+    called : the target as people call it
     """
 
     kind: Kind
@@ -44,10 +46,11 @@ class Fault:
     start_s: float = 0.0
     duration_s: float = 0.0
     peak_tokens_per_s: float = 0.0
+    called: str = ""
 
     @property
     def words(self) -> str:
-        return _WORDS[self.kind].format(self.target)
+        return _WORDS[self.kind].format(self.called or self.target)
 
     @property
     def is_timed(self) -> bool:
@@ -67,7 +70,23 @@ def possible_faults(loaded: LoadedScenario) -> list[Fault]:
     found += [Fault("no_capacity", site) for site in dict.fromkeys(p.site for p in pools if p.billing != "owned")]
     if offered_load(loaded) is not None:
         found += [Fault("limit", name) for name in dict.fromkeys(providers)]
-    return found
+    offers = _offers(loaded)
+    return [replace(fault, called=_called(fault, offers)) for fault in found]
+
+
+def _called(fault: Fault, offers: Mapping[str, str]) -> str:
+    """Sites and offers by their titles; what the scenario names stays as it is named."""
+    if fault.kind in ("vendor", "limit"):
+        return f"{fault.target}, {offers[fault.target]}," if fault.target in offers else fault.target
+    site, _, zone = fault.target.partition("/")
+    return title_of("site", site) + (f", zone {zone}" if zone else "")
+
+
+def _offers(loaded: LoadedScenario) -> dict[str, str]:
+    """Title of what is bought from each provider of which it is one offer in all topologies."""
+    providers = [one for topology in loaded.scenario.topologies.values() for one in topology.providers]
+    bought = {name: {one.offer for one in providers if one.name == name} for name in {one.name for one in providers}}
+    return {name: title_of("offer", one) for name, (one, *others) in bought.items() if one and not others}
 
 
 def fault_sets(loaded: LoadedScenario, fault: Fault) -> list[str]:

@@ -22,6 +22,7 @@ from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+DOWN = "the token API together, Llama 3.3 70B (Together AI), is down"
 SETS = [
     "run.horizon_s=40",
     "run.warmup_s=2",
@@ -69,7 +70,11 @@ def test_what_if_of_any_growth_and_length_that_cannot_be_simulated_can_be_run_in
     folder = str(grown.path.parent)
     monkeypatch.setattr("dashboard.context.settings", lambda: Settings((folder,), folder))
     monkeypatch.setattr("dashboard.components.answer.preview", refuse)
-    app = open_view("what_if", run=grown.path.name, **{"what_if.fault": "the token API together is down"})
+    app = open_view(
+        "what_if",
+        run=grown.path.name,
+        **{"what_if.fault": DOWN},
+    )
     assert [error.value for error in app.error] == ["run it in full"]
     assert app.number_input(key="what_if.growth").value == 4000
     assert app.number_input(key="what_if.for").value == pytest.approx(4 / 60)

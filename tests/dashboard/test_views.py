@@ -204,7 +204,7 @@ def test_what_is_dragged_and_what_is_typed_are_one_value_and_can_be_taken_back(o
 
 
 def test_a_server_that_fails_for_a_while_is_seen_in_what_users_wait(open_view: Open, bundle: Bundle) -> None:
-    fault = {"what_if.fault": "one server at lambda fails", "what_if.from": "0.5", "what_if.for": "0.4"}
+    fault = {"what_if.fault": "one server at Lambda fails", "what_if.from": "0.5", "what_if.for": "0.4"}
     app = open_view("what_if", **fault)
     assert [error.value for error in app.error] == []
     assert any('server_failures=[{"start_s": 30.0, "duration_s": 24.0}]' in caption.value for caption in app.caption)
@@ -216,7 +216,7 @@ def test_a_server_that_fails_for_a_while_is_seen_in_what_users_wait(open_view: O
 
 
 def test_an_outage_comes_in_the_busiest_time_unless_it_is_moved(open_view: Open, bundle: Bundle) -> None:
-    app = open_view("what_if", **{"what_if.fault": "the token API together is down"})
+    app = open_view("what_if", **{"what_if.fault": "the token API together, Llama 3.3 70B (Together AI), is down"})
     assert [error.value for error in app.error] == []
     assert app.number_input(key="what_if.for").value == pytest.approx(0.2)
     peak_s = excerpt_of(load_scenario(bundle.scenario_file), PREVIEW_REQUESTS).peak_s

@@ -23,6 +23,7 @@ from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.workload.windows import load_by_window
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
+DASHBOARD = SCENARIO.with_name("dashboard.yaml")
 EVERYTHING = Change(2.0, 1, 0.5, 0.5, 0.5, 0.2, 1.5, 0.1, Fault("place", "datacentre", 10.0, 5.0))
 
 
@@ -200,6 +201,18 @@ def test_of_several_pools_at_a_site_it_is_chosen_whose_server_fails() -> None:
         fault = Fault("server", target, 10.0, 5.0)
         found = load_scenario(SCENARIO, sets=[*here, *assignments(plain, Change(fault=fault))]).scenario
         assert [pool.name for pool in found.topologies["mixed"].pools if pool.server_failures] == hit
+
+
+def test_faults_are_called_as_people_call_places_and_offers() -> None:
+    """Two offers behind one name are no one offer; a zone is said behind its site; names of one's own stay."""
+    words = {fault.words for fault in possible_faults(load_scenario(DASHBOARD))}
+    assert {"one server at Own data centre fails", "Lambda has no machine for new launches"} <= words
+    assert "the token API together, Llama 3.3 70B (Together AI), is down" in words
+    zoned = load_scenario(DASHBOARD, sets=["topologies[cloud].pools[0].zone=b"])
+    assert "Lambda, zone b is down" in {fault.words for fault in possible_faults(zoned)}
+    other = "topologies[second].providers=[{name: together, offer: openai/gpt-4o}]"
+    both = load_scenario(DASHBOARD, sets=[other])
+    assert "the token API together is down" in {fault.words for fault in possible_faults(both)}
 
 
 @pytest.mark.parametrize(

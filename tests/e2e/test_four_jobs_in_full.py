@@ -203,9 +203,9 @@ def test_which_autoscaler_settings_in_the_browser(page: Page, server: str, runs:
     assert settings
     page.get_by_role("link", name="What-if", exact=True).click()
     settle(page)
-    choose(page, "What fails", "one server at lambda fails")
+    choose(page, "What fails", "one server at Lambda fails")
     expect(page.get_by_text("server_failures").first).to_be_visible()
-    choose(page, "What fails", "the token API api is down")
+    choose(page, "What fails", "the token API api, Llama 3.3 70B (Together AI), is down")
     expect(page.get_by_text("providers[api].outages").first).to_be_visible()
 
 
