@@ -43,9 +43,9 @@ def offered_warnings(
     hot = remarks("load", hot_replicas(topology, metrics))
     arrived_rps = told["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
     if not kept_up(told, arrived_rps) and not metrics.lasts:
-        words = load_warnings(load_of(demand.source(0), demand.horizon_s), topology)
-        if words and told["slo_met"]:
-            words = [f"{word}{_longer(demand)}" for word in words]
+        met = bool(told["slo_met"])
+        words = load_warnings(load_of(demand.source(0), demand.horizon_s), topology, met)
+        words = [f"{word}{_longer(demand)}" if met else word for word in words]
         if words:
             return [*remarks("load", words), *hot]
     begun = [*remarks("load", young_sessions(demand, metrics)), *hot]
@@ -66,7 +66,7 @@ def hot_replicas(topology: PlannedTopology, metrics: MetricAccumulator) -> list[
 
 
 def _longer(demand: Demand) -> str:
-    return f": lengthen run.horizon_s, in {demand.horizon_s:g} s that cannot be seen"
+    return f" (a longer run.horizon_s than {demand.horizon_s:g} s shows it)"
 
 
 def later_offered(journey: Journey, loads: Loads) -> list[dict[str, str]]:
@@ -99,7 +99,7 @@ def _too_much(month: Walked, planned: PlannedTopology, loads: Loads) -> str:
     for period in dict.fromkeys(share.period for share in month.shares):
         demand = loads.at(period.at(month.level))
         offered = load_of(demand.source(0), demand.horizon_s)
-        words = load_warnings(offered, planned)
+        words = load_warnings(offered, planned, met=True)
         if not words or offered is None:
             continue
         if all(share.served.lasts for share in month.shares if share.period == period):

@@ -160,17 +160,25 @@ def _most_cached_share(requests: Requests) -> float:
     return float((shared - longest.sum()) / requests.isl.sum())
 
 
-def load_warnings(load: Load | None, planned: PlannedTopology) -> list[str]:
-    """A warning when the load exceeds what all replicas can serve, though all that prompts share were in the cache."""
+def load_warnings(load: Load | None, planned: PlannedTopology, met: bool = False) -> list[str]:
+    """A warning when the load exceeds what all replicas can serve, though all that prompts share were in the cache.
+
+    *Unstable* is a fleet whose queue grows, and which misses the SLO by that. Of one that meets it in all that was
+    simulated it is said that the rough capacity does not agree, not that the queue will grow.
+
+    Parameters
+    ----------
+    met : whether it was simulated, and met the SLO
+    """
     if load is None or planned.fleet.providers or not planned.fleet.pools or jobs_per_month(planned.loaded.scenario):
         return []
     capacity = capacity_rps(planned.fleet, load)
     if load.rate_rps <= capacity:
         return []
-    return [
-        f"unstable: {load.rate_rps:.3g} requests/s are offered, about {capacity:.3g} can be served; "
-        "the queue will only grow"
-    ]
+    words = f"{load.rate_rps:.3g} requests/s are offered, about {capacity:.3g} can be served"
+    if met:
+        return [f"{words} by step times alone, yet what was simulated meets the SLO: whether it lasts is not known"]
+    return [f"unstable: {words}; the queue will only grow"]
 
 
 def kept_up(metrics: Mapping[str, Any], arrived_rps: float) -> bool:
@@ -178,34 +186,37 @@ def kept_up(metrics: Mapping[str, Any], arrived_rps: float) -> bool:
     return bool(metrics["throughput_rps"] >= KEPT_UP * arrived_rps)
 
 
-def capacity_rps(fleet: FleetSpec, load: Load) -> float:
-    """All replicas at their most; where prompts and answers have pools of their own, the scarcer of them decides.
+def capacity_rps(fleet: FleetSpec, load: Load, replicas: Sequence[float] | None = None) -> float:
+    """All replicas together; where prompts and answers have pools of their own, the scarcer of them decides.
 
     In a cascade everything is answered by the first target; how much goes on to the second is known of its share alone.
     What token APIs can do has no bound here.
+
+    Parameters
+    ----------
+    replicas : of each pool; the most that it has at once unless given
     """
     if fleet.routing.cascade is not None:
         first, second = (
-            _most_rps(fleet.pools[k], load) if k < len(fleet.pools) else math.inf for k in fleet.routing.order
+            _most_rps(fleet, k, load, replicas) if k < len(fleet.pools) else math.inf for k in fleet.routing.order
         )
         share = fleet.routing.cascade.share
         return float(min(first, second / share if share else math.inf))
-    return float(sum(target_capacity_rps(fleet, k, load) for k in range(len(fleet.pools))))
+    return float(sum(target_capacity_rps(fleet, k, load, replicas) for k in range(len(fleet.pools))))
 
 
-def target_capacity_rps(fleet: FleetSpec, k: int, load: Load) -> float:
+def target_capacity_rps(fleet: FleetSpec, k: int, load: Load, replicas: Sequence[float] | None = None) -> float:
     """Of pool k, with the pools that compute prompts for it, which have none of their own."""
-    pool = fleet.pools[k]
-    if pool.hands_to is not None:
+    if fleet.pools[k].hands_to is not None:
         return 0.0
-    behind = [one for one in fleet.pools if one.hands_to == k]
+    behind = [j for j, one in enumerate(fleet.pools) if one.hands_to == k]
     if not behind:
-        return _most_rps(pool, load)
-    prompts = sum(_most_rps(one, load, decode=False) for one in behind)
-    return min(prompts, _most_rps(pool, load, prefill=False))
+        return _most_rps(fleet, k, load, replicas)
+    prompts = sum(_most_rps(fleet, j, load, replicas, decode=False) for j in behind)
+    return min(prompts, _most_rps(fleet, k, load, replicas, prefill=False))
 
 
-def _most_rps(pool: PoolSpec, load: Load, **parts: bool) -> float:
-    hits, held = load.cached_share, load.context_tokens
+def _most_rps(fleet: FleetSpec, k: int, load: Load, replicas: Sequence[float] | None, **parts: bool) -> float:
+    pool, hits, held = fleet.pools[k], load.cached_share, load.context_tokens
     each = replica_capacity_rps(pool, load.isl, load.osl, cached_share=hits, context_tokens=held, **parts)
-    return pool.most_replicas * each
+    return (pool.most_replicas if replicas is None else replicas[k]) * each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.course import Course, LaterWindows
 from simulator.metrics.slo import slo_met
 from simulator.rng import stream_seed
+from simulator.simulate.again import coming_again, mean_replicas
 from simulator.simulate.capacity import capacity_rps, load_by_target, load_of, target_capacity_rps
 from simulator.simulate.demand import Demand
 from simulator.study.fleet import FleetSpec, Outages, Reliability
@@ -24,6 +26,8 @@ NEAR = 0.85
 """Share of the rough capacity from which on a load may be beyond the true one."""
 WINDOWS = (4, 8, 16)
 """Windows that are simulated, until they tell."""
+FURTHER = (32, 64, 128, 256)
+"""As many more where more comes than the rough capacity, until a queue grows or no more requests are present."""
 MOST_REQUESTS = 500_000
 """Of all windows together; more are not simulated."""
 _PARTS = (2, 4)
@@ -47,10 +51,11 @@ def later_windows(
 
     Four windows, then eight, then sixteen: until a queue grows over the last half or quarter of them (`Course`, where
     who finds no room waits for ever), or, unless more comes than its rough capacity, no more requests are present at
-    their end than at their half. Nothing fails in them: what is asked is what the fleet can do at its best.
+    their end than at their half. Where it does come, and sixteen show neither, there are up to 256. Nothing fails in
+    them: what is asked is what the fleet can do at its best. Schedules and windows of routing are those of the window,
+    again in each (`coming_again`), and the rough capacity is of the replicas that they have in the mean.
 
-    Not asked where everything is a job, and where windows of routing or schedules go by the clock, which a later window
-    would have at other hours.
+    Not asked where everything is a job.
 
     Parameters
     ----------
@@ -67,16 +72,20 @@ def later_windows(
     load = load_of(demand.source(number), demand.horizon_s)
     if load is None:
         return None
-    most_rps = capacity_rps(fleet, load)
+    fleet = coming_again(fleet, demand.horizon_s)
+    there = mean_replicas(fleet, demand.horizon_s)
+    most_rps = capacity_rps(fleet, load, there)
     surely = load.rate_rps > most_rps and not fleet.providers
     if not surely:
         middle_s = (demand.warmup_s + demand.horizon_s) / 2
         if not _grew(run.samples, middle_s, demand.horizon_s, load.rate_rps):
             return None
-        if load.rate_rps <= NEAR * most_rps and not _some_pool_is_near(fleet, demand, number, metrics):
+        if load.rate_rps <= NEAR * most_rps and not _some_pool_is_near(fleet, there, demand, number, metrics):
             return None
     found = None
-    for windows in WINDOWS:
+    for windows in (*WINDOWS, *(FURTHER if surely else ())):
+        if found is not None and found.settled and windows in FURTHER:
+            break
         if windows * load.rate_rps * demand.horizon_s > MOST_REQUESTS:
             break
         found = _over(fleet, demand, number, windows, 0.0 if surely else load.rate_rps)
@@ -86,11 +95,12 @@ def later_windows(
 
 
 def _may_hide(fleet: FleetSpec, demand: Demand) -> bool:
-    by_clock = bool(fleet.routing.openings) or any(pool.schedule for pool in fleet.pools)
-    return bool(fleet.pools) and demand.last_job_s is None and not by_clock
+    return bool(fleet.pools) and demand.last_job_s is None
 
 
-def _some_pool_is_near(fleet: FleetSpec, demand: Demand, number: int, metrics: MetricAccumulator) -> bool:
+def _some_pool_is_near(
+    fleet: FleetSpec, there: Sequence[float], demand: Demand, number: int, metrics: MetricAccumulator
+) -> bool:
     """Whether a pool was sent more than `NEAR` of its rough capacity, with what its prefix cache had."""
     sent = np.array([tally.by_target[:, 0] for tally in metrics.by_class])
     _, _, prompts, cached, _ = metrics.total.by_target.T
@@ -98,7 +108,7 @@ def _some_pool_is_near(fleet: FleetSpec, demand: Demand, number: int, metrics: M
         demand.source(number), sent, cached / np.maximum(prompts, 1), demand.horizon_s - demand.warmup_s
     )
     pools = range(len(fleet.pools))
-    return any(loads[k].rate_rps > NEAR * target_capacity_rps(fleet, k, loads[k]) for k in pools)
+    return any(loads[k].rate_rps > NEAR * target_capacity_rps(fleet, k, loads[k], there) for k in pools)
 
 
 def _over(fleet: FleetSpec, demand: Demand, number: int, windows: int, rate_rps: float) -> LaterWindows:

@@ -1,0 +1,57 @@
+"""What goes by the clock in a window goes so in each window after it: by looking at every second of both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from fleet_cases import fleet, pool, provider
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.simulate.again import _open_at, coming_again, mean_replicas
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import Opening, RoutingSpec
+from simulator.study.schedule import Schedule
+
+CYCLE_S, TIMES = 40, st.integers(0, 39)
+
+
+def spans() -> st.SearchStrategy[list[tuple[float, float, int]]]:
+    one = st.tuples(TIMES, st.integers(1, 15), st.integers(0, 4))
+    return st.lists(one.map(lambda row: (float(row[0]), float(min(row[0] + row[1], CYCLE_S)), row[2])), max_size=3)
+
+
+@given(spans(), st.integers(1, 3), st.integers(0, 90), st.integers(1, 100))
+def test_replicas_are_those_of_the_window_in_each(
+    windows: list[tuple[float, float, int]], outside: int, clock_s: int, window_s: int
+) -> None:
+    schedule = Schedule(tuple(windows), outside, cycle_s=CYCLE_S)
+    spec = replace(fleet((pool(schedule=schedule),)), clock_s=float(clock_s))
+    (again,) = coming_again(spec, window_s).pools
+    there = [schedule.replicas_at(clock_s + at_s) for at_s in range(window_s)]
+    if again.schedule is None:
+        assert set(there) == {again.replicas}
+    else:
+        assert [again.schedule.replicas_at(at_s) for at_s in range(2 * window_s)] == 2 * there
+    assert mean_replicas(coming_again(spec, window_s), window_s) == [pytest.approx(sum(there) / window_s)]
+
+
+@given(
+    st.lists(st.tuples(TIMES, st.booleans()), min_size=1, max_size=4, unique_by=lambda row: row[0]),
+    st.integers(0, 90),
+    st.integers(1, 100),
+    st.sampled_from([float(CYCLE_S), math.inf]),
+)
+def test_targets_are_open_as_in_the_window_in_each(
+    rows: list[tuple[int, bool]], clock_s: int, window_s: int, cycle_s: float
+) -> None:
+    openings = tuple(Opening(float(start_s), (to_pool, not to_pool)) for start_s, to_pool in sorted(rows))
+    rule = RoutingSpec(TargetRouting.WEIGHTED, (0, 1), openings=openings, cycle_s=cycle_s)
+    spec = replace(fleet((pool(),), providers=(provider(),), routing=rule), clock_s=float(clock_s))
+    again = coming_again(spec, window_s)
+    there = [_open_at(rule, clock_s + at_s) for at_s in range(window_s)]
+    assert [_open_at(again.routing, at_s) for at_s in range(2 * window_s)] == 2 * there
+    opened = sum(to_pool for to_pool, _ in there) / window_s
+    assert mean_replicas(again, window_s) == [pytest.approx(spec.pools[0].replicas * opened)]
