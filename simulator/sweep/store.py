@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, Problem
-from simulator.results.files import write_text
+from simulator.results.files import clear_scratch, write_text
 
 
 class Store:
@@ -18,7 +18,8 @@ class Store:
         self.folder = folder
 
     def finished(self) -> dict[str, dict[str, Any]]:
-        """Results by key; files that cannot be read count as not finished."""
+        """Results by key; files that cannot be read count as not finished, what killed processes left is removed."""
+        clear_scratch(self.folder)
         found: dict[str, dict[str, Any]] = {}
         for file in sorted(self.folder.glob("*.json")):
             try:
@@ -38,7 +39,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(Problem(f"cannot be written: {error.strerror}", str(self.folder))) from error
-        write_text(self.folder / f"{key}.json", json.dumps(result))
+        write_text(self.folder / f"{key}.json", json.dumps(result), among_many=True)
 
     def clear(self) -> None:
         """Remove everything; the results are in the bundle by now."""
