@@ -9,7 +9,7 @@ from typing import Any
 from simulator.metrics.slo import late_words
 from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender, Unmeasured
 
-CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends", "routed")}
+CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends", "routed", "drawn_by")}
 """Columns of a sweep's table with the chance in the bill of a single replication, as `cost.chance` of a summary."""
 
 

@@ -94,11 +94,13 @@ def _known(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _chance(row: Mapping[Any, Any]) -> dict[str, float] | None:
+def _chance(row: Mapping[Any, Any]) -> dict[str, Any] | None:
     """Of a table that was written before these columns, and of several replications, none."""
-    known = {part: _known(row.get(name)) for name, part in CHANCE_COLUMNS.items()}
-    found = {part: value for part, value in known.items() if value is not None}
-    return found if len(found) == len(known) else None
+    drawn_by = row.get("chance_drawn_by")
+    known = {part: _known(row.get(name)) for name, part in CHANCE_COLUMNS.items() if part != "drawn_by"}
+    found: dict[str, Any] = {part: value for part, value in known.items() if value is not None}
+    found["drawn_by"] = drawn_by if isinstance(drawn_by, str) else ""
+    return found if len(found) == len(CHANCE_COLUMNS) else None
 
 
 def _bills(values: Any) -> list[float]:

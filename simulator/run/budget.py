@@ -22,6 +22,7 @@ from simulator.resolve.sizes import has_open_sizes, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.loads import simulated_loads
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.phases import over_time
 from simulator.schema.pool import QueueAutoscaler
 from simulator.size.expected import expected_trials
 from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, rough_span_words
@@ -165,7 +166,8 @@ def further_words(loaded: LoadedScenario) -> str:
     Each of `_PLACES` values of an assumption is a search of every topology in all months that are simulated.
     """
     scenario = loaded.scenario
-    asked = ["volume", "latency limits", "speed", *["growth"] * (math.ceil(scenario.study.months) > 1)]
+    has_engines = any(topology.pools for name in scenario.topologies for topology in over_time(scenario, name))
+    asked = ["volume", "latency limits", *["speed"] * has_engines, *["growth"] * (math.ceil(scenario.study.months) > 1)]
     _, seconds = _searched(loaded, _simulated_s(loaded) * len(scenario.topologies))
     seconds *= simulated_loads(horizon_of(loaded), scenario.run.horizon_s)
     whole = rough_span_words(max(_PLACES * len(asked) * seconds, 60.0))

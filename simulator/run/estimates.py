@@ -79,7 +79,7 @@ def grid_estimates(planned: PlannedTopology, priced: Priced) -> list[str]:
     moves = f"at the mean of the year CO2 is {_apart(there / here - 1, 1)}"
     if has_carbon(priced.terms) and priced.usd_per_month:
         moves += f", the bill {_apart(mean(study_usd_per_month(level, priced.months)) / priced.usd_per_month - 1, 2)}"
-    return [f"the course of the grid of {all_of(guessed)} over days and months is an estimate: {moves}"]
+    return [f"the course over days and months of the grid of {all_of(guessed)} is an estimate: {moves}"]
 
 
 def _apart(share: float, digits: int) -> str:

@@ -22,6 +22,7 @@ _KINDS: dict[str, Any] = {
     "topology": "string",
     "error": "string",
     "not_known": "string",
+    "chance_drawn_by": "string",
     "slo_met": "boolean",
     "lasts_until": "Int64",
     "calibrated": "boolean",

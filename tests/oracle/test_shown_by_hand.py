@@ -273,3 +273,16 @@ def test_the_limits_behind_full_queues_and_rate_limits_are_told_with_their_keys(
     }
     assert found["own"]["metrics"]["reasons"] == {"rejected": {"queue_full": 38}}
     assert found["api"]["metrics"]["reasons"] == {"rejected": {"rate_limit": 40}}
+
+
+@pytest.mark.parametrize(("others", "cheapest"), [("weights 0.5 0.5", 1), ("weights 0.4 0.6", 2), (None, 2)])
+def test_points_of_the_same_draws_are_told_apart_by_less(others: str | None, cheapest: int) -> None:
+    """Draws alone move each bill by 1 %: $1,000 and $1,020 by 0.02 % of them together, by 2.8 % where they differ."""
+    rows = [
+        {"point": k, "seed": k, "topology": "a", "status": "ok", "slo_met": True, "usd_per_month": usd}
+        | {f"{metric}_{share}_s": 1.0 for metric in ("ttft", "tpot", "e2e") for share in ("p95", "p99")}
+        | {"slo_attainment": 1.0, "chance_usd": usd, "chance_shared": 0.0, "chance_at_ends": 0.0}
+        | {"chance_routed": 0.01, "chance_drawn_by": drawn_by}
+        for k, (usd, drawn_by) in enumerate([(1000.0, "weights 0.5 0.5"), (1020.0, others)])
+    ]
+    assert len(cheapest_points(sweep_points("s", pd.DataFrame(rows), ["seed"]))) == cheapest

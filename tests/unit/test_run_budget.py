@@ -102,6 +102,16 @@ def test_what_a_run_does_not_ask_and_how_long_it_takes(tmp_path: Path, months: i
     assert words.endswith(f"all of it takes about {seconds / 60:.0f} min of one core.")
 
 
+def test_speed_is_that_of_engines_of_ones_own(tmp_path: Path) -> None:
+    """Token APIs alone have none, so a run asks nothing of it: two assumptions, or one with engines that come later."""
+    api = "api: {providers: [{name: v, offer: openai/gpt-4o-mini, data_classes: [internal]}]}"
+    alone, beside = (
+        written(tmp_path, chat(*each, study="months: 1")) for each in ([api], [api, f"own: {{pools: [{RENTED}]}}"])
+    )
+    assert "change of volume or latency limits flips" in further_words(alone)
+    assert "change of volume, latency limits or speed flips" in further_words(beside)
+
+
 def test_all_months_that_are_simulated_are_asked(tmp_path: Path) -> None:
     """Two kinds of month, the second with twice the load and a season of as much again: 1 + 2 + 4 times one month."""
     loaded = scenario(tmp_path, RENTED, RENTED, replications=500)

@@ -68,7 +68,7 @@ def test_the_course_of_a_grid_is_named_with_the_co2_that_moves_with_it(found: An
     moves = level / energy["co2_kg_per_month"] - 1
     assert abs(moves) > 0.001
     words = f"CO2 is {abs(moves):.1%} {'less' if moves < 0 else 'more'}"
-    assert f"the course of the grid of us-va over days and months is an estimate: at the mean of the year {words}" in (
+    assert f"the course over days and months of the grid of us-va is an estimate: at the mean of the year {words}" in (
         told(rent)
     )
     assert "the bill" not in told(rent).partition("the course of the grid")[2].partition(words)[0]

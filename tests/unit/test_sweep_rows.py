@@ -48,7 +48,7 @@ def test_a_row_has_each_figure_once_and_bills_where_there_are_several() -> None:
 
 
 def test_what_is_no_number_is_none_and_chance_is_told_by_its_parts() -> None:
-    chance = {part: 10.0 * number for number, part in enumerate(CHANCE_COLUMNS.values(), 1)}
+    chance: dict[str, Any] = {part: 10.0 * number for number, part in enumerate(CHANCE_COLUMNS.values(), 1)}
     row = figures(outcome([3.0], chance=chance, usd_per_million_tokens=math.nan))
     assert row["usd_per_million_tokens"] is None
     assert [row[name] for name in CHANCE_COLUMNS] == [10.0 * number for number in range(1, 1 + len(CHANCE_COLUMNS))]
