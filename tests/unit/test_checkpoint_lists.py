@@ -358,3 +358,12 @@ def test_bits_groups_and_blocks_are_numbers_wherever_they_stand(
 ) -> None:
     with pytest.raises(InputError, match=words):
         answer(Question(model=written(tmp_path, "qwen3-8b", section), gpu="h100-sxm"))
+
+
+def test_bitsandbytes_stores_4_bits_unless_8_are_asked_for() -> None:
+    """`BitsAndBytesConfig.from_config` of vLLM takes 4 bits where neither key is there."""
+    stored = {
+        frozenset(told): formats_of({"quant_method": "bitsandbytes"} | told, None)(matrix(UP)).weight_bytes
+        for told in ({}, {"load_in_4bit": True}, {"load_in_8bit": True})
+    }
+    assert stored == {frozenset(): 0.5, frozenset({"load_in_4bit"}): 0.5, frozenset({"load_in_8bit"}): 1.0}

@@ -352,3 +352,9 @@ def test_long_rope_is_served_at_its_original_length_unless_one_is_given(
 def test_a_checkpoint_that_is_quantised_already_has_no_other_format_as_a_way_out() -> None:
     ways = ways_out(answer(Question("gpt-oss-120b", "h100-sxm", version="0.10.1")))
     assert ways == ["tp=2"]
+
+
+def test_what_a_publisher_leaves_in_16_bit_is_loaded_so() -> None:
+    """vLLM 0.20.0 says 21.86 GiB of Red Hat's checkpoint, whose linear attention is in 16 bit."""
+    found = answer(Question("RedHatAI/Qwen3.6-35B-A3B-NVFP4", "rtx-5090", version="0.20.0", max_model_len=65536))
+    assert gib(found.plan.terms.weight_bytes) == pytest.approx(21.86, abs=0.03)

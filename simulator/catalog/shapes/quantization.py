@@ -222,7 +222,7 @@ def _uniform(method: str, section: Mapping[str, Any], file: str | None) -> Forma
         group = "group_size" if "group_size" in section else "q_group_size"
         return _grouped(section, bits, group, zero=bool(section.get("zero_point", True)))
     if method == "bitsandbytes":
-        return Format("bitsandbytes", 0.5, (1, 64), 4.0) if section.get("load_in_4bit") else LLM_INT8
+        return LLM_INT8 if section.get("load_in_8bit") else Format("bitsandbytes", 0.5, (1, 64), 4.0)
     if method == "quark":
         everywhere = section.get("global_quant_config") or {}
         return _quark(everywhere, "global_quant_config", file)
