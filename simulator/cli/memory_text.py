@@ -22,6 +22,7 @@ _KINDS = {
     "latent": "latent attention",
     "state": "recurrent state",
     "ring": "row being compressed",
+    "cross": "encoded input",
 }
 
 

@@ -152,6 +152,9 @@ def pool(
     ------
     InputError : layers whose blocks this version cannot bring to one size
     """
+    if not rules.cross_attention and any(cache.kind == "cross" for cache in shape.caches):
+        told = f"vLLM's V1 engine does not serve {shape.name}, which reads what it encoded, before 0.11.0"
+        raise InputError(Problem(told, got=f"version={rules.version}"))
     found = pages(shape, split, rules, kv, block_size, drafts, saved_at)
     if any(cache.block_tokens or cache.kind == "ring" for cache in shape.caches):
         groups, repeats = _packed(found, rules, shape)
@@ -302,17 +305,28 @@ def _stage_bytes(group: Group, shape: ModelShape, pp: int, stage: int) -> int:
     )
 
 
-def request_blocks(group: Group, length: int, in_flight_tokens: int, prefix_caching: bool, more_states: int = 0) -> int:
+def request_blocks(
+    group: Group,
+    length: int,
+    in_flight_tokens: int,
+    prefix_caching: bool,
+    more_states: int = 0,
+    encoded_tokens: int = 0,
+) -> int:
     """Blocks of a group that one request of `length` tokens holds at most.
 
     Parameters
     ----------
+    encoded_tokens : of a step's encoders at most, for all of which a request has room
+        (`CrossAttentionSpec.max_memory_usage_bytes`, vLLM 0.31.0)
     more_states : kept for the drafts of a step, one each, and one that is saved amid a prefill
         (`MambaSpec.max_memory_usage_bytes`, vLLM 0.32.0)
     """
     page = group.page
     if page.kind == "ring":
         return 1
+    if page.kind == "cross":
+        return math.ceil(encoded_tokens / page.tokens)
     if page.kind == "state":
         return more_states + (2 if prefix_caching else 1)
     if page.kind == "window":

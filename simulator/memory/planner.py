@@ -153,11 +153,12 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     terms = min(stages, key=lambda stage: stage.kv_bytes / max(stage.block_bytes, 1))
     blocks = max(0, int(terms.kv_bytes // terms.block_bytes)) if terms.block_bytes else 0
 
-    in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
+    budget = request.limits.max_num_batched_tokens
+    in_flight = budget * rules.steps_in_flight + request.retained_tokens
     more_states = drafts + bool(saves)
 
     def held(group: Group, tokens: int) -> int:
-        return request_blocks(group, tokens, in_flight, request.enable_prefix_caching, more_states)
+        return request_blocks(group, tokens, in_flight, request.enable_prefix_caching, more_states, budget)
 
     def needed(tokens: int) -> int:
         return sum(held(group, tokens) for group in found.groups)

@@ -24,6 +24,7 @@ class Rules:
         padded to those of rows, of every size one for each repetition of a pattern of layers (`patterns`) or as many as
         the group with most of them has (`slots`); `none` before such layers were known, `rings` the widest group, of
         rings too
+    cross_attention : it serves models whose decoder reads what an encoder made of the input
     chunked_groups : chunked local attention has groups of its own; else it counts as full attention
     tokens_by_concurrency : the KV cache's tokens are those of requests of the longest length
     state_prefix_cache : prefix caching is on by default for models with a recurrent state
@@ -73,6 +74,7 @@ class Rules:
     pad_pages: bool
     pad_share: float
     packing: Literal["none", "patterns", "slots", "widest", "rings"]
+    cross_attention: bool
     chunked_groups: bool
     tokens_by_concurrency: bool
     state_prefix_cache: bool

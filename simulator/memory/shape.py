@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Cut = Literal["tp", "kv", "whole", "experts", "vocab"]
-CacheKind = Literal["full", "window", "chunk", "latent", "state", "ring"]
+CacheKind = Literal["full", "window", "chunk", "latent", "state", "ring", "cross"]
 
 BUFFERS = ("rotary", ".absorbed", ".tid2eid")
 """Ends of names of what is held but is no parameter."""
@@ -71,8 +71,8 @@ class LayerCache:
     Attributes
     ----------
     kind : every token (`full`), the last `reach` tokens (`window`), those of the current piece of `reach` tokens
-        (`chunk`), one latent per token (`latent`), a state that does not grow (`state`), or the tokens of the row that
-        is being compressed, in one block of each request (`ring`)
+        (`chunk`), one latent per token (`latent`), a state that does not grow (`state`), the tokens of the row that is
+        being compressed, in one block of each request (`ring`), or what an encoder made of the input (`cross`)
     heads, head_dim, value_dim : KV heads before tensor parallelism, width of a key and of a value
     reach : tokens of the window or chunk
     row_bytes : bytes per row where they do not follow the KV cache's type, as the keys of a sparse indexer; 0 else

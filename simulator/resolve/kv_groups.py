@@ -8,6 +8,7 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES
 from simulator.engine.modes.spec import GroupKind, KvGroup, Modes
 from simulator.engine.modes.tables.arrays import refuses
+from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group
 from simulator.memory.planner import Plan
 
@@ -42,7 +43,13 @@ def kv_groups(
     ----------
     method : of speculative decoding
     draft_states : states kept for drafts, one each
+
+    Raises
+    ------
+    InputError : layers that read what an encoder made
     """
+    if any(group.page.kind == "cross" for group in plan.groups):
+        raise InputError(Problem("a decoder that reads what an encoder made is planned, and not simulated yet"))
     if len(plan.groups) == 1 and plan.groups[0].page.kind in ("full", "latent"):
         return ()
     found = [_group(group, plan, prefix_caching, draft_states) for group in plan.groups]

@@ -3,15 +3,19 @@ FlashInfer's source."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from config_cases import write_config
 
 from simulator.catalog.vllm import overheads
 from simulator.cli.memory_text import as_json, print_answer
+from simulator.errors import InputError
 from simulator.perf.device import Split
 from simulator.resolve.kv_blocks import kv_blocks, question
+from simulator.resolve.kv_groups import kv_groups
 from simulator.resolve.memory import answer
 from simulator.resolve.memory_log import compare
 from simulator.resolve.memory_question import Question
@@ -136,3 +140,17 @@ def test_a_plan_in_shared_memory_says_that_it_is_unsure(capsys: pytest.CaptureFi
     assert len(as_json(answer(SPARK))["notes"]) == 1
     assert as_json(answer(replace(SPARK, kv_cache_memory_bytes=2**34)))["notes"] == []
     assert as_json(answer(replace(SPARK, gpu="rtx-5090")))["notes"] == list(kv_blocks(LLAMA).notes) == []
+
+
+def test_what_was_encoded_has_blocks_of_its_own_for_all_that_a_step_may_encode(tmp_path: Path) -> None:
+    """Whisper large-v3, as vLLM 0.32 builds it: 32 layers of each kind, with 20 heads of 64 in 16 bit."""
+    rows = json.loads((Path(__file__).parents[1] / "data" / "vllm-shapes.json").read_text(encoding="utf-8"))["models"]
+    asked = Question(str(write_config(tmp_path, rows["whisper"]["config"])), "rtx-4090", max_num_batched_tokens=2048)
+    found = answer(replace(asked, version="0.31.0")).plan
+    assert [(group.page.kind, len(group.members)) for group in found.groups] == [("full", 32), ("cross", 32)]
+    assert found.terms.block_bytes == 32 * 16 * 2 * 20 * 64 * 2
+    assert found.max_concurrency == pytest.approx(found.num_blocks / (448 / 16 + 2048 / 16))
+    with pytest.raises(InputError, match=r"before 0\.11\.0"):
+        answer(replace(asked, version="0.10.1"))
+    with pytest.raises(InputError, match="not simulated"):
+        kv_groups(found, prefix_caching=True)

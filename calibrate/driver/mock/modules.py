@@ -45,6 +45,7 @@ KINDS = {
     "SlidingWindowSpec": "window",
     "ChunkedLocalAttentionSpec": "chunk",
     "CircularBufferSpec": "ring",
+    "CrossAttentionSpec": "cross",
 }
 LIBRARIES = ("torchvision", "timm", "torchaudio")
 SMALL = 4096

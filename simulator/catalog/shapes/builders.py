@@ -22,6 +22,7 @@ from simulator.catalog.shapes.modal_experts import ernie_vl
 from simulator.catalog.shapes.molmo import molmo, more_words
 from simulator.catalog.shapes.qwen4_exp import qwen4_exp
 from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
+from simulator.catalog.shapes.whisper import whisper
 from simulator.catalog.shapes.windows import laguna, mimo_v2, step_3p5
 
 BUILDERS: dict[str, tuple[Family, Builder]] = {
@@ -59,6 +60,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     **dict.fromkeys(("mimo_v2_flash", "mimo_v2"), (Family(sinks=True), mimo_v2)),
     "step3_text": (PLAIN, step_3),
     "step3p5": (Family(queries_normed=True), step_3p5),
+    "whisper": (Family(gated_mlp=False, tied=True, norms=3, learned_positions=0, rotated=False), whisper),
     "minimax_m3": (PLAIN, minimax_m3),
     "minimax_m3_text": (PLAIN, minimax_m3),
     "minimax_m3_vl_text": (PLAIN, minimax_m3),

@@ -131,6 +131,7 @@ def _completed(text: Config, kind: str) -> Config:
     """The keys with what the model's class has for those that are left out. A model's own config names its widths; a
     section of it is published without those that are as in the class."""
     named = REQUIRED + OF_LATENT + (() if any(text.has(key) for key in WIDTHS) else WIDTHS)
+    named += () if text.get("num_attention_heads", 1) else ("head_dim",)
     values = with_defaults(text, text.model_type or kind, () if text.section else named)
     return Config(values, text.file, text.section, set(values) - set(text))
 

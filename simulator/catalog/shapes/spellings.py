@@ -31,6 +31,12 @@ SPELLED: dict[str, Mapping[str, str]] = {
         "ffn_config.moe_num_experts": "moe_num_experts",
         "ffn_config.moe_top_k": "moe_top_k",
     },
+    "whisper": {
+        "d_model": "hidden_size",
+        "decoder_layers": "num_hidden_layers",
+        "decoder_attention_heads": "num_attention_heads",
+        "decoder_ffn_dim": "intermediate_size",
+    },
     "lfm2": {"block_ff_dim": "intermediate_size", "tie_embedding": "tie_word_embeddings"},
     "lfm2_moe": {"tie_embedding": "tie_word_embeddings"},
     "molmo": {"weight_tying": "tie_word_embeddings"},
@@ -39,6 +45,8 @@ SPELLED: dict[str, Mapping[str, str]] = {
     "longcat_flash": {"num_layers": "num_hidden_layers", "ffn_hidden_size": "intermediate_size"},
 }
 """By the type of a model: its own name of a key, in a section after a point, and the usual one."""
+OF_ENCODER = ("whisper",)
+"""Types that tell of their encoder under the usual names."""
 FOUR_TIMES = ("gpt2", "gpt-sw3", "gptj", "gpt_bigcode", "bloom", "falcon")
 """Types whose MLPs are four times as wide as the hidden state where no key tells."""
 
@@ -49,6 +57,7 @@ def usual_names(values: Mapping[str, Any]) -> dict[str, Any]:
     for own, usual in SPELLED.get(str(values.get("model_type", "")), {}).items():
         section, _, key = own.rpartition(".")
         place = values.get(section) if section else values
-        if isinstance(place, Mapping) and place.get(key) is not None and found.get(usual) is None:
+        free = found.get(usual) is None or values.get("model_type") in OF_ENCODER
+        if isinstance(place, Mapping) and place.get(key) is not None and free:
             found[usual] = place[key]
     return found

@@ -19,7 +19,7 @@ from simulator.catalog.shapes.qformers import blip_2, granite_speech
 from simulator.catalog.shapes.radio import is_radio, radio
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.visual_words import ovis2, ovis2_5
-from simulator.catalog.shapes.whisper import convolutions, kimi_audio
+from simulator.catalog.shapes.whisper import convolutions, kimi_audio, whisper_itself
 from simulator.memory.shape import Matrix, Tower
 
 MOST_TOKENS = 16384
@@ -52,6 +52,7 @@ WHOLE = {
     "minicpmv": minicpm_v,
     "minicpmo": minicpm_o,
     "kimi_audio": kimi_audio,
+    "whisper": whisper_itself,
     "molmo": molmo_encoder,
     "molmo2": molmo2_encoder,
     "ovis": ovis2,
