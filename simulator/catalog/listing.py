@@ -27,8 +27,13 @@ _T = TypeVar("_T")
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Names of one kind of entry, as its look-up function takes them."""
-    return tuple(dict.fromkeys(str(row["name"]) for row in listing(kind)))
+    """Names of one kind of entry, as its look-up function takes them.
+
+    Raises
+    ------
+    InputError : no such kind
+    """
+    return tuple(_of_kind(kind, ENTRIES)())
 
 
 def listing(kind: str) -> list[Row]:

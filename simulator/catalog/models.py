@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic import Field
@@ -57,12 +57,12 @@ def models() -> dict[str, Model]:
     return {name: Model(name=name, **fields) for name, fields in read_yaml("models.yaml")["models"].items()}
 
 
-@lru_cache
+@cache  # of a catalog's names, all of which are gone through in turn
 def _shape(name: str) -> ModelShape:
     return shape_from_config(name, models()[name].config, whole=True)
 
 
-@lru_cache
+@cache
 def _architecture(name: str) -> Architecture:
     return architecture_of(_shape(name))
 

@@ -234,7 +234,7 @@ def _checkpoint(name: str, folder: Path) -> _Checkpoint:
     return _of_catalog(name)
 
 
-@lru_cache
+@lru_cache(maxsize=1024)
 def _of_catalog(name: str) -> _Checkpoint:
     entry, suffix = _by_name(name)
     shape = shape_from_config(entry.name, entry.config, whole=True)

@@ -10,7 +10,7 @@ import pytest
 from simulator.catalog.costs import cost_entries, cost_entry, cost_words
 from simulator.catalog.gpus import gpu, gpu_called, gpus
 from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
-from simulator.catalog.models import models
+from simulator.catalog.models import Model, models
 from simulator.catalog.offers import TIERS, offer_name
 from simulator.catalog.precisions import layout
 from simulator.catalog.quantity import read_yaml
@@ -40,6 +40,18 @@ def test_every_kind_lists_its_names(kind: str) -> None:
     rows = listing(kind)
     assert rows
     assert set(names(kind)) == {row["name"] for row in rows}
+
+
+def test_names_are_known_without_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of choices needs no architecture of any model."""
+    monkeypatch.setattr(Model, "architecture", property(lambda self: pytest.fail(self.name)))
+    assert len(names("models")) == len(models())
+
+
+def test_going_through_all_models_twice_reads_each_once() -> None:
+    """A cache of fewer than there are forgets each one just before it is asked for again."""
+    first = [one.architecture for one in models().values()]
+    assert all(one is other.architecture for one, other in zip(first, models().values(), strict=True))
 
 
 def test_listings_refuse_unknown_names() -> None:
