@@ -8,6 +8,7 @@ from importlib import import_module
 import altair as alt
 import pandas as pd
 import streamlit as st
+from altair.utils.schemapi import disable_debug_mode
 
 from dashboard import previews
 from dashboard.pages import PAGES
@@ -17,7 +18,11 @@ _FIRST_PAGE_S = 3.0
 
 
 def load_first_page() -> None:
-    """Import the frame of all pages and the first one, and draw a chart: the first one reads the library's schema."""
+    """Import the frame of all pages and the first one, and draw a chart: the first one reads the library's schema.
+
+    Charts are checked against it as a whole, not each of their parts once more.
+    """
+    disable_debug_mode()
     for name in ("boundary", f"views.{PAGES[0].view}"):
         import_module(f"dashboard.{name}")
     alt.Chart(pd.DataFrame({"x": [0.0]})).mark_point().encode(x="x:Q").to_dict()

@@ -50,7 +50,11 @@ def distribution(
             y=alt.Y("share:Q", title="share of requests", axis=alt.Axis(format=".0%")),
             color=topology_colour(names),
             strokeWidth=WIDTH,
-            tooltip=["topology", alt.Tooltip("share", format=".2%"), alt.Tooltip("value_s", format=".4g", title="s")],
+            tooltip=[
+                alt.Tooltip("topology"),
+                alt.Tooltip("share", format=".2%"),
+                alt.Tooltip("value_s", format=".4g", title="s"),
+            ],
         )
         .interactive(bind_y=False)
     )
@@ -58,10 +62,10 @@ def distribution(
     if not limits:
         return curves.properties(height=height)
     terms = pd.DataFrame([{"share": share, "limit_s": limit, "SLO": f"p{100 * share:g}"} for share, limit in limits])
-    base = alt.Chart(terms)
-    rule = base.mark_rule(color="#D55E00", strokeDash=[4, 3]).encode(x="limit_s:Q")
+    base, limit = alt.Chart(terms), alt.X("limit_s:Q")
+    rule = base.mark_rule(color="#D55E00", strokeDash=[4, 3]).encode(x=limit)
     cross = base.mark_point(shape="cross", size=160, color="#D55E00", filled=True).encode(
-        x="limit_s:Q", y="share:Q", tooltip=["SLO", alt.Tooltip("limit_s", title="limit [s]")]
+        x=limit, y=alt.Y("share:Q"), tooltip=[alt.Tooltip("SLO"), alt.Tooltip("limit_s", title="limit [s]")]
     )
     return alt.layer(curves, rule, cross).properties(height=height)
 
@@ -88,8 +92,8 @@ def breakdown(topologies: Summaries, class_name: str) -> Any:
                 title="part",
                 legend=names_legend(order),
             ),
-            order="order:Q",
-            tooltip=["topology", "part", alt.Tooltip("seconds", format=".4f")],
+            order=alt.Order("order:Q"),
+            tooltip=[alt.Tooltip("topology"), alt.Tooltip("part"), alt.Tooltip("seconds", format=".4f")],
         )
         .properties(height=alt.Step(BAR_PX))
     )
