@@ -17,7 +17,7 @@ from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from simulator.workload.reading import Reading
 from simulator.workload.spool import Spool
 from simulator.workload.ticks import Ticks
-from simulator.workload.trace_file import has_hashes, labels_of, says, spool_trace, uncounted, zone_of
+from simulator.workload.trace_file import has_hashes, says, spool_trace, uncounted, zone_of
 
 _READING = Reading(leaves_out_failures=True, guesses=True)
 _COLUMNS = get_args(TraceColumn)
@@ -123,7 +123,7 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
         has_hashes=has_hashes(file, reading),
         cached_share=rows.was_read.cached_share,
         uncounted=tuple(uncounted(file, names)),
-        labels=labels_of(file, reading),
+        labels=rows.labels,
         start=None if rows.since_1970_s is None else _time_of_week(rows.since_1970_s, zone),
         zone=zone,
     )

@@ -105,6 +105,7 @@ class SpooledTrace:
     was_read : as of `LoadedTrace`
     factor, start : seconds of a unit of its times, and the time from which they count
     since_1970_s : second since 1970 at which they begin to count; None where the file does not say it
+    labels : of the `class` column of servecast's own format, in the order in which they come; none without one
     """
 
     spool: Spool
@@ -112,6 +113,7 @@ class SpooledTrace:
     factor: float
     start: float
     since_1970_s: float | None
+    labels: tuple[str, ...] = ()
 
     def pieces(self) -> Iterator[Piece]:
         """In order of arrival, as `load_trace` has them."""
@@ -134,7 +136,8 @@ def spool_trace(file: Path, reading: Reading, spool: Spool, shared: SharedBlocks
     rows, failures, left_out = _rows(file, reading, math.inf, spool, shared)
     block_tokens = None if shared is None else rows.sizes.size(file, rows.reading.hash_block_tokens)
     was_read = _was_read(rows, block_tokens, failures, left_out)
-    return SpooledTrace(spool, was_read, rows.factor, rows.start, rows.since_1970_s)
+    labels = tuple(label for label in _label_names(rows) if label)
+    return SpooledTrace(spool, was_read, rows.factor, rows.start, rows.since_1970_s, labels)
 
 
 def has_hashes(file: Path, reading: Reading) -> bool:
@@ -150,13 +153,6 @@ def says(file: Path, reading: Reading, name: str) -> bool:
 def uncounted(file: Path, columns: Mapping[str, str]) -> list[str]:
     """Columns of prompt tokens that go by the name of those which the prompt's own column does not count."""
     return beside(next(read_pieces(file)).frame, columns.get("input_tokens", "input_tokens"))
-
-
-def labels_of(file: Path, reading: Reading) -> tuple[str, ...]:
-    """Labels of a trace in servecast's own format, in the order in which they come; none where it has no `class`."""
-    if not says(file, reading, "class"):
-        return ()
-    return tuple(label for label in load_trace(file, reading, 0.0).spans if label)
 
 
 def zone_of(file: Path, reading: Reading) -> str:

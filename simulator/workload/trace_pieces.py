@@ -159,17 +159,17 @@ class Rows:
         cached = self._cached(table, isl)
         self.prompt_tokens += int(isl.sum(dtype=np.int64))
         self.cached_tokens += int(cached.sum(dtype=np.int64))
+        labels = (
+            self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.broadcast_to(0, len(isl))
+        )
         if self.spool is not None:
             if not self.problems:
                 self.order.add(table, time, times)
-                self._count(times, np.zeros(len(times), np.int64))
+                self._count(times, labels)
                 self.spool.add(Piece(times, isl, osl))
                 if self.shared is not None:
                     self.shared.add(times, isl, *in_one_row(blocks))
             return
-        labels = (
-            self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.broadcast_to(0, len(isl))
-        )
         think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
         if self.problems:
             return

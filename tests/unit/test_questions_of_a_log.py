@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +131,25 @@ def test_failures_are_left_out_and_labels_are_classes(tmp_path: Path) -> None:
     assert [cls.name for cls in loaded.scenario.workload.classes] == ["chat", "batch"]
     assert sum(len(chunk) for chunk in request_source(loaded).chunks()) == 9
     assert "1 without an answer are left out" in text
+
+
+def test_a_log_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of half a gigabyte each further time is half a minute; its first piece alone may be looked at again."""
+    pieces = import_module("simulator.workload.trace_file").read_pieces
+    read: list[int] = []
+
+    def counted(file: Path) -> Iterator[Any]:
+        read.append(0)
+        for piece in pieces(file):
+            yield piece
+            read[-1] += 1
+
+    monkeypatch.setattr("simulator.workload.trace_file.read_pieces", counted)
+    write(
+        tmp_path / "log.csv", "arrival_s,input_tokens,output_tokens,class", [(k, 9, 9, "ab"[k % 2]) for k in range(9)]
+    )
+    assert 'name: "b"' in scenario_text({"trace": "log.csv"}, tmp_path)
+    assert sum(read) == 1
 
 
 def test_what_a_log_tells_is_not_asked() -> None:
