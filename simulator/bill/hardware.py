@@ -12,7 +12,7 @@ from simulator.bill.annuity import annual_usd
 from simulator.bill.category import HARDWARE
 from simulator.bill.owned import site_owner
 from simulator.bill.parts import one_line
-from simulator.bill.purchases import Servers, came, held, life_months, price_usd
+from simulator.bill.purchases import Servers, held, life_months, lots_of, price_usd
 from simulator.bill.sums import total
 from simulator.study.bill import Line
 from simulator.study.terms import Money, OwnedSite, ServerKind
@@ -25,13 +25,14 @@ def hardware_payments_usd(
     """Purchases, replacements and resale at each of `at_months`.
 
     Servers are bought and installed at the start of the month in which they first stand, replaced at the end of each
-    life for the price of that month less what the old ones bring, and sold at the end of their span, or of the study,
-    for what their age gives.
+    life, as far as they are needed then, for the price of that month less what the old ones bring, and sold at the end
+    of a life after which they are not needed, of their span, or of the study, for what their age gives.
     """
-    end = site.span.ends(months)
     place = {float(at): k for k, at in enumerate(at_months)}
     paid: list[Money] = [0.0] * len(at_months)
-    for start, new in came(servers):
+    for lot in lots_of(site, servers):
+        start, new = lot.start, lot.count
+        end = site.span.ends(months) if lot.until is None else float(lot.until)
         for month, due, before, now in held(site, start, end):
             if month == start:
                 usd = total(share * (price_usd(kind) + kind.install_usd) for kind, share in now.kinds)
@@ -40,7 +41,7 @@ def hardware_payments_usd(
                 usd = usd - due * total(share * price_usd(kind) * kind.residual_share for kind, share in before.kinds)
             paid[place[month]] = paid[place[month]] + new * usd
         sold = total(
-            share * price_usd(kind) * _sold_share(site, kind, end < months, end - now.bought)
+            share * price_usd(kind) * _sold_share(site, kind, lot.until is None and end < months, end - now.bought)
             for kind, share in now.kinds
         )
         paid[place[end]] = paid[place[end]] - new * sold
@@ -64,10 +65,11 @@ def sold_early_lines(site: OwnedSite, servers: Sequence[Servers], discount_rate:
         return book - price * _sold_share(site, kind, True, age_months)
 
     lost: list[Money] = []
-    for start, new in came(servers):
-        *_, (_, _, _, now) = held(site, start, end)
-        lost += [new * share * lost_usd(kind, end - now.bought) for kind, share in now.kinds]
-    count = sum(new for _, new in came(servers))
+    standing = [lot for lot in lots_of(site, servers) if lot.until is None]
+    for lot in standing:
+        *_, (_, _, _, now) = held(site, lot.start, end)
+        lost += [lot.count * share * lost_usd(kind, end - now.bought) for kind, share in now.kinds]
+    count = sum(lot.count for lot in standing)
     found = one_line(site_owner(site), HARDWARE, "sold early", count, "servers", total(lost), "bought")
     return [replace(line, prepaid_share=1.0, site=site.site) for line in found]
 

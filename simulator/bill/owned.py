@@ -22,7 +22,7 @@ from simulator.bill.category import (
 from simulator.bill.clock import at_prices
 from simulator.bill.parts import at_site, held_by_nobody, one_line, shared_out
 from simulator.bill.power import Draw, grid_of_month, site_draw
-from simulator.bill.purchases import Servers, of_price, price_usd
+from simulator.bill.purchases import Servers, lots, of_price, price_usd
 from simulator.bill.sums import mean, nothing, total
 from simulator.bill.use import STATES, Use
 from simulator.study.bill import Kind, Line
@@ -38,16 +38,24 @@ def site_owner(site: OwnedSite) -> str:
 
 
 def servers_by_month(site: OwnedSite, used: Sequence[int]) -> list[Servers]:
-    """Servers of each month: most in use at once and spares; none is given away before its span ends, then all."""
-    found: list[Servers] = []
+    """Servers of each month: most in use at once and spares, and what is not yet at the end of its life.
+
+    None is given away before that, or before the span of the site ends, then all.
+    """
+    spares = [0] * len(used)
     for month, count in enumerate(used, start=1):
-        if month not in site.span:
-            found.append(Servers(0, 0))
-            continue
-        now = site.at(month)
-        spare = math.ceil(count * now.spare_share - _SLACK) if now.spares is None else now.spares
-        found.append(Servers(max(count + spare, found[-1].bought if found else 0), spare))
-    return found
+        if month in site.span:
+            now = site.at(month)
+            spares[month - 1] = math.ceil(count * now.spare_share - _SLACK) if now.spares is None else now.spares
+    needed = [
+        count + spare if k + 1 in site.span else 0 for k, (count, spare) in enumerate(zip(used, spares, strict=True))
+    ]
+    bought = [0] * len(used)
+    for lot in lots(site, needed):
+        end = site.span.last if lot.until is None else lot.until
+        for k in range(lot.start, len(used) if end is None else min(end, len(used))):
+            bought[k] += lot.count
+    return [Servers(*row) for row in zip(bought, spares, needed, strict=True)]
 
 
 def servers_of_sites(terms: Terms, uses: Sequence[Use]) -> tuple[tuple[Servers, ...], ...]:

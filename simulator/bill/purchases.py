@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,32 @@ _PAID = ("capex_usd", "network_storage_share", "install_usd", "life_years", "res
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Servers of a site in a month: those there, and those of them that are spare."""
+    """Servers of a site in a month.
+
+    Attributes
+    ----------
+    bought : those there, and those of them that are spare
+    needed : with their spares; what is above them stands until the end of its life
+    """
 
     bought: int
     spare: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Servers that came at one time, with those that replace them.
+
+    Attributes
+    ----------
+    start : month after which they come
+    until : month after which they are gone, since they are at the end of their life and not needed; None: of the span
+    """
+
+    start: int
+    count: int
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +61,49 @@ class Held:
     bought: Money
 
 
-def came(servers: Sequence[Servers]) -> list[tuple[int, int]]:
-    """(months after which they come, how many) of servers that come beside those that stand."""
-    found, there = [], 0
-    for start, month in enumerate(servers):
-        if month.bought > there:
-            found.append((start, month.bought - there))
-        there = month.bought
-    return found
+def lots(site: OwnedSite, needed: Sequence[int]) -> list[Lot]:
+    """Servers as they come and go: further ones in the month that needs them, none before the end of its life.
+
+    Of those at the end of their life so many are replaced as the month needs beside the others; what a later one needs
+    it buys. Of lives by draw the mean says when that is asked, since one decides before one knows.
+
+    Parameters
+    ----------
+    needed : of each month, spares among them; none before and after the span of the site
+    """
+    kinds, first = prices(site), site.span.first - 1
+    lives = [_mean_life(kind) for _, kind in kinds]
+    last = len(needed) if site.span.last is None else min(site.span.last, len(needed))
+    there: list[tuple[Lot, int]] = []
+    """With the month after which they are at the end of their life."""
+    gone: list[Lot] = []
+    for k in range(first, last):
+        due = [lot for lot, end in there if end == k]
+        there = [(lot, end) for lot, end in there if end != k]
+        missing = needed[k] - sum(lot.count for lot, _ in there)
+        end = k + lives[_price_in(kinds, k + 1)]
+        for lot in due:
+            kept = min(lot.count, max(missing, 0))
+            missing -= kept
+            if kept:
+                there.append((replace(lot, count=kept), end))
+            if kept < lot.count:
+                gone.append(replace(lot, count=lot.count - kept, until=k))
+        if missing > 0:
+            there.append((Lot(k, missing), end))
+    return sorted([*gone, *(lot for lot, _ in there)], key=lambda lot: (lot.start, lot.until is None, lot.until or 0))
+
+
+def lots_of(site: OwnedSite, servers: Sequence[Servers]) -> list[Lot]:
+    """As `lots`, of servers that are known by month."""
+    return lots(site, [month.needed for month in servers])
 
 
 def held(site: OwnedSite, start: int, until: float) -> Iterator[tuple[int, Money, Held, Held]]:
     """Servers that came after month `start`, in every month up to `until`: the month after which it begins, the share
     that is replaced then (1 or 0, one or by draw), what was there before, and what is there in it.
 
-    They are replaced at the end of each life, by servers of the price of that month.
+    They are replaced at the end of each life, by servers of the price of that month, as long as they are needed.
     """
     kinds = prices(site)
     new = _price_in(kinds, start + 1)
@@ -73,7 +123,8 @@ def of_price(site: OwnedSite, servers: Sequence[Servers], k: int) -> list[tuple[
     kinds = prices(site)
     if len(kinds) == 1:
         return [(site.server, servers[k].bought)]
-    there = [(count, list(held(site, start, k + 1.0))[-1][-1].kinds) for start, count in came(servers[: k + 1])]
+    standing = [lot for lot in lots_of(site, servers) if lot.start <= k and (lot.until is None or lot.until > k)]
+    there = [(lot.count, list(held(site, lot.start, k + 1.0))[-1][-1].kinds) for lot in standing]
     return [(kind, total(count * shares[i][1] for count, shares in there)) for i, (_, kind) in enumerate(kinds)]
 
 
@@ -109,6 +160,10 @@ def price_usd(kind: ServerKind) -> Money:
 def life_months(kind: ServerKind) -> NDArray[np.float64]:
     """Whole months after which a server is replaced."""
     return np.round(np.asarray(kind.life_years, dtype=np.float64) * MONTHS_PER_YEAR)
+
+
+def _mean_life(kind: ServerKind) -> int:
+    return max(round(float(np.mean(life_months(kind)))), 1)
 
 
 def _plain(values: NDArray[np.bool_]) -> Money:

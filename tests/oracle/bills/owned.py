@@ -10,6 +10,12 @@ from bills.months import HOURS, Months, holds, scale
 from bills.rows import Row, row, shared
 
 
+def _worn(chain: list[tuple[int, Row]]) -> int:
+    """Month, counted from 0, in which the last server of a place is no more."""
+    bought, kind = chain[-1]
+    return int(bought + round(12 * kind["life_years"]))
+
+
 class Owned:
     """The servers with one kind of GPU at one site."""
 
@@ -17,14 +23,14 @@ class Owned:
         self.months, self.site, self.kind = months, site, site["server"]
         self.owner = f"{site['site']}/{self.kind['gpu']}"
         self.rate = months.terms["discount_rate_per_year"]
+        self.boxes: list[list[tuple[int, Row]]] = []
         self.bought, self.spare = self._servers()
-        self.boxes = self._boxes()
 
     def _servers(self) -> tuple[list[int], list[int]]:
-        site, bought, spare, most = self.site, [], [], 0
+        site, needed, spare = self.site, [], []
         for month in range(self.months.count):
             if not holds(site, month):
-                bought.append(0)
+                needed.append(0)
                 spare.append(0)
                 continue
             used = max(
@@ -34,10 +40,10 @@ class Owned:
             more = now["spares"]
             if more is None:
                 more = math.ceil(used * now["spare_share"] - 1e-9)
-            most = max(most, used + more)
-            bought.append(most)
+            needed.append(used + more)
             spare.append(more)
-        return bought, spare
+        self.boxes = self._boxes(needed)
+        return [len(self._standing(month)) if holds(site, month) else 0 for month in range(self.months.count)], spare
 
     def _here(self, usage: Row) -> list[Row]:
         return [
@@ -46,25 +52,28 @@ class Owned:
             if servers["site"] == self.site["site"] and servers["gpu"] == self.kind["gpu"]
         ]
 
-    def _boxes(self) -> list[list[tuple[int, Row]]]:
-        """Each place for a server: (month, server) of the first one there and of all that replace it."""
-        last = self.site["span"]["last"]
-        end = min(self.months.terms["months"], math.inf if last is None else last)
-        places, there = [], 0
-        for month, count in enumerate(self.bought):
-            for _ in range(count - there):
-                bought, chain = month, []
-                while bought < end:
-                    kind = self._now(bought)["server"]
-                    chain.append((bought, kind))
-                    bought += round(12 * kind["life_years"])
-                places.append(chain)
-            there = count
+    def _boxes(self, needed: list[int]) -> list[list[tuple[int, Row]]]:
+        """Each place for a server: (month, server) of the first one there and of all that replace it.
+
+        One that is worn out is replaced where fewer than are needed would stand then, the oldest place first.
+        """
+        places: list[list[tuple[int, Row]]] = []
+        for month, count in enumerate(needed):
+            if not holds(self.site, month):
+                continue
+            kind = self._now(month)["server"]
+            stand = [chain for chain in places if month < _worn(chain)]
+            old = [chain for chain in places if month == _worn(chain)]
+            for chain in old[: max(count - len(stand), 0)]:
+                chain.append((month, kind))
+                stand.append(chain)
+            places += [[(month, kind)] for _ in range(count - len(stand))]
         return places
 
     def _standing(self, month: float) -> list[tuple[int, Row]]:
         """The servers that are there in a month, counted from 0, as they were bought."""
-        return [[one for one in chain if one[0] <= month][-1] for chain in self.boxes if chain and chain[0][0] <= month]
+        found = ([one for one in chain if one[0] <= month] for chain in self.boxes)
+        return [there[-1] for there in found if there and month < _worn(there)]
 
     def _yearly(self, kind: Row) -> tuple[float, float]:
         """Share of its price that hardware loses, in today's money, and what each USD of it costs a year."""
@@ -185,8 +194,9 @@ class Owned:
             for k, (bought, kind) in enumerate(chain):
                 price = kind["capex_usd"] * (1 + kind["network_storage_share"])
                 paid[float(bought)] = paid.get(float(bought), 0.0) + price + kind["install_usd"]
-                gone, share = end, self._sold_share(kind, end - bought) if k + 1 == len(chain) else 0.0
-                if k + 1 < len(chain):
-                    gone, share = float(chain[k + 1][0]), kind["residual_share"]
+                worn = float(_worn(chain[: k + 1]))
+                gone, share = worn, kind["residual_share"]
+                if worn >= end:
+                    gone, share = end, self._sold_share(kind, end - bought)
                 if gone < study or at_the_end:
                     paid[gone] = paid.get(gone, 0.0) - price * share
