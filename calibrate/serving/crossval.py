@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 
 from calibrate.serving.fit import Fit, Parameter, Runs, refit_without
-from calibrate.serving.score import BELOW, BURST, SATURATED, by_metric, frame, score
+from calibrate.serving.report import stated_of
+from calibrate.serving.score import BELOW, BURST, SATURATED, by_metric, frame, p90_of, score
 from calibrate.serving.select import thinned
 from calibrate.serving.trial import trial_forecast
-from simulator.catalog.expected import LEAST_ROWS
+from simulator.catalog.expected import LEAST_ROWS, ErrorGroup, expected_error
 from simulator.catalog.models import models
 
 FOLDS = ("model", "gpu", "dataset")
 MOST_LEFT_OUT = 6
 """Rows of one series that a fold forecasts."""
 COUNTED = ("tpot", "tpot_full", "ttft", "throughput")
+ALL = "all but those only compared"
+"""Rows of all sources together, in the summaries."""
 SERIES = ["dataset", "model", "gpu", "gpus", "dtype"]
 
 
@@ -72,10 +75,55 @@ def tables(validation: Validation) -> dict[str, Any]:
         "GPU left out": validation.gpu,
         "source left out": validation.dataset,
     }
-    return {
+    together = {title: _by_regime(stated_of(_trusted(lines))) for title, lines in kinds.items()}
+    return {ALL: together} | {
         str(source): {title: _by_regime(lines[lines["dataset"] == source]) for title, lines in kinds.items()}
         for source in sorted(validation.in_sample["dataset"].unique())
     }
+
+
+def coverage(lines: pd.DataFrame) -> dict[str, Any]:
+    """Rows, and the share of them within the error that nine of ten are said to keep within, where that error comes
+    from the rows of all other sources; by source, regime and metric."""
+    kept = []
+    for source, own in _trusted(lines).groupby("dataset", sort=True):
+        others = lines[lines["dataset"] != source]
+        found = error_groups(Validation(others, others, others, others))
+        groups = [ErrorGroup.model_validate(one) for one in found]
+        told = {group.kind == "experts" for group in groups if group.tpot.error is not None}
+        kept.append(_held(own[_has_experts(own).isin(told)], groups))
+    held = stated_of(pd.concat(kept))
+    parts = [(ALL, held), *((str(source), part) for source, part in held.groupby("dataset", sort=True))]
+    return {title: {regime: _shares(part, regime) for regime in (BELOW, SATURATED, BURST)} for title, part in parts}
+
+
+def _held(lines: pd.DataFrame, groups: Sequence[ErrorGroup]) -> pd.DataFrame:
+    named = zip(lines["gpu"], _has_experts(lines), lines["metric"], lines["regime"], strict=True)
+    stated = [
+        p90_of(expected_error(gpu, experts, among=groups), metric, regime) for gpu, experts, metric, regime in named
+    ]
+    return lines.assign(within=lines["error"].abs() <= np.array(stated, dtype=np.float64))
+
+
+def _shares(lines: pd.DataFrame, regime: str) -> dict[str, dict[str, float | int]]:
+    """Of the metrics of which an error is stated in a regime; below saturation throughput is what was offered."""
+    metrics = ("tpot", "ttft") if regime == BELOW else ("tpot", "throughput")
+    of = {metric: lines[(lines["regime"] == regime) & (lines["metric"] == metric)] for metric in metrics}
+    return {
+        metric: {"rows": len(part), "coverage": float(part["within"].mean())}
+        for metric, part in of.items()
+        if len(part)
+    }
+
+
+def _trusted(lines: pd.DataFrame) -> pd.DataFrame:
+    """Without rows that are only compared."""
+    return lines[~lines["compared_only"].astype(bool)]
+
+
+def _has_experts(lines: pd.DataFrame) -> pd.Series:
+    known = models()
+    return lines["model"].map(lambda name: name in known and known[name].architecture.experts > 0).astype(bool)
 
 
 def _by_regime(lines: pd.DataFrame) -> dict[str, Any]:
@@ -102,10 +150,8 @@ def error_groups(validation: Validation) -> list[dict[str, Any]]:
 
 
 def _of_kind(lines: pd.DataFrame, experts: bool) -> pd.DataFrame:
-    known = models()
-    lines = lines[~lines["compared_only"].astype(bool)]
-    has = lines["model"].map(lambda name: name in known and known[name].architecture.experts > 0)
-    return lines[has == experts]
+    lines = _trusted(lines)
+    return lines[_has_experts(lines) == experts]
 
 
 def _group(lines: pd.DataFrame, gpu: str, kind: str) -> dict[str, Any]:

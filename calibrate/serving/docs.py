@@ -10,8 +10,10 @@ from typing import Any
 from tabulate import tabulate
 
 from calibrate.sections import write_section
+from calibrate.serving.crossval import coverage
 from calibrate.serving.names import read_data
 from calibrate.serving.report import METRICS, Comparison, as_json, knee_rows
+from calibrate.serving.score import BELOW, BURST, SATURATED
 from simulator.catalog.expected import error_table
 from simulator.catalog.overheads import (
     FIGURES,
@@ -46,6 +48,11 @@ refitted. *Only compared* are rows whose source gives a reason not to trust them
 Two published runs of the same configuration differ by up to 1 % (TPOT, throughput, mean TTFT), so nothing below 2 % is
 real. TTFT of sources that do not say which statistic they give counts in the line of their file alone.
 """
+_HELD = """### Stated errors, from other sources
+
+Rows, and the share of them that keeps within the error stated for nine of ten where that error comes from the rows of
+all sources but their own (forecasts of the catalog's fit, without rows only compared).
+"""
 _KNEE = """### The knee
 
 First rate of an open-loop series at which TTFT p50 is twice that of the lowest rate, that is, where it leaves its flat
@@ -76,6 +83,8 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _summary(result),
         f"### Models, GPUs and sources left out\n\nOf the catalog's {error_table().fitted}.\n",
         _cross_validation(),
+        _HELD,
+        _held(coverage(comparison.lines)),
         "### By GPU, below saturation\n",
         _groups(result["by_gpu"], "GPU"),
         "### By family of models, below saturation\n",
@@ -157,6 +166,20 @@ def _cross_validation() -> str:
     return _READING + _table(rows, ["source", "regime", "fit", *_ERRORS])
 
 
+def _held(found: Mapping[str, Any]) -> str:
+    asked = [(regime, metric) for regime in (BELOW, SATURATED, BURST) for metric in ("tpot", "ttft", "throughput")]
+    asked = [(regime, metric) for regime, metric in asked if any(metric in one[regime] for one in found.values())]
+    rows = [
+        [source, *(_of_rows(regimes[regime].get(metric)) for regime, metric in asked)]
+        for source, regimes in found.items()
+    ]
+    return _table(rows, ["source", *(f"{metric}, {regime}" for regime, metric in asked)])
+
+
+def _of_rows(held: Mapping[str, Any] | None) -> str:
+    return f"{100 * held['coverage']:.0f} % of {held['rows']}" if held else ""
+
+
 def _groups(groups: Mapping[str, Any], title: str) -> str:
     return _table([[name, *_cells(metrics)] for name, metrics in groups.items()], [title, *_ERRORS])
 
@@ -179,10 +202,10 @@ def _overheads() -> str:
     vllm = overhead_rows()
     rows = [[name, *(_range(getattr(row, name)) for row in vllm)] for name in FIGURES]
     text = _table(rows, ["µs", *(f"from vLLM {row.since}" for row in vllm)])
-    formats = list(expert_rows()[0].shares)
-    experts = [[f"from vLLM {row.since}", *(_share(row.shares[name]) for name in formats)] for row in expert_rows()]
-    text += "\nShare of the experts' measured speed (kernels of vLLM 0.24) that an engine reaches:\n\n"
-    text += _table(experts, ["", *formats])
+    text += (
+        "\nShare of the experts' measured speed (kernels of vLLM 0.24) that an engine reaches, and of their products' "
+    )
+    text += "where it is another, without and with a tuned configuration for the shape:\n\n" + _experts()
     front, penalty = front_end(), penalty_seq_s()
     text += (
         f"\nThe API process takes {1e3 * front.template_s.value:.1f} ms for each chat by a model's template, "
@@ -196,6 +219,16 @@ def _overheads() -> str:
     text += f"\nShare of the measured all-reduce bandwidth that machines reach: {links}.\n"
     hosts = ", ".join(f"{'/'.join(row.gpus)}: {row.factor.value:.2g}" for row in host_rows())
     return text + f"\nHost times beside consumer GPUs, as a multiple: {hosts}.\n"
+
+
+def _experts() -> str:
+    formats = list(expert_rows()[0].shares)
+    lines: list[tuple[str, Mapping[str, Quantity]]] = []
+    for row in expert_rows():
+        kinds = ("", row.shares), (", products", row.products), (", tuned products", row.tuned)
+        lines += [(f"from vLLM {row.since}{kind}", shares) for kind, shares in kinds if shares]
+    rows = [[title, *(_share(of[name]) if name in of else "" for name in formats)] for title, of in lines]
+    return _table(rows, ["", *formats])
 
 
 def _range(quantity: Quantity) -> str:

@@ -2,7 +2,8 @@
 
 `NAME.SINCE` is a parameter of one generation of the engine. Up to vLLM 0.9 CUDA graphs were captured in pieces, so the
 host launches every layer; 0.10 brought whole graphs for decoding; from 0.14 the host works one step ahead. The kernels'
-tables are of 0.24: `experts.FORMAT.SINCE` is what older engines reach of the experts' speed.
+tables are of 0.24: `experts.FORMAT.SINCE` is what older engines reach of the experts' speed, `products.` and `tuned.`
+what they reach of their products' where no configuration or a tuned one is known of the shape.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("penalty_seq_s", 3.6e-5, 1e-6, 2e-4, "s", 0.5),
     Parameter("experts.bf16.0.8", 0.9, 0.3, 1.5, "share", 0.25),
     Parameter("experts.fp8.0.8", 0.9, 0.3, 1.5, "share", 0.25),
+    Parameter("products.fp8.0.8", 0.9, 0.3, 1.5, "share", 0.25),
+    Parameter("products.bf16.0.8", 0.8, 0.3, 1.5, "share", 0.25),
+    Parameter("tuned.bf16.0.8", 1.0, 0.3, 1.5, "share", 0.25),
     Parameter("experts.mxfp4.0.8", 0.9, 0.3, 1.5, "share", 0.25),
     Parameter("experts.int4.0.8", 0.95, 0.3, 1.5, "share", 0.2),
     Parameter("experts.w8a16.0.8", 0.9, 0.3, 1.5, "share", 0.25),
@@ -65,6 +69,10 @@ PARAMETERS: tuple[Parameter, ...] = (
 def present_values() -> dict[str, float]:
     """The catalog's values of the parameters, where a fit begins."""
     known = {f"experts.{name}.{row.since}": one.value for row in expert_rows() for name, one in row.shares.items()}
+    for kind in ("products", "tuned"):
+        known |= {
+            f"{kind}.{name}.{row.since}": one.value for row in expert_rows() for name, one in getattr(row, kind).items()
+        }
     known |= {f"compute.{row.name}": row.compute.value for row in family_rows()}
     known |= {f"eager_layer_s.{row.name}": row.eager_layer_s.value for row in family_rows() if row.eager_layer_s}
     known |= {f"links.{row.name}": row.share.value for row in link_rows()}

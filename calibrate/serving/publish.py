@@ -69,6 +69,11 @@ def write_overheads(result: Fit, parameters: Sequence[Parameter], date: str, fol
                     name: quantity(fitted) if (fitted := f"experts.{name}.{row.since}") in units else dict(assumed)
                     for name in row.shares
                 },
+                **{
+                    kind: {name: quantity(f"{kind}.{name}.{row.since}") for name in getattr(row, kind)}
+                    for kind in ("products", "tuned")
+                    if getattr(row, kind)
+                },
             }
             for row in expert_rows()
         ],

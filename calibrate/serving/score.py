@@ -16,6 +16,7 @@ from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
 from calibrate.serving.sources import source_of
 from simulator.catalog.expected import expected_error
 from simulator.catalog.models import models
+from simulator.perf.steptime import ExpectedError
 from simulator.resolve.checkpoint import architecture
 
 SCORED: dict[str, tuple[str, ...]] = {
@@ -143,7 +144,11 @@ def stated_p90(row: MeasuredRow, metric: str, regime_name: str) -> float:
     """Error that nine of ten forecasts of a model that was not measured are said to keep within; E2E as TPOT, which has
     an error of its own where the server is full."""
     arch, _ = architecture(row.model, Path())
-    error = expected_error(row.gpu, arch.experts > 0)
+    return p90_of(expected_error(row.gpu, arch.experts > 0), metric, regime_name)
+
+
+def p90_of(error: ExpectedError, metric: str, regime_name: str) -> float:
+    """The part of an expected error that holds for a metric in a regime; NaN where none is known."""
     name = "tpot" if metric == "e2e" else metric
     if name == "tpot" and regime_name != BELOW:
         name = "tpot_full"

@@ -35,10 +35,13 @@ def overheads_of(row: MeasuredRow, values: Mapping[str, float], kernel: str | No
         captured_tokens=told.get("max_cudagraph_capture_size"),
     )
     penalty = values.get("penalty_seq_s", penalty_seq_s().value) if source.get("penalties") else 0.0
+    own = kernel or row.dtype
     return replace(
         found,
         exposed_seq_s=found.exposed_seq_s + penalty,
-        experts=tuple(one for one in found.experts if one[0] == (kernel or row.dtype)),
+        experts=tuple(one for one in found.experts if one[0] == own),
+        products=tuple(one for one in found.products if one[0] == own),
+        tuned=tuple(one for one in found.tuned if one[0] == own),
     )
 
 

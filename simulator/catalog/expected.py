@@ -75,7 +75,9 @@ def error_table() -> ErrorTable:
     return ErrorTable.model_validate(read_yaml(FILE))
 
 
-def expected_error(gpu_name: str, experts: bool, like: str | None = None) -> ExpectedError:
+def expected_error(
+    gpu_name: str, experts: bool, like: str | None = None, among: Sequence[ErrorGroup] | None = None
+) -> ExpectedError:
     """Error to expect for a model that was not measured, on the GPU called `gpu_name`.
 
     By metric: from the same GPU with other models left out in turn, where that has points of `LEAST_MODELS` models;
@@ -84,9 +86,10 @@ def expected_error(gpu_name: str, experts: bool, like: str | None = None) -> Exp
     Parameters
     ----------
     like : measured GPU whose kernels stand in, which the error is no less than
+    among : groups to look in; the catalog's unless given
     """
     kind = "experts" if experts else "dense"
-    groups = {(group.gpu, group.kind): group for group in error_table().groups}
+    groups = {(group.gpu, group.kind): group for group in among or error_table().groups}
     names = [name for name in (gpu_name, like, "other") if name is not None]
     known = [group for name in names if (group := groups.get((name, kind))) is not None]
     errors: dict[str, float] = {}

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
+from pydantic import Field
+
 from simulator.catalog.gpus import gpu
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, Problem
@@ -68,10 +70,18 @@ class LinkRow(Entry):
 
 class ExpertsRow(Entry):
     """Share of the measured expert kernels' speed that engines from one version on reach, by weight format: the tables
-    are of a newer one, whose kernels and tuned shapes are quicker."""
+    are of a newer one, whose kernels and tuned shapes are quicker.
+
+    Attributes
+    ----------
+    products : the share of the products' speed, where it is not that of reading the weights
+    tuned : the same of shapes that the version has a tuned configuration for
+    """
 
     since: str
     shares: dict[str, Quantity]
+    products: dict[str, Quantity] = Field(default_factory=dict)
+    tuned: dict[str, Quantity] = Field(default_factory=dict)
 
 
 class FusionRow(Entry):
@@ -96,6 +106,13 @@ class KernelRow(Entry):
     source: str
     url: str
     date: str
+
+
+class TunedRow(Entry):
+    """Shapes of experts, (experts, width) on one of these GPUs, that engines have a tuned configuration for."""
+
+    gpus: tuple[str, ...]
+    shapes: frozenset[tuple[float, float]]
 
 
 class FrontEnd(Entry):
@@ -130,6 +147,13 @@ def fusion_rows() -> tuple[FusionRow, ...]:
 def kernel_rows() -> tuple[KernelRow, ...]:
     """Kernels of experts that are not those of the tables."""
     return tuple(KernelRow(**fields) for fields in read_yaml(EXPERT_KERNELS)["rows"])
+
+
+@lru_cache
+def tuned_shapes(gpu_name: str | None) -> frozenset[tuple[float, float]]:
+    """Shapes of 16-bit experts that vLLM up to 0.13 has a tuned configuration for, beside a GPU."""
+    rows = (TunedRow(**fields) for fields in read_yaml(EXPERT_KERNELS)["tuned"])
+    return frozenset().union(*(row.shapes for row in rows if gpu_name in row.gpus))
 
 
 def experts_as(weights: str, gpu_name: str, version: str | None) -> str:
@@ -238,7 +262,7 @@ def engine_overheads(
     ----------
     asynchronous : whether the host works beside the GPU; None takes the version's default
     trial : values of a fit before those of the rows: `NAME.SINCE` of one row, `NAME` of all, `experts.FORMAT.SINCE`,
-        `host_factor`
+        `products.` and `tuned.` likewise, `host_factor`
     fused : whether all-reduces take the norm after them along; None takes the version's default
     captured_tokens : the largest captured batch; None takes vLLM's default
 
@@ -257,12 +281,18 @@ def engine_overheads(
     beside = next((one.factor.value for one in host_rows() if gpu_name in one.gpus), None)
     factor = 1.0 if beside is None else values.get("host_factor", beside)
     figures = {name: factor * figure(name) if name in HOST_FIGURES else figure(name) for name in FIGURES}
-    shares = ((name, values.get(f"experts.{name}.{experts.since}", one.value)) for name, one in experts.shares.items())
+
+    def reached(kind: str, of: Mapping[str, Quantity]) -> tuple[tuple[str, float], ...]:
+        return tuple((name, values.get(f"{kind}.{name}.{experts.since}", one.value)) for name, one in of.items())
+
     return EngineOverheads(
         version=f"vLLM {row.since}",
         async_scheduling=row.async_scheduling if asynchronous is None else asynchronous,
         max_graph_tokens=int(row.max_graph_tokens.value),
-        experts=tuple(shares),
+        experts=reached("experts", experts.shares),
+        products=reached("products", experts.products),
+        tuned=reached("tuned", experts.tuned),
+        tuned_shapes=tuned_shapes(gpu_name) if experts.tuned else frozenset(),
         eager_layer_s=eager_layer_s(gpu_name, values),
         captured_tokens=captured_tokens or 0,
         fused_reduce_bytes=fused_reduce_bytes(version, gpu_name, fused),

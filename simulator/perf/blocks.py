@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simulator.perf.architecture import Architecture, kv_heads_per_gpu
 from simulator.perf.device import Layout, with_copies
 from simulator.perf.hardware import Hardware
-from simulator.perf.kernels import AttentionKernel, ExpertShape, Floats, experts_s, gemm_s, pair_s, stream_s
+from simulator.perf.kernels import (
+    AS_MEASURED,
+    AttentionKernel,
+    ExpertShape,
+    ExpertsReached,
+    Floats,
+    experts_s,
+    gemm_s,
+    pair_s,
+    stream_s,
+)
 from simulator.perf.reads import ACTIVATION_BYTES, LOGIT_BYTES, attention_is_plain, kv_bytes_per_token_layer
 from simulator.perf.roofline import PLAIN, active_experts
 
@@ -110,9 +120,11 @@ def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, la
     return time + small_kernels_s(batch.tokens, arch.mlp_matrices * inner, 1, hardware)
 
 
-def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout, share: float = 1.0) -> Floats:
-    """Router, routed and shared experts of one layer; the routed ones at `share` of their kernels' measured speed."""
-    time = routed_experts_s(batch.tokens, arch, hardware, layout, share)
+def experts_block_s(
+    batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout, reached: ExpertsReached = AS_MEASURED
+) -> Floats:
+    """Router, routed and shared experts of one layer; the routed ones at `reached` of their kernels' measured speed."""
+    time = routed_experts_s(batch.tokens, arch, hardware, layout, reached)
     time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
     time = time + small_kernels_s(batch.tokens, arch.experts, 1, hardware)
     if arch.expert_hidden:
@@ -124,9 +136,13 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
 
 
 def routed_experts_s(
-    tokens_of_rank: Floats, arch: Architecture, hardware: Hardware, layout: Layout, share: float = 1.0
+    tokens_of_rank: Floats,
+    arch: Architecture,
+    hardware: Hardware,
+    layout: Layout,
+    reached: ExpertsReached = AS_MEASURED,
 ) -> Floats:
-    """Routed experts of one layer, at `share` of their kernels' measured speed.
+    """Routed experts of one layer, at `reached` of their kernels' measured speed.
 
     With `layout.dp` replicas sharing the experts, the tokens of all of them are routed. Where experts are dealt out
     whole, the busiest of g GPUs sets the time: about :math:`\\mu + \\sqrt{2 \\ln g\\, \\sigma^2}` of its rows and
@@ -136,17 +152,24 @@ def routed_experts_s(
     tokens = tokens_of_rank * layout.dp
     held = with_copies(arch, layout)
     active, rows = active_experts(tokens, held), tokens * arch.experts_per_token
-    width = arch.moe_intermediate_size / group
+    own, width = slice_of_experts(arch, layout)
     if layout.expert_parallel:
         spread = math.sqrt(2 * math.log(group))
-        own = held.experts / group
         called = active / held.experts
         active = np.minimum(own, own * called + spread * np.sqrt(own * called * (1 - called)))
         rows = np.minimum(rows, rows / group + spread * np.sqrt(rows / group))
-        width = arch.moe_intermediate_size
     shape = ExpertShape(arch.routed_hidden, width, arch.experts_per_token, layout.weights.weight_bytes)
     kernel = hardware.kernels.experts[layout.weights.experts_kernel]
-    return experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / share
+    kernel = replace(kernel, compute_share=kernel.compute_share * reached.products / reached.share)
+    return experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / reached.share
+
+
+def slice_of_experts(arch: Architecture, layout: Layout) -> tuple[float, float]:
+    """Experts of a layer on one GPU, and the width of an expert's slice there."""
+    held, group = with_copies(arch, layout), layout.expert_gpus
+    if layout.expert_parallel:
+        return held.experts / group, arch.moe_intermediate_size
+    return held.experts, arch.moe_intermediate_size / group
 
 
 def small_kernels_s(tokens: Floats, values: float, kernels: int, hardware: Hardware) -> Floats:

@@ -18,6 +18,7 @@ from simulator.perf.blocks import (
     layer_sequence_s,
     mlp_s,
     routed_experts_s,
+    slice_of_experts,
     small_kernels_s,
     window_layers,
 )
@@ -150,8 +151,8 @@ def model_s(
     if arch.dense_layers:
         time = time + arch.dense_layers * mlp_s(batch, arch.intermediate_size, arch, hardware, layout)
     if arch.moe_layers:
-        share = overheads.experts_share(layout.weights.experts_kernel)
-        time = time + arch.moe_layers * experts_block_s(batch, arch, hardware, layout, share)
+        reached = overheads.experts_reach(layout.weights.experts_kernel, slice_of_experts(arch, layout))
+        time = time + arch.moe_layers * experts_block_s(batch, arch, hardware, layout, reached)
     windowed = window_layers(arch) * arch.sliding_window * layer_pair_s(arch, hardware, layout)
     time = time + tokens * windowed
     time = time + layer_collectives_s(padded, arch, hardware, layout, overheads)
@@ -167,8 +168,8 @@ def _shared_s(
     if layout.dp == 1 or not arch.moe_layers:
         return np.zeros(1)
     padded = padded_tokens(np.maximum(tokens, 1.0), graphs)
-    share = overheads.experts_share(layout.weights.experts_kernel)
-    routed = routed_experts_s(padded, arch, hardware, layout, share)
+    reached = overheads.experts_reach(layout.weights.experts_kernel, slice_of_experts(arch, layout))
+    routed = routed_experts_s(padded, arch, hardware, layout, reached)
     return np.asarray(arch.moe_layers * (routed + exchange_s(padded, arch, hardware, layout, overheads)))
 
 

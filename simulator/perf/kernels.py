@@ -81,6 +81,23 @@ class ExpertsKernel:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertsReached:
+    """What an engine reaches of the measured speed of routed experts.
+
+    Attributes
+    ----------
+    share : of it where weights are read
+    products : of the products, which set the time of large batches
+    """
+
+    share: float = 1.0
+    products: float = 1.0
+
+
+AS_MEASURED = ExpertsReached()
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertShape:
     """What one GPU holds of a layer's routed experts, all gated (three matrices).
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.perf.kernels import Floats
+from simulator.perf.kernels import ExpertsReached, Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,9 @@ class EngineOverheads:
     max_graph_tokens : largest captured batch; batches up to it are padded to a captured size
     captured_tokens : the largest captured batch where the engine's settings say it, whatever its sequences; else 0
     experts : by weight format the share of the measured expert kernels' speed that the version's reach
+    products : the same of the experts' products alone, where they reach another share than reading the weights does
+    tuned : the same of the products of `tuned_shapes`
+    tuned_shapes : (experts, width) on one GPU that the version has a tuned configuration for, beside this GPU
     fused_reduce_bytes : by group the largest message whose all-reduce takes the norm after it along; 0 without
     """
 
@@ -44,11 +47,23 @@ class EngineOverheads:
     eager_layer_s: float = 0.0
     captured_tokens: int = 0
     experts: tuple[tuple[str, float], ...] = ()
+    products: tuple[tuple[str, float], ...] = ()
+    tuned: tuple[tuple[str, float], ...] = ()
+    tuned_shapes: frozenset[tuple[float, float]] = frozenset()
     fused_reduce_bytes: tuple[tuple[int, float], ...] = ()
 
-    def experts_share(self, weights: str) -> float:
-        """Share of the measured speed of the experts in a weight format; 1 where nothing is known of it."""
-        return dict(self.experts).get(weights, 1.0)
+    def experts_reach(self, weights: str, shape: tuple[float, float]) -> ExpertsReached:
+        """Shares of the measured speed of experts in a weight format; 1 where nothing is known of it.
+
+        Parameters
+        ----------
+        shape : experts on one GPU, and the width of an expert's slice
+        """
+        share = dict(self.experts).get(weights, 1.0)
+        products = dict(self.products).get(weights, share)
+        if shape in self.tuned_shapes:
+            products = dict(self.tuned).get(weights, products)
+        return ExpertsReached(share, products)
 
     def fused_up_to_bytes(self, group: int) -> float:
         """Largest message of a group of GPUs whose all-reduce is fused with a norm; 0 where none is."""

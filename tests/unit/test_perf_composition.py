@@ -14,7 +14,7 @@ from simulator.catalog.models import model, models
 from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
-from simulator.perf.blocks import NORM_PASSES, NORMS, Batch, experts_block_s, small_kernels_s
+from simulator.perf.blocks import NORM_PASSES, NORMS, small_kernels_s
 from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import fused_norms_s, kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
@@ -307,15 +307,6 @@ def test_an_engine_told_to_schedule_asynchronously_has_the_host_of_one_that_does
     assert (old.async_scheduling, told.async_scheduling) == (False, True)
     assert told.exposed_seq_s == newer.exposed_seq_s != old.exposed_seq_s
     assert told.experts == old.experts != newer.experts, "its kernels stay those of its version"
-
-
-def test_experts_of_an_older_engine_take_longer_in_proportion() -> None:
-    arch, hardware = model("mixtral-8x7b").architecture, hardware_profile("h100-sxm")
-    assert hardware is not None
-    batch = Batch(np.array([4.0, 64.0]), np.array([False, False]))
-    whole, half = (experts_block_s(batch, arch, hardware, layout("bf16"), share) for share in (1.0, 0.5))
-    none = experts_block_s(batch, arch, hardware, layout("bf16"), 1e12)
-    np.testing.assert_allclose(half - none, 2 * (whole - none), rtol=1e-6)
 
 
 def planned(**settings: object) -> StepTime:

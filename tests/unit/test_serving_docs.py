@@ -27,7 +27,7 @@ from calibrate.serving.report import (
     table_rows,
     worst,
 )
-from calibrate.serving.score import BELOW
+from calibrate.serving.score import BELOW, BURST, SATURATED
 from calibrate.serving.steps import catalog_steps
 from simulator.catalog.overheads import (
     FIGURES,
@@ -155,8 +155,19 @@ def shown(quantity: Quantity) -> str:
 
 def test_shares_of_experts_families_links_and_hosts_stand_beside_the_overheads(section: str) -> None:
     header, *rows = table(section, "Fitted overheads", 1)
-    assert header == ["", *expert_rows()[0].shares]
-    assert rows == [[f"from vLLM {row.since}", *map(shown, row.shares.values())] for row in expert_rows()]
+    formats = list(expert_rows()[0].shares)
+    assert header == ["", *formats]
+    kinds = [
+        (row.since, kind, of)
+        for row in expert_rows()
+        for kind, of in (("", row.shares), (", products", row.products), (", tuned products", row.tuned))
+        if of
+    ]
+    assert rows == [
+        [f"from vLLM {since}{kind}", *(shown(of[name]) if name in of else "" for name in formats)]
+        for since, kind, of in kinds
+    ]
+    assert [kind for _, kind, _ in kinds[:3]] == ["", ", products", ", tuned products"]
     header, *rows = table(section, "Fitted overheads", 2)
     assert header == ["family", "GPUs", "compute"]
     assert rows == [[row.name, ", ".join(row.gpus), shown(row.compute)] for row in family_rows()]
@@ -166,6 +177,24 @@ def test_shares_of_experts_families_links_and_hosts_stand_beside_the_overheads(s
     assert f"adds {1_000_000 * penalty_seq_s().value:.0f} µs to each sequence" in told
     assert all(f"{'/'.join(row.gpus)}: {shown(row.share)}" in told for row in link_rows())
     assert all(f"{'/'.join(row.gpus)}: {row.factor.value:.2g}" in told for row in host_rows())
+
+
+def test_stated_errors_of_other_sources_are_told_by_regime(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {
+        BELOW: {"tpot": {"rows": 40, "coverage": 0.9}},
+        SATURATED: {},
+        BURST: {"throughput": {"rows": 3, "coverage": 1}},
+    }
+    bare = {BELOW: {"tpot": {"rows": 8, "coverage": 0.5}}, SATURATED: {}, BURST: {}}
+    monkeypatch.setattr("calibrate.serving.docs.coverage", lambda lines: {"all": held, "one": bare})
+    found = table(serving_section(comparison, {}), "Stated errors, from other sources")
+    assert found == [
+        ["source", "tpot, below saturation", "throughput, burst"],
+        ["all", "90 % of 40", "100 % of 3"],
+        ["one", "50 % of 8", ""],
+    ]
 
 
 def test_a_figure_stands_with_its_bounds_where_it_has_some() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calibrate.serving.crossval import Validation, cross_validate, error_groups, tables
+from calibrate.serving.crossval import ALL, Validation, coverage, cross_validate, error_groups, tables
 from calibrate.serving.fit import Fit, Forecasts, Parameter, Runs, fit, refit_without
 from calibrate.serving.forecast import Forecast, prepare_runs, simulate_runs
 from calibrate.serving.measured import MeasuredRow, OpenLoop
@@ -174,6 +174,27 @@ def test_an_expected_error_takes_each_metric_where_it_says_something() -> None:
     assert next(group for group in found if group["gpu"] == "h100-sxm") == known, "rows only compared say nothing"
 
 
+def test_a_stated_error_is_held_against_a_source_that_it_does_not_come_from() -> None:
+    """What a source with errors of 10 % states is kept by one with 5 % and not by one with 50; not by its own rows."""
+    rows = pd.concat(
+        [
+            lines("h100-sxm", BELOW, "tpot", 0.1, dataset="a", rows=4 * LEAST_ROWS),
+            lines("h100-sxm", BELOW, "tpot", -0.05, dataset="b"),
+            lines("h100-sxm", BELOW, "tpot", 0.5, dataset="c"),
+            lines("h100-sxm", BELOW, "tpot", 9.0, dataset="a").assign(compared_only=True),
+        ]
+    )
+    found = coverage(rows)
+    assert {source: of[BELOW]["tpot"]["coverage"] for source, of in found.items() if source != ALL} == {
+        "a": 1.0,
+        "b": 1.0,
+        "c": 0.0,
+    }
+    assert found[ALL][BELOW]["tpot"] == {"rows": 6 * LEAST_ROWS, "coverage": pytest.approx(5 / 6)}
+    alone = lines("h100-sxm", BELOW, "tpot", 0.1)
+    assert coverage(alone)[ALL][BELOW] == {}, "no other source states an error"
+
+
 def test_a_parameter_that_bears_on_no_row_costs_no_simulation() -> None:
     runs = runs_with({"exposed_s": 1e-3})
     forecasts = Forecasts(runs)
@@ -207,14 +228,18 @@ def test_trial_values_speak_for_their_generation() -> None:
     assert home.request_s == engine_overheads("0.8.5").request_s
 
 
+FIELDS = {"experts": "shares", "products": "products", "tuned": "tuned"}
+
+
 def test_every_parameter_has_its_place_in_the_catalog() -> None:
     names = {one.name for one in PARAMETERS}
     assert {f"compute.{row.name}" for row in family_rows()} <= names
     assert {f"links.{row.name}" for row in link_rows()} <= names
     for name in names - {"host_factor"}:
         head, _, tail = name.partition(".")
-        if head == "experts":
-            assert any(row.since in tail and tail.partition(".")[0] in row.shares for row in expert_rows()), name
+        if head in ("experts", "products", "tuned"):
+            weights, since = tail.split(".", 1)
+            assert any(row.since == since and weights in getattr(row, FIELDS[head]) for row in expert_rows()), name
             continue
         known = head in ("compute", "links", "penalty_seq_s") or hasattr(front_end(), head)
         known |= head == "eager_layer_s" and any(row.name == tail and row.eager_layer_s for row in family_rows())
