@@ -232,6 +232,9 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
         sold, held = instance_hours.sum() * rented.gpus_per_instance, math.fsum(gpu_hours.values())
         if held > sold * (1.0 + _ROUNDING):
             raise InvariantError(f"pool {name}: replicas held {held:g} GPU-hours, its instances have {sold:g}")
+        if rented.free and sold > 0:
+            gpu_hours |= dict.fromkeys(rented.free, 0.0)
+            instance_hours *= math.fsum(gpu_hours.values()) / sold
     return PoolUse(
         gpu_hours=gpu_hours,
         gpu_kwh={

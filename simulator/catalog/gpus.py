@@ -9,7 +9,7 @@ from typing import Any
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.precisions import precisions
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
-from simulator.errors import InputError, unknown_name
+from simulator.errors import MOST_MEANT, InputError, unknown_name
 from simulator.perf.device import Coefficients, Device
 from simulator.perf.power import PowerCurve
 
@@ -153,6 +153,12 @@ def gpu_called(text: str) -> str:
     return found if found in gpus() else text
 
 
+_ANOTHER = (
+    "another accelerator is its nearest relative of these with what differs in 'hardware', and its speed in "
+    "'engine.throughput' where that is known"
+)
+
+
 def gpu(name: str) -> Gpu:
     """GPU called `name`, as `h100-sxm`.
 
@@ -161,5 +167,14 @@ def gpu(name: str) -> Gpu:
     InputError : no such GPU
     """
     if name.lower() not in gpus():
-        raise InputError(unknown_name("GPU", name, gpus()))
+        titled = [one for one in gpus() if _words(name) <= _words(f"{one} {gpus()[one].title}")]
+        if 0 < len(titled) <= MOST_MEANT and not any(one.startswith(name.lower()) for one in gpus()):
+            raise InputError(f"unknown GPU {name!r}: did you mean {' or '.join(map(repr, titled))}?")
+        text = unknown_name("GPU", name, gpus())
+        raise InputError(text if "did you mean" in text else f"{text}; {_ANOTHER}")
     return gpus()[name.lower()]
+
+
+def _words(name: str) -> set[str]:
+    """Of a product's name: `dgx-spark` has those of `NVIDIA GB10 (DGX Spark) 128 GB`."""
+    return set(re.findall(r"[a-z0-9]+", re.sub(r"(\d) gb\b", r"\1gb", name.lower())))

@@ -68,10 +68,12 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
 
 
 def _rents_all_the_time(one: Costed) -> bool:
-    """Whether each of its rented pools has a replica at any time: only then is a day 24 hours of rent.
+    """Whether each of its rented pools is paid for a replica at any time: only then is a day 24 hours of rent.
 
     Times at which its zone is down are none: nobody pays for them, whatever the hours of use.
     """
+    if any(now.free for offer in one.terms.rented for now in (offer, *offer.later)):
+        return False
     pools = {offer.pool for offer in one.terms.rented}
     usages = {id(part.usage): part.usage for use in one.uses for part in use.periods if part.hours > 0}
     return all(_stands(pool, usage) for usage in usages.values() for pool in usage.pools if pool.name in pools)

@@ -179,7 +179,9 @@ def usd_by_owner(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages: S
     months : of the study, with their `bill`
     usages : all that stand for a part of it
     """
-    always = _constant_pools(usages)
+    always = _constant_pools(usages) - {
+        first.pool for first in terms.rented for offer in (first, *first.later) if "idle" in offer.free
+    }
     parts = [
         (
             line.owner,

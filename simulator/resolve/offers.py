@@ -30,6 +30,8 @@ from simulator.units import SECONDS_PER_WEEK
 
 _BYTES_PER_GB = 1e9
 UNIT = "USD per GPU-hour"
+_FREE = {"from_launch": (), "from_ready": ("starting",), "while_busy": ("starting", "idle", "down")}
+"""States of a replica in which nothing is paid, by what is billed."""
 
 
 def is_reserved(pool: Pool) -> bool:
@@ -232,7 +234,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
     is_block = pool.billing == "capacity_block" and place.block_granularity is not None
     minimum = place.block_granularity if is_block else place.billing_minimum
     granularity = place.block_granularity if is_block else place.billing_granularity
-    stored = pool.storage_gb
+    stored, free = pool.storage_gb, _FREE[pool.billed]
     above = _above(pool, path, size, price, figures) if is_reserved(pool) else price
     volume, least_usd = pool.volume_prices, pool.minimum_usd_per_month
     return RentedTerms(
@@ -241,8 +243,9 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
         tier=pool.billing,
         gpus_per_instance=size,
         usd_per_instance_hour=tuple(usd * size for usd in above),
-        minimum_s=billed("minimum", pool.billing_minimum_s, minimum),
-        granularity_s=billed("granularity", pool.billing_granularity_s, granularity),
+        minimum_s=0.0 if free else billed("minimum", pool.billing_minimum_s, minimum),
+        granularity_s=0.0 if free else billed("granularity", pool.billing_granularity_s, granularity),
+        free=free,
         gpu=gpu(pool.gpu).name,
         egress_usd_per_gb=0.0 if egress is None else egress,
         egress_bytes_per_output_token=0.0 if egress is None else figures("egress.bytes_per_output_token"),

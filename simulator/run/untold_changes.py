@@ -68,7 +68,9 @@ def _round_usd(offer: RentedTerms, kinds: Sequence[Sequence[Share]]) -> float:
                 when = replace(use.usage.when, holds_s=((begin_s, end_s),), cycle_s=cycle_s)
                 uses.append(replace(use, usage=replace(use.usage, when=when)))
         begin_s = end_s
-    table = between(offer, uses).instance_hours
-    return mean(
+    found = between(offer, uses)
+    table, hours_of = found.instance_hours, {"starting": found.starting_hours, "idle": found.idle_hours}
+    paid = 1.0 - sum(hours_of[state] for state in hours_of if state in offer.free) / (sum(hours_of.values()) or 1.0)
+    return paid * mean(
         total(at_prices(row, offer.usd_per_instance_hour) for row in np.atleast_2d(table)) if len(table) else 0.0
     )

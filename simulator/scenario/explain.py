@@ -119,6 +119,9 @@ def has(node: Any, part: int | str) -> bool:
     )
 
 
+_NO_ANSWER = ": what has none, as an embedding or a score, is a prompt with one token, which a price of 0 leaves free"
+
+
 def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[str, str, Any]:
     """Path, message and offending value of one entry of `ValidationError.errors()` of the model `root`."""
     kind, loc = error["type"], error["loc"]
@@ -164,6 +167,8 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
     if message == NOT_A_NUMBER:
         unit = UNITS.get(str(loc[-1]).rpartition("_")[2])
         message += f"{_UNQUOTED if _is_quoted(value) else ''}{f', in {unit}' if unit is not None else ''}"
+    if value == 0 and path.endswith(".lengths.osl"):
+        message += _NO_ANSWER
     return path, message, value if not isinstance(value, dict | list) else None
 
 

@@ -160,7 +160,10 @@ def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
         for key in (*OF_INSTANCES, *OF_COMMITMENTS):
             if getattr(pool, key) is not None:
                 yield f"{path}.{key}", "is a term of rented instances, but billing is owned", _shown(pool, key)
+        if pool.billed != "from_launch":
+            yield f"{path}.billed", "is a term of rented instances, but billing is owned", pool.billed
         return
+    yield from _billed_problems(path, pool)
     reserved = pool.billing.startswith("reserved")
     mix = pool.commitments == "auto" or isinstance(pool.commitments, tuple)
     for key in OF_COMMITMENTS:
@@ -196,6 +199,25 @@ def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
             if getattr(pool, key):
                 text = "needs commitments of a number: those that are 'auto' are found without it"
                 yield f"{path}.{key}", text, _shown(pool, key)
+
+
+def _billed_problems(path: str, pool: Pool) -> Iterator[Found]:
+    """What is paid for less than all of a rental, together with terms that are of whole ones."""
+    if pool.billed == "from_launch":
+        return
+    if pool.billing not in ("on_demand", "spot") or pool.commitments is not None:
+        text = "needs billing on_demand or spot without commitments: these are paid all the time"
+        yield f"{path}.billed", text, pool.billed
+    for key in ("billing_minimum_s", "billing_granularity_s"):
+        if getattr(pool, key):
+            yield (
+                f"{path}.{key}",
+                f"rounds whole rentals, but billed is {pool.billed}: leave it out",
+                getattr(pool, key),
+            )
+    if pool.price_by_hour_usd_per_gpu_hour is not None:
+        text = f"needs billed from_launch, not {pool.billed}: give the mean as 'price_usd_per_gpu_hour'"
+        yield f"{path}.price_by_hour_usd_per_gpu_hour", text, None
 
 
 def has_open_commitments(pool: Pool) -> bool:

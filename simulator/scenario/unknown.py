@@ -65,13 +65,16 @@ CALLED = {
     "hourly_usd": "price_usd_per_gpu_hour",
     "input_usd_per_mtok": "prices",
     "output_usd_per_mtok": "prices",
+    "input_price": "prices",
+    "output_price": "prices",
+    "bills_cold_start": "billed",
+    "bills_cold_starts": "billed",
+    "bills_idle": "billed",
     "duration_s": "horizon_s",
     "input_tokens": "isl",
     "output_tokens": "osl",
     "prompt_tokens": "isl",
     "max_tokens": "osl",
-    "min_replicas": "min",
-    "max_replicas": "max",
     "users": "concurrency",
     "horizon_months": "months",
     "demand_growth_per_year": "growth_per_year",
@@ -124,6 +127,15 @@ _TOKENS = f"{_BY_SECOND}; their number is that of the tokens / those of a reques
 _SCALE = "20 % off all token prices is 'price_scale: 0.8'"
 _BY_GPU = "a fee by GPU is 'usd_per_gpu_month': a twelfth of that of a year"
 _BY_REQUEST = "a fee by request is 'usd_per_million_requests': a million times that of one"
+_TO_ZERO = (
+    "GPUs that scale to zero have an 'autoscaler' with 'min: 0', whose 'down_window_s' keeps them for a while; what "
+    "of their time is paid for is 'billed'"
+)
+_FEWEST = "the fewest and most replicas are 'min' and 'max' of an 'autoscaler'"
+_BY_THE_SECOND = "a price by the second times 3,600 is 'price_usd_per_gpu_hour', that of an instance / its GPUs"
+_BY_THE_MONTH = "a GPU's price by the month / 730 is 'price_usd_per_gpu_hour'"
+_INSURED = "a share of the price a year, as of insurance, adds to 'maintenance_share_per_year'"
+_GIVEN_AWAY = "credits that a vendor gives away are in no bill: take them off what is paid"
 _SPACE = (
     "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
 )
@@ -157,6 +169,24 @@ SAID_OTHERWISE = {
     "usd_per_gpu_year": _BY_GPU,
     "usd_per_request": _BY_REQUEST,
     "usd_per_call": _BY_REQUEST,
+    "price_per_request": _BY_REQUEST,
+    "usd_per_inference": _BY_REQUEST,
+    "price_change_per_year": _MOVES,
+    "price_growth_per_year": _MOVES,
+    "min_replicas": _FEWEST,
+    "max_replicas": _FEWEST,
+    "scale_to_zero": _TO_ZERO,
+    "idle_timeout_s": _TO_ZERO,
+    "keep_warm_s": _TO_ZERO,
+    "usd_per_second": _BY_THE_SECOND,
+    "usd_per_gpu_second": _BY_THE_SECOND,
+    "price_usd_per_second": _BY_THE_SECOND,
+    "price_usd_per_month": _BY_THE_MONTH,
+    "price_usd_per_gpu_month": _BY_THE_MONTH,
+    "insurance_share": _INSURED,
+    "insurance_share_per_year": _INSURED,
+    "credits_usd": _GIVEN_AWAY,
+    "free_credits_usd": _GIVEN_AWAY,
     "mfu": "a measured rate of tokens is 'engine.throughput'",
 }
 """What cost studies have as a figure and a scenario has not, and how it is said, if at all."""
@@ -172,6 +202,9 @@ VALUES = {
     "fp8_e5m2": "fp8",
 }
 """Values by other names."""
+_BY_CLASS = "classes have targets of their own by 'complexity': a constant of each, and 'limits' of the targets"
+OTHER_VALUES = {"class": _BY_CLASS, "classes": _BY_CLASS, "by_class": _BY_CLASS, "model": _BY_CLASS}
+"""Kinds of routing that a scenario has not, and how the same is said."""
 
 
 def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
@@ -205,6 +238,8 @@ def unknown_value(name: str, key: str, choices: Sequence[str]) -> str:
     """Message for a value that is none of a key's choices."""
     if key == "dtype" and name in get_args(get_args(EngineSettings.model_fields["quantization"].annotation)[0]):
         return f"unknown value {name!r}: it is a format of quantized weights, write 'quantization: {name}'"
+    if name in OTHER_VALUES and "complexity" in choices:
+        return f"unknown value {name!r}: {OTHER_VALUES[name]}"
     if VALUES.get(name) in choices:
         return f"unknown value {name!r}: did you mean {VALUES[name]!r}?"
     return unknown_name("value", name, choices)

@@ -136,6 +136,9 @@ class Pool(Settings):
     """Length of a commitment; the offer's unless given."""
     upfront_share: Share | None = None
     """Share of a term's price that is paid at its start; the offer's unless given."""
+    billed: Literal["from_launch", "from_ready", "while_busy"] = "from_launch"
+    """What of its time a replica on demand or spot is paid for, as GPUs that scale to zero are sold: from its launch,
+    from when it is ready (starts are free), or while it serves alone."""
     billing_minimum_s: NotNegative | None = None
     """Shortest time that a stay of an instance is billed for; the offer's unless given."""
     billing_granularity_s: NotNegative | None = None

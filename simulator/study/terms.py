@@ -171,6 +171,7 @@ class RentedTerms:
     gpus_per_instance : what one pays for is whole instances
     usd_per_instance_hour : above the commitments; 1 price, or 24 by hour of day
     minimum_s, granularity_s : each stay of an instance is billed for at least the one, in steps of the other; 0 is none
+    free : states in which nothing is paid for a replica; what is left of its time is paid to the second
     egress_usd_per_gb, egress_bytes_per_output_token : traffic that leaves the site, per 1e9 bytes
     storage_usd_per_gb_month, storage_gb : volumes of the pool, paid whatever runs
     pue, co2_kg_per_kwh, grid_zone : of the site, as those of a `Facility`; they price nothing
@@ -208,6 +209,7 @@ class RentedTerms:
     volume: Volume = AS_LISTED
     credits: tuple[Credit, ...] = ()
     later: tuple[RentedTerms, ...] = ()
+    free: tuple[str, ...] = ()
 
     def at(self, month: int) -> RentedTerms:
         """The offer with the prices of a month, from 1 on."""

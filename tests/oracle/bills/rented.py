@@ -162,10 +162,14 @@ class Rented:
             states = {state: hours + gpus[0] * waits.get(state, 0.0) for state, hours in states.items()}
         billed, above = self._instance_hours(month, 0), self._instance_hours(month, committed)
         size = offer["gpus_per_instance"]
+        usd = self._on_demand_usd(month, committed) * at(self.index, month + 1)
+        if offer.get("free"):
+            states = {state: 0.0 if state in offer["free"] else hours for state, hours in states.items()}
+            billed = above = math.fsum(states.values()) / size
+            usd = above * offer["usd_per_instance_hour"][0] * at(self.index, month + 1)
         unused = billed * size - math.fsum(states.values())
         states["unused"] = unused if unused > 1e-12 * billed * size else 0.0
         share = above / billed if billed else 0.0
-        usd = self._on_demand_usd(month, committed) * at(self.index, month + 1)
         usd *= volume_factor(offer, above * size)
         tier = "on demand" if offer["tier"].startswith("reserved") else offer["tier"].replace("_", " ")
         rows = shared(name, tier, usd, {part: h * share for part, h in states.items()}, "by_use")
