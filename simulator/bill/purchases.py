@@ -162,6 +162,11 @@ def life_months(kind: ServerKind) -> NDArray[np.float64]:
     return np.round(np.asarray(kind.life_years, dtype=np.float64) * MONTHS_PER_YEAR)
 
 
+def life_of(site: OwnedSite) -> int:
+    """Whole months after which its first servers are at the end of their life, of lives by draw in the mean."""
+    return _mean_life(site.server)
+
+
 def _mean_life(kind: ServerKind) -> int:
     return max(round(float(np.mean(life_months(kind)))), 1)
 

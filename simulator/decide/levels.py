@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
-from simulator.study.demand import Level, Period
+from simulator.study.demand import Level
 
 STEP = 0.19
 """Most that the load of a class grows between two nodes with months between them, as a share."""
 
 
-def nodes(levels: Sequence[Level], periods: Sequence[tuple[Period, ...]] = ()) -> tuple[int, ...]:
+def nodes(levels: Sequence[Level], kinds: Sequence[Hashable] = ()) -> tuple[int, ...]:
     """Indices of the months that are simulated; the others lie between two of them.
 
     The first and the last month, and as few between as it takes: from each node to the farthest month such that no
@@ -22,18 +22,19 @@ def nodes(levels: Sequence[Level], periods: Sequence[tuple[Period, ...]] = ()) -
     Parameters
     ----------
     levels : of each month in order
-    periods : of each month, where months of other periods may need other sizes: then both sides of a change are nodes
+    kinds : of each month, as its periods, where those of another may need other sizes: then both sides of a change are
+        nodes
     """
     if not levels:
         return ()
-    periods = periods or ((),) * len(levels)
-    if all(level == levels[0] for level in levels) and len(set(periods)) == 1:
+    kinds = kinds or ((),) * len(levels)
+    if all(level == levels[0] for level in levels) and len(set(kinds)) == 1:
         return (0,)
     found, last = [0], len(levels) - 1
     while found[-1] < last:
         at = found[-1]
         to = at + 1
-        while to < last and len(set(periods[at : to + 2])) == 1 and _straight(levels, at, to + 1):
+        while to < last and len(set(kinds[at : to + 2])) == 1 and _straight(levels, at, to + 1):
             to += 1
         found.append(to)
     return tuple(found)

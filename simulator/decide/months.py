@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from simulator.decide.levels import neighbours, nodes, share_of_way
 from simulator.decide.standing import over_hours
@@ -52,6 +53,7 @@ class _Walk:
     owned: Sequence[bool]
     alike: Alike | None
     asks: Callable[[int], MonthLoad]
+    renewed_from: int
 
     def at(self, sizes: Sizes, month: int, period: Period) -> Served:
         return self.trial(sizes, period.at(self.horizon.level(month)), self.asks(month))
@@ -91,11 +93,11 @@ class _Walk:
 
     def changed(self, month: int, before: Sizes, after: Sizes) -> Walked:
         """A month between two nodes of other fleets: searched for itself."""
-        asked = self.asks(month)
-        best = self.search(asked, before) if self.search else None
+        asked, stay = self.asks(month), _stays(month, self.renewed_from, self.owned)
+        best = self.search(asked, _staying(before, stay, self.owned)) if self.search else None
         if best is None:
-            return self.own(_kept(before, after, self.owned), month)
-        sizes = _kept(before, best, self.owned)
+            return self.own(_kept(before, after, stay), month)
+        sizes = _kept(before, best, stay)
         for load in (period.at(asked.level) for period in self.horizon.periods_of(month)):
             self.trial.forget(sizes, load, asked)
         return self.own(sizes, month)
@@ -122,6 +124,7 @@ def walk(
     cheaper: Cheaper | None = None,
     alike: Alike | None = None,
     asks: Callable[[int], MonthLoad] | None = None,
+    renewed_from: int = 0,
 ) -> list[Walked]:
     """The months of a topology.
 
@@ -137,6 +140,7 @@ def walk(
     search : makes sizes open: finds those of each node, and both sides of a change of periods are nodes then; a node
         that no allowed size serves keeps the sizes before it
     owned : by number of `sizes`, whether it is of owned hardware, which does not shrink from month to month
+    renewed_from : month from which on it may, as the first servers are at the end of their life; 0: never
     cheaper : asked for each node but the first, the last one first, once all are searched
     alike : whether two nodes of the same sizes have the same fleet; they have unless given
     asks : what sizes are searched for in a month; what it has unless given
@@ -145,9 +149,12 @@ def walk(
     numbers = horizon.numbers
     levels = [horizon.level(month) for month in numbers]
     asks = asks or horizon.asked
-    found = nodes(levels, [] if search is None else [asks(month).periods for month in numbers])
-    at_nodes = _sizes([asks(numbers[k]) for k in found], sizes, search, owned, cheaper)
-    way = _Walk(horizon, known, found, at_nodes, search, owned, alike, asks)
+    renewed_from = renewed_from if _may_fall(levels) else 0
+    kinds = [(asks(month).periods, 0 < renewed_from <= month) for month in numbers]
+    found = nodes(levels, [] if search is None else kinds)
+    staying = [_stays(numbers[k], renewed_from, owned) for k in found]
+    at_nodes = _sizes([asks(numbers[k]) for k in found], sizes, search, owned, staying, cheaper)
+    way = _Walk(horizon, known, found, at_nodes, search, owned, alike, asks, renewed_from)
     walked: list[Walked] = []
     for index, month in enumerate(numbers):
         low, high = neighbours(found, index)
@@ -198,25 +205,43 @@ def _sizes(
     sizes: Sizes,
     search: Search | None,
     owned: Sequence[bool],
+    staying: Sequence[Sequence[bool]],
     cheaper: Cheaper | None,
 ) -> tuple[Sizes, ...]:
     if search is None:
         return (sizes,) * len(asked)
     found: list[Sizes] = []
-    for month in asked:
+    for month, stay in zip(asked, staying, strict=True):
         before = found[-1] if found else None
-        best = search(month, before) or before or sizes
-        found.append(_kept(before, best, owned))
+        best = search(month, before and _staying(before, stay, owned)) or before or sizes
+        found.append(_kept(before, best, stay))
     if cheaper is not None:
         for k in range(len(asked) - 2, 0, -1):
             found[k] = cheaper(asked[k], found[k])
     return tuple(found)
 
 
-def _kept(before: Sizes | None, after: Sizes, owned: Sequence[bool]) -> Sizes:
-    if before is None or not owned:
+def _kept(before: Sizes | None, after: Sizes, stay: Sequence[bool]) -> Sizes:
+    if before is None or not stay:
         return after
-    return tuple(max(a, b) if own else b for a, b, own in zip(before, after, owned, strict=True))
+    return tuple(max(a, b) if stays else b for a, b, stays in zip(before, after, stay, strict=True))
+
+
+def _stays(month: int, renewed_from: int, owned: Sequence[bool]) -> Sequence[bool]:
+    """By size, whether it may not fall in a month."""
+    return [False] * len(owned) if 0 < renewed_from <= month else owned
+
+
+def _staying(before: Sizes, stay: Sequence[bool], owned: Sequence[bool]) -> Sizes:
+    """What a search is told of the month before: of owned sizes that may fall none."""
+    if not owned:
+        return before
+    return tuple(0 if own and not stays else n for n, own, stays in zip(before, owned, stay, strict=True))
+
+
+def _may_fall(levels: Sequence[Level]) -> bool:
+    """Whether some class comes less often in a month than in the one before."""
+    return any(b < a for before, after in pairwise(levels) for a, b in zip(before, after, strict=True))
 
 
 def _walked(month: int, level: Level, sizes: Sizes, shares: Sequence[Share], meets: bool | None) -> Walked:

@@ -41,6 +41,7 @@ class AtLevel:
     trail : of the search, and what was tried without one
     infeasible : why no size meets the SLO; empty where one does
     hours : of its windows that leave them open; empty where none does
+    floor : groups of each pool that stood already, so that fewer were not looked at; empty for none
     """
 
     asked: MonthLoad
@@ -51,6 +52,7 @@ class AtLevel:
     hours: str = ""
     open_usd: float | None = None
     limited: tuple[str, ...] = ()
+    floor: tuple[int, ...] = ()
 
 
 def at_level(asked: MonthLoad, found: Search, infeasible: str, hours: str = "", least_usd: float = 0.0) -> AtLevel:
@@ -103,7 +105,8 @@ class Growth:
         ----------
         before : replicas of each pool in the month before; owned ones do not shrink
         """
-        here = self._at(asked, periods, before)
+        opened = self._opened(before)
+        here = replace(self._at(asked, periods, before, opened), floor=tuple(pool.low for pool in opened))
         self.found.append(here)
         return None if here.best is None else self._planned(here.best.point, here.hours)
 
@@ -134,12 +137,14 @@ class Growth:
         """Of the windows in a month that was searched; empty where it was not, or where none are open."""
         return next((one.hours for one in self.found if one.asked == asked and one.best is not None), "")
 
-    def _at(self, asked: MonthLoad, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
+    def _at(
+        self, asked: MonthLoad, periods: Sequence[PeriodDemand], before: Sizes, opened: Sequence[OpenPool]
+    ) -> AtLevel:
         below = [one for one in self.found if _rises(one.asked, asked)]
-        last = max(below, key=lambda one: sum(one.asked.level), default=None)
+        free = [one for one in below if all(low <= pool.low for low, pool in zip(one.floor, opened, strict=False))]
+        last = max(free, key=lambda one: sum(one.asked.level), default=None)
         if last is not None and last.best is None and last.infeasible != NOT_FINISHED:
             return replace(last, asked=asked, trail=(), limited=())
-        opened = self._opened(before)
         hours = (self.found[-1] if last is None else last).hours
         trials = self._trials(periods, opened, hours)
         least_usd = 0.0 if last is None else last.least_usd

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from simulator.bill.purchases import life_of
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import binding_term, late_words, share_words, slo_met
 from simulator.resolve.agreed import Spell
 from simulator.resolve.apis import bought_units
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
 from simulator.run.left_open import LeftOpen, limited_months, open_months
@@ -199,7 +201,8 @@ def walk_months(
         walked = walk(horizon, trial, now)
     else:
         owned = sizing.owned
-        walked = walk(horizon, trial, now, search, owned, None if any(owned) else cheaper, alike, asks)
+        renewed_from = _first_renewal(planned) if any(owned) else 0
+        walked = walk(horizon, trial, now, search, owned, None if any(owned) else cheaper, alike, asks, renewed_from)
     if sizing is not None:
         walked = [replace(_with_reason(month, asks, sizing.growth), units=sizing.units) for month in walked]
     asked_in = {month.month: asks(month.month) for month in walked}
@@ -229,6 +232,11 @@ def walk_months(
         limited=limited_months(walked, asks, sizing.growth),
         near=near,
     )
+
+
+def _first_renewal(planned: PlannedTopology) -> int:
+    """Month in which the first servers of a study are at the end of their life; 0 for none."""
+    return min((1 + life_of(site) for site in resolve_terms(planned).terms.owned), default=0)
 
 
 def _spells(fleets: Sequence[tuple[int, PlannedTopology]], pools: Sequence[str]) -> tuple[Spell, ...]:

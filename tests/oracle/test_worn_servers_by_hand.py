@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from agreement import agree
+from agreement import agree, second_bill
 from bill_cases import HOUR_S, SERVER, fixed, month, owned, pool, servers
+from scenario_cases import written
+from test_events import SCENARIO
 
 from simulator.bill.hardware import hardware_payments_usd
 from simulator.bill.owned import servers_by_month
 from simulator.bill.purchases import Lot, lots
 from simulator.bill.study import bill_study
+from simulator.run.simulate import simulate
 from simulator.study.bill import MonthUse
 from simulator.study.terms import Span, Terms
 from simulator.study.usage import Usage
@@ -92,3 +96,43 @@ def test_of_lives_by_draw_the_mean_decides_what_is_given_up() -> None:
     assert usd[10] == pytest.approx([2 * 108.0, 0.0])
     assert usd[12] == pytest.approx([-(120.0 - 108.0 * 2 / 10), -(120.0 - 108.0 * 12 / 14)])
     assert usd[14] == pytest.approx([0.0, 108.0])
+
+
+FALLING = (
+    "engine.max_num_seqs=2",
+    "topologies.own.pools[base].replicas=auto",
+    "topologies.own.servers[old].gpus_per_server=1",
+    "topologies.own.servers[old].life_years=1",
+    "study.months=18",
+)
+
+
+def test_open_sizes_follow_a_load_that_falls_from_the_end_of_the_first_life_on(tmp_path: Path) -> None:
+    """A third of the load from month 7 on: its servers stand until month 12, and those that are needed come again.
+
+    A study at that load alone needs as many; so a server costs the same in each month.
+    """
+    falls = "load_steps: [{from_month: 7, load: 0.3}]"
+    found = simulate(written(tmp_path, SCENARIO.replace("EVENTS", falls), *FALLING), tmp_path)
+    light = simulate(
+        written(tmp_path, SCENARIO.replace("EVENTS", "load_steps: [{from_month: 1, load: 0.3}]"), *FALLING), tmp_path
+    )
+    months = found.decision["topologies"]["own"]["months"]
+    first, later = (one.decision["topologies"]["own"]["months"][0]["replicas"][0] for one in (found, light))
+    assert later < first
+    assert [one["replicas"] for one in months] == [[first]] * 12 + [[later]] * 6
+    assert [one["servers"] for one in months] == [first] * 12 + [later] * 6
+    assert all(one["meets"] for one in months)
+    stands = [one["usd"] for one in light.decision["topologies"]["own"]["months"]]
+    assert [one["usd"] for one in months[12:]] == pytest.approx(stands[12:])
+    bill = second_bill(found.bundle, "own").mean_lines()
+    assert sum(row["usd"] for row in bill) == pytest.approx(found.summary["topologies"]["own"]["cost"]["usd_per_month"])
+
+
+def test_an_event_that_frees_a_server_leaves_it_to_the_end_of_its_life(tmp_path: Path) -> None:
+    sets = (*FALLING[2:], "topologies.own.pools[base].replicas=3")
+    event = "events: [{name: fewer, from_month: 5, topology: own, change: {pools: [{name: base, replicas: 2}]}}]"
+    found = simulate(written(tmp_path, SCENARIO.replace("EVENTS", event), *sets), tmp_path)
+    months = found.decision["topologies"]["own"]["months"]
+    assert [one["servers"] for one in months] == [3] * 12 + [2] * 6
+    assert months[12]["usd"] < months[11]["usd"] - 100_000 / 12 * 0.9
