@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.figures.differences import CostLine, Side, _quantity, decompose, differences_in_words
 from simulator.money import amount, difference
-from simulator.report.why import side_of
+from simulator.report.why import side_of, why_notes
 
 AMOUNTS = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1e6), max_size=10)
 
@@ -224,3 +224,19 @@ def tokens(count: float, usd: float) -> CostLine:
 def test_quantities_and_prices_are_told_where_both_sides_have_them(mine: CostLine, theirs: CostLine, told: str) -> None:
     """What is free has no price to be compared with."""
     assert _quantity([mine], [theirs]) == told
+
+
+def test_of_topologies_that_are_alike_the_reasons_are_told_once() -> None:
+    base = side("base", gpu("busy", 100, 300))
+    found = {
+        "base": base,
+        "dear": side("dear", gpu("busy", 100, 400)),
+        "other": side("other", gpu("busy", 200, 600)),
+        "copy": side("copy", gpu("busy", 100, 400)),
+        "twin": side("twin", gpu("busy", 100, 300)),
+    }
+    assert why_notes(found, "base") == [
+        "dear costs $100 a month more than base: all of it GPU time on demand (at $4.00 instead of $3.00 each).",
+        "other costs $300 a month more than base: all of it GPU time on demand (200 GPU-hours instead of 100).",
+        "copy differs from base as dear does.",
+    ]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibrate.live.drift import _ttft_excess, estimate, slices
+from calibrate.live.drift import Drift, Slice, _ttft_excess, estimate, slices
 from calibrate.live.histogram import Histogram
 from calibrate.live.poll import Gap
+from calibrate.live.report import corrected_profile, watch_value, yaml_text
 from calibrate.live.scrape import Snapshot
 from calibrate.live.twin import Twin, _row, compare, server_config, simulate_twin
 from calibrate.live.window import Observation, Window, observe
@@ -220,3 +221,48 @@ def test_windows_are_joined_until_a_slice_has_gaps_enough() -> None:
     )
     silent = estimate(watch(0.0), served, threshold=0.1, seed=1)
     assert (silent.factor, silent.low, silent.high, silent.significant) == (1.0, 0.0, float("inf"), False)
+
+
+def test_a_watch_is_told_with_its_fullest_cache_and_the_share_by_which_each_slice_drifts() -> None:
+    """220 requests come in 20 s, a quarter of whose prompts is found in the cache."""
+    counters = {"finished": 100.0, "preemptions": 2.0, "prefix_queries": 200.0, "prefix_hits": 50.0}
+    seen = {name: histogram([0.5] * 100) for name in ("isl", "osl", "itl_s")}
+    windows = tuple(
+        Window(10.0 * k, 10.0 * k + 10, 110.0, counters, seen, usage, 0.0, 0.0) for k, usage in enumerate((0.7, 0.3))
+    )
+    observation = Observation(windows, ((20.0, 25.0, "no answer"),), {})
+    drift = Drift(1.2, 1.1, 1.3, None, (Slice(0.0, 20.0, 200.0, 0.024, 0.02),), True)
+    told = watch_value(observation, [{"metric": "ttft_s"}], drift)
+    assert (told["duration_s"], told["preemptions"], told["kv_usage_max"]) == (20.0, 4.0, 0.7)
+    assert told["gaps"] == [{"from": 20.0, "to": 25.0, "reason": "no answer"}]
+    assert told["comparison"] == [{"metric": "ttft_s"}]
+    assert list(told["load"].values())[:4] == [11.0, 0.5, 0.5, 0.25]
+    assert told["drift"]["slices"][0]["ratio"] == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(("excess_s", "overhead_s"), [(None, 0.01), (0.02, 0.03), (-0.05, 0.0)])
+def test_a_profile_is_corrected_by_the_drift_of_its_times(excess_s: float | None, overhead_s: float) -> None:
+    value = {
+        "name": "measured",
+        "coefficients": {"token_s": 1e-5, "sharpness": 4.0},
+        "between_steps_s": 0.001,
+        "between_sequence_s": 0.0001,
+        "request_overhead_s": 0.01,
+        "kept": "as it is",
+    }
+    drift = Drift(1.5, 1.4, 1.6, excess_s, (), True)
+    found = corrected_profile(value, drift, "watch.json")
+    assert found["name"] == "measured (live)"
+    assert found["coefficients"] == {"token_s": pytest.approx(1.5e-5), "sharpness": 4.0}
+    assert found["between_steps_s"] == pytest.approx(0.0015)
+    assert found["between_sequence_s"] == pytest.approx(0.00015)
+    assert found["request_overhead_s"] == pytest.approx(overhead_s)
+    assert found["kept"] == "as it is"
+    assert found["correction_from_live"] == {
+        "factor": 1.5,
+        "low": 1.4,
+        "high": 1.6,
+        "ttft_excess_s": excess_s,
+        "recording": "watch.json",
+    }
+    assert yaml_text({"a": 1}) == "a: 1\n"

@@ -233,3 +233,17 @@ def test_all_that_is_warmed_is_every_kind_of_engine(monkeypatch: pytest.MonkeyPa
         (False, True, False, True),
         (True, False, False, False),
     ]
+
+
+@pytest.mark.parametrize("asked", [True, "auto"])
+def test_plans_in_flight_of_given_steps_are_known_without_stages_alone(asked: object) -> None:
+    given = {"throughput": {"output_tokens_per_s": 1000}}
+    assert planned(async_scheduling=asked, **given).config.modes.flight == Flight(2, True)
+    words = "of a pipeline whose steps are measured or given the plans in flight are not known"
+    if asked is True:
+        with pytest.raises(InputError, match=words):
+            planned(pp=2, async_scheduling=asked, **given)
+    else:
+        engine = planned(pp=2, async_scheduling=asked, **given)
+        assert engine.config.modes.flight is None
+        assert any(words in note for note in engine.notes)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.metrics.demand import COUNTS, LOST
 from simulator.resolve.topology import plan_topology
-from simulator.run.over_time import OverTime, outcome_over_time, quantiles, row_over_time
+from simulator.run.over_time import OverTime, outcome_over_time, over_time, quantiles, row_over_time
 from simulator.scenario.load import load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import Records, simulate_one, subject_of
@@ -96,3 +99,19 @@ def test_replications_that_end_at_other_times_count_as_long_as_they_last() -> No
 def test_one_replication_is_itself() -> None:
     row = row_over_time([felt_as([1, 2], 120)], 0.0)
     assert row == {"minutes": [0, 1], "ttft_p95_s": [1, 2], "waiting": [10, 20], "lost_percent": [1, 2]}
+
+
+def test_whoever_is_lost_for_any_reason_counts_in_the_stretch_in_which_he_came() -> None:
+    """Of 40 that come in the first second one is lost for each reason, of 10 in the third three for the first one."""
+    counts = np.zeros((4, 2, len(COUNTS)), np.int64)
+    counts[0, 0, 0], counts[0, 1, 2:] = 40, 1
+    counts[2, 1, 0], counts[2, 1, 1], counts[2, 1, 2] = 10, 7, 3
+    samples = {"time_s": np.array([0.5, 0.5, 2.5]), "waiting": np.array([2, 3, 4])}
+    outcome: Any = SimpleNamespace(
+        run=SimpleNamespace(samples=samples), demand=SimpleNamespace(counts=counts, period_s=1.0)
+    )
+    found = over_time(outcome, 4.0, np.array([0.2, 0.4]), np.array([1.0, 2.0]))
+    assert found.edges_s.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert found.lost == pytest.approx([len(LOST) / 40, np.nan, 0.3, np.nan], nan_ok=True)
+    assert found.waiting == pytest.approx([5.0, np.nan, 4.0, np.nan], nan_ok=True)
+    assert found.ttft_p95_s == pytest.approx([2.0, np.nan, np.nan, np.nan], nan_ok=True)

@@ -86,3 +86,20 @@ def test_what_is_left_costs_the_more_the_longer_it_looks() -> None:
     assert left[0] == 0
     assert left[-1] == math.inf
     assert 0 < left[1] < math.inf
+
+
+def test_what_may_cost_least_is_looked_at_first() -> None:
+    """Nothing meets, and 6.5 may be paid for n of 1.5 and others of 1 each: the least bound that is left rises."""
+    asked: list[Point] = []
+
+    def costs(at: Point) -> float:
+        return 1.5 * at[0] + at[1] + at[2]
+
+    def meets(at: Point) -> bool:
+        asked.append(at)
+        return False
+
+    assert close(meets, [(1, 9)] * 3, costs, lambda at: costs(at) <= 6.5, 400) == []
+    assert asked[:4] == [(1, 1, 4), (1, 2, 3), (2, 1, 2), (1, 3, 2)]
+    affordable = [at for at in itertools.product(range(1, 10), repeat=3) if costs(at) <= 6.5]
+    assert all(any(all(a <= b for a, b in zip(at, one, strict=True)) for one in asked) for at in affordable)
