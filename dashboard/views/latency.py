@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -75,7 +78,7 @@ def _itl(context: Context) -> None:
         if found["metrics"]["itl_s"]["p50"] is not None
     ]
     if not rows:
-        st.caption("Token APIs show only their mean gap.")
+        st.caption(why_no_gaps(context.topologies))
         return
     data = pd.DataFrame(rows)
     data[["p50", "p90", "p95", "p99"]] *= 1e3
@@ -83,3 +86,9 @@ def _itl(context: Context) -> None:
         share: st.column_config.NumberColumn(f"{share} [ms]", format="%.1f") for share in ("p50", "p90", "p95", "p99")
     }
     show_table(data, key="latency.itl", column_config=config)
+
+
+def why_no_gaps(topologies: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why no topology shows times between tokens."""
+    has_second = any(found["metrics"]["tpot_s"]["p50"] is not None for found in topologies.values())
+    return "Token APIs show only their mean gap." if has_second else "No answer has a second token."

@@ -24,6 +24,8 @@ from simulator.money import column, converted
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9650F0", "#7A4A28")
 _LEGEND_LETTERS, _LEGEND_COLUMNS, _NAME_PX = 40, 3, 330
 """Letters of the names in a row below a chart and names in it, as a phone has room for them; room for a long one."""
+_LEGEND_PX, _SYMBOL_PX, _LETTER_PX = 270, 30, 6.5
+"""Of a row beside the axis on a phone, of a name's symbol with what is around it, and of a letter."""
 _LINE_LETTERS, _LINES = 15, 4
 """Of a name beside bars: letters of a line unless a word is longer, and lines."""
 BAR_PX = 50
@@ -60,7 +62,14 @@ def legend_px(names: Sequence[str]) -> int:
 
 
 def _columns(names: Sequence[str]) -> int:
-    return min(max(_LEGEND_LETTERS // max(map(len, names), default=1), 1), _LEGEND_COLUMNS)
+    most = min(max(_LEGEND_LETTERS // max(map(len, names), default=1), 1), _LEGEND_COLUMNS)
+    return next((n for n in range(most, 1, -1) if _legend_px(names, n) <= _LEGEND_PX), 1)
+
+
+def _legend_px(names: Sequence[str], columns: int) -> float:
+    """Width of a legend, each column as wide as the longest name in it."""
+    longest = [max(map(len, names[k::columns])) for k in range(min(columns, len(names)))]
+    return sum(_SYMBOL_PX + _LETTER_PX * letters for letters in longest)
 
 
 def names_axis(names: Sequence[str]) -> alt.Axis:
@@ -88,7 +97,7 @@ def names_axis(names: Sequence[str]) -> alt.Axis:
 
 def _in_lines(name: str) -> list[str]:
     lines = [""]
-    for word in re.findall(r"[^_.-]+[_.-]?|[_.-]", name):
+    for word in re.findall(r"[^ _.-]+[ _.-]?|[ _.-]", name):
         if lines[-1] and len(lines[-1] + word) > _LINE_LETTERS:
             lines.append("")
         lines[-1] += word

@@ -11,13 +11,13 @@ import pandas as pd
 from simulator.catalog.titles import in_titles
 from simulator.figures.table import figure
 from simulator.money import column, converted, in_sign
-from simulator.report.charts import topology_colour
+from simulator.report.charts import BAR_PX, names_axis, topology_colour
 from simulator.report.coinciding import WIDTH, with_widths
 from simulator.report.decision import Decision
 
 _CHART_PX = 420
 """With its axes and legend."""
-_ROW_PX, _AXIS_PX = 44, 80
+_AXIS_PX = 80
 
 
 def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any:
@@ -101,12 +101,13 @@ def flip_chart(flips: Sequence[Mapping[str, Any]]) -> Any:
         }
         for flip in found
     ]
+    names = [str(row["assumption"]) for row in rows]
     base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=alt.Y("assumption:N", sort=[row["assumption"] for row in rows], title=None, axis=alt.Axis(labelLimit=220)),
+        y=alt.Y("assumption:N", sort=names, title=None, axis=names_axis(names)),
         tooltip=["assumption", alt.Tooltip("factor", format=".3f"), "winner"],
     )
     x = alt.X("today:Q", scale=alt.Scale(type="log", nice=False, padding=60), title="multiple of today's value")
     bars = base.mark_rule(strokeWidth=6, color="gray").encode(x=x, x2="factor:Q")
     ends = base.mark_point(filled=True, size=110).encode(x="factor:Q")
     words = base.mark_text(align="center", dy=-13, color="gray").encode(x="factor:Q", text="winner:N")
-    return (bars + ends + words).properties(height=_ROW_PX * len(rows) + _AXIS_PX)
+    return (bars + ends + words).properties(height=BAR_PX * len(rows) + _AXIS_PX)

@@ -27,6 +27,8 @@ _ROWS = (
     ("starting", "replicas starting (paid for)"),
 )
 """Column of the samples and words of each row."""
+_WHOLE = ("running", "waiting", "ready", "starting")
+"""Rows that count: there is no half of one between two ticks."""
 _SELDOM = ("waiting", "starting")
 """Rows that are left out where they are 0 throughout."""
 _EVENTS = {
@@ -195,7 +197,7 @@ def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Alo
         .mark_line(interpolate="step-after", strokeDash=list(dash), clip=True)
         .encode(
             x=x("minutes"),
-            y=alt.Y(f"{column}:Q", title=None),
+            y=alt.Y(f"{column}:Q", title=None, axis=alt.Axis(tickMinStep=1) if column in _WHOLE else alt.Axis()),
             color=colour,
             tooltip=[
                 alt.Tooltip("target", title="pool or token API"),

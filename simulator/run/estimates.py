@@ -83,7 +83,8 @@ def grid_estimates(planned: PlannedTopology, priced: Priced) -> list[str]:
 
 
 def _apart(share: float, digits: int) -> str:
-    return f"{abs(share):.{digits}%} {'less' if share < 0 else 'more'}"
+    told = f"{abs(share):.{digits}%}"
+    return "the same" if told == f"{0:.{digits}%}" else f"{told} {'less' if share < 0 else 'more'}"
 
 
 def _at_yearly_mean(terms: Terms) -> Terms:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.changes import Change, assignments
 from dashboard.components.main_values import main_values
+from dashboard.views.latency import why_no_gaps
 from dashboard.views.overview import _delta
 from dashboard.views.what_if import _replication_words, _signed, _words
 from simulator.errors import InputError
@@ -218,3 +219,11 @@ def test_a_file_that_is_no_text_is_refused_as_the_upload() -> None:
         text(None, SimpleNamespace(getvalue=lambda: b"\xff\xfe\xff"), None)
     (problem,) = refused.value.problems
     assert (problem.message, problem.file) == ("is not UTF-8 text", "the upload")
+
+
+def test_vectors_have_no_gaps_and_no_token_api_is_blamed() -> None:
+    def one(tpot_s: float | None) -> dict[str, dict[str, dict[str, float | None]]]:
+        return {"metrics": {"tpot_s": {"p50": tpot_s}}}
+
+    assert why_no_gaps({"own": one(None), "cloud": one(None)}) == "No answer has a second token."
+    assert "Token APIs" in why_no_gaps({"own": one(None), "api": one(0.02)})

@@ -7,8 +7,9 @@ import json
 import pandas as pd
 import pytest
 
-from simulator.report.charts import BAR_PX, names_axis, names_legend
+from simulator.report.charts import BAR_PX, legend_px, names_axis, names_legend
 from simulator.report.cost_charts import line_items
+from simulator.report.decision_charts import flip_chart
 
 
 @pytest.mark.parametrize(
@@ -28,10 +29,21 @@ def test_names_below_a_chart_are_not_cut_on_a_phone(names: list[str], columns: i
     assert legend["labelLimit"] >= letters * px
 
 
+def test_a_row_of_names_fits_beside_the_axis_on_a_phone() -> None:
+    """Seven topologies of four GPUs on 390 px: 30 px of margins, 90 of the axis, 24 of a symbol, 6.5 of a letter."""
+    names = ["on_prem", "cloud", "hybrid", "on_prem_h200", "on_prem_b200", "cloud_b200", "on_prem_l40s"]
+    columns = names_legend(names).to_dict()["columns"]
+    widths = [24 + 6.5 * max(map(len, names[k::columns])) for k in range(columns)]
+    assert sum(widths) <= 390 - 30 - 90
+    assert columns == 2
+    assert legend_px(names) > legend_px(names[:2]) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
         ("own", ["own"]),
+        ("price of rented GPUs", ["price of ", "rented GPUs"]),
         ("rented_gpus_in_frankfurt", ["rented_gpus_in_", "frankfurt"]),
         ("a-b.c_d", ["a-b.c_d"]),
         ("x" * 40, ["x" * 40]),
@@ -75,3 +87,19 @@ def colours_of_lines(kinds: list[str]) -> dict[str, str]:
     data = data.assign(usd_per_month=1.0, is_unused=False)
     scale = line_items(data, ["own"], "$").to_dict()["encoding"]["color"]["scale"]
     return dict(zip(scale["domain"], scale["range"], strict=True))
+
+
+def test_what_would_flip_the_verdict_is_named_whole_in_lines_beside_its_bar() -> None:
+    """Two prices that begin alike are told apart by their ends."""
+    names = [f"price of {gpu} on demand at lambda" for gpu in ("h100-sxm", "b200")]
+    flips = [
+        {"assumption": name, "factor": factor, "winner": "cloud"}
+        for name, factor in zip(names, (2.0, 3.0), strict=True)
+    ]
+    spec = flip_chart(flips).to_dict()
+    axis = spec["layer"][0]["encoding"]["y"]["axis"]
+    lines = json.loads(axis["labelExpr"].partition("[datum.label]")[0])
+    assert all("".join(its) == name for name, its in lines.items())
+    assert all(name.endswith("Lambda") for name in lines)
+    assert len(lines) == len(names)
+    assert max(map(len, lines.values())) * axis["labelLineHeight"] <= spec["height"] / len(flips)

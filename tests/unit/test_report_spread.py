@@ -58,3 +58,19 @@ def test_one_replication_is_itself_without_a_band(replication: int) -> None:
     assert tokens == [rate / 60 for rate in TOKENS[replication]]
     alone = load_tables(tables((replication,)).__getitem__, "own", SUMMARY)
     pd.testing.assert_frame_equal(alone.samples.reset_index(drop=True), found.samples.reset_index(drop=True))
+
+
+def test_counts_have_no_ticks_between_whole_numbers() -> None:
+    """One replica is never one and a half; a share and tokens may be anything."""
+    spec = load_over_time(load_tables(tables((0,)).__getitem__, "own", SUMMARY)).to_dict()
+    found: dict[str, float] = {}
+
+    def look(node: Any) -> None:
+        for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            look(part)
+        if isinstance(node, dict) and isinstance(y := node.get("y"), dict) and "field" in y:
+            found[y["field"]] = (y.get("axis") or {}).get("tickMinStep", 0.0)
+
+    look(spec)
+    assert found["ready"] == found["running"] == 1
+    assert found["kv_percent"] == found["output_tokens_per_s"] == 0

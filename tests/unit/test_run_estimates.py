@@ -9,7 +9,7 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.catalog.grids import grid
-from simulator.run.estimates import old_words
+from simulator.run.estimates import _apart, old_words
 from simulator.run.simulate import simulate
 from simulator.study.figure import Figure
 
@@ -109,3 +109,11 @@ def test_old_figures_are_one_line_with_the_weightiest_first() -> None:
         "an old figure is behind the bill: salary with all that comes with it (2025-05) 10% of the bill"
     ]
     assert old_words(old[3:], shares) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "words"),
+    [(0.0004, 1, "the same"), (-0.0004, 1, "the same"), (0.0006, 1, "0.1% more"), (-0.02, 2, "2.00% less")],
+)
+def test_what_rounds_to_nothing_is_not_told_as_nothing_more(share: float, digits: int, words: str) -> None:
+    assert _apart(share, digits) == words
