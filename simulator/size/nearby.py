@@ -11,8 +11,8 @@ from simulator.size.searcher import Searcher
 from simulator.size.trials import Point
 
 _STEPS = (
-    *((0, 0, 1), (-1, 0, 0), (0, -1, 0), (-1, -1, -2), (-1, 0, -1)),
-    *((1, 0, 1), (0, 0, -1), (0, -1, -1), (1, -1, 0), (0, 1, 1)),
+    *((0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, 1, 1), (-1, -1, -2)),
+    *((-1, 0, -1), (1, 0, 1), (0, 0, -1), (0, -1, -1), (1, -1, 0)),
 )
 """To the neighbours: of the fewest replicas, of the most and among the targets; those first that may save most."""
 
@@ -50,7 +50,7 @@ def _neighbours(searcher: Searcher, k: int, at: Point) -> Iterator[Point]:
         target = size.target if stated_target is not None else _stepped(choices, size.target, steps)
         found = replace(size, least=size.least + less, most=size.most + more, target=target, instance="")
         is_stated = (stated_least is not None and less) or (stated_most is not None and more)
-        fits = pool.low <= found.least < found.most <= searcher.limits.max_replicas
+        fits = min(pool.low, size.least) <= found.least < found.most <= searcher.limits.max_replicas
         if fits and not is_stated:
             yield (*at[:k], found, *at[k + 1 :])
 

@@ -94,3 +94,37 @@ def test_targets_of_requests_that_wait_go_down_to_one(tmp_path: Path) -> None:
     found = simulate(written(tmp_path, text), tmp_path).summary["topologies"]["rent"]
     assert found["metrics"]["slo_met"]
     assert found["cost"]["usd_per_month"] == pytest.approx(3 * 730 * (1 + (500 + 2 * 60) / 1400), rel=0.05)
+
+
+def test_what_goes_down_to_none_has_neighbours_too(tmp_path: Path) -> None:
+    """From none on, more at most let a replica have more requests: the least of what is written costs no less."""
+    rush = "{start_s: 72, duration_s: 48, factor: 3}, {start_s: 168, duration_s: 36, factor: 0}"
+    around = "{{kind: lognormal, mean: {}, cv: 0.5, max: {}}}".format
+    text = SCENARIO
+    for old, new in (
+        (
+            "throughput: {output_tokens_per_s: 200, tpot_s: 0.1}",
+            "max_num_seqs: 64, throughput: {output_tokens_per_s: 150",
+        ),
+        ("}\nworkload", ", tpot_s: 0.04, input_tokens_per_s: 5000}}\nworkload"),
+        ("{kind: poisson, rate_rps: 2.5}", f"{{kind: schedule, rate_rps: 6, spikes: [{rush}]}}"),
+        ("isl: 100, osl: 200", f"isl: {around(200, 2000)}, osl: {around(40, 600)}"),
+        ("tpot_s: {p95: 0.5}", "ttft_s: {p95: 1}, tpot_s: {p95: 0.3}"),
+        ("provision_s: 400", "provision_s: 1"),
+        ("engine_s: 200", "engine_s: 0"),
+        ("{months: 1, periods: [{name: busy, hours_per_month: 200}, {name: quiet, load: 0.1}]}", "{months: 1}"),
+        ("horizon_s: 3000, warmup_s: 300", "horizon_s: 240, warmup_s: 24"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    given = "period_s: 1, down_window_s: 20"
+    bills = {}
+    for most, target in (("auto", "auto"), (5, 14), (5, 20), (6, 27), (6, 34)):
+        least = "auto" if most == "auto" else 0
+        scaler = f"{{min: {least}, max: {most}, target_per_replica: {target}, {given}}}"
+        folder = tmp_path / f"{most}-{target}"
+        folder.mkdir()
+        found = simulate(written(folder, text.replace("SCALER", scaler)), folder).summary["topologies"]["rent"]
+        if found["metrics"]["slo_met"]:
+            bills[most, target] = found["cost"]["usd_per_month"]
+    assert bills["auto", "auto"] <= min(bills.values()) * (1 + 1e-9)
