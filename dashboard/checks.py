@@ -72,8 +72,7 @@ def compose(answers: Mapping[str, Any], files: Mapping[str, bytes], visitor: str
             asked = {"file": str(file), "root": str(root), "answers": dict(answers)}
             found = pool.ask(asked, _WAIT_S, visitor)
         if found is None:
-            return Composed(
-                "", {}, (Problem(f"takes more than {_WAIT_S:g} s or too much memory to read", "model.json"),)
-            )
+            told = Problem(f"takes more than {_WAIT_S:g} s or too much memory to read", next(iter(files), None))
+            return Composed("", {}, (told,))
         problems = tuple(within(root, Problem(**problem)) for problem in found.get("problems", ()))
         return Composed(found.get("text", ""), found.get("told", {}), problems)

@@ -139,7 +139,7 @@ def _watch(path: str) -> None:
 def _json(content: bytes, name: str) -> dict[str, Any]:
     try:
         value = json.loads(content)
-    except (UnicodeDecodeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(Problem(f"is not JSON: {error}", name)) from error
     if not isinstance(value, dict):
         raise InputError(Problem("is not a JSON object", name))

@@ -44,7 +44,7 @@ def replica_capacity_rps(
     B = min(max_num_seqs, KV tokens/context), h is the share of the prompt that is found in the prefix cache, c the
     chunks of the rest; n are the rounds of an answer: `osl`, fewer with drafts, of which T then computes k more for
     each request; T(B) is of plans of B/p requests. Without a pipeline E[max N_i] = λ. A replica that does not
-    `prefill`, or not `decode`, spares itself that part.
+    `prefill`, or not `decode`, spares itself that part; without rounds the sequences of prompts' own steps count.
 
     A synchronous pipeline gathers its requests in one plan (p = 1) until chunks overfill that: both are weighed by the
     chance that they do in some round of an answer. Long prompts that queue already may spread it further than that.
@@ -72,8 +72,12 @@ def replica_capacity_rps(
 
     def rate_rps(stages: int) -> float:
         decode_s = steps * replace(step, stages=stages).round_s(np.array(batch), drafts, context) / batch
-        return float(1.0 / (prefill_s * (_most_of(chunks / stages, stages) / chunks) * prefill + decode_s * decode))
+        request_s = float(prefill_s * (_most_of(chunks / stages, stages) / chunks) * prefill + decode_s * decode)
+        return 1.0 / request_s if request_s > 0 else math.inf
 
+    if not decode:  # otherwise its step is one of a round, which has them
+        at_once = min(max(int(budget / max(isl * (1 - hit), 1.0)), 1), engine.max_num_seqs)
+        prefill_s += float(step.seq_time_s[at_once]) / at_once
     flight = engine.modes.flight
     if step.stages == 1 or flight is None or flight.asynchronous:
         return rate_rps(step.stages)

@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 PIECE_ROWS = 100_000
 _JSON_ROWS = 20_000
 """Of a piece: rows of text are larger as objects, above all lists of hashes."""
+_PIECE_BYTES = 2**28
+"""Of a piece of a Parquet file as it is unpacked, texts that come again counted once."""
 _AS_WRITTEN: Any = {"skip_blank_lines": False, "keep_default_na": False}
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """Between the values of a line, unless its first line has none; then what it has instead."""
 PACKINGS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 """What unpacks a file, by the last end of its name."""
 JSON_LINES = (".jsonl", ".ndjson")
+MOST_COLUMNS = 1_000
+LONGEST_LINE = 4 * 2**20
+"""Letters of a line: of a file packed a million times smaller no more is unpacked at once."""
 _REST = "\0"
 ENDINGS = (*SEPARATORS, *JSON_LINES, ".parquet")
 """Kinds of files that are read."""
@@ -86,9 +91,10 @@ def _read_json_lines(file: Path) -> Iterator[Table]:
     records: list[dict[str, object]] = []
     lines: list[int] = []
     columns: list[str] | None = None
+    names: set[str] = set()
     problems: list[Problem] = []
     with _unpacked(file), _opened(file) as text:
-        for number, content in enumerate(text, start=1):
+        for number, content in enumerate(_lines(file, text), start=1):
             if not content.strip():
                 continue
             record = _json_object(content)
@@ -98,6 +104,8 @@ def _read_json_lines(file: Path) -> Iterator[Table]:
                 if len(problems) == MAX_PROBLEMS:
                     break
                 continue
+            names.update(record)
+            _check_number(file, len(names), number)
             records.append(record)
             lines.append(number)
             if len(records) == _JSON_ROWS:
@@ -134,7 +142,7 @@ def _of_records(file: Path, records: list[dict[str, object]], lines: list[int], 
 def _json_object(text: str) -> dict[str, object] | None:
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -144,9 +152,13 @@ def _read_parquet(file: Path) -> Iterator[Table]:
     import pyarrow.parquet as pq
 
     try:
-        rows, first = pq.ParquetFile(file), 1
-        for batch in rows.iter_batches(PIECE_ROWS):
-            yield Table(file, batch.to_pandas(), np.arange(first, first + len(batch)), is_text=False)
+        schema = pq.read_schema(file)
+        _check_number(file, len(schema.names))
+        texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_binary(field.type)]
+        rows, first = pq.ParquetFile(file, read_dictionary=texts), 1
+        row_bytes = sum(_group_bytes(rows.metadata)) / max(rows.metadata.num_rows, 1)
+        for batch in rows.iter_batches(max(min(PIECE_ROWS, int(_PIECE_BYTES / max(row_bytes, 1.0))), 1)):
+            yield Table(file, _frame(batch), np.arange(first, first + len(batch)), is_text=False)
             first += len(batch)
         if first == 1:
             yield Table(file, rows.schema_arrow.empty_table().to_pandas(), np.zeros(0, np.int64), is_text=False)
@@ -154,12 +166,27 @@ def _read_parquet(file: Path) -> Iterator[Table]:
         raise InputError(Problem(f"is not a Parquet file: {error}", file=str(file))) from error
 
 
+def _group_bytes(metadata: Any) -> Iterator[int]:
+    return (metadata.row_group(k).total_byte_size for k in range(metadata.num_row_groups))
+
+
+def _frame(batch: Any) -> pd.DataFrame:
+    """Texts as objects, each different one once, however often it comes."""
+    import pyarrow as pa
+
+    frame: pd.DataFrame = batch.to_pandas()
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_dictionary(field.type):
+            frame.isetitem(place, frame.iloc[:, place].astype(object).to_numpy())
+    return frame
+
+
 def _read_csv(file: Path, separator: str) -> Iterator[Table]:
     import pandas as pd
 
     try:
         with _opened(file) as text:
-            head = text.readline()
+            head = next(_lines(file, text), "")
         separator = next((each for each in (separator, ";", "\t", "|", ",") if each in head), separator)
         _check_names(file, head, separator)
         first = 2
@@ -182,7 +209,7 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
 
 
 def _check_names(file: Path, head: str, separator: str) -> None:
-    """Refuse two columns of one name, of which a table would rename one.
+    """Refuse too many columns, and two of one name, of which a table would rename one.
 
     Raises
     ------
@@ -192,10 +219,55 @@ def _check_names(file: Path, head: str, separator: str) -> None:
         first = next(csv.reader([head.removeprefix("\ufeff")], delimiter=separator), [])
     except csv.Error:
         return
+    _check_number(file, len(first), 1)
     names = [name.strip() for name in first]
     twice = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
     if twice is not None:
         raise InputError(Problem(two_columns(twice), file=str(file), line=1))
+
+
+def _check_number(file: Path, columns: int, line: int | None = None) -> None:
+    if columns > MOST_COLUMNS:
+        text = f"has more than {MOST_COLUMNS:,} columns: keep those with times and tokens"
+        raise InputError(Problem(text, file=str(file), line=line))
+
+
+def _lines(file: Path, text: IO[str]) -> Iterator[str]:
+    number = 0
+    while content := text.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(content) > LONGEST_LINE:
+            raise InputError(_too_long(file, number))
+        yield content
+
+
+def _too_long(file: Path, line: int | None = None) -> Problem:
+    return Problem(f"a line of more than {LONGEST_LINE:,} letters is none of a log", file=str(file), line=line)
+
+
+class _Bounded:
+    """The text of a file for pandas, which would keep a line of any length."""
+
+    def __init__(self, file: Path, text: IO[str]) -> None:
+        self._file, self._text, self._letters = file, text, 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._text)
+
+    def read(self, size: int = -1) -> str:
+        content = self._text.read(size)
+        end = max(content.rfind("\n"), content.rfind("\r"))
+        self._letters = self._letters + len(content) if end < 0 else len(content) - end - 1
+        if self._letters > LONGEST_LINE:
+            raise InputError(_too_long(self._file))
+        return content
+
+
+@contextmanager
+def _bounded(file: Path) -> Iterator[Any]:
+    unpack: Any = PACKINGS.get(file.suffix, open)
+    with unpack(file, "rt", encoding="utf-8", newline="") as text:
+        yield _Bounded(file, text)
 
 
 def _filled(frame: pd.DataFrame) -> NDArray[np.bool_]:
@@ -214,19 +286,20 @@ def _frames_of_csv(file: Path, separator: str) -> Iterator[pd.DataFrame]:
     how: Any = {"sep": separator, "dtype": str, "index_col": False, **_AS_WRITTEN}
     done = 0
     try:
-        for frame in _strictly(pd.read_csv(file, chunksize=PIECE_ROWS, **how)):
-            yield frame
-            done += len(frame)
+        with _bounded(file) as text:
+            for frame in _strictly(pd.read_csv(text, chunksize=PIECE_ROWS, **how)):
+                yield frame
+                done += len(frame)
         return
     except pd.errors.ParserWarning:
-        names = list(pd.read_csv(file, nrows=0, **how).columns)
-    skipped = range(1, done + 1)
-    for frame in _strictly(
-        pd.read_csv(file, header=0, names=[*names, _REST], skiprows=skipped, chunksize=PIECE_ROWS, **how)
-    ):
-        if (frame[_REST].fillna("") != "").any():
-            raise pd.errors.ParserWarning
-        yield frame.drop(columns=_REST)
+        with _bounded(file) as text:
+            names = list(pd.read_csv(text, nrows=0, **how).columns)
+    how |= {"header": 0, "names": [*names, _REST], "skiprows": range(1, done + 1)}
+    with _bounded(file) as text:
+        for frame in _strictly(pd.read_csv(text, chunksize=PIECE_ROWS, **how)):
+            if (frame[_REST].fillna("") != "").any():
+                raise pd.errors.ParserWarning
+            yield frame.drop(columns=_REST)
 
 
 def _strictly(frames: Any) -> Iterator[pd.DataFrame]:

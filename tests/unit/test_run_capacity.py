@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from simulator.fleet.records import Status
 from simulator.fleet.single import RequestList, run_single
+from simulator.perf.device import BatchLimits
 from simulator.resolve.engines import plan_engine
+from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.run import summary
 from simulator.run.remarks import turns_apart
-from simulator.schema.engine import EngineSettings
+from simulator.schema.engine import EngineSettings, Throughput
 from simulator.simulate.capacity import (
     Load,
     _most_cached_share,
@@ -43,6 +45,19 @@ def test_prefix_hits_spare_prompts_alone() -> None:
     assert replica_capacity_rps(COLD, 120.0, 1.0, decode=False, cached_share=0.75) == pytest.approx(cold)
     answers = replica_capacity_rps(CACHING, 120.0, 9.0, prefill=False)
     assert replica_capacity_rps(CACHING, 120.0, 9.0, prefill=False, cached_share=0.9) == answers
+
+
+@pytest.mark.parametrize(
+    ("prompt_tokens_per_s", "expected_rps"), [(None, 500.0), (10_000.0, 1 / (99 / 10_000 + 1 / 500))]
+)
+def test_prompts_alone_take_what_is_given_for_their_first_tokens(
+    prompt_tokens_per_s: float | None, expected_rps: float
+) -> None:
+    """Where prompts take no time, as many are done as first tokens are made."""
+    limits = BatchLimits(CACHING.engine.max_num_batched_tokens, CACHING.engine.max_num_seqs)
+    rates = Throughput(output_tokens_per_s=500.0, input_tokens_per_s=prompt_tokens_per_s)
+    given_rates = replace(CACHING, step_time=given_step_time(rates, limits, NO_BOUND, 1))
+    assert replica_capacity_rps(given_rates, 100.0, 9.0, decode=False) == pytest.approx(expected_rps)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 30)), min_size=1, max_size=12))
