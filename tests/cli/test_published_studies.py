@@ -244,3 +244,43 @@ def test_a_shared_beginning_that_is_cached_and_calls_that_can_wait(tmp_path: Pat
     before, after = (topologies[name]["cost"]["usd_per_month"] for name in ("before", "after"))
     assert before == pytest.approx(540_000 * 0.0615, rel=0.002)
     assert after == pytest.approx(540_000 * 0.04125 * (0.25 + 0.75 / 2), rel=0.002)
+
+
+def test_rent_for_400_hours_a_month_against_a_machine_of_ones_own(tmp_path: Path) -> None:
+    """11,542.99 against 14,400 USD a month; 392,000 / (14,400 - 3,376.32) months.
+
+    The source's example calls the cloud cheaper and finds no break-even, beside a formula by which the machine is.
+    """
+    topologies, decision = ran("hours-400", tmp_path)
+    running = 3_000 + 8 * 0.7 * 1.4 * 400 * 0.12
+    assert topologies["own"]["cost"]["usd_per_month"] == pytest.approx(392_000 / 48 + running, rel=1e-4)
+    assert topologies["rent"]["cost"]["usd_per_month"] == pytest.approx(8 * 4.5 * 400, rel=1e-4)
+    assert pair(decision, "own", "rent")["months"] == pytest.approx(392_000 / (14_400 - running), rel=1e-3)
+
+
+def test_tokens_pay_for_what_units_do_not_let_through(tmp_path: Path) -> None:
+    """55,000 of 180,000 tokens a minute are 11/36 of 31,536 USD a month, beside 36,500 of units."""
+    topologies, _ = ran("spillover", tmp_path)
+    tokens = 3 * (800 * 2.5 + 200 * 10) / 1e6 * 3600 * HOURS
+    assert topologies["tokens"]["cost"]["usd_per_month"] == pytest.approx(tokens, rel=0.002)
+    assert topologies["spill"]["cost"]["usd_per_month"] == pytest.approx(50 * HOURS + tokens * 55 / 180, rel=0.005)
+    assert topologies["spill"]["cost"]["unused_share"] == pytest.approx(0, abs=0.005)
+
+
+def test_a_cache_that_lasts_for_an_hour_pays_where_one_of_five_minutes_costs(tmp_path: Path) -> None:
+    """3,650 calls a month of 20,000 tokens that all have, 2,000 of their own and 500 of answer."""
+    topologies, _ = ran("cache-hour", tmp_path)
+    usd = {name: one["cost"]["usd_per_month"] for name, one in topologies.items()}
+    of_all = {
+        name: 3_650 * (20_000 * price + 2_000 * 3 + 500 * 15) / 1e6 for name, price in (("none", 3), ("hour", 0.3))
+    }
+    assert usd == pytest.approx({**of_all, "minutes": 3_650 * (20_000 * 3.75 + 2_000 * 3 + 500 * 15) / 1e6}, rel=0.002)
+
+
+def test_seconds_of_work_alone_are_paid_of_a_gpu_that_scales_to_zero(tmp_path: Path) -> None:
+    """10,000 / 24 * 730 calls of 0.5 s are 42.2 hours: 10.14 USD a month; the source has 0.34 USD a day."""
+    topologies, _ = ran("by-the-second", tmp_path)
+    usd = {name: one["cost"]["usd_per_month"] for name, one in topologies.items()}
+    right = 10_000 / 24 * HOURS * 0.5 / 3600 * 0.24
+    assert usd == pytest.approx({"serverless": right, "dedicated": 0.736 * HOURS}, rel=0.01)
+    assert right * 24 / HOURS == pytest.approx(0.34, abs=0.01)

@@ -19,6 +19,7 @@ from terms_cases import pools, refused, resolve
 
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
+from simulator.catalog.sites import site, sites
 from simulator.run.simulate import simulate
 from simulator.study.contract import Volume, VolumeStep
 from simulator.study.terms import RentedTerms, Span, Terms
@@ -105,7 +106,16 @@ def test_terms_of_whole_rentals_do_not_go_with_it(tmp_path: Path) -> None:
 
 
 def test_what_the_catalog_says_of_least_times_does_not_round_it(tmp_path: Path) -> None:
-    """At a provider that the catalog does not know whole hours are billed, unless starts or idle time are free."""
-    for name, free, rounded_s in (("from_launch", (), 3600.0), ("from_ready", READY, 0.0), ("while_busy", BUSY, 0.0)):
+    """At a provider that the catalog does not know whole minutes are billed, unless starts or idle time are free."""
+    for name, free, rounded_s in (("from_launch", (), 60.0), ("from_ready", READY, 0.0), ("while_busy", BUSY, 0.0)):
         (offer,) = resolve(tmp_path, pools(SOLD % f"gpus_per_instance: 1, billed: {name}")).terms.rented
         assert (offer.free, offer.granularity_s) == (free, rounded_s)
+
+
+def test_a_provider_that_the_catalog_does_not_know_bills_no_longer_than_those_that_say_it() -> None:
+    """Price pages have a second or a minute; whole hours made six minutes ten times as dear."""
+    for key in ("billing_minimum", "billing_granularity"):
+        known = [getattr(site(name), key) for name in sites()]
+        said = [one.value for one in known if one is not None and one.kind == "sourced"]
+        assert len(said) > 5
+        assert getattr(site("elsewhere"), key).value == max(said)
