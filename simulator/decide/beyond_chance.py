@@ -10,7 +10,7 @@ from itertools import pairwise
 from simulator.bill.minimum import has_minimum
 from simulator.bill.study import bill_study, has_open_commitments, recommitted, study_usd_per_month
 from simulator.bill.sums import mean
-from simulator.decide.chance import usd_of_requests
+from simulator.decide.chance import by_draw_usd, usd_by_owner
 from simulator.decide.costed import month_uses
 from simulator.decide.rivals import rank
 from simulator.study.bill import MonthUse
@@ -60,7 +60,10 @@ class AtPrice:
         chance = self.today.chance
         if chance is None:
             return replace(self.today, usd_per_month=usd, usd_by_replication=tuple(rest))
-        return replace(self.today, usd_per_month=usd, chance=replace(chance, usd=rest[0]))
+        whole, *parts = rest
+        by_draw = tuple(part / whole if whole else 0.0 for part in parts)
+        now = replace(chance, usd=whole, by_draw=by_draw, routed=math.hypot(*by_draw))
+        return replace(self.today, usd_per_month=usd, chance=now)
 
     def _bills(self, k: int, factor: float) -> tuple[float, ...]:
         if self.ways[k].is_bent:
@@ -69,14 +72,15 @@ class AtPrice:
         return tuple(a + (factor - 1.0) * (b - a) for a, b in zip(once, twice, strict=True))
 
     def _billed(self, k: int, factor: float) -> tuple[float, ...]:
-        """Its bill, then that of each replication, or of the one what goes with its requests."""
+        """Its bill, then that of each replication, or of the one what goes with its requests, and that by draws."""
         if (k, factor) not in self.lines:
             way = self.ways[k]
             terms = recommitted(self.change(way.terms, factor), way.uses)
             usages = [usage for month in way.walked for share in month.shares for usage in share.served.usages]
             found = [mean(study_usd_per_month(terms, way.uses))]
             if self.today.chance is not None:
-                found.append(usd_of_requests(terms, way.uses, bill_study(terms, way.uses), usages))
+                owners = usd_by_owner(terms, way.uses, bill_study(terms, way.uses), usages)
+                found += [math.fsum(owners.values()), *by_draw_usd(dict(self.today.chance.draws), owners)]
             elif way.walked and way.walked[0].shares:
                 count = len(way.walked[0].shares[0].served.usages)
                 found += [mean(study_usd_per_month(terms, month_uses(way.walked, each))) for each in range(count)]

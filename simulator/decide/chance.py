@@ -43,7 +43,7 @@ def chance_of(found: Priced, routing: RoutingSpec) -> Chance | None:
 
     Parameters
     ----------
-    routing : of the fleet, whose draws of a target `routed` counts
+    routing : of the fleet, whose draws of a target `by_draw` has
     """
     if len(found.replications) != 1 or found.terms.jobs_per_month:
         return None
@@ -56,13 +56,17 @@ def chance_of(found: Priced, routing: RoutingSpec) -> Chance | None:
     usd = usd_by_owner(found.terms, found.months, found.bill, _usages(found))
     whole = math.fsum(usd.values())
     until_counted_s = tally.parts_s if one.usage.pools else tally.parts_s[:_UNTIL_SENT]
+    draws = draws_per_usd(routing, one, requests)
+    by_draw = tuple(part / whole if whole else 0.0 for part in by_draw_usd(draws, usd))
     at_ends = min(2.0 * float(until_counted_s.sum()) / window_s / tally.completed, 2.0)
     return Chance(
         usd=whole,
         shared=dispersion_of_tokens(one.metrics, one.demand) / requests,
         at_ends=at_ends * (1.0 + varies) / requests,
-        routed=routed_usd(routing, one, usd, requests) / whole if whole else 0.0,
+        routed=math.hypot(*by_draw),
         drawn_by=drawn_by(routing),
+        by_draw=by_draw,
+        draws=tuple(draws.items()),
     )
 
 
@@ -80,43 +84,54 @@ def drawn_by(routing: RoutingSpec) -> str:
     return ""
 
 
-def routed_usd(routing: RoutingSpec, one: Replication, usd: Mapping[str, float], requests: float) -> float:
-    r"""Standard deviation of a month's bill with the draws that give each request its target.
+def draws_per_usd(routing: RoutingSpec, one: Replication, requests: float) -> dict[str, tuple[float, ...]]:
+    r"""What USD 1 a month of a target adds to each part of a month's chance by draws, by the target's name.
 
     A request of a class that pays :math:`V_k` at target k, to which it goes with the chance :math:`p_k`, adds to the
-    variance of n of them :math:`(\sum_k V_k^2/p_k - V^2) (1 + v)/n`. Of a cascade the first answer is no chance: each
-    request has one, and with :math:`p_k` a second, a time later of which those at either end of the window may be
-    counted or not.
+    variance of n of them :math:`\sum_k p_k (V_k - V)^2 (1 + v)/n` with :math:`V = \sum_k p_k V_k`: a part for each
+    target, which is the same draws wherever these chances are. Of a cascade the first answer is no chance: each request
+    has one, and with :math:`p_k` a second, a time later of which those at either end of the window may be counted or
+    not.
 
     Parameters
     ----------
-    usd : per month, what goes with requests, by owner
     requests : that the month rests on
     """
     if not drawn_by(routing):
-        return 0.0
+        return {}
     names = [pool.name for pool in one.usage.pools] + [provider.name for provider in one.usage.providers]
     order = routing.order if routing.cascade is None else routing.order[1:]
-    tokens = one.metrics.total.by_target[:, _TARGET_TOKENS].sum(axis=1)
-    variance, slope, window_s = 0.0, 0.0, one.metrics.end_s - one.metrics.warmup_s
+    total, window_s = one.metrics.total, one.metrics.end_s - one.metrics.warmup_s
+    tokens = total.by_target[:, _TARGET_TOKENS].sum(axis=1)
+    found: dict[str, list[float]] = {names[k]: [] for k in order}
     for tally in one.metrics.by_class:
-        done = tally.by_target[:, _COMPLETED]
-        if not done.sum():
-            continue
-        its = tally.by_target[:, _TARGET_TOKENS].sum(axis=1)
-        there = [k for k in order if done[k]]
-        share = {k: done[k] / done.sum() for k in there}
-        cost = {k: usd.get(names[k], 0.0) * its[k] / tokens[k] / share[k] if tokens[k] else 0.0 for k in there}
-        whole = math.fsum(share[k] * cost[k] for k in there)
-        squares = math.fsum(share[k] * cost[k] ** 2 for k in there)
-        each = squares - whole**2
+        done, its = tally.by_target[:, _COMPLETED], tally.by_target[:, _TARGET_TOKENS].sum(axis=1)
+        count = int(done.sum())
+        share = [float(done[k]) / max(count, 1) for k in order]
+        weight = (1.0 + _varies(tally)) * total.completed / (requests * count) if count else 0.0
+        ends = 0.0
         if routing.cascade is not None:
-            first_s = tally.parts_s[_FIRST_ANSWER] / max(int(done[there].sum()), 1)
-            each += squares * min(2.0 * first_s / window_s, 2.0)
-        n = requests * done.sum() / one.metrics.total.completed
-        variance += max(each, 0.0) * (1.0 + _varies(tally)) / n
-        slope += (cost[there[-1]] - cost[there[0]] if len(there) > 1 else 0.0) * float(done.sum())
-    return math.copysign(math.sqrt(variance), slope)
+            ends = min(2.0 * float(tally.parts_s[_FIRST_ANSWER]) / max(sum(done[list(order)]), 1) / window_s, 2.0)
+        for at, k in enumerate(order):
+            usd = float(its[k] / tokens[k]) / share[at] if tokens[k] and share[at] else 0.0
+            own = [usd if j == at else 0.0 for j in range(len(order))]
+            apart = [(p, each - share[at] * usd) for p, each in zip(share, own, strict=True)]
+            apart += [(max(1.0 - math.fsum(share), 0.0), -share[at] * usd)]
+            apart += [(p * ends, each) for p, each in zip(share, own, strict=True)]
+            found[names[k]] += [math.sqrt(weight * p) * each for p, each in apart]
+    return {name: tuple(parts) for name, parts in found.items()}
+
+
+def by_draw_usd(draws: Mapping[str, Sequence[float]], usd: Mapping[str, float]) -> list[float]:
+    """Parts of a month's chance by draws, in USD.
+
+    Parameters
+    ----------
+    draws : as `draws_per_usd` has them
+    usd : per month, what goes with requests, by owner
+    """
+    rows = [[usd.get(name, 0.0) * part for part in parts] for name, parts in draws.items()]
+    return [math.fsum(parts) for parts in zip(*rows, strict=True)]
 
 
 def dispersion_of_tokens(metrics: MetricAccumulator, demand: Demand) -> float:
@@ -161,11 +176,6 @@ def _requests(found: Priced, one: Replication) -> float:
 def _usages(found: Priced) -> list[Usage]:
     shares = [share for month in found.walked for share in month.shares]
     return [share.served.usages[0] for share in shares] or [one.usage for one in found.replications]
-
-
-def usd_of_requests(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages: Sequence[Usage]) -> float:
-    """What of a month's bill goes with the requests; arguments are those of `usd_by_owner`."""
-    return math.fsum(usd_by_owner(terms, months, bill, usages).values())
 
 
 def usd_by_owner(terms: Terms, months: Sequence[MonthUse], bill: Bill, usages: Sequence[Usage]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 from simulator.metrics.slo import late_words
 from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender, Unmeasured
 
-CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends", "routed", "drawn_by")}
+CHANCE_COLUMNS = {f"chance_{part}": part for part in ("usd", "shared", "at_ends", "routed", "drawn_by", "by_draw")}
 """Columns of a sweep's table with the chance in the bill of a single replication, as `cost.chance` of a summary."""
 
 
@@ -81,7 +81,8 @@ def _unmeasured(said: Mapping[str, Any]) -> tuple[Unmeasured, ...]:
 def _chance(said: Mapping[str, Any] | None) -> Chance | None:
     if said is None:
         return None
-    return Chance(said["usd"], said["shared"], said["at_ends"], said["routed"], said.get("drawn_by", ""))
+    drawn_by, by_draw = said.get("drawn_by", ""), said.get("by_draw", ())
+    return Chance(said["usd"], said["shared"], said["at_ends"], said["routed"], drawn_by, tuple(map(float, by_draw)))
 
 
 def edge_of(said: str | None) -> str:

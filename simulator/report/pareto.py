@@ -97,9 +97,10 @@ def _known(value: float | None) -> float | None:
 def _chance(row: Mapping[Any, Any]) -> dict[str, Any] | None:
     """Of a table that was written before these columns, and of several replications, none."""
     drawn_by = row.get("chance_drawn_by")
-    known = {part: _known(row.get(name)) for name, part in CHANCE_COLUMNS.items() if part != "drawn_by"}
-    found: dict[str, Any] = {part: value for part, value in known.items() if value is not None}
+    known = {part: row.get(name) for name, part in CHANCE_COLUMNS.items() if part not in ("drawn_by", "by_draw")}
+    found: dict[str, Any] = {part: _known(value) for part, value in known.items() if _known(value) is not None}
     found["drawn_by"] = drawn_by if isinstance(drawn_by, str) else ""
+    found["by_draw"] = _bills(row.get("chance_by_draw"))
     return found if len(found) == len(CHANCE_COLUMNS) else None
 
 

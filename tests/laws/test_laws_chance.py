@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from money_scenarios import course
 from parts import few
 from scenario_cases import chat, written
 
+from simulator.decide.beyond_chance import AtPrice, Way
+from simulator.decide.chance import chance_of
+from simulator.decide.costed import month_uses
 from simulator.decide.rivals import chance_half_width_usd, rank
 from simulator.decide.standing import contenders
 from simulator.plan.plan import plan_fleet
+from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
 from simulator.study.decision import Chance, Contender
+from simulator.study.terms import Terms, TokenPrices
 
 POISSON = "{kind: poisson, rate_rps: 15}"
 SPREAD = "{isl: {kind: lognormal, mean: 500, cv: 1.0}, osl: 200}"
@@ -161,10 +167,10 @@ def test_the_half_width_by_hand() -> None:
 @pytest.mark.parametrize(("same", "apart_usd"), [(True, 4.0), (False, np.sqrt(136.0))])
 def test_draws_of_routing_by_hand(same: bool, apart_usd: float) -> None:
     """± 10 and ± 6 of bills of 100 differ by 4 where one draw moves both, by √(10² + 6²) where each has its own."""
-    a, b = (Chance(100.0, 0.0, 0.0, share, by) for share, by in ((0.1, "x"), (0.06, "x" if same else "y")))
+    a, b = (Chance(100.0, 0.0, 0.0, share, by, (share,)) for share, by in ((0.1, "x"), (0.06, "x" if same else "y")))
     assert chance_half_width_usd(a, b) == pytest.approx(1.96 * apart_usd, rel=1e-4)
     assert chance_half_width_usd(a, b) == chance_half_width_usd(b, a)
-    turned = replace(b, routed=-b.routed)
+    turned = replace(b, by_draw=(-b.routed,))
     assert chance_half_width_usd(a, turned) == pytest.approx(1.96 * (16.0 if same else apart_usd), rel=1e-4)
 
 
@@ -184,16 +190,69 @@ CASCADE = "cascade, first: x, second: y, escalate: {share: 0.3}"
 def test_the_chance_of_a_weighted_split_is_that_of_its_draws(tmp_path: Path) -> None:
     """Of n requests of equal tokens the share p at $1 and the rest at $3: n p (1 - p) · 2², in shares of the bill."""
     found = run(tmp_path, beside("up", 1.0, 3.0), beside("down", 3.0, 1.0)).summary["topologies"]
+    parts = [np.array(found[name]["cost"]["chance"]["by_draw"]) for name in ("up", "down")]
+    assert parts[0] @ parts[1] < 0, "a draw that makes the one dearer makes the other cheaper"
     for name, sign in (("up", 1.0), ("down", -1.0)):
         first, second = (found[name]["metrics"]["targets"][target]["completed"] for target in "xy")
         n = first + second
         prices = (1.0, 3.0) if sign > 0 else (3.0, 1.0)
         bill = first * prices[0] + second * prices[1]
-        right = sign * 2.0 * np.sqrt(first * second / n) / bill
+        right = 2.0 * np.sqrt(first * second / n) / bill
         chance = found[name]["cost"]["chance"]
         assert chance["routed"] == pytest.approx(right, rel=0.02), "calls at the ends of the window are the bill's"
         assert chance["drawn_by"] == "weights 0.5 0.5"
     assert found["up"]["metrics"]["targets"] == found["down"]["metrics"]["targets"], "both have the same draws"
+
+
+def among(name: str, *prices: float) -> str:
+    """Token APIs of which each has the same share of the requests."""
+    apis = ", ".join(
+        f"{{name: v{k}, prices: [{{input: {usd}, output: {usd}}}], ttft_s: {{median: 0.3}}, "
+        "tpot_s: {median: 0.001, sigma: 0.2}, data_classes: [internal]}"
+        for k, usd in enumerate(prices)
+    )
+    return f"{name}: {{providers: [{apis}], routing: {{kind: weighted}}}}"
+
+
+def test_of_three_targets_the_same_draws_move_two_bills_each_its_own_way(tmp_path: Path) -> None:
+    """n requests of equal tokens at $1, 2 and 6, or $2, 1 and 6: apart by $1, -1 and 0, n Σ p_k (d_k - d)² of them."""
+    first, second = (1.0, 2.0, 6.0), (2.0, 1.0, 6.0)
+    found = run(tmp_path, among("a", *first), among("b", *second)).summary["topologies"]
+    done = np.array([found["a"]["metrics"]["targets"][f"v{k}"]["completed"] for k in range(3)])
+    share = done / done.sum()
+    apart = np.subtract(first, second)
+    right = np.sqrt(done.sum() * (share @ apart**2 - (share @ apart) ** 2)) / (done @ first)
+    one, other = (found[name]["cost"]["chance"] for name in "ab")
+    parts = [np.array(chance["by_draw"]) * chance["usd"] for chance in (one, other)]
+    assert np.linalg.norm(parts[0] - parts[1]) / one["usd"] == pytest.approx(right, rel=0.02)
+    assert abs(np.linalg.norm(parts[0]) - np.linalg.norm(parts[1])) / one["usd"] < right / 10, "as they were told apart"
+
+
+def test_at_another_price_draws_move_the_bill_as_they_do_there(tmp_path: Path) -> None:
+    """Of $1 and $3 with the second at half of its price, against a study of $1 and $1.5."""
+
+    def halved(terms: Terms, factor: float) -> Terms:
+        first, second = terms.apis
+        prices = tuple(TokenPrices(one.above_tokens, *(usd * factor for usd in one.by_kind)) for one in second.prices)
+        return replace(terms, apis=(first, replace(second, prices=prices)))
+
+    text = chat(beside("w", 1.0, 3.0), beside("at", 1.0, 1.5), study="months: 1", horizon_s=200)
+    loaded, chances, ways = written(tmp_path, text), {}, {}
+    for name in ("w", "at"):
+        found = course(loaded, name)
+        chances[name] = chance_of(found.priced, plan_topology(loaded, name).fleet.routing)
+        months = found.journey.months
+        ways[name] = Way(found.priced.terms, month_uses(months), tuple(months))
+    today = Contender("w", True, 1.0, chance=chances["w"])
+    then = AtPrice(halved, today, [ways["w"]])(0.5).chance
+    right = chances["at"]
+    assert then is not None
+    assert right is not None
+    assert then.usd == pytest.approx(right.usd)
+    assert then.by_draw == pytest.approx(right.by_draw)
+    assert then.routed == pytest.approx(right.routed)
+    assert chances["w"] is not None
+    assert then.routed < chances["w"].routed / 2
 
 
 def test_one_target_or_one_decided_by_load_is_no_draw(tmp_path: Path) -> None:

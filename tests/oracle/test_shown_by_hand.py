@@ -282,7 +282,7 @@ def test_points_of_the_same_draws_are_told_apart_by_less(others: str | None, che
         {"point": k, "seed": k, "topology": "a", "status": "ok", "slo_met": True, "usd_per_month": usd}
         | {f"{metric}_{share}_s": 1.0 for metric in ("ttft", "tpot", "e2e") for share in ("p95", "p99")}
         | {"slo_attainment": 1.0, "chance_usd": usd, "chance_shared": 0.0, "chance_at_ends": 0.0}
-        | {"chance_routed": 0.01, "chance_drawn_by": drawn_by}
+        | {"chance_routed": 0.01, "chance_drawn_by": drawn_by, "chance_by_draw": [0.008, -0.006]}
         for k, (usd, drawn_by) in enumerate([(1000.0, "weights 0.5 0.5"), (1020.0, others)])
     ]
     assert len(cheapest_points(sweep_points("s", pd.DataFrame(rows), ["seed"]))) == cheapest
