@@ -177,7 +177,8 @@ def _frame(batch: Any) -> pd.DataFrame:
     frame: pd.DataFrame = batch.to_pandas()
     for place, field in enumerate(batch.schema):
         if pa.types.is_dictionary(field.type):
-            frame.isetitem(place, frame.iloc[:, place].astype(object).to_numpy())
+            texts: Any = frame.iloc[:, place].astype(object)  # as a series: of an array pandas would make copies
+            frame.isetitem(place, texts)
     return frame
 
 
