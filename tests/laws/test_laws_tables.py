@@ -178,3 +178,16 @@ def test_a_scenario_that_was_changed_after_the_run_is_told(tmp_path: Path) -> No
     file.write_text(file.read_text().replace("seed: 3", "seed: 4"))
     with pytest.raises(InputError, match="was altered since it was written"):
         replica_steps(found, "own", "base", 0, 0.0, 30.0)
+
+
+def test_what_one_class_of_two_brings_is_served_again(tmp_path: Path) -> None:
+    """Half of the answers of one class end before their limit is known; the other's all do not."""
+    other = {"name": "other", "arrivals": {"kind": "poisson", "rate_rps": 1}, "lengths": {"isl": 100, "osl": 30}}
+    loaded = load_scenario(
+        SCENARIO,
+        overlays=[{"workload": {"classes": [other]}}],
+        sets=[f"{CHAT}.stop_token_share=0.5", "run.horizon_s=30", "run.replications=1"],
+    )
+    found = read_bundle(simulate(loaded, tmp_path).bundle)
+    for pool, number in replicas(found, "own"):
+        assert replica_steps(found, "own", pool, number, 0.0, 1e9).deviation_s < 1e-9

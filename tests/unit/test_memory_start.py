@@ -358,3 +358,18 @@ def test_what_a_publisher_leaves_in_16_bit_is_loaded_so() -> None:
     """vLLM 0.20.0 says 21.86 GiB of Red Hat's checkpoint, whose linear attention is in 16 bit."""
     found = answer(Question("RedHatAI/Qwen3.6-35B-A3B-NVFP4", "rtx-5090", version="0.20.0", max_model_len=65536))
     assert gib(found.plan.terms.weight_bytes) == pytest.approx(21.86, abs=0.03)
+
+
+def test_graphs_and_context_beside_the_budget_must_fit_on_the_card_too() -> None:
+    """Up to 0.10 neither is in the budget: of a card that is asked for whole both are too much."""
+    asked = Question("llama-3.1-8b", "l4", gpu_memory_utilization=0.999, max_model_len=4096, version="0.10.2")
+    plan = answer(asked).plan
+    card_bytes = card_of("l4").memory_bytes
+    (said,) = (each for each in plan.refusals if "CUDA graphs and context lie outside the budget" in each)
+    over = float(said.partition("exceed the card by ")[2].split(" ")[0])
+    lacking = gib(plan.terms.usable_bytes + plan.terms.graph_bytes - card_bytes)
+    assert over > max(lacking, 0.0), "and the context"
+    assert over == pytest.approx(lacking, abs=1.0)
+    assert not plan.fits
+    roomy = answer(replace(asked, gpu_memory_utilization=0.85)).plan
+    assert not any("lie outside the budget" in each for each in roomy.refusals)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
+from simulator.cli.main import run_command
 from simulator.cli.problems import in_words, of_system, told
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.schema.checked import checked
@@ -79,3 +81,36 @@ def test_rows_behind_those_that_were_looked_at_are_not_counted(wrong: int, last:
     file.write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="--column arrival_s="):
         load_trace(file)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (InputError("no"), 2, "no\n"),
+        (
+            InvariantError("more out than in"),
+            3,
+            "a law of the simulation was broken; please report this: more out than",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (BrokenPipeError(), 0, ""),
+        (OSError(errno.ENOSPC, "No space left on device", "out"), 2, "out: the disk is full"),
+        (MemoryError(), 2, "needs more memory than there is: make it smaller"),
+        (1, 1, ""),
+        (None, 0, ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_what_ends_a_command_is_its_exit_code(
+    raised: object, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ends(*_: object, **__: object) -> object:
+        if isinstance(raised, BaseException):
+            raise raised
+        return raised
+
+    monkeypatch.setattr(import_module("simulator.cli.main"), "app", ends)
+    assert run_command(["validate", "x.yaml"]) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert bool(said) == bool(told)

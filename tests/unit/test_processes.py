@@ -176,3 +176,14 @@ def _eventually(look: object, n: int) -> list[int]:
             return found
         time.sleep(0.05)
     raise AssertionError("did not come")
+
+
+@pytest.mark.parametrize(
+    ("platform", "threads", "copies"), [("linux", 1, True), ("linux", 2, False), ("darwin", 1, False)]
+)
+def test_workers_are_copies_on_linux_where_no_other_thread_may_hold_a_lock(
+    platform: str, threads: int, copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(threading, "active_count", lambda: threads)
+    assert processes.forks() is copies

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from simulator.errors import InputError
-from simulator.results.bundle import BUNDLE_VERSION, BundleWriter, bundle_name, read_bundle
+from simulator.results.bundle import BUNDLE_VERSION, BundleWriter, bundle_name, read_bundle, unfinished
 from simulator.results.scratch import is_alive
 from simulator.results.seal import differences
 
@@ -214,3 +214,12 @@ def test_between_an_older_bundle_and_its_successor_there_is_no_moment_without_on
     with BundleWriter(place, {}):
         pass
     assert all(seen)
+
+
+def test_what_this_process_had_begun_before_is_no_part_of_the_bundle(tmp_path: Path) -> None:
+    left = unfinished(tmp_path / "mine-1")
+    left.mkdir()
+    (left / "old.txt").write_text("old")
+    write(tmp_path / "mine-1")
+    assert "old.txt" not in {path.name for path in (tmp_path / "mine-1").iterdir()}
+    assert not left.exists()

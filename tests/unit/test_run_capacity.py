@@ -172,3 +172,14 @@ def test_the_capacity_in_a_summary_is_for_requests_as_long_as_those_that_were_co
         for pool, (prefill, decode) in zip((prompts, answers, both), sides, strict=True)
     ]
     assert summary._replica_capacity_rps(planned, [ran(0, 0, 0, 0)], 0) is None
+
+
+def test_a_request_of_one_token_takes_the_time_of_its_prompt_and_of_one_step_in_a_pipeline_too() -> None:
+    """One round: as many chunks come with it as there are requests, whether or not answers are counted."""
+    two = replace(CACHING, step_time=replace(CACHING.step_time, stages=2))
+    for isl in (40.0, 120.0):
+        whole, prompts, answers = (
+            1.0 / replica_capacity_rps(two, isl, 1.0, prefill=prefill, decode=decode)
+            for prefill, decode in ((True, True), (True, False), (False, True))
+        )
+        assert whole == pytest.approx(prompts + answers)
