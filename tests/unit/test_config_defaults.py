@@ -88,6 +88,27 @@ PUBLISHED: dict[str, tuple[dict[str, Any], int, int]] = {
         12_682_739_712,
         1024000,
     ),
+    "aya-vision-8b": (
+        {
+            "model_type": "aya_vision",
+            "downsample_factor": 2,
+            "alignment_intermediate_size": 28672,
+            "text_config": {
+                "model_type": "cohere2",
+                "hidden_size": 4096,
+                "intermediate_size": 14336,
+                "max_position_embeddings": 16384,
+                "num_attention_heads": 32,
+                "num_hidden_layers": 32,
+                "num_key_value_heads": 8,
+                "sliding_window_pattern": 4,
+                "vocab_size": 256000,
+            },
+            "vision_config": SIGLIP | {"image_size": 364},
+        },
+        8_631_842_032,
+        16384,
+    ),
     "falcon-7b": (
         {
             "model_type": "falcon",
@@ -177,3 +198,10 @@ def test_a_config_of_its_own_must_name_its_widths() -> None:
     for key in ("hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size"):
         with pytest.raises(InputError, match=key):
             shape_from_config("m", {name: value for name, value in LLAMA.items() if name != key})
+
+
+def test_encoders_of_a_model_that_nobody_knows_are_not_guessed() -> None:
+    config = PUBLISHED["llava-1.5-7b"][0] | {"model_type": "new_vl"}
+    with pytest.raises(InputError, match="how its encoders reach its decoder") as caught:
+        shape_from_config("m", config)
+    assert [problem.path for problem in caught.value.problems] == ["model_type"]

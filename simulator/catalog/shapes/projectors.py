@@ -211,7 +211,7 @@ _VISION: Rules = (
     (_models("phi4-siglip", "rvl", "R"), _phi_siglip),
     (_model("bee"), _bee),
     (_model("mistral3"), _mistral),
-    (_model("cohere2_vision"), _cohere),
+    (_models("cohere2_vision", "aya_vision"), _cohere),
     (_model("lfm2_vl"), _lfm),
     (_models("idefics3", "smolvlm"), _idefics),
     (_models("minicpmv4"), _minicpm),

@@ -61,12 +61,24 @@ WHOLE = {
 """Types whose encoders stand elsewhere than in a section for images and one for audio."""
 
 
+JOINED = (
+    *("Keye", "KeyeVL1_5", "NVLM_D", "NemotronH_Nano", "Llama_Nemotron", "R", "aria", "audioflamingo3", "aya_vision"),
+    *("bee", "blip-2", "chatglm", "cohere2_vision", "cosmos3", "deepseek_vl_v2", "dots_ocr", "eagle_2_5_vl"),
+    *("ernie4_5", "exaone4_5", "gemma3", "gemma4", "glm4v", "glm5_next", "glm_ocr", "glmasr", "granite_speech"),
+    *("h2ovl_chat", "hunyuan_vl", "idefics3", "interns1", "internvl", "isaac", "kimi", "lfm2_vl", "lightonocr"),
+    *("llama4", "llava", "minicpm", "minimax", "mistral", "muse_glimmer", "nemotron", "nano_nemotron", "opencua"),
+    *("paddleocr_vl", "paligemma", "phi3_v", "phi4", "pixtral", "qwen", "rvl", "shieldgemma2", "skywork_chat"),
+    *("smolvlm", "step", "ultravox", "voxtral"),
+)
+"""Beginnings of the types of models of which it is known how their encoders reach their decoder."""
+
+
 def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, ...]]:
     """Encoders of a multimodal config, and their matrices in 16 bit.
 
     Raises
     ------
-    InputError : a section of an encoder that nobody reads here
+    InputError : a section of an encoder that nobody reads here, or a type of which it is not known how they join
     """
     towers: list[Tower] = []
     matrices: list[Matrix] = []
@@ -76,6 +88,9 @@ def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix,
     for key, build in (("vision_config", _vision), ("audio_config", _audio), ("sound_config", _audio)):
         section = top.get(key)
         if isinstance(section, Mapping) and section:
+            if not top.model_type.startswith(JOINED):
+                told = "a model of this type is not known here: how its encoders reach its decoder is not planned"
+                raise top.problem("model_type", told, top.model_type)
             section = Config(encoder_with_defaults(section), top.file, f"{top.section}{key}.")
             tower, found = build(section, top, hidden)
             matrices += found
