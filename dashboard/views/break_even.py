@@ -50,7 +50,8 @@ def _pairs(decided: Decision, context: Context) -> None:
     chart = volumes_chart(decided, context.names, list(context.topologies))
     if chart is None:
         st.caption(
-            "No time was left for loads other than the run's: `servecast run SCENARIO --explore-s 60` tries them."
+            "Loads other than the run's were not tried: Search the sizes, on Sizing, or "
+            "`servecast run SCENARIO --explore-s 60` tries them."
         )
         return
     st.header("Against the load")

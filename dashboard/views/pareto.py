@@ -24,6 +24,7 @@ from simulator.report.cost_charts import in_currency
 from simulator.report.pareto import (
     MEASURES,
     cheapest_points,
+    first_limited,
     pareto_chart,
     point,
     points_table,
@@ -40,20 +41,23 @@ def show(context: Context) -> None:
     """Cost against a measure of service, over topologies, runs and sweeps; a click shows a point's figures."""
     st.title("Pareto")
     st.caption("What is the cheapest that meets the SLO? The dashed line joins the points that no other beats.")
+    data = resolved(context.bundle).document.data
+    limited = first_limited(data)
     chosen = st.selectbox(
         "Cost against",
         list(MEASURES),
+        index=list(MEASURES).index(limited),
         format_func=lambda name: MEASURES[name][0],
         key="pareto.measure",
         bind="query-params",
     )
-    measure = chosen or "ttft_p99_s"
+    measure = chosen or limited
     summaries = _summaries(context)
     points = [point(run, name, found) for (run, name), found in summaries.items()] + _swept()
     if all(found[measure] is None for found in points):
         st.info("No request was served, so there is nothing to set the cost against.", icon=":material/inbox:")
         return
-    limit = slo_limit_s(resolved(context.bundle).document.data, measure)
+    limit = slo_limit_s(data, measure)
     event = show_chart(
         pareto_chart(points, measure, context.names, limit and limit[0]),
         "pareto.chart",

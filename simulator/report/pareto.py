@@ -236,3 +236,8 @@ def slo_limit_s(scenario: Mapping[str, Any], measure: str) -> tuple[float, tuple
         return None
     strictest = min(limits.values())
     return strictest, tuple(name for name, limit in limits.items() if limit == strictest)
+
+
+def first_limited(scenario: Mapping[str, Any]) -> str:
+    """The first measure to which the SLO sets a limit; the first of all where it limits none of them."""
+    return next((name for name in MEASURES if slo_limit_s(scenario, name)), next(iter(MEASURES)))

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from simulator.schema.money import Servers
+from simulator.schema.pool import Pool
+from simulator.schema.provider import Provider
+
+_SECTIONS: dict[str, type[BaseModel]] = {"pools": Pool, "providers": Provider, "servers": Servers}
+_ITEM = re.compile(rf"\b({'|'.join(_SECTIONS)})\[[^\[\]]*\]$")
 ABSENT = object()
 """Stands for a value that one of the scenarios does not have."""
 
@@ -32,20 +43,39 @@ def differences(scenarios: Sequence[Mapping[str, Any]]) -> list[Difference]:
 def leaves(found: Sequence[Difference]) -> list[Difference]:
     """The same differences with parts that a scenario lacks taken apart, for tables in which a part would be too wide.
 
-    Settings of such a part that say nothing (null, empty) are left out.
+    Settings of such a part that say nothing (null, empty) or what holds unless it is given are left out.
     """
     apart: list[Difference] = []
     for entry in found:
         if not all(value is ABSENT or isinstance(value, Mapping) for value in entry.values):
             apart.append(entry)
             continue
-        parts = [value if isinstance(value, Mapping) else {} for value in entry.values]
+        unless_given = _unless_given(entry.path)
+        parts = [
+            {key: item for key, item in value.items() if key not in unless_given or item != unless_given[key]}
+            if isinstance(value, Mapping)
+            else {}
+            for value in entry.values
+        ]
         inside = [
             Difference(f"{entry.path}.{key}", tuple(part.get(key, ABSENT) for part in parts))
             for key in dict.fromkeys(key for part in parts for key in part if key != "name")
         ]
         apart += leaves([one for one in inside if any(_says(value) for value in one.values)])
     return apart
+
+
+def _unless_given(path: str) -> dict[str, Any]:
+    """What holds in a part unless it is given, as plain data; nothing of parts that are of no kind of section."""
+    found = _ITEM.search(path)
+    return _defaults(found[1]) if found else {}
+
+
+@cache
+def _defaults(section: str) -> dict[str, Any]:
+    fields = _SECTIONS[section].model_fields
+    values = {name: one.get_default(call_default_factory=True) for name, one in fields.items() if not one.is_required()}
+    return {name: to_jsonable_python(value) for name, value in values.items()}
 
 
 def _says(value: Any) -> bool:

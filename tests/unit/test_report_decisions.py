@@ -19,7 +19,7 @@ from simulator.report.cost_charts import items, spending
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.memo import memo
 from simulator.report.paired import FIGURES, differences_chart, differences_to, paired, same_requests, shown_as
-from simulator.report.pareto import MEASURES, frontier, pareto_chart, point, slo_limit_s, sweep_points
+from simulator.report.pareto import MEASURES, first_limited, frontier, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import baseline, comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.results.seal import MANIFEST, sealed
@@ -188,3 +188,16 @@ def test_line_items_are_all_there_and_unused_ones_are_known(bundle: Bundle) -> N
     idle = data[(data["topology"] == "own") & data["is_unused"]]
     assert set(idle["part"]) >= {"idle"}
     assert np.isfinite(idle["usd"]).all()
+
+
+@pytest.mark.parametrize(
+    ("terms", "measure"),
+    [
+        ({"ttft_s": {"p95": 2.0}, "tpot_s": {"p95": 0.05}}, "ttft_p95_s"),
+        ({"ttft_s": {"p95": 2.0}, "tpot_s": {"p99": 0.05}}, "tpot_p99_s"),
+        ({"e2e_s": {"p90": 5.0}}, "ttft_p99_s"),
+    ],
+)
+def test_cost_is_set_against_what_the_slo_limits(terms: dict[str, dict[str, float]], measure: str) -> None:
+    """What questions make limits p95 alone; against p99 no limit could be drawn."""
+    assert first_limited({"workload": {"classes": [{"name": "chat", "slo": terms}]}}) == measure

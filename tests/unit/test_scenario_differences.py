@@ -195,3 +195,22 @@ def test_a_pools_engine_is_resolved_in_full(tmp_path: Path) -> None:
     assert resolved_data(reloaded) == resolved_data(loaded)
     for one, other in zip(plan_topologies(loaded), plan_topologies(reloaded), strict=True):
         assert [engine.config for engine in one.engines] == [engine.config for engine in other.engines]
+
+
+def test_a_part_that_one_side_lacks_is_told_without_what_holds_unless_given() -> None:
+    """A table of a token API beside none has its offer and what was set, not thirty settings nobody touched."""
+    topologies = data("topologies[mixed].providers[api].price_scale=0.5")["topologies"]
+    assert isinstance(topologies, dict)
+    own, mixed = topologies["own"], topologies["mixed"]
+    found = {entry.path: entry.values for entry in leaves(differences([own, mixed]))}
+    told = {path.partition("].")[2] for path in found if path.startswith("providers[api]")}
+    assert {"offer", "price_scale"} <= told
+    assert not told & {"fixed_usd_per_month", "minimum_usd_per_month", "free_tokens_per_month"}
+    (pool,) = own["pools"]
+    of_pool = {path.partition("].")[2] for path in found if path.startswith("pools[burst]")}
+    assert {"gpu", "site", "autoscaler.max"} <= of_pool
+    assert pool["pipeline_parallel_size"] == 1
+    assert "pipeline_parallel_size" not in of_pool
+    other = {**own, "pools": [{**pool, "pipeline_parallel_size": 2}]}
+    both = {entry.path: entry.values for entry in leaves(differences([own, other]))}
+    assert both == {f"pools[{pool['name']}].pipeline_parallel_size": (1, 2)}
