@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.catalog.vllm import rules
-from simulator.memory.cache import pages
+from simulator.memory.cache import _state_bytes, pages
 from simulator.memory.kv_format import IN_16_BIT
 from simulator.memory.planner import Plan
+from simulator.memory.shape import LayerCache, StatePart
 from simulator.perf.device import Split
 from simulator.resolve.memory import answer
 from simulator.resolve.memory_question import Question
@@ -203,3 +205,24 @@ def test_a_convolution_over_one_token_keeps_none_but_those_of_drafts() -> None:
     shape = replace(answer(Question("qwen3.6-27b", "h200")).shape, caches=(cache,), layer_of_cache=(0,))
     sizes = [pages(shape, Split(1, 1), rules("0.32.0", shape), IN_16_BIT, 16, drafts)[0].size for drafts in (0, 2)]
     assert sizes == [2 * 8 * 8 * 4, 2 * 8 * 8 * 4 + 2 * (3 * 2 * 8) * 2]
+
+
+@pytest.mark.parametrize(
+    ("part", "tp", "size"),
+    [
+        (StatePart(96, value_bytes=4), 4, 96 // 4 * 4),
+        (StatePart(96), 1, 96 * 2),
+        (StatePart(96, cut=False), 4, 96 * 2),
+        (StatePart(10, tail=3), 2, 5 * (3 + 2) * 2),
+        (StatePart(64, group_values=8, groups=2), 4, (64 + 2 * 8) // 4 * 2),
+        (StatePart(64, group_values=8, groups=2), 2, 64 // 2 * 2),
+    ],
+)
+def test_a_state_is_cut_by_tensor_parallelism_unless_it_is_not_and_groups_are_copied(
+    part: StatePart, tp: int, size: int
+) -> None:
+    """Activations of two bytes, two drafts a step; of a layer whose convolution keeps none three tokens are read."""
+    made: Any = SimpleNamespace(tails_without_drafts=("other",))
+    assert _state_bytes(LayerCache("state", state=(part, part), scan="mamba"), tp, made, 2, 2) == 2 * size
+    without = _state_bytes(LayerCache("state", state=(part,), scan="other"), tp, made, 2, 2)
+    assert without == (5 * 3 * 2 if part.tail else size)

@@ -174,3 +174,13 @@ def test_nothing_is_known_of_hits_where_a_quarter_had_no_prompt() -> None:
     records = queued(np.array([5.0, 30.0, 80.0]), np.array([5.0, 30.0, 80.0]), tokens=201)
     records["cached_tokens"] = [0, 100, 190]
     assert through(records).fills is None
+
+
+def test_a_trial_of_two_replications_tells_how_far_it_is() -> None:
+    told: list[float] = []
+    try_fleet(subject(1), asked(Poisson(2.0)), progress=told.append)
+    assert told == sorted(told)
+    first = [share for share in told if share < 0.5]
+    assert len({round(share, 3) for share in first}) > 3, "between begin and end of the first"
+    assert first[0] < 0.3
+    assert told[-1] == pytest.approx(1.0)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from simulator.cli.main import run_command
 from simulator.cli.problems import in_words, of_system, told
-from simulator.errors import InputError, InvariantError, Problem
+from simulator.errors import InputError, InvariantError, Problem, unknown_name
 from simulator.schema.checked import checked
 from simulator.workload.trace_file import load_trace
 
@@ -114,3 +114,21 @@ def test_what_ends_a_command_is_its_exit_code(
     told = capsys.readouterr().err
     assert said in told
     assert bool(said) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "said"),
+    [
+        ("a", [], "none is known"),
+        ("a", ["a1"], "did you mean 'a1'?"),
+        ("a", ["a1", "a2"], "did you mean 'a1' or 'a2'?"),
+        ("A", ["a5", "a4", "a3", "a2", "a1"], "did you mean 'a1', 'a2', 'a3', 'a4' or 'a5'?"),
+        ("a", ["a5", "a4", "a3", "a2", "a1", "a60"], "did you mean 'a1', 'a2', 'a3', 'a4', 'a5' or 1 others?"),
+        ("h200-sxm", ["h100-sxm", "h200"], "did you mean 'h200'?"),
+        ("xyz", ["b", "a"], "known are a, b"),
+        ("xyz", [f"{k}" for k in range(40)], f"known are {', '.join(sorted(map(str, range(40))))}"),
+        ("xyz", [f"{k}" for k in range(41)], "none of the 41 known names is close"),
+    ],
+)
+def test_a_name_that_nobody_has_is_met_with_those_that_may_be_meant(name: str, known: list[str], said: str) -> None:
+    assert unknown_name("GPU", name, known) == f"unknown GPU {name!r}: {said}"

@@ -17,7 +17,7 @@ from simulator.run.simulate import simulate
 from simulator.schema.pool import Pool
 from simulator.schema.topology import Topology
 from simulator.size.found import Limits
-from simulator.size.instances import better_instance, replica_hours
+from simulator.size.instances import better_instance, has_choice, replica_hours
 from simulator.study.decision import Served, Share, Walked
 from simulator.study.demand import WHOLE_MONTH
 from simulator.study.usage import Stay, Usage
@@ -252,3 +252,17 @@ def test_an_offer_of_one_s_own_needs_no_site_of_the_catalog(tmp_path: Path) -> N
 def test_what_stands_nowhere_says_what_it_lacks(pool: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
         simulate(written(tmp_path, chat(f"mine: {{pools: [{{name: g, {pool}}}]}}", study="months: 1")), None)
+
+
+@pytest.mark.parametrize(
+    ("site", "gpu", "several"),
+    [
+        ("aws-us-east", "h100-sxm", True),
+        ("aws-us-east", "h200", False),
+        ("lambda", "b200", True),
+        ("lambda", "h100-pcie", False),
+        ("datacentre", "h100-sxm", False),
+    ],
+)
+def test_a_pool_has_a_choice_where_several_instances_of_its_gpu_are_sold(site: str, gpu: str, several: bool) -> None:
+    assert has_choice(Pool.model_validate({"name": "p", "site": site, "gpu": gpu})) is several

@@ -16,6 +16,7 @@ from simulator.report.decision import (
     pair_rows,
     used_words,
 )
+from simulator.report.memo import _speeds
 
 
 def month(number: int, meets: bool | None, usd: float, **given: Any) -> dict[str, Any]:
@@ -177,3 +178,18 @@ def test_tables_of_the_screen_stand_under_their_headers() -> None:
     assert lines[header - 1][0] == "break-even:"
     assert "months in which something changes:" not in screen
     assert "break-even" not in decision_screen(decision(a=found(alike)), ["a"])
+
+
+def test_sizes_at_other_speeds_are_told_by_what_they_cost() -> None:
+    at_speeds = [
+        {"factor": 1.0, "sizes": {"base": 2}, "usd_per_month": 1000.0},
+        {"factor": 1.25, "sizes": {"base": 3, "burst": 1}, "usd_per_month": 1500.0},
+        {"factor": 0.8, "sizes": {}, "usd_per_month": 1000.0},
+        {"factor": 1.5, "sizes": {}, "usd_per_month": None},
+    ]
+    assert _speeds({"at_speeds": at_speeds}) == [
+        "with steps 25% longer than forecast base 3, burst 1 would do, for $1,500; with steps 20% shorter than "
+        "forecast the same fleet would do, for $1,000; with steps 50% longer than forecast it misses the SLO"
+    ]
+    assert _speeds({"at_speeds": at_speeds[:1]}) == []
+    assert _speeds({}) == []
