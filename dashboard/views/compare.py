@@ -80,7 +80,7 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
     show_chart(differences_chart(pairs, baseline, names), f"{key}_chart", f"differences to {baseline}, by figure")
     unsure = [entry for entry in pairs if not entry.is_sure and (entry.mean or entry.half_width)]
     if any(math.isfinite(entry.half_width) for entry in pairs):
-        words = "all are sure" if not unsure else f"{len(unsure)} of {len(pairs)}, pale, may be chance"
+        words = "all are sure" if not unsure else f"{len(unsure)} of {len(pairs)}, hollow, may be chance"
         st.caption(f"Bars: 95 % intervals; {words}.")
     else:
         st.caption("With `run.replications` above 1 there are intervals.")

@@ -162,7 +162,7 @@ def _cell(found: PairedFigure | None, digits: str) -> str:
 
 
 def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Sequence[str]) -> Any:
-    """Differences as a share of the baseline's figure with their intervals; those that hold zero are pale.
+    """Differences as a share of the baseline's figure with their intervals; those that hold zero are hollow.
 
     Parameters
     ----------
@@ -198,16 +198,18 @@ def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Seque
     base = alt.Chart(pd.DataFrame(rows, columns=columns))
     zero = alt.Chart(pd.DataFrame([{"zero": 0.0}])).mark_rule(color="gray").encode(x="zero:Q")
     spans = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
-    sure = alt.condition("datum.sure === 'yes'", alt.value(1.0), alt.value(0.4))
+    is_sure, colour = "datum.sure === 'yes'", topology_colour(names)
+    dashes = alt.condition(is_sure, alt.value([1, 0]), alt.value([3, 3]))
     return alt.layer(
         zero,
-        spans.encode(x=alt.X("low:Q"), x2="high:Q", y=y, yOffset=offset, color=topology_colour(names), opacity=sure),
-        base.mark_point(size=80, filled=True).encode(
+        spans.encode(x=alt.X("low:Q"), x2="high:Q", y=y, yOffset=offset, color=colour, strokeDash=dashes),
+        base.mark_point(size=80, filled=True, opacity=1, strokeWidth=2).encode(
             x=x,
             y=y,
             yOffset=offset,
-            color=topology_colour(names),
-            opacity=sure,
+            color=colour,
+            stroke=alt.Stroke("topology:N", scale=colour["scale"], legend=None),
+            fillOpacity=alt.condition(is_sure, alt.value(1.0), alt.value(0.0)),
             tooltip=tooltip,
         ),
     ).properties(height=alt.Step(16))

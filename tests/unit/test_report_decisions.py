@@ -92,6 +92,23 @@ def test_differences_in_words_and_pictures_are_the_same(bundle: Bundle) -> None:
     assert "[% of its figure]" in str(drawn)
 
 
+def test_what_may_be_chance_is_hollow_and_as_easy_to_see(bundle: Bundle) -> None:
+    """At two fifths of its colour green is hardly to be told from a dark page: the contrast is below 2."""
+    topologies = ordered(bundle.summary)
+    drawn = spec(differences_chart(paired(topologies, "own"), "own", list(topologies)))
+    spans, points = drawn["layer"][1:]
+    for layer in (spans, points):
+        assert "opacity" not in layer["encoding"]
+    assert points["mark"]["opacity"] == 1
+    hollow = points["encoding"]["fillOpacity"]
+    assert (hollow["condition"]["test"], hollow["condition"]["value"], hollow["value"]) == (
+        "datum.sure === 'yes'",
+        1,
+        0,
+    )
+    assert points["encoding"]["stroke"]["scale"] == points["encoding"]["color"]["scale"]
+
+
 def values(topologies: Summaries, name: str, figure: str) -> list[float]:
     return [entry[figure] for entry in topologies[name]["replications"]]
 
