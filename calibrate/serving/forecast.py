@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from calibrate.serving.front_end import heard_s, service_s
 from calibrate.serving.measured import ClosedLoop, MeasuredRow
 from calibrate.serving.names import NotSupported
-from calibrate.serving.sources import async_scheduling, engine_limits, engine_version, length_spreads, source_of
+from calibrate.serving.sources import (
+    async_scheduling,
+    engine_limits,
+    engine_version,
+    length_spreads,
+    own_hardware,
+    source_of,
+)
 from calibrate.serving.traffic import Traffic, make_traffic, number_of_requests
 from simulator.errors import InputError
 from simulator.fleet.records import Status
@@ -77,7 +84,7 @@ def prepare(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> Case:
     NotSupported : the model does not fit, or cannot be split that way
     """
     try:
-        engine = plan_engine(row.model, row.gpu, row.tp, row.pp, _settings(row), Path())
+        engine = plan_engine(row.model, row.gpu, row.tp, row.pp, _settings(row), Path(), own=own_hardware(row))
     except InputError as error:
         raise NotSupported(str(error)) from error
     needed, most = row.isl + row.generated_tokens, engine.memory.max_model_len

@@ -12,6 +12,7 @@ import numpy as np
 from calibrate.serving.measured import MeasuredRow
 from calibrate.serving.names import fits, read_data
 from simulator.catalog.gpus import gpu
+from simulator.schema.hardware import HardwareSettings, LinkSettings
 from simulator.units import BYTES_PER_GIB
 
 LARGE_MEMORY_GIB = 70
@@ -45,6 +46,12 @@ def source_of(row: MeasuredRow) -> Mapping[str, Any]:
     """What is known of the row's source; empty for one that is not in the data file."""
     names = ("dataset", "source_path", "gpu", "model", "dtype", "engine_version", "measured_on")
     return known_source({name: getattr(row, name) for name in names})
+
+
+def own_hardware(row: MeasuredRow) -> HardwareSettings | None:
+    """What the source says of its machine's links, where these are not as in the tables; else None."""
+    links = source_of(row).get("links")
+    return None if links is None else HardwareSettings(links=LinkSettings.model_validate(links))
 
 
 def known_source(columns: Mapping[str, str]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from calibrate.serving.forecast import Case, Forecast, simulate_runs
 from calibrate.serving.front_end import service_s
 from calibrate.serving.measured import MeasuredRow
-from calibrate.serving.sources import async_scheduling, engine_version, source_of
+from calibrate.serving.sources import async_scheduling, engine_version, own_hardware, source_of
 from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.overheads import engine_overheads, family_rows, link_rows, penalty_seq_s, slowed
 from simulator.perf.composition import kernel_step_time, missing_kernel
@@ -19,6 +19,7 @@ from simulator.perf.hardware import Hardware
 from simulator.perf.overheads import EngineOverheads
 from simulator.perf.steptime import StepTime
 from simulator.resolve.checkpoint import architecture
+from simulator.resolve.hardware import machine_of
 
 
 def overheads_of(row: MeasuredRow, values: Mapping[str, float], kernel: str | None = None) -> EngineOverheads:
@@ -81,6 +82,10 @@ def trial_steps(values: Mapping[str, float], case: Case) -> StepTime:
     overheads, compute, links = trial_key(values, case)
     hardware = _hardware(row.gpu, compute, links)
     assert hardware is not None
+    if (own := own_hardware(row)) is not None:
+        machine = machine_of(row.gpu, own, Path()).hardware
+        assert machine is not None
+        hardware = replace(hardware, kernels=replace(hardware.kernels, all_reduce=machine.kernels.all_reduce))
     arch, _ = architecture(row.model, Path())
     limits = BatchLimits(engine.config.max_num_batched_tokens, engine.config.max_num_seqs)
     in_flight = engine.config.modes.flight is not None

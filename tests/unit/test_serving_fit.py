@@ -14,7 +14,7 @@ from calibrate.serving.crossval import ALL, Validation, coverage, cross_validate
 from calibrate.serving.fit import Fit, Forecasts, Parameter, Runs, fit, refit_without
 from calibrate.serving.forecast import Forecast, prepare_runs, simulate_runs
 from calibrate.serving.measured import MeasuredRow, OpenLoop
-from calibrate.serving.parameters import PARAMETERS
+from calibrate.serving.parameters import PARAMETERS, present_values
 from calibrate.serving.publish import write_errors, write_overheads
 from calibrate.serving.read import ServingTable, read_tables
 from calibrate.serving.score import BELOW, BURST, SATURATED
@@ -226,6 +226,19 @@ def test_trial_values_speak_for_their_generation() -> None:
     home = overheads_of(replace(row, gpu="rtx-4090", engine_version="0.8.5"), values)
     assert home.exposed_seq_s == 3.0
     assert home.request_s == engine_overheads("0.8.5").request_s
+
+
+def test_a_machine_is_planned_and_fitted_with_the_links_that_its_source_says() -> None:
+    """LLMServingSim's pair of RTX PRO 6000 moves 16 GB/s; by the tables a large all-reduce over two gets 40. Both
+    all-reduces of 64 layers carry 2,048 tokens of 5,120 values in 16 bit."""
+    row = next(one for one in read_tables([POINTS]).rows if one.row_id == "open")
+    row = replace(row, model="qwen3-32b", gpu="rtx-pro-6000", dtype="bf16", tp=2, engine_version="0.19.0")
+    (own, *_), (other, *_) = (prepare_runs(replace(row, dataset=name)) for name in ("llmservingsim", "blis_training"))
+    slow, fast = (one.engine.step_time.token_time_s[0, 2048] for one in (own, other))
+    assert slow - fast == pytest.approx(2 * 64 * 2048 * 5120 * 2 * (1 / 16e9 - 1 / 40e9), rel=0.1)
+    for case in (own, other):
+        planned = case.engine.step_time.token_time_s
+        np.testing.assert_allclose(trial_steps(present_values(), case).token_time_s, planned, rtol=1e-9)
 
 
 FIELDS = {"experts": "shares", "products": "products", "tuned": "tuned"}
