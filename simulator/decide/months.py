@@ -21,6 +21,9 @@ Cheaper = Callable[[MonthLoad, Sizes], Sizes]
 Alike = Callable[[MonthLoad, MonthLoad], bool]
 """Whether a search found the same fleet for both months, with the same settings of its autoscalers."""
 
+Scales = Callable[[MonthLoad], bool]
+"""Whether what a search found for a month has an autoscaler."""
+
 _ORDER = {False: 0, None: 1, True: 2}
 """What is told of a month first: what it misses, then what is not known."""
 
@@ -54,6 +57,7 @@ class _Walk:
     alike: Alike | None
     asks: Callable[[int], MonthLoad]
     renewed_from: int
+    scales: Scales | None
 
     def at(self, sizes: Sizes, month: int, period: Period) -> Served:
         return self.trial(sizes, period.at(self.horizon.level(month)), self.asks(month))
@@ -83,13 +87,22 @@ class _Walk:
         return _walked(month, level, sizes, shares, all_meet(answers))
 
     def stays(self, low: int, high: int) -> bool:
-        """Whether the months between two nodes have their fleet: where sizes are open, a month may need others."""
+        """Whether the months between two nodes have their fleet: where sizes are open, a month may need others.
+
+        An autoscaler may miss the SLO between two loads at which it meets it.
+        """
         first, last = (self.horizon.numbers[self.found[k]] for k in (low, high))
         if self.sizes[low] != self.sizes[high] or self.search is None:
             return self.sizes[low] == self.sizes[high]
         if self.alike is not None and not self.alike(self.asks(first), self.asks(last)):
             return False
-        return self.own(self.sizes[low], first).meets == self.own(self.sizes[high], last).meets
+        meets = self.own(self.sizes[low], first).meets
+        if meets != self.own(self.sizes[high], last).meets:
+            return False
+        if not meets or self.scales is None or not self.scales(self.asks(first)):
+            return True
+        between = (month for month in self.horizon.numbers if first < month < last)
+        return all(self.own(self.sizes[low], month).meets is not False for month in between)
 
     def changed(self, month: int, before: Sizes, after: Sizes) -> Walked:
         """A month between two nodes of other fleets: searched for itself."""
@@ -125,14 +138,15 @@ def walk(
     alike: Alike | None = None,
     asks: Callable[[int], MonthLoad] | None = None,
     renewed_from: int = 0,
+    scales: Scales | None = None,
 ) -> list[Walked]:
     """The months of a topology.
 
     Months are simulated at the nodes of `decide.levels.nodes` alone. A fleet that meets the SLO at both neighbours is
     taken to meet it between; where it meets at one, the months between are tried at their own load by halving, so the
-    month of its failure is exact. Where searches found other fleets for the two, each month between is searched for
-    itself. Each period is judged by itself: a month meets the SLO if all its periods do. A fleet that fails stays and
-    is billed.
+    month of its failure is exact. Where searches found other fleets for the two, or an autoscaler that does not meet it
+    in all months between, each of these is searched for itself. Each period is judged by itself: a month meets the SLO
+    if all its periods do. A fleet that fails stays and is billed.
 
     Parameters
     ----------
@@ -144,6 +158,7 @@ def walk(
     cheaper : asked for each node but the first, the last one first, once all are searched
     alike : whether two nodes of the same sizes have the same fleet; they have unless given
     asks : what sizes are searched for in a month; what it has unless given
+    scales : of which nodes the fleet is tried at the load of each month between; none unless given
     """
     known = _Known(trial)
     numbers = horizon.numbers
@@ -154,7 +169,7 @@ def walk(
     found = nodes(levels, [] if search is None else kinds)
     staying = [_stays(numbers[k], renewed_from, owned) for k in found]
     at_nodes = _sizes([asks(numbers[k]) for k in found], sizes, search, owned, staying, cheaper)
-    way = _Walk(horizon, known, found, at_nodes, search, owned, alike, asks, renewed_from)
+    way = _Walk(horizon, known, found, at_nodes, search, owned, alike, asks, renewed_from, scales)
     walked: list[Walked] = []
     for index, month in enumerate(numbers):
         low, high = neighbours(found, index)

@@ -197,12 +197,17 @@ def walk_months(
         one, other = found_at.get(first), found_at.get(last)
         return one is other or (one is not None and other is not None and _fleet(one) == _fleet(other))
 
+    def scales(asked: MonthLoad) -> bool:
+        one = found_at.get(asked)
+        return one is not None and any(pool.autoscaler is not None for pool in one.fleet.pools)
+
     if sizing is None:
         walked = walk(horizon, trial, now)
     else:
         owned = sizing.owned
         renewed_from = _first_renewal(planned) if any(owned) else 0
-        walked = walk(horizon, trial, now, search, owned, None if any(owned) else cheaper, alike, asks, renewed_from)
+        nodes = None if any(owned) else cheaper
+        walked = walk(horizon, trial, now, search, owned, nodes, alike, asks, renewed_from, scales)
     if sizing is not None:
         walked = [replace(_with_reason(month, asks, sizing.growth), units=sizing.units) for month in walked]
     asked_in = {month.month: asks(month.month) for month in walked}

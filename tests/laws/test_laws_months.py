@@ -202,6 +202,22 @@ def test_a_month_whose_neighbours_sizes_miss_is_searched_for_itself() -> None:
     assert len(fits) == len({month.level for month in walked})
 
 
+def test_an_autoscaler_that_misses_between_two_loads_that_it_meets_is_searched_for_there() -> None:
+    """At the nodes of a load that grows by a half in two years 2 do, in the fifth month 3: as one that starts late."""
+    horizon = _horizon(0.25, 24)
+    odd = horizon.level(5)
+
+    def trial(sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
+        return Served(sizes == ((3,) if load.level == odd else (2,)), 1.0, "", ())
+
+    def search(asked: MonthLoad, before: Sizes | None) -> Sizes | None:
+        return (3,) if asked.level == odd else (2,)
+
+    walked = walk(horizon, trial, (2,), search, (False,), scales=lambda asked: True)
+    assert all(month.meets for month in walked)
+    assert [month.month for month in walked if month.sizes == (3,)] == [5]
+
+
 def test_the_month_that_no_size_serves_any_more_is_found_between_nodes() -> None:
     fleet = Fleet()
     searched: list[Level] = []
