@@ -99,3 +99,11 @@ def test_where_too_few_are_served_it_is_told_how_they_ended_and_why_the_most_fir
 def test_lost_requests_are_told_where_they_alone_break_the_term(metric: str, required: float, told: bool) -> None:
     metrics = ended({(Status.COMPLETED, Reason.NONE): 7, (Status.FAILED, Reason.ERROR): 3})
     assert bool(lost(metrics, 0, missed(metric, 2.0, required=required))) is told
+
+
+def test_calls_that_a_limit_rejected_too_wait_for_limits_and_to_be_made_again() -> None:
+    """Of three that were rejected for it; none timed out for it."""
+    metrics = calls(8.0)
+    metrics.by_class[0].reasons[Status.REJECTED, Reason.RATE_LIMIT] = 3
+    words = held_up(metrics, 0, missed("served", 0.99), again=True)
+    assert words.endswith(" s for the rate limits of the token API or to be made again after errors and outages")

@@ -80,3 +80,10 @@ def test_without_a_known_capacity_the_load_is_shown_alone() -> None:
     assert table["used"].isna().all()
     (chart,) = calendar_charts(table)
     assert "arriving" in chart.to_dict()["layer"][0]["title"]
+
+
+def test_what_came_in_a_period_of_two_cells_is_shared_by_its_time_in_each() -> None:
+    """Twelve come in 1,200 s from 400 s before the hour on: four are of that hour, eight of the next one's 3,600 s."""
+    counts = [(12, 0, 0), *[(0, 0, 0)] * 79]
+    table = by_hour(tables(counts, 1200.0), "t", {"pools": POOLS, "clock_s": HOUR_S - 400.0}, 0)
+    assert table["arrived_per_s"].tolist()[:3] == pytest.approx([4 / 400, 8 / 3600, 0.0])
