@@ -155,7 +155,11 @@ def _whole_problems(path: str, length: Any) -> Iterator[Found]:
 def _target_problems(path: str, topology: Topology, scenario: Scenario) -> Iterator[Found]:
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
     if not names:
-        yield path, "needs at least one pool or provider", None
+        yield (
+            path,
+            "needs at least one pool or provider; a flat price, as of seats, is one with 'fixed_usd_per_month'",
+            None,
+        )
         return
     targets = [(f"{path}.pools[{k}]", pool.name) for k, pool in enumerate(topology.pools)]
     targets += [(f"{path}.providers[{k}]", provider.name) for k, provider in enumerate(topology.providers)]

@@ -80,6 +80,8 @@ CALLED = {
     "demand_growth_per_year": "growth_per_year",
     "growth_per_month": "growth_per_year",
     "years": "months",
+    "horizon_years": "months",
+    "license_usd_per_month": "usd_per_month",
     "batch_discount": "service_tiers",
     "ptu": "provisioned_units",
     "price_usd": "capex_usd",
@@ -125,6 +127,7 @@ _BUSY = "how busy machines are comes from the load; hours without any are a peri
 _BY_SECOND = "requests come by the second ('rate_rps'): those of a day / 86,400, of a month / 2,628,000"
 _TOKENS = f"{_BY_SECOND}; their number is that of the tokens / those of a request"
 _SCALE = "20 % off all token prices is 'price_scale: 0.8'"
+_RATE = "prices go in as US dollars; 'currency' has the rate at which amounts are shown"
 _BY_GPU = "a fee by GPU is 'usd_per_gpu_month': a twelfth of that of a year"
 _BY_REQUEST = "a fee by request is 'usd_per_million_requests': a million times that of one"
 _TO_ZERO = (
@@ -135,6 +138,9 @@ _FEWEST = "the fewest and most replicas are 'min' and 'max' of an 'autoscaler'"
 _BY_THE_SECOND = "a price by the second times 3,600 is 'price_usd_per_gpu_hour', that of an instance / its GPUs"
 _BY_THE_MONTH = "a GPU's price by the month / 730 is 'price_usd_per_gpu_hour'"
 _INSURED = "a share of the price a year, as of insurance, adds to 'maintenance_share_per_year'"
+_KEPT_UP = "it is a share of the price a year ('maintenance_share_per_year'), or a fee by month"
+_CAPITAL = "what capital costs is 'cost.discount_rate'"
+_CACHED = "what a cache holds follows from what prompts share ('prefixes'), and how long it lasts"
 _GIVEN_AWAY = "credits that a vendor gives away are in no bill: take them off what is paid"
 _SPACE = (
     "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
@@ -150,7 +156,8 @@ SAID_OTHERWISE = {
     "age_years": _OLD,
     "bought": _OLD,
     "purchase_month": _OLD,
-    "exchange_rate": "prices go in as US dollars; 'currency' has the rate at which amounts are shown",
+    "exchange_rate": _RATE,
+    "fx_rate": _RATE,
     "tax": _TAX,
     "tax_rate": _TAX,
     "vat": _TAX,
@@ -185,6 +192,17 @@ SAID_OTHERWISE = {
     "price_usd_per_gpu_month": _BY_THE_MONTH,
     "insurance_share": _INSURED,
     "insurance_share_per_year": _INSURED,
+    "maintenance_usd_per_year": _KEPT_UP,
+    "maintenance_usd_per_month": _KEPT_UP,
+    "warranty_usd": _KEPT_UP,
+    "financing_rate": _CAPITAL,
+    "interest_rate": _CAPITAL,
+    "cooling_share": "what cooling draws is in the 'pue'",
+    "network_usd": "between servers it is 'network_storage_share', the site's connection 'network_usd_per_month'",
+    "license_usd_per_gpu_year": _BY_GPU,
+    "licence_usd_per_gpu_year": _BY_GPU,
+    "cache_hit_rate": _CACHED,
+    "cached_share": _CACHED,
     "credits_usd": _GIVEN_AWAY,
     "free_credits_usd": _GIVEN_AWAY,
     "mfu": "a measured rate of tokens is 'engine.throughput'",
@@ -203,8 +221,13 @@ VALUES = {
 }
 """Values by other names."""
 _BY_CLASS = "classes have targets of their own by 'complexity': a constant of each, and 'limits' of the targets"
-OTHER_VALUES = {"class": _BY_CLASS, "classes": _BY_CLASS, "by_class": _BY_CLASS, "model": _BY_CLASS}
-"""Kinds of routing that a scenario has not, and how the same is said."""
+_EVEN = "arrivals at even times are 'gamma' with a 'cv' near 0, as 0.01"
+OTHER_VALUES = {
+    "complexity": dict.fromkeys(("class", "classes", "by_class", "model"), _BY_CLASS),
+    "poisson": dict.fromkeys(("constant", "uniform", "deterministic", "even", "fixed"), _EVEN),
+    "on_demand": {"serverless": f"it is on_demand: {_TO_ZERO}"},
+}
+"""Values that a key has not, by a choice that it has, and how the same is said."""
 
 
 def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
@@ -214,12 +237,12 @@ def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
         return f"unknown key {name!r}: {NOT_SIMULATED[name]}"
     if name in SAID_OTHERWISE and name not in keys:
         return f"unknown key {name!r}: {SAID_OTHERWISE[name]}"
-    meant = CALLED.get(name)
+    meant = next((key for key in (CALLED.get(name), f"output_{name}") if key in keys), CALLED.get(name))
     unit = ", in seconds" if name in IN_SECONDS else ""
     if meant in keys:
         return f"unknown key {name!r}: did you mean {meant!r}{unit}?"
     in_scenario = bool(models) and models[0] in _models_of_scenario()
-    is_elsewhere = in_scenario and bool(_places().get(name))
+    is_elsewhere = in_scenario and bool(_places().get(meant or name))
     turned = [key for key in keys if sorted(key.split("_")) == sorted(name.lower().split("_"))]
     near = turned or difflib.get_close_matches(name.lower(), keys, n=1, cutoff=NEAR)
     if near and not is_elsewhere:
@@ -238,8 +261,9 @@ def unknown_value(name: str, key: str, choices: Sequence[str]) -> str:
     """Message for a value that is none of a key's choices."""
     if key == "dtype" and name in get_args(get_args(EngineSettings.model_fields["quantization"].annotation)[0]):
         return f"unknown value {name!r}: it is a format of quantized weights, write 'quantization: {name}'"
-    if name in OTHER_VALUES and "complexity" in choices:
-        return f"unknown value {name!r}: {OTHER_VALUES[name]}"
+    said = next((others[name] for choice, others in OTHER_VALUES.items() if choice in choices and name in others), "")
+    if said:
+        return f"unknown value {name!r}: {said}"
     if VALUES.get(name) in choices:
         return f"unknown value {name!r}: did you mean {VALUES[name]!r}?"
     return unknown_name("value", name, choices)
