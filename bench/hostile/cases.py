@@ -13,6 +13,7 @@ from typing import Any
 from bench.hostile.attempt import ROOT, command
 from bench.hostile.bundles import bundle
 from bench.hostile.chat import CHAT, LIMITS, QUIET, Kind, Run, chat_with
+from bench.hostile.combine import combined
 from bench.hostile.draw import drawn
 from bench.hostile.kills import killed
 from bench.hostile.measured import measured, profiled, watched
@@ -267,6 +268,7 @@ KINDS: dict[str, tuple[Kind, float]] = {
     "scenario": (scenario, 4.0),
     "assignment": (assignment, 1.0),
     "valid": (valid, 2.0),
+    "combined": (combined, 1.0),
     "extreme": (extreme, 1.0),
     "altered": (altered, 2.0),
     "config": (config, 3.0),

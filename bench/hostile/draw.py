@@ -178,6 +178,11 @@ def _object(node: dict[str, Any], rng: Random, share: float) -> dict[str, Any]:
     }
 
 
+def value_of(node: dict[str, Any], key: str, rng: Random) -> Any:
+    """What may stand at a key, by its part of the schema, with a few of its own optional keys."""
+    return _value(node, key, rng, 0.2)
+
+
 def _value(node: dict[str, Any], key: str, rng: Random, share: float) -> Any:
     if "$ref" in node or "allOf" in node:
         return _value(_schema()["definitions"][_ref(node)], key, rng, share)
