@@ -18,6 +18,8 @@ _LEAST = 3
 """Steps that tell anything."""
 _STEPS = 10.0
 """Times that steps may differ on both sides of a change of unit, and steps until the first time in the other unit."""
+_BURST = 0.1
+"""Steps below which times begin with a burst, which a pause like those after it may end."""
 
 
 @np.errstate(over="ignore")
@@ -48,7 +50,11 @@ def of_two_units(table: Table, column: str, values: NDArray[np.float64]) -> list
 
 
 def _once(times: NDArray[np.float64], factor: float) -> NDArray[np.bool_]:
-    """Where times in order go on in a smaller unit."""
+    """Where times in order go on in a smaller unit.
+
+    A burst whose requests are as close as rows in another unit would be is none, where the pause after it is as long as
+    those that follow, and they have fractions, as the burst's times do.
+    """
     steps = np.diff(times)
     found = np.zeros(len(steps), np.bool_)
     if np.any(steps < 0):
@@ -58,6 +64,9 @@ def _once(times: NDArray[np.float64], factor: float) -> NDArray[np.bool_]:
     if min(len(before), len(after)) < _LEAST:
         return found
     usual, later = float(np.median(before)), float(np.median(after))
+    pause = float(steps[place])
+    if usual < _BURST and pause < _STEPS * later and np.any(times[place + 1 :] % 1):
+        return found
     ahead = times[place + 1] / factor - times[place]
     found[place] = usual > 0 and factor / _STEPS < later / usual < factor * _STEPS and 0 <= ahead < _STEPS * usual
     return found

@@ -31,6 +31,8 @@ def every_second(times: Sequence[float], factor: float) -> list[float]:
         ([*range(1, 10), *range(10_000, 20_000, 1000)], 11),
         ([*CALM[:20], *CALM[20:] * 1e3], 22),
         ([*CALM[:4], *CALM[4:] * 1e6], 6),
+        ([0.001, 0.002, 0.003, 0.004, *range(5, 40)], 6),
+        ([*CALM[:20] * 1e-2, *CALM[20:] * 10], 22),
         ([*CALM[:36] * 1e-3, *CALM[36:] * 1e6], 38),
         (every_second(range(500, 600), 1e3), 3),
         (every_second(range(1000, 1100), 1e-3), 3),
@@ -65,6 +67,8 @@ def test_the_row_that_changes_the_unit_is_named(tmp_path: Path, times: Sequence[
         np.cumsum(RNG.pareto(0.7, 3000) + 1e-3),
         [7.0] * 50,
         [1.0, 1000.0, 1e6],
+        [0.001, 0.002, 0.003, 0.004, 4.2, 5.1, 6.4, 7.2, 8.8, 9.9, 11.0],
+        [0.012, 0.025, 0.031, 0.040, 41.5, 60.2, 75.1, 99.3, 120.5, 133.7],
     ],
 )
 def test_pauses_bursts_and_rows_in_any_order_are_of_one_unit(tmp_path: Path, times: Sequence[float]) -> None:
