@@ -24,6 +24,8 @@ from simulator.sweep.result import write_inputs
         (1.0, 16 * 600 - 1, 99, False, [4, 8]),
         (1.0, 4 * 600 - 1, 99, False, []),
         (1.0, 500_000, 8, False, [4, 8]),
+        (1.0, 500_000, 64, False, [4, 8, 16, 32, 64]),
+        (1.0, 500_000, 999, False, [4, 8, 16, 32, 64, 128, 256]),
         (11.0, 500_000, 99, True, [4]),
         (11.0, 500_000, 99, False, [4, 8, 16]),
     ],
@@ -31,7 +33,7 @@ from simulator.sweep.result import write_inputs
 def test_windows_double_until_they_tell(
     most_rps: float, most: int, grows: int, settled: bool, windows: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten requests a second for a minute; beyond the rough capacity a queue that settles tells nothing."""
+    """Ten requests a second for a minute; beyond the rough capacity it is asked on while nothing has settled."""
     asked: list[tuple[int, float]] = []
 
     def over(fleet: Any, demand: Any, number: int, many: int, rate_rps: float) -> Any:
@@ -40,6 +42,8 @@ def test_windows_double_until_they_tell(
 
     known = {
         "_may_hide": lambda *_: True,
+        "coming_again": lambda fleet, window_s: fleet,
+        "mean_replicas": lambda fleet, window_s: [],
         "slo_met": lambda terms: True,
         "load_of": lambda *_: SimpleNamespace(rate_rps=10.0),
         "capacity_rps": lambda *_: most_rps,
