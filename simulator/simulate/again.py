@@ -22,18 +22,23 @@ def coming_again(fleet: FleetSpec, window_s: float) -> FleetSpec:
 
 
 def mean_replicas(fleet: FleetSpec, window_s: float) -> list[float]:
-    """Replicas of each pool of such a fleet that may have requests, in the mean over the window."""
-    found = []
-    for k, pool in enumerate(fleet.pools):
-        schedule = pool.schedule
-        number = float(pool.most_replicas)
-        if schedule is not None:
-            number = math.fsum(n * (end_s - start_s) for start_s, end_s, n in schedule.windows) / window_s
-        starts_s = [*(row.start_s for row in fleet.routing.openings), window_s]
-        spans = zip(fleet.routing.openings, pairwise(starts_s), strict=False)
-        open_s = math.fsum(end_s - start_s for row, (start_s, end_s) in spans if row.targets[k])
-        found.append(number * (open_s / window_s if fleet.routing.openings else 1.0))
-    return found
+    """Replicas of each pool of such a fleet that are there while it gets requests, in the mean over the window."""
+    edges_s = {edge for pool in fleet.pools if pool.schedule is not None for edge in pool.schedule.edges}
+    starts_s = sorted({0.0, *edges_s, *(row.start_s for row in fleet.routing.openings)} - {window_s})
+    spans = list(pairwise([*starts_s, window_s]))
+    return [
+        math.fsum(_there(fleet, k, start_s) * (end_s - start_s) for start_s, end_s in spans) / window_s
+        for k in range(len(fleet.pools))
+    ]
+
+
+def _there(fleet: FleetSpec, k: int, at_s: float) -> int:
+    """Replicas of pool k; none while neither it nor a pool that hands requests to it is open."""
+    pool, routing = fleet.pools[k], fleet.routing
+    senders = [j for j, one in enumerate(fleet.pools) if one.hands_to == k] or [k]
+    if routing.openings and not any(_open_at(routing, at_s)[j] for j in senders):
+        return 0
+    return pool.most_replicas if pool.schedule is None else pool.schedule.replicas_at(at_s)
 
 
 def _pool_again(pool: PoolSpec, clock_s: float, window_s: float) -> PoolSpec:

@@ -55,3 +55,28 @@ def test_targets_are_open_as_in_the_window_in_each(
     assert [_open_at(again.routing, at_s) for at_s in range(2 * window_s)] == 2 * there
     opened = sum(to_pool for to_pool, _ in there) / window_s
     assert mean_replicas(again, window_s) == [pytest.approx(spec.pools[0].replicas * opened)]
+
+
+@given(spans(), st.integers(0, 3), st.booleans(), st.integers(0, 90), st.integers(1, 100))
+def test_replicas_count_while_they_get_requests(
+    windows: list[tuple[float, float, int]], outside: int, first: bool, clock_s: int, window_s: int
+) -> None:
+    """A pool that stands by day, and is open by day, has all of its replicas then: not a half of a half of them."""
+    schedule = Schedule(tuple(windows), outside, cycle_s=CYCLE_S)
+    openings = (Opening(0.0, (first, True)), Opening(CYCLE_S / 2, (not first, True)))
+    rule = RoutingSpec(TargetRouting.WEIGHTED, (0, 1), openings=openings, cycle_s=CYCLE_S)
+    spec = replace(fleet((pool(schedule=schedule), pool("q")), routing=rule), clock_s=float(clock_s))
+    there = [
+        schedule.replicas_at(clock_s + at_s) if ((clock_s + at_s) % CYCLE_S < CYCLE_S / 2) is first else 0
+        for at_s in range(window_s)
+    ]
+    found = mean_replicas(coming_again(spec, window_s), window_s)
+    assert found == [pytest.approx(sum(there) / window_s), pytest.approx(1)]
+
+
+def test_a_pool_that_answers_what_another_hands_to_it_is_open_with_that_one() -> None:
+    """Routing names no pool that only answers."""
+    openings = (Opening(0.0, (True, False, False)), Opening(10.0, (False, False, True)))
+    rule = RoutingSpec(TargetRouting.OVERFLOW, (0, 2), openings=openings, cycle_s=40.0)
+    pools = (pool("prompts", 2, hands_to=1), pool("answers", 3), pool("night", 4))
+    assert mean_replicas(coming_again(fleet(pools, routing=rule), 40.0), 40.0) == [0.5, 0.75, 3.0]
