@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from simulator.engine.modes.spec import Flight, GroupKind, KvGroup, Modes
 from simulator.engine.modes.tables.arrays import held_back_tokens
 from simulator.engine.modes.tables.room import longest_request, requests_at_once
 from simulator.errors import InputError
+from simulator.memory.cache import Group, Page
 from simulator.resolve.engines import PlannedEngine, plan_engine
-from simulator.resolve.kv_groups import in_words, not_simulated, told
+from simulator.resolve.kv_groups import in_words, kv_groups, not_simulated, shortest_block, told
 from simulator.resolve.memory import answer
 from simulator.resolve.memory_question import Question
 from simulator.run.trust import sources
@@ -257,3 +259,102 @@ def test_a_run_says_which_tables_it_has() -> None:
     words = "KV cache: block tables by group from one pool: sliding window of 128 tokens, full attention"
     assert words in sources([planned("gpt-oss-20b")])
     assert not any("KV cache" in source for source in sources([planned("llama-3.1-8b")]))
+
+
+FULL, WINDOW = KvGroup(GroupKind.FULL, 16), KvGroup(GroupKind.WINDOW, 16, 1024)
+STATE, ALIGNED = KvGroup(GroupKind.LINEAR, 8192), KvGroup(GroupKind.LINEAR, 528, aligned=True)
+
+
+@pytest.mark.parametrize(
+    ("groups", "words", "rows"),
+    [
+        ((), "", []),
+        ((FULL,), "full attention", [("full attention", 1, 16, None)]),
+        (
+            (WINDOW, FULL, WINDOW, STATE),
+            "2 × sliding window of 1,024 tokens, full attention, state",
+            [("sliding window", 2, 16, 1024), ("full attention", 1, 16, None), ("state", 1, 8192, None)],
+        ),
+        (
+            (KvGroup(GroupKind.CHUNK, 32, 8192), KvGroup(GroupKind.CHUNK, 32, 64)),
+            "local chunks of 8,192 tokens, local chunks of 64 tokens",
+            [("local chunks", 1, 32, 8192), ("local chunks", 1, 32, 64)],
+        ),
+    ],
+)
+def test_groups_are_told_by_kind_number_and_reach(groups: Any, words: str, rows: list[Any]) -> None:
+    assert in_words(groups) == words
+    assert [(row["kind"], row["groups"], row["block_tokens"], row.get("reach_tokens")) for row in told(groups)] == rows
+
+
+@pytest.mark.parametrize(
+    ("groups", "tokens"),
+    [
+        ((), 7),
+        ((STATE,), 7),
+        ((ALIGNED,), 528),
+        ((KvGroup(GroupKind.LINEAR, 4), FULL), 16),
+        ((ALIGNED, FULL, KvGroup(GroupKind.FULL, 32)), 16),
+        ((KvGroup(GroupKind.LINEAR, 4, aligned=True), FULL), 4),
+    ],
+)
+def test_the_shortest_block_that_grows_with_a_request(groups: Any, tokens: int) -> None:
+    assert shortest_block(groups, 7) == tokens
+
+
+def page(kind: Any, tokens: int = 16, reach: int = 0) -> Page:
+    return Page(kind, reach, tokens, 1, 1)
+
+
+def plan_of(*groups: tuple[Page, tuple[int, ...]], saves: bool = False) -> Any:
+    found = tuple(Group(one, members, (1,)) for one, members in groups)
+    return SimpleNamespace(groups=found, max_model_len=8192, saves_states=saves)
+
+
+def test_groups_of_a_plan_by_their_kinds() -> None:
+    """A ring, and a state that is not cached, is one block for all of a request."""
+    plan = plan_of(
+        (page("full"), (0,)),
+        (page("latent", 64), (1,)),
+        (page("window", 16, 128), (2,)),
+        (page("chunk", 32, 64), (3,)),
+        (page("state", 528), (4,)),
+        (page("ring", 48), (5,)),
+        saves=True,
+    )
+    alike = (
+        KvGroup(GroupKind.FULL, 16),
+        KvGroup(GroupKind.FULL, 64),
+        KvGroup(GroupKind.WINDOW, 16, 128),
+        KvGroup(GroupKind.CHUNK, 32, 64),
+    )
+    ring = KvGroup(GroupKind.LINEAR, 8192)
+    cached = KvGroup(GroupKind.LINEAR, 528, aligned=True, draft_states=3, saves_amid_chunk=True)
+    assert kv_groups(plan, True, "ngram", 3) == (*alike, cached, ring)
+    assert kv_groups(plan, False, "ngram", 3) == (*alike, KvGroup(GroupKind.LINEAR, 8192, draft_states=3), ring)
+
+
+@pytest.mark.parametrize(
+    ("kind", "several"), [("full", False), ("latent", False), ("window", True), ("chunk", True), ("state", True)]
+)
+def test_one_table_of_all_tokens_needs_no_group(kind: str, several: bool) -> None:
+    assert bool(kv_groups(plan_of((page(kind, 16, 64), (0, 1))), True)) == several
+
+
+def test_the_last_layer_is_the_drafter_s_wherever_its_group_stands() -> None:
+    plan = plan_of((page("window", 16, 128), (0, 7)), (page("full"), (1, 2, 3, 4, 5, 6)))
+    assert [group.has_draft_layers for group in kv_groups(plan, True, "mtp")] == [True, False]
+    plan = plan_of((page("window", 16, 128), (0, 5)), (page("full"), (6, 1)))
+    assert [group.has_draft_layers for group in kv_groups(plan, True, "mtp")] == [False, True]
+    assert not any(group.has_draft_layers for group in kv_groups(plan, True, "eagle"))
+
+
+def test_what_an_encoder_made_is_refused_beside_other_layers() -> None:
+    with pytest.raises(InputError, match=r"^a decoder that reads what an encoder made is planned, and not simulated"):
+        kv_groups(plan_of((page("full"), (0,)), (page("cross"), (1,))), True)
+
+
+def test_what_is_not_simulated_is_said_to_be_vllm_s() -> None:
+    several = (KvGroup(GroupKind.CHUNK, 16, 64), KvGroup(GroupKind.FULL, 32))
+    assert not_simulated(several, True, None).endswith(": not simulated, though vLLM has it")
+    assert not_simulated((FULL, WINDOW), True, None) == not_simulated((FULL, WINDOW), True, "eagle") == ""
