@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.resolve.open_windows import open_windows, window_values, with_hours
 from simulator.resolve.size_values import size_values
-from simulator.resolve.sizes import OpenPool, Size, is_open, open_pool, open_units, replaceable, stated
+from simulator.resolve.sizes import OpenPool, Size, check_outside, is_open, open_pool, open_units, replaceable, stated
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.set_lines import Given, item
 
@@ -47,6 +47,7 @@ class Candidate:
         """The pools to size, owned ones down to none, as those with windows that have none outside of them; of an
         autoscaler that has settings its most is searched.
         """
+        check_outside(self.loaded, self.topology)
         return (*(self._open(k) for k in self.scaled), *open_units(self.settings))
 
     def _open(self, k: int) -> OpenPool:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.demand import jobs_per_month
+from simulator.resolve.located import located, pool_path
 from simulator.resolve.open_windows import WHOLE_WEEK, open_windows, with_hours
 from simulator.resolve.routed import goes_on_without, routed, without
 from simulator.resolve.without_units import sells_nothing, sells_tokens, spared
@@ -145,10 +146,30 @@ def has_open_sizes(topology: Topology) -> bool:
 
 
 def open_pools(loaded: LoadedScenario, name: str) -> tuple[OpenPool, ...]:
-    """Pools of a topology with a size that is `auto`, then token APIs with units that are."""
+    """Pools of a topology with a size that is `auto`, then token APIs with units that are.
+
+    Raises
+    ------
+    InputError : at the replicas of a pool that leaves those outside the windows of its schedule open, too
+    """
     topology = loaded.scenario.topologies[name]
+    check_outside(loaded, name)
     pools = [open_pool(loaded, topology, k, stated(pool)) for k, pool in enumerate(topology.pools) if is_open(pool)]
     return (*pools, *open_units(topology))
+
+
+def check_outside(loaded: LoadedScenario, name: str) -> None:
+    """Refuse `auto` both in a window of a schedule and outside: one number for both would leave no schedule.
+
+    Raises
+    ------
+    InputError : at the replicas of the pool
+    """
+    for k, pool in enumerate(loaded.scenario.topologies[name].pools):
+        if pool.replicas == AUTO and any(window.replicas == AUTO for window in pool.schedule):
+            text = "are those outside the windows, and a window's are auto: give a number, 0 where it may be off then"
+            with located(loaded, pool_path(loaded, name, k)):
+                raise InputError(Problem(text, path="replicas", got=AUTO))
 
 
 def open_units(topology: Topology) -> tuple[OpenPool, ...]:

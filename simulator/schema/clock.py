@@ -91,4 +91,5 @@ class ReplicaWindow(WeekWindow):
     """Replicas of a pool within a window of the week."""
 
     replicas: Count | Auto
-    """Replicas while it lasts; auto looks for the cheapest number that meets the SLO, one for all such windows."""
+    """Replicas while it lasts; auto looks for the cheapest number that meets the SLO, one for all such windows.
+    Those outside are then a number."""

@@ -17,9 +17,11 @@ from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.metrics.laws import check_gpu_seconds
+from simulator.plan.candidate import candidates
 from simulator.resolve.clock import DAYS, week_spans, week_time_s
+from simulator.resolve.sizes import open_pools
 from simulator.resolve.topology import plan_topology
-from simulator.scenario.load import load_scenario
+from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.schema.clock import WeekWindow
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import ColdStart, FleetSpec, Reliability, RoutingSpec
@@ -159,10 +161,14 @@ run: {{horizon_s: 60, start: tue 8:30}}
 """
 
 
-def planned(tmp_path: Path, text: str) -> FleetSpec:
+def loaded_with(tmp_path: Path, text: str) -> LoadedScenario:
     path = tmp_path / "hours.yaml"
     path.write_text(SCENARIO.format(pool=text))
-    return plan_topology(load_scenario(path), "t").fleet
+    return load_scenario(path)
+
+
+def planned(tmp_path: Path, text: str) -> FleetSpec:
+    return plan_topology(loaded_with(tmp_path, text), "t").fleet
 
 
 def test_a_scenario_s_schedule(tmp_path: Path) -> None:
@@ -245,3 +251,15 @@ def test_windows_that_do_not_come_again_are_not_ahead_of_later_times() -> None:
     once = Schedule(((8.0, 17.0, 3),), 1, cycle_s=math.inf)
     assert once.numbers(0.0, 10.0) == [1, 3]
     assert once.numbers(20.0, 1e9) == [1]
+
+
+@pytest.mark.parametrize("asked", [open_pools, lambda loaded, name: candidates(loaded, name, (), (), ())[0].pools()])
+def test_one_number_is_open_inside_or_outside_of_the_windows(tmp_path: Path, asked: Any) -> None:
+    """Both at once got one number at all hours: three around the clock where one is enough outside of 7 to 19."""
+    inside, outside = "schedule: [{hours: 7-19, replicas: auto}]", "schedule: [{hours: 7-19, replicas: 3}]"
+    for text in (f"replicas: 1, {inside}", f"replicas: auto, {outside}"):
+        (found,) = asked(loaded_with(tmp_path, text), "t")
+        assert found.name == "p"
+    with pytest.raises(InputError, match="a window's are auto: give a number") as caught:
+        asked(loaded_with(tmp_path, f"replicas: auto, {inside}"), "t")
+    assert [problem.path for problem in caught.value.problems] == ["topologies.t.pools[0].replicas"]
