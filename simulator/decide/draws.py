@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ COVERAGE = 0.9
 GPU_PRICE, TOKEN_PRICE = "price of rented GPUs", "price of tokens"
 """Inputs that are no cost figures: mean price over the study as a multiple of today's."""
 _LEAST_SWING_USD = 0.005
+_RANGE_PATHS = 10_000
 Overrides = Mapping[str, float]
 """Cost figures that the scenario sets, by id; they are certain."""
 
@@ -209,20 +211,15 @@ def _market(figures: Figures, name: str) -> PricePath:
 
 
 def _market_range(figures: Figures, name: str, months: int) -> tuple[float, float, float]:
-    """Central range of the mean price over the horizon, by a lognormal with the mean's own variance of logarithm.
-
-    The mean over months of a Brownian logarithm has the variance v^2 (H + 1)(2H + 1)/(6H), v the monthly volatility.
-    """
-    monthly = _market(figures, name).volatility_per_year / math.sqrt(MONTHS_PER_YEAR)
-    spread = monthly * math.sqrt((months + 1) * (2 * months + 1) / (6 * months))
-    low = math.exp(-_normal_bound() * spread)
-    return low, 1.0, 1.0 / low
+    """Central range of the mean price over the months, of as many paths as tell its ends to a percent."""
+    return _central_range(_market(figures, name), months)
 
 
-def _normal_bound() -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + COVERAGE) / 2))
+@lru_cache(maxsize=64)
+def _central_range(path: PricePath, months: int) -> tuple[float, float, float]:
+    means = price_paths_usd(path, months, _RANGE_PATHS, 0, "range").T[1:].mean(axis=0)
+    found = central_interval(means, COVERAGE)
+    return found.low, path.start_usd, found.high
 
 
 def _from_month_1(multiple: float) -> NDArray[np.float64]:

@@ -62,6 +62,13 @@ def test_the_step_time_is_recovered_through_noise_and_outliers(truth: StepCoeffi
         assert found.solution.coefficients[name] == pytest.approx(truth[name], rel=0.02)
 
 
+def test_the_first_step_in_which_a_process_warms_up_is_left_out() -> None:
+    duration_s = measured(TRUE, 0.0, 0.0).duration_s
+    duration_s[0] = 100.0
+    found = fit_steps(steps_from_batches(duration_s, [[[4096, 40_000]], *design()[1:]]))
+    assert found.ranges["tokens"] == (1.0, 2048.0), "it had more than any other"
+
+
 @pytest.mark.exhaustive
 def test_launches_that_bound_no_step_are_none() -> None:
     found = fit_steps(measured(PADDED, 0.0, 0.0), CAPTURED).solution.coefficients

@@ -284,6 +284,17 @@ def test_the_bound_by_hand() -> None:
     assert bound.output_tokens_per_gpu_s == pytest.approx(256 / read_s, rel=0.01)
 
 
+def test_the_bound_of_a_group_is_by_gpu_with_the_parameters_of_the_whole_model() -> None:
+    """70B in fp8, 1,978 TFLOP/s: 14,448 tokens per GPU-second on one and on four, as the page has it."""
+    found = [
+        max_tokens_per_gpu_s(model("llama-3.1-70b").architecture, gpu("h100-sxm").device, split, LIMITS)
+        for split in (layout("fp8"), layout("fp8", tp=4))
+    ]
+    assert [one.computed_tokens_per_gpu_s for one in found] == [pytest.approx(14_448, rel=1e-4)] * 2
+    page = Path(__file__).resolve().parents[2] / "docs/model/roofline.md"
+    assert "= 14448$ a GPU" in page.read_text("utf-8")
+
+
 def test_power_follows_the_published_curve() -> None:
     watts = power_w_by_seqs(gpu("h100-sxm").power_curve, 2, 256)
     assert watts.shape == (257,)

@@ -176,3 +176,14 @@ def test_break_even_is_that_of_the_decision(open_money: Open, first: Bundle) -> 
     assert set(decision_notes(first.decision, names)) <= set(said)
     app.selectbox(key="break_even.topology").set_value("cloud").run()
     assert not app.exception
+
+
+def test_what_nobody_used_is_told_with_its_share_of_the_bill(open_money: Open, first: Bundle) -> None:
+    """Idle, spare, unused and the like; of a bill without credits the share is that of its lines."""
+    costs = first.table("costs")
+    idle = costs["part"].isin(["idle", "spare", "unused", "starting", "down"])
+    told = next(entry.value for entry in open_money("cost").caption if entry.value.startswith("Share paid but unused"))
+    for name, lines in costs[idle].groupby("topology")["usd_per_month"]:
+        whole = costs.loc[costs["topology"] == name, "usd_per_month"].sum()
+        assert f"{name} {lines.sum() / whole:.0%} (" in told
+        assert f"{lines.sum():,.0f})" in told

@@ -194,6 +194,14 @@ def test_gpus_agree_with_the_reference_table() -> None:
             assert device.peak_flops.get(precision, 0) == float(row[f"{column}_per_s"]), (name, precision)
 
 
+def test_columns_of_a_listing_are_the_figures_that_they_are_called() -> None:
+    """An H100 as NVIDIA's sheet has it: 700 W, NVLink 900 GB/s in both directions, 3.35 TB/s, 80 GB."""
+    (row,) = (row for row in listing("gpus") if row["name"] == "h100-sxm")
+    assert (row["board_power_w"], row["intra_node_bytes_per_s"]) == (700, 450e9)
+    assert (row["bandwidth_bytes_per_s"], row["memory_bytes"]) == (3.35e12, 80 * 2**30)
+    assert (row["bf16_flops"], row["inter_node_bytes_per_s"]) == (989e12, 50e9), "400 Gbit/s a GPU"
+
+
 def test_models_are_all_there() -> None:
     assert len(models()) >= 60
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simulator.catalog.costs import cost_entry
-from simulator.decide.draws import GPU_PRICE, TOKEN_PRICE, Inputs, _market, draw_costs
+from simulator.decide.draws import GPU_PRICE, TOKEN_PRICE, Inputs, _market, _market_range, draw_costs
 from simulator.plan.rows import _hardware, _pools
 from simulator.resolve.figures import Figures
 from simulator.resolve.schedules import pool_reliability
@@ -94,3 +94,13 @@ def test_a_pool_s_own_reliability_is_in_hours() -> None:
     assert (found.mtbf_s, found.mttr_s) == (500 * 3600.0, 2.5 * 3600.0)
     plain = own.model_copy(update={"reliability": None})
     assert pool_reliability(plain, Reliability(mtbf_s=7.0, mttr_s=3.0)).mttr_s == 3.0
+
+
+@pytest.mark.parametrize(
+    ("months", "low", "high"), [(1, 0.859, 1.155), (36, 0.577, 1.615)], ids=["one month", "three years"]
+)
+def test_the_range_of_a_market_price_is_that_of_its_mean_over_the_study(months: int, low: float, high: float) -> None:
+    """At 9 % a month, of a price that is expected to stay: of a month exp(-0.09²/2 ± 1.645 · 0.09), of 36 as drawn."""
+    found = _market_range(Figures({VOLATILITY[GPU_PRICE]: 0.09}), GPU_PRICE, months)
+    assert found == (pytest.approx(low, rel=0.01), 1.0, pytest.approx(high, rel=0.01))
+    assert _market_range(Figures({VOLATILITY[TOKEN_PRICE]: 0.09}), TOKEN_PRICE, months) == found

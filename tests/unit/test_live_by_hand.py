@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,6 +126,16 @@ def test_a_quantile_is_off_by_what_lies_outside_of_its_bucket(predicted: float, 
     assert row["error"] == pytest.approx(error)
     assert row["bound"] == pytest.approx(0.05 / 0.15), "half of the bucket's width over its middle"
     assert (row["measured_low"], row["measured_high"], row["predicted"]) == (0.1, 0.2, predicted)
+
+
+def test_what_buckets_of_vllm_hide_is_what_the_page_says() -> None:
+    """Bounds of `vllm:time_to_first_token_seconds` from 5 ms to 160 s (vllm/v1/metrics/loggers.py)."""
+    edges_s = [0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0]
+    bounds = [_row("ttft_s", "p50", *edges, edges[0])["bound"] for edges in pairwise([*edges_s, 160.0])]
+    least, most = min(bounds), max(bounds)
+    page = (Path(__file__).resolve().parents[2] / "docs/model/live.md").read_text("utf-8")
+    told = f"{200 * least:.0f} to {200 * most:.0f} % of their middle wide, so ±{100 * least:.0f} to ±{100 * most:.0f} %"
+    assert told in page
 
 
 def test_an_open_bucket_bounds_nothing() -> None:

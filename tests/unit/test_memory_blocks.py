@@ -74,6 +74,17 @@ def test_weights_are_as_large_as_the_published_files(name: str, dtype: str | Non
     assert size / 1e9 == pytest.approx(published_gb, rel=0.01)
 
 
+@pytest.mark.parametrize(("name", "last_has"), [("llama-3.2-1b", True), ("llama-3.1-8b", False)])
+def test_a_tied_embedding_lies_on_the_first_stage_and_on_the_last_as_its_head(name: str, last_has: bool) -> None:
+    """In 16 bit. Beside as many layers as another stage has, the last has a table; of one stage there is one."""
+    shape = model(name).shape
+    stages = {pp: weight_bytes_by_stage(shape, Weights(lambda matrix: None), Split(pp=pp)) for pp in (1, 2, 4)}
+    table_bytes = shape.vocab * shape.hidden * 2
+    for pp in (2, 4):
+        assert sum(stages[pp]) - sum(stages[1]) == (table_bytes if last_has else 0)
+        assert stages[pp][-1] - stages[4][2] * 4 / pp == pytest.approx(table_bytes, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["llama-3.1-70b", "qwen3-235b-a22b", "deepseek-v3"])
 def test_a_split_divides_the_weights_among_the_gpus(name: str) -> None:
     whole = plan(name, "b200", dtype="bf16").weight_bytes_total

@@ -98,6 +98,16 @@ def test_tables_have_the_figures_of_the_summary(run: Run) -> None:
         run.table("poolz")
 
 
+def test_samples_over_time_are_each_replications_own(run: Run) -> None:
+    """What arrived at a pool is counted in its samples and, one by one, in the requests of the same replication."""
+    fleet, requests = run.table("fleet"), run.table("requests")
+    for pool in ("base", "rented"):
+        sampled = fleet[fleet["pool"] == pool].groupby("replication")["arrivals"].sum()
+        came = requests[requests["target"] == pool].groupby("replication").size()
+        assert sampled.tolist() == came.tolist()
+        assert len(set(came)) == 2, "other requests in each"
+
+
 @pytest.mark.parametrize("name", ["overview", "costs", "spending", "ttft", "tpot", "e2e", "differences", "months"])
 def test_charts_are_altair_objects_of_the_topologies_asked_for(run: Run, name: str) -> None:
     drawn = chart(run, name, ["cloud", "own"]).to_dict()

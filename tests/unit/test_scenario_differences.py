@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from simulator.run.fingerprint import fingerprint
 from simulator.run.simulate import simulate
 from simulator.scenario.differences import ABSENT, Difference, differences, in_words, leaves
 from simulator.scenario.load import load_scenario
-from simulator.scenario.references import MAX_COPIED_BYTES, references
+from simulator.scenario.references import FOLDERS, MAX_COPIED_BYTES, references
 from simulator.scenario.resolved import resolved_data, resolved_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +145,10 @@ def test_a_bundle_can_be_run_again_wherever_it_lies(tmp_path: Path) -> None:
     copies = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.parent != bundle}
     assert {"traffic/code.json", "traffic/lengths.csv", "models/my-model/config.json"} < copies
     assert sum(name.startswith("traffic/code-") for name in copies) == 1
+    table = (ROOT / "docs/bundle.md").read_text("utf-8").partition("## ")[0]
+    on_the_page = set(re.findall(r"`([\w.]+/?)`", " ".join(re.findall(r"^\|([^|]*)\|", table, re.M))))
+    assert {f"{path.name}/" if path.is_dir() else path.name for path in bundle.iterdir()} <= on_the_page
+    assert {f"{folder}/" for folder in FOLDERS.values()} <= on_the_page
     shutil.rmtree(tmp_path / "here")
     moved = tmp_path / "elsewhere" / bundle.name
     moved.parent.mkdir()
