@@ -254,7 +254,11 @@ def _refusals(
     length: int,
 ) -> tuple[str, ...]:
     refusals = []
-    outside = 0.0 if rules.context_in_budget else overheads.context
+    beside = {
+        "CUDA graphs": 0.0 if rules.graphs_in_budget else terms.graph_bytes,
+        "context": 0.0 if rules.context_in_budget else overheads.context,
+        "what penalties count": 0.0 if rules.penalties_in_budget else penalty_bytes(shape, request.limits, rules),
+    }
     if rules.free_memory_checked and terms.usable_bytes > card.memory_bytes - overheads.context:
         most = math.floor((1 - overheads.context / card.memory_bytes) * 100) / 100
         refusals.append(
@@ -272,12 +276,11 @@ def _refusals(
             if longest
             else "the KV cache does not hold a single token"
         )
-    if not rules.penalties_in_budget:
-        outside += penalty_bytes(shape, request.limits, rules)
-    taken = terms.usable_bytes + outside + (0.0 if rules.graphs_in_budget else terms.graph_bytes)
+    taken = terms.usable_bytes + sum(beside.values())
     if request.kv_cache_memory_bytes is not None:
-        held = terms.weight_bytes + terms.activation_bytes + terms.runtime_bytes + terms.graph_bytes
-        over = (held + outside + terms.kv_bytes - card.memory_bytes) / BYTES_PER_GIB
+        held = terms.weight_bytes + terms.activation_bytes + terms.runtime_bytes + terms.kv_bytes
+        held += sum(beside.values()) + (terms.graph_bytes if rules.graphs_in_budget else 0.0)
+        over = (held - card.memory_bytes) / BYTES_PER_GIB
         if over > 0:
             refusals.append(
                 f"with a KV cache of {terms.kv_bytes / BYTES_PER_GIB:.2f} GiB the card's memory is exceeded by "
@@ -285,9 +288,11 @@ def _refusals(
             )
     elif terms.kv_bytes > 0 and taken > card.memory_bytes:
         over = (taken - card.memory_bytes) / BYTES_PER_GIB
+        by_sequences = " or max_num_seqs" if beside["CUDA graphs"] or beside["what penalties count"] else ""
         refusals.append(
-            f"CUDA graphs and context lie outside the budget and exceed the card by {over:.2f} GiB: lower "
-            f"gpu_memory_utilization or max_num_seqs, or set enforce_eager"
+            f"what lies outside the budget ({', '.join(name for name, taken in beside.items() if taken)}) exceeds the "
+            f"card by {over:.2f} GiB: lower gpu_memory_utilization{by_sequences}"
+            + (", or set enforce_eager" if beside["CUDA graphs"] else "")
         )
     states = any(group.page.kind == "state" for group in found.groups)
     captured = states and rules.states_per_sequence_checked and not request.enforce_eager

@@ -365,11 +365,29 @@ def test_graphs_and_context_beside_the_budget_must_fit_on_the_card_too() -> None
     asked = Question("llama-3.1-8b", "l4", gpu_memory_utilization=0.999, max_model_len=4096, version="0.10.2")
     plan = answer(asked).plan
     card_bytes = card_of("l4").memory_bytes
-    (said,) = (each for each in plan.refusals if "CUDA graphs and context lie outside the budget" in each)
-    over = float(said.partition("exceed the card by ")[2].split(" ")[0])
+    (said,) = (each for each in plan.refusals if "outside the budget (CUDA graphs, context)" in each)
+    over = float(said.partition("exceeds the card by ")[2].split(" ")[0])
     lacking = gib(plan.terms.usable_bytes + plan.terms.graph_bytes - card_bytes)
     assert over > max(lacking, 0.0), "and the context"
     assert over == pytest.approx(lacking, abs=1.0)
     assert not plan.fits
     roomy = answer(replace(asked, gpu_memory_utilization=0.85)).plan
-    assert not any("lie outside the budget" in each for each in roomy.refusals)
+    assert not any("outside the budget" in each for each in roomy.refusals)
+
+
+@pytest.mark.parametrize(
+    ("version", "eager", "outside", "ways"),
+    [
+        ("0.8.5", False, "CUDA graphs", " or max_num_seqs, or set enforce_eager"),
+        ("0.26.0", False, "CUDA graphs, context, what penalties count", " or max_num_seqs, or set enforce_eager"),
+        ("0.26.0", True, "context, what penalties count", " or max_num_seqs"),
+    ],
+)
+def test_what_lies_outside_the_budget_is_named_with_what_makes_it_less(
+    version: str, eager: bool, outside: str, ways: str
+) -> None:
+    """The newer runner's penalties take 4096 * 128256 * 4.125 bytes; an engine without graphs has none to leave out."""
+    asked = Question("llama-3.1-8b", "h100-sxm", version=version, max_num_seqs=4096, enforce_eager=eager)
+    (said,) = answer(replace(asked, gpu_memory_utilization=0.994)).plan.refusals
+    assert f"outside the budget ({outside})" in said
+    assert said.endswith(f"lower gpu_memory_utilization{ways}")
