@@ -14,7 +14,7 @@ from simulator.catalog.models import model, models
 from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
-from simulator.perf.blocks import NORM_PASSES, NORMS, small_kernels_s
+from simulator.perf.blocks import NORM_PASSES, NORMS, layer_pair_s, small_kernels_s
 from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import fused_norms_s, kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
@@ -49,6 +49,22 @@ def test_every_gpu_has_a_profile_and_it_says_what_it_rests_on(name: str) -> None
     assert step.calibrated == (profile.transferred_from is None)
     assert name in step.origin
     assert "aiconfigurator-core" in step.origin
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "flops"),
+    [
+        ("llama-3.1-8b", 128, 4 * 32 * 128),
+        ("qwen3-32b", 128, 4 * 64 * 128),
+        ("deepseek-v3", 512, 2 * 128 * (128 + 64 + 128)),
+    ],
+)
+@pytest.mark.parametrize("tp", [1, 4])
+def test_a_pair_of_query_and_key_takes_its_products_with_both(name: str, width: int, flops: int, tp: int) -> None:
+    """Of all heads, with keys and with values, in 16 bit at the share of the peak that was measured."""
+    machine, arch = hardware("h100-sxm"), model(name).architecture
+    share = machine.attention(width, 2.0, arch.is_mla).compute_share
+    assert layer_pair_s(arch, machine, layout("bf16", tp=tp)) == pytest.approx(flops / tp / (share * 989e12))
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
