@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from simulator.resolve.agreed import Spell
-from simulator.resolve.sizes import Fixed, Scaled, with_sizes
+from simulator.resolve.sizes import Fixed, Scaled, Size, with_sizes
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.loads import Loads
 from simulator.run.months import Journey, Known, walk_months
@@ -71,14 +71,18 @@ def parts(sizes: ByMonth, months: float) -> list[tuple[int, int]]:
 
 
 def planned_with(changed: LoadedScenario, plain: LoadedScenario, name: str, sizes: Sizes) -> PlannedTopology:
-    """A changed topology with the sizes of a month."""
-    pools = zip(changed.scenario.topologies[name].pools, plain.scenario.topologies[name].pools, sizes, strict=True)
-    found = {k: size for k, each in enumerate(pools) if (size := _size(*each)) is not None}
+    """A changed topology with the sizes of a month; a pool that only the change has stays as it is written."""
+    known = {pool.name: (pool, then) for pool, then in zip(plain.scenario.topologies[name].pools, sizes, strict=True)}
+    found: dict[int, Size] = {}
+    for k, pool in enumerate(changed.scenario.topologies[name].pools):
+        size = _size(pool, *known[pool.name]) if pool.name in known else None
+        if size is not None:
+            found[k] = size
     return plan_topology(with_sizes(changed, name, found), name)
 
 
-def _size(changed: Pool, plain: Pool, then: int) -> Fixed | Scaled | None:
-    """Size of a pool in a month; None where its schedule says it."""
+def _size(changed: Pool, plain: Pool, then: int) -> Size | None:
+    """Size of a pool in a month, of a change to none none; None where its schedule says it."""
     if changed.schedule:
         return None
     now, was = changed.autoscaler, plain.autoscaler
@@ -87,11 +91,15 @@ def _size(changed: Pool, plain: Pool, then: int) -> Fixed | Scaled | None:
         if any(isinstance(number, str) for number in numbers):
             return None
         least, most, target, before = (float(number) for number in numbers)
+        if not then and most <= before:
+            return Fixed(0)
         return Scaled(int(least), int(max(then + most - before, least, 1)), target)
     if now is not None or was is not None or not isinstance(changed.replicas, int):
         return None
     more = changed.replicas - int(plain.replicas)
-    return Fixed(max(then + more, 1) if then else 0)
+    if more and not changed.replicas:
+        return Fixed(0)
+    return Fixed(max(then + more, min(then, 1)))
 
 
 def _parts(sizes: ByMonth, loads: Loads) -> Iterator[tuple[int, Loads]]:

@@ -10,7 +10,7 @@ from scenario_cases import written
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.excerpt import Excerpt, excerpt_of
 from simulator.run.simulate import simulate
-from simulator.run.sizes_by_month import found_by_month, parts
+from simulator.run.sizes_by_month import found_by_month, parts, planned_with
 from simulator.run.what_if import Kept, Summaries, served_in
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.store import Store
@@ -111,3 +111,55 @@ def test_events_and_units_that_change_sizes_are_left_to_the_run(bundle: Bundle, 
     bought = [{**month, "units": {"api": month["month"]}} for month in rows["owned"]["months"]]
     rows["owned"] = {**rows["owned"], "months": bought}
     assert found_by_month(plain(bundle), {"topologies": rows}).keys() == {"rented"}
+
+
+HYBRID = """
+run: {horizon_s: 120, warmup_s: 20}
+topologies:
+  both:
+    pools:
+      - {name: base, site: runpod-secure, gpu: l40s, replicas: 2}
+      - {name: burst, site: runpod-secure, gpu: l40s, replicas: 0}
+    routing: {kind: overflow}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "then", "right"),
+    [
+        ("pools[base].replicas=2", (4, 1), {"base": 4, "burst": 1}),
+        ("pools[base].replicas=2", (3, 0), {"base": 3}),
+        ("pools[base].replicas=1", (3, 1), {"base": 2, "burst": 1}),
+        ("pools[burst].replicas=3", (4, 0), {"base": 4, "burst": 3}),
+        ("pools[burst].replicas=3", (4, 1), {"base": 4, "burst": 4}),
+        ("pools[base].replicas=1", (0, 2), {"burst": 2}),
+        ("pools[base].replicas=0", (2, 1), {"burst": 1}),
+        ("pools[base].replicas=0", (5, 1), {"burst": 1}),
+        ("pools[base].gpu=l4", (3, 1), {"base": 3, "burst": 1}),
+        (
+            "pools=[{name: burst, site: runpod-secure, gpu: l40s, replicas: 1}, "
+            "{name: more, site: runpod-secure, gpu: l40s, replicas: 5}]",
+            (3, 1),
+            {"burst": 2, "more": 5},
+        ),
+    ],
+)
+def test_what_a_change_adds_comes_to_the_size_of_each_month(
+    change: str, then: tuple[int, ...], right: dict[str, int], tmp_path: Path
+) -> None:
+    """A pool that a change takes away is away in all months, one that it brings is as it brings it."""
+    plain = written(tmp_path, GROWING[: GROWING.index("topologies:")] + HYBRID)
+    changed = load_scenario(tmp_path / "scenario.yaml", sets=[f"topologies[both].{change}"])
+    fleet = planned_with(changed, plain, "both", then).fleet
+    assert {pool.name: pool.replicas for pool in fleet.pools} == right
+
+
+@pytest.mark.parametrize(("most", "then", "right"), [(4, 4, {4}), (4, 6, {6}), (6, 6, {8}), (4, 0, set()), (6, 0, {2})])
+def test_most_replicas_of_an_autoscaler_are_those_of_each_month(
+    most: int, then: int, right: set[int], tmp_path: Path
+) -> None:
+    scaled = HYBRID.replace("replicas: 2", "autoscaler: {min: 1, max: 4, target_per_replica: 8}")
+    plain = written(tmp_path, GROWING[: GROWING.index("topologies:")] + scaled.replace("replicas: 0", "replicas: 1"))
+    changed = load_scenario(tmp_path / "scenario.yaml", sets=[f"topologies[both].pools[base].autoscaler.max={most}"])
+    fleet = planned_with(changed, plain, "both", (then, 1)).fleet
+    assert {pool.most_replicas for pool in fleet.pools if pool.name == "base"} == right
