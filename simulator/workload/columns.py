@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,22 +13,27 @@ if TYPE_CHECKING:
 
 DEEP = 3
 """Names of objects within objects that are looked through."""
+_LOOKED_AT = 1_000
+"""Rows whose objects are looked through: parts that are optional stand in few of them."""
 LIKELY: Mapping[str, tuple[str, ...]] = {
     "arrival_s": (
         *("arrivals", "arrivaltime", "arrivedat", "arrivaltimestamp", "starttime", "startedat", "starttimestamp"),
         *("starttimeunixnano", "requesttime", "requesttimestamp", "receivedat", "timestamp", "createdat", "created"),
-        *("ts", "time", "datetime"),
+        *("ts", "time", "datetime", "timegenerated", "timegeneratedutc", "loggingtime", "createtime"),
+        *("requeststartns", "startns"),
     ),
     "input_tokens": (
         *("inputtokens", "prompttokens", "contexttokens", "requesttokens", "inputlength", "promptlength"),
         *("inputlen", "promptlen", "numinputtokens", "numprompttokens", "inputtokencount", "prompttokencount"),
-        *("usageinput", "usagedetailsinput", "tokensin", "in"),
+        *("usageinput", "usagedetailsinput", "tokensin", "in", "tokencountprompt", "inputsequencelengthvalue"),
+        *("nativetokensprompt", "tokensprompt", "requnits"),
     ),
     "output_tokens": (
         *("outputtokens", "completiontokens", "generatedtokens", "responsetokens", "generationtokens"),
         *("outputlength", "completionlength", "outputlen", "numoutputtokens", "numcompletiontokens"),
         *("numgeneratedtokens", "outputtokencount", "completiontokencount", "candidatestokencount"),
-        *("usageoutput", "usagedetailsoutput", "tokensout", "out"),
+        *("usageoutput", "usagedetailsoutput", "tokensout", "out", "tokencountcompletion"),
+        *("outputsequencelengthvalue", "nativetokenscompletion", "tokenscompletion", "resunits"),
     ),
 }
 """What logs call the columns that every trace has, likeliest first, in small letters and figures alone."""
@@ -37,13 +43,22 @@ MORE_LIKELY: Mapping[str, tuple[str, ...]] = {
         *("cachedtokens", "cachedinputtokens", "cachedprompttokens", "numcachedtokens", "inputcachedtokens"),
         *("prompttokenscached", "inputtokenscached", "promptcachehittokens", "cachehittokens", "usagecachedtokens"),
         *("prompttokensdetailscachedtokens", "inputtokensdetailscachedtokens", "cachereadinputtokens"),
+        *("cachereadinputtokencount", "cachedcontenttokencount", "nativetokenscached"),
     ),
 }
 """What logs call the columns that a trace may have."""
-_BESIDE = ("cachereadinputtokens", "cachecreationinputtokens")
-_LESS_THOSE = "inputtokens"
-"""Columns of prompt tokens that are no part of one beside them, if it is called so, as in answers of Anthropic's API;
-`prompt_tokens` count them, as in OpenAI's and in those of gateways that answer alike."""
+_BESIDE = (
+    *("cachereadinputtokens", "cachecreationinputtokens", "cachewriteinputtokens"),
+    *("cachereadinputtokencount", "cachewriteinputtokencount"),
+)
+_LESS_THOSE = ("inputtokens", "inputtokencount")
+"""Columns of prompt tokens that are no part of one beside them, if it is called so, as in answers of Anthropic's API
+and in Bedrock's; `prompt_tokens` count them, as in OpenAI's and in those of gateways that answer alike, and so do
+`gen_ai.usage.input_tokens` of OpenTelemetry, beside `gen_ai.usage.cache_read.input_tokens`."""
+_OF_A_CACHE = ("cacheread", "cachecreation", "cachewrite")
+"""Objects whose tokens are a part of others."""
+_THOUGHTS, _LESS_THOUGHTS = "thoughtstokencount", "candidatestokencount"
+"""Gemini's: tokens of an answer that are no part of the other column."""
 _DAYS = ("date", "day", "requestdate", "startdate")
 """What logs call the column of the day where the time of day has one of its own."""
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?(\s*[AaPp]\.?[Mm]\.?)?")
@@ -107,8 +122,9 @@ def _whole(frame: pd.DataFrame, name: str) -> str | None:
 
 
 def _part(value: Any, name: str, missing: Any = None) -> Any:
-    """A part of an object; names may hold points themselves."""
-    if not isinstance(value, Mapping):
+    """A part of an object, which may be written as JSON; names may hold points themselves."""
+    value = _object(value)
+    if value is None:
         return missing
     if name in value:
         return value[name]
@@ -119,7 +135,12 @@ def _part(value: Any, name: str, missing: Any = None) -> Any:
 
 def guessed(frame: pd.DataFrame) -> dict[str, str]:
     """For each column that every trace has, what a table likely calls it; without those that nothing looks like."""
-    found = _found(list(_names(frame)), LIKELY)
+    names = [name for name in leaves(frame) if not {*_plain(name.rpartition(".")[0])} & {*_OF_A_CACHE}]
+    found = _found(names, LIKELY)
+    answer = found.get("output_tokens", "")
+    if plain(answer) == _LESS_THOUGHTS:
+        thoughts = _in_its_place([name for name in names if plain(name) == _THOUGHTS], answer)
+        found["output_tokens"] = _JOINS.join([answer, *thoughts])
     if arrival := found.get("arrival_s"):
         found["arrival_s"] = _with_its_day(frame, arrival)
     return found
@@ -128,16 +149,22 @@ def guessed(frame: pd.DataFrame) -> dict[str, str]:
 def guessed_more(frame: pd.DataFrame, said: Mapping[str, str]) -> dict[str, str]:
     """What a table likely calls the columns that a trace may have, but for those that are said, or called so."""
     taken = {*said.values()}
-    names = [name for name in _names(frame) if name not in taken]
+    names = [name for name in leaves(frame) if name not in taken]
     wanted = {ours: likely for ours, likely in MORE_LIKELY.items() if ours not in said and ours not in frame.columns}
     return _found(names, wanted)
 
 
 def beside(frame: pd.DataFrame, prompt: str) -> list[str]:
     """Columns of prompt tokens that those of the prompt, in a column of that name, likely do not count; a sum does."""
-    if _JOINS in prompt or _plain(prompt)[0] != _LESS_THOSE:
+    if _JOINS in prompt or plain(prompt) not in _LESS_THOSE:
         return []
-    return [name for name in _names(frame) if not {*_plain(name)}.isdisjoint(_BESIDE)]
+    return _in_its_place([name for name in leaves(frame) if plain(name) in _BESIDE], prompt)
+
+
+def _in_its_place(names: list[str], other: str) -> list[str]:
+    """Those in the object of another column, if any are there: an object may say again what one beside it says."""
+    place = other.rpartition(".")[0]
+    return [name for name in names if name.rpartition(".")[0] == place] or names
 
 
 def all_of_prompt(frame: pd.DataFrame, found: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
@@ -162,28 +189,42 @@ def _found(names: Sequence[str], wanted: Mapping[str, tuple[str, ...]]) -> dict[
 def _with_its_day(frame: pd.DataFrame, name: str) -> str:
     """A column of times; where they are of the day, together with that of the days, if there is one."""
     values = column(frame, name).dropna()
-    day = next((str(each) for each in frame.columns if _plain(str(each))[0] in _DAYS), None)
+    day = next((str(each) for each in frame.columns if plain(str(each)) in _DAYS), None)
     is_of_day = len(values) > 0 and _TIME_OF_DAY.fullmatch(str(values.iloc[0]).strip())
     return f"{day}{_JOINS}{name}" if day and is_of_day else name
 
 
-def _names(frame: pd.DataFrame) -> Iterator[str]:
-    """Of all columns, and of the parts of the objects in the first row that has any."""
+def leaves(frame: pd.DataFrame) -> Iterator[str]:
+    """Of all columns, and of the parts of the objects in the first rows."""
     for name in frame.columns:
-        values = frame[name].dropna()
-        first = values.iloc[0] if len(values) else None
-        if isinstance(first, Mapping):
-            yield from _parts(str(name), first, DEEP)
+        objects = [each for each in map(_object, frame[name].iloc[:_LOOKED_AT]) if each is not None]
+        if objects:
+            yield from dict.fromkeys(part for each in objects for part in _parts(str(name), each, DEEP))
         else:
             yield str(name)
 
 
+def _object(value: Any) -> Mapping[str, Any] | None:
+    """An object, written as JSON or not."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, Mapping) else None
+
+
 def _parts(prefix: str, value: Mapping[str, Any], deep: int) -> Iterator[str]:
     for name, part in value.items():
-        if isinstance(part, Mapping) and deep > 1:
-            yield from _parts(f"{prefix}.{name}", part, deep - 1)
+        if deep > 1 and (inner := _object(part)) is not None:
+            yield from _parts(f"{prefix}.{name}", inner, deep - 1)
         else:
             yield f"{prefix}.{name}"
+
+
+def plain(name: str) -> str:
+    """The last part of a name, in small letters and figures alone."""
+    return _plain(name)[0]
 
 
 def _plain(name: str) -> tuple[str, ...]:

@@ -76,9 +76,10 @@ def read_pieces(file: Path) -> Iterator[Table]:
         return watched(file, _read_csv(file, SEPARATORS[ending]))
     if ending in JSON_LINES:
         return watched(file, _read_json_lines(file))
-    raise InputError(
-        Problem(f"must be one of {', '.join(ENDINGS)}, or packed as {', '.join(PACKINGS)}", file=str(file))
-    )
+    text = f"must be one of {', '.join(ENDINGS)}, or packed as {', '.join(PACKINGS)}"
+    if ending == ".json":
+        text += ", with a request a line: of a list in one file `jq -c '.[]' FILE.json > FILE.jsonl` makes them"
+    raise InputError(Problem(text, file=str(file)))
 
 
 def _opened(file: Path) -> IO[str]:
@@ -222,6 +223,9 @@ def _check_names(file: Path, head: str, separator: str) -> None:
         return
     _check_number(file, len(first), 1)
     names = [name.strip() for name in first]
+    if re.fullmatch(r"\s*sep=.\s*", head.removeprefix("\ufeff"), re.IGNORECASE):
+        text = "its first line says the separator, as spreadsheets write it, and no columns: take that line away"
+        raise InputError(Problem(text, file=str(file), line=1, got=head.strip()))
     twice = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
     if twice is not None:
         raise InputError(Problem(two_columns(twice), file=str(file), line=1))

@@ -31,6 +31,7 @@ from simulator.errors import InputError, Problem, unknown_name
 from simulator.workload.columns import LIKELY, all_of_prompt, beside, column, guessed, guessed_more, has_column, total
 from simulator.workload.hashes import block_segments
 from simulator.workload.likely_content import with_likely_content
+from simulator.workload.one_request_a_row import of_enclosing, of_several
 from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_extras, make_requests
@@ -52,6 +53,8 @@ _COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
 """Columns that may be a sum of others."""
 _OTHER_SEPARATORS = (" ", ":", "/", "^", "~", "\x01")
 """Between the names of a first line that nothing is read by."""
+NOTHING = ("", "-")
+"""Texts of a value that is not there; web servers and gateways write the second."""
 _ZONE = re.compile(r":\d\d(?:[.,]\d+)?\s*([+-]\d\d):?(\d\d)\]?$")
 Seconds = NDArray[np.float64]
 
@@ -182,9 +185,11 @@ def _rows(
             kind = _kind(table, reading)
             time, isl, osl = FORMAT_COLUMNS[kind][:3]
             rows = Rows(kind, (time, isl, osl), reading, until_s, spool, shared)
+            raise_problems(of_several(table))
         table, gone = _without_labels(table, kind, reading, known)
         table, failed = _without_failures(table, kind, reading)
         left_out, failures = left_out + gone, failures + failed
+        raise_problems(of_enclosing(table))
         rows.add(table)
         if len(rows.problems) >= MAX_PROBLEMS:
             break
@@ -349,6 +354,6 @@ def _without_failures(table: Table, kind: str, reading: Reading) -> tuple[Table,
     if not reading.leaves_out_failures:
         return table, 0
     answers = table.frame[FORMAT_COLUMNS[kind][2]]
-    nothing = answers.isna() | (answers.astype(str).str.strip() == "")
+    nothing = answers.isna() | answers.astype(str).str.strip().isin(NOTHING)
     gone = np.asarray(nothing, np.bool_) | (as_numbers(answers) == 0)
     return table.rows(~gone), int(gone.sum())

@@ -16,6 +16,7 @@ from simulator.workload.mixed_units import of_two_units
 from simulator.workload.reading import SECONDS_PER_UNIT, Reading
 from simulator.workload.shared_blocks import SharedBlocks
 from simulator.workload.spool import Piece, Spool
+from simulator.workload.spreadsheets import rounded, serial_days
 from simulator.workload.tables import Table, as_numbers, number_column, problems_at, token_column
 from simulator.workload.time_order import TimeOrder
 
@@ -301,6 +302,9 @@ class Rows:
                 hinted(replace(each, message=f"{each.message}, or a date as {EXAMPLE}")) for each in problems
             ]
             self.problems += in_digits_alone(given, column, values, self.reading.time_unit)
+            self.problems += rounded(given, column, values)
+            if self.reading.time_unit is None and self.kind == "table":
+                self.problems += serial_days(given, column, values)
             self.whole &= bool(np.all(values[np.isfinite(values)] % 1 == 0))
             self.problems += self._of_another_clock(table, column, values)
             if self.reading.time_unit is None and not self.problems:
@@ -377,7 +381,7 @@ def _epoch_unit(time: float) -> str:
 
 
 def _explained(problem: Problem) -> Problem:
-    if str(problem.got).strip() not in ("", "0", "0.0", "nothing", "nan", "None", "<NA>"):
+    if str(problem.got).strip() not in ("", "-", "0", "0.0", "nothing", "nan", "None", "<NA>"):
         return problem
     hint = f"{problem.message}; leave_out_failures: true (--leave-out-failures) leaves out requests that failed"
     return Problem(hint, file=problem.file, line=problem.line, got=problem.got)
