@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simulator.catalog.models import model
-from simulator.catalog.shapes.config import shape_from_config
+from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.errors import InputError
 from simulator.memory.drafts import with_head
 from simulator.memory.shape import ModelShape
@@ -222,3 +222,20 @@ def test_keys_of_heads_are_read_or_refused(config: dict[str, Any], changes: dict
     with pytest.raises(InputError) as error:
         shape(config | changes)
     assert error.value.problems[0].path == path
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "name"),
+    [
+        ("Phi/config.json", {}, "phi"),
+        ("Phi/Whisper-large.json", {}, "whisper-large"),
+        ("Phi/whisper.json", {"_name_or_path": "openai/Whisper-tiny"}, "whisper-tiny"),
+    ],
+)
+def test_a_config_is_called_by_its_folder_or_by_a_name_of_its_own(
+    tmp_path: Path, file: str, values: dict[str, str], name: str
+) -> None:
+    """Several that lie in one folder were all called as the folder."""
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_text(json.dumps(values))
+    assert read_config(tmp_path / file)[0] == name

@@ -85,7 +85,9 @@ def read_config(path: str | Path) -> tuple[str, dict[str, Any], str]:
         if not isinstance(found, dict):
             raise InputError(Problem(f"{BESIDE} must hold an object", file=str(beside)))
         values = {**values, "quantization_config": found}
-    name = Path(str(values.get("_name_or_path") or file.resolve().parent.name)).name.lower()
+    place = file.resolve()
+    named = place.parent.name if place.name == "config.json" else place.stem
+    name = Path(str(values.get("_name_or_path") or named)).name.lower()
     return name, values, str(file)
 
 
