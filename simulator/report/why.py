@@ -8,6 +8,9 @@ from typing import Any
 from simulator.figures.differences import CostLine, Side, differences_in_words
 from simulator.results.bundle import Bundle
 
+_SAID = {"prefill": "prefill and network"}
+"""Parts of a request's time that hold something else, too, as they are told beside another place's."""
+
 
 def sides(bundle: Bundle, called: Callable[[str], str] = str) -> dict[str, Side]:
     """Every topology of a run, in the order of its scenario.
@@ -41,7 +44,7 @@ def side_of(name: str, summary: Mapping[str, Any], lines: tuple[CostLine, ...]) 
         name,
         lines,
         {pool["name"]: pool.get("launches_per_hour") or 0.0 for pool in summary["pools"]},
-        {part: float(seconds) for part, seconds in metrics["breakdown_s"].items()},
+        {_SAID.get(part, part): float(seconds) for part, seconds in metrics["breakdown_s"].items()},
         {words: count / came for words, count in _lost(metrics).items()} if came else {},
     )
 

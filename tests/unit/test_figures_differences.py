@@ -12,6 +12,7 @@ from simulator.figures.differences import CostLine, Side, _quantity, decompose, 
 from simulator.money import amount, difference
 from simulator.report.why import side_of, why_notes
 
+METRICS = {"arrived": 9, "unsent_turns": 0, "statuses": {"completed": 9}, "reasons": {}}
 AMOUNTS = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1e6), max_size=10)
 
 
@@ -240,3 +241,13 @@ def test_of_topologies_that_are_alike_the_reasons_are_told_once() -> None:
         "other costs $300 a month more than base: all of it GPU time on demand (200 GPU-hours instead of 100).",
         "copy differs from base as dear does.",
     ]
+
+
+def test_a_nearer_site_is_not_told_as_a_faster_prefill() -> None:
+    """Two fleets alike, one of them 9 ms nearer each way: the time to the first token has the network in it."""
+    near, far = (
+        side_of(name, {"metrics": METRICS | {"breakdown_s": {"prefill": s, "decode": 1.0}}, "pools": []}, ())
+        for name, s in (("near", 0.052), ("far", 0.07))
+    )
+    (told,) = (one.text for one in differences_in_words(near, far) if one.figure == "e2e_s")
+    assert told == "The mean answer of near takes 18 ms less than that of far: all of it prefill and network."
