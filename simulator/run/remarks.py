@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +16,7 @@ from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Job, RequestClass
+from simulator.study.choices import TargetRouting
 from simulator.study.fleet import FleetSpec
 from simulator.units import SECONDS_PER_DAY, SECONDS_PER_WEEK
 from simulator.workload.arrivals import schedule_rate
@@ -102,6 +104,39 @@ def waited_for_windows(fleet: FleetSpec, metrics: Mapping[str, Any]) -> list[str
         if pool.schedule is not None and not pool.schedule.least
         if (done := counts[pool.name]["completed"]) < counts[pool.name]["requests"]
     ]
+
+
+def held_before_the_next(
+    fleet: FleetSpec, classes: Iterable[RequestClass], metrics: Mapping[str, Any], sized: Collection[str]
+) -> list[str]:
+    """A warning where rate limits hold calls back beyond their SLO before an overflow sends any to the next target.
+
+    Parameters
+    ----------
+    sized : token APIs whose units were searched: none may go on as the number has become so large that none waits
+    """
+    if fleet.routing.kind is not TargetRouting.OVERFLOW:
+        return []
+    limits = [
+        (seconds, f"{cls.name} has {seconds:g} s for {what}")
+        for cls in classes
+        for what, levels in (("its first token", cls.slo.ttft_s), ("its answer", cls.slo.e2e_s))
+        for seconds in levels.values()
+    ]
+    tightest_s, words = min(limits, default=(math.inf, ""))
+    names = [*(pool.name for pool in fleet.pools), *(api.name for api in fleet.providers)]
+    found: list[str] = []
+    for place, target in enumerate(fleet.routing.order):
+        api = fleet.providers[target - len(fleet.pools)] if target >= len(fleet.pools) else None
+        after = [names[other] for other in fleet.routing.order[place + 1 :]]
+        if api is None or not any(api.limits_per_minute) or api.max_wait_s <= tightest_s:
+            continue
+        if after and (api.name in sized or any(metrics["targets"][name]["requests"] for name in after)):
+            found.append(
+                f"calls wait up to {api.max_wait_s:g} s for the rate limits of {api.name} before any goes on to "
+                f"{' or '.join(after)}, and {words}: a smaller max_wait_s sends them on sooner"
+            )
+    return found
 
 
 def part_of_the_week(workload: WorkloadSpec, run: RunSettings) -> list[str]:

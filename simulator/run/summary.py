@@ -36,6 +36,7 @@ from simulator.run.rejected import limits_of_rejected
 from simulator.run.remarks import (
     beyond_the_clock,
     beyond_the_trace,
+    held_before_the_next,
     jobs_at_standard_prices,
     other_tokens,
     part_of_the_week,
@@ -106,6 +107,7 @@ def summarise(
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
             *remarks("load", fewer_units),
             *remarks("size", more_units),
+            *remarks("size", held_before_the_next(planned.fleet, loaded.scenario.workload.classes, metrics, sized)),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,

@@ -120,7 +120,7 @@ class Provider(Settings):
     limit_weights: LimitWeights = LimitWeights()
     """What a token counts for in limits of tokens a minute, an uncached prompt token being 1."""
     max_wait_s: NotNegative = 10.0
-    """A request that the rate limits would hold back longer is rejected."""
+    """A request that the rate limits would hold back longer goes to the next in an overflow, else is rejected."""
     region: Annotated[str, Field(min_length=1)] | None = None
     """Where it answers, as eu-central-1, in the export of the bill; that of the offer unless given. Which data may go
     there is said by `data_classes`."""

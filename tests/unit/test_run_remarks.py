@@ -5,18 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fleet_cases import fleet, provider
 from scenario_cases import chat, written
 
 from simulator.resolve.demand import workload_spec
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.run.prompt_caches import cache_words
-from simulator.run.remarks import beyond_the_clock, jobs_at_standard_prices, part_of_the_week
+from simulator.run.remarks import beyond_the_clock, held_before_the_next, jobs_at_standard_prices, part_of_the_week
 from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
+from simulator.schema.workload import RequestClass
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import FleetSpec, RoutingSpec
 from simulator.workload.spec import ClassWorkload, Constant, Poisson, Schedule, WorkloadSpec
 
 DAY_S = 86_400.0
+OVERFLOW = TargetRouting.OVERFLOW
+CLASS = {"name": "chat", "arrivals": {"kind": "poisson", "rate_rps": 1}, "lengths": {"isl": 100, "osl": 10}}
 
 
 @pytest.mark.parametrize(
@@ -142,3 +148,36 @@ data_classes: [internal], service_tiers: {tiers}}}"
         "chat pays standard prices where a sells batches at others: `service_tier: batch` of the class asks for these"
     )
     assert found == [words] * told
+
+
+def overflow(max_wait_s: float, limited: bool, last: bool) -> FleetSpec:
+    """Units of throughput and prices by the token, one behind the other."""
+    units = provider(name="units", max_wait_s=max_wait_s, tokens_per_minute=1000.0 * limited)
+    return fleet(providers=(units, provider(name="tokens")), routing=RoutingSpec(OVERFLOW, (1, 0) if last else (0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("max_wait_s", "limited", "last", "gone_on", "sized", "told"),
+    [
+        (10.0, True, False, 5, (), True),
+        (10.0, True, False, 0, (), False),
+        (10.0, True, False, 0, ("units",), True),
+        (3.1, True, False, 5, (), True),
+        (3.0, True, False, 5, (), False),
+        (10.0, False, False, 5, (), False),
+        (10.0, True, True, 5, (), False),
+        (10.0, True, True, 5, ("units",), False),
+    ],
+)
+def test_a_wait_beyond_the_slo_before_an_overflow_goes_on_is_told(
+    max_wait_s: float, limited: bool, last: bool, gone_on: int, sized: tuple[str, ...], told: bool
+) -> None:
+    """Of ten seconds behind limits of units, a first token within three is missed: they were called too few."""
+    classes = [RequestClass.model_validate({**CLASS, "slo": {"ttft_s": {"p95": 3.0}, "e2e_s": {"p99": 8.0}}})]
+    metrics = {"targets": {"units": {"requests": 9}, "tokens": {"requests": gone_on}}}
+    found = held_before_the_next(overflow(max_wait_s, limited, last), classes, metrics, sized)
+    assert found == [
+        f"calls wait up to {max_wait_s:g} s for the rate limits of units before any goes on to tokens, and chat has "
+        "3 s for its first token: a smaller max_wait_s sends them on sooner"
+    ] * bool(told)
+    assert not held_before_the_next(overflow(10.0, True, False), [RequestClass.model_validate(CLASS)], metrics, sized)
