@@ -32,7 +32,7 @@ from simulator.simulate.capacity import (
     replica_capacity_rps,
 )
 from simulator.study.choices import TargetRouting
-from simulator.study.fleet import CascadeSpec, RoutingSpec
+from simulator.study.fleet import Autoscaler, CascadeSpec, RoutingSpec
 from simulator.workload.requests import make_requests
 
 CACHING = pool()
@@ -183,3 +183,12 @@ def test_a_request_of_one_token_takes_the_time_of_its_prompt_and_of_one_step_in_
             for prefill, decode in ((True, True), (True, False), (False, True))
         )
         assert whole == pytest.approx(prompts + answers)
+
+
+def test_equal_pools_can_do_what_one_of_their_size_can_and_an_autoscaler_what_its_most_replicas_can() -> None:
+    load = Load(1.0, 100.0, 20.0)
+    scaled = pool(replicas=1, autoscaler=Autoscaler(min_replicas=1, max_replicas=4, target_per_replica=8.0))
+    alone = capacity_rps(fleet((pool(replicas=4),)), load)
+    assert alone == pytest.approx(4 * replica_capacity_rps(pool(), 100.0, 20.0))
+    assert capacity_rps(fleet((pool(replicas=2), pool("q", replicas=2))), load) == pytest.approx(alone)
+    assert capacity_rps(fleet((scaled,)), load) == pytest.approx(alone)
