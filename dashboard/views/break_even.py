@@ -50,8 +50,8 @@ def _pairs(decided: Decision, context: Context) -> None:
     chart = volumes_chart(decided, context.names, list(context.topologies))
     if chart is None:
         st.caption(
-            "Loads other than the run's were not tried: Search the sizes, on Sizing, or "
-            "`servecast run SCENARIO --explore-s 60` tries them."
+            "Loads other than the run's were not tried. The button *Search the sizes* on the page Sizing tries them, "
+            "and so does `servecast run SCENARIO --explore-s 60`."
         )
         return
     st.header("Against the load")

@@ -364,16 +364,14 @@ def _sizes_stay(context: Context) -> str:
     if not sized:
         return ""
     said = f"Sizes of {', '.join(sized)} stay as they were found for the run; they are not searched anew."
-    rows, kept = (
-        decision(context.bundle)["topologies"],
-        found_by_month(resolved(context.bundle), decision(context.bundle)),
-    )
+    decided = decision(context.bundle)
+    rows, kept = decided["topologies"], found_by_month(resolved(context.bundle), decided)
     grown = [name for name in sized if len({tuple(month["replicas"]) for month in rows[name]["months"]}) > 1]
     left = [name for name in grown if name not in kept]
     if kept:
         said += (
-            f" Those of {', '.join(kept)} are those of each month here; in full, those of month 1 stay in all months "
-            "unless they are searched anew."
+            f" Those of {', '.join(kept)} are those of each month here. A run in full has those of month 1 in all "
+            "months, unless its sizes are searched anew."
         )
     if left:
         said += (

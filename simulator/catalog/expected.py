@@ -89,7 +89,7 @@ def expected_error(
     among : groups to look in; the catalog's unless given
     """
     kind = "experts" if experts else "dense"
-    groups = {(group.gpu, group.kind): group for group in among or error_table().groups}
+    groups = {(group.gpu, group.kind): group for group in (error_table().groups if among is None else among)}
     names = [name for name in (gpu_name, like, "other") if name is not None]
     known = [group for name in names if (group := groups.get((name, kind))) is not None]
     errors: dict[str, float] = {}

@@ -74,7 +74,7 @@ def sweep_points(run: str, table: pd.DataFrame, paths: Sequence[str]) -> list[di
                 "slo_met": not pd.isna(row["slo_met"]) and bool(row["slo_met"]),
                 "missed_share": _missed(row["slo_attainment"]),
                 "chance": _chance(row),
-                "usd_by_replication": _bills(row.get(BY_REPLICATION)),
+                "usd_by_replication": _listed(row.get(BY_REPLICATION)),
                 **{name: _known(row[name]) for name in MEASURES if name.endswith("_s")},
             }
         )
@@ -96,17 +96,17 @@ def _known(value: float | None) -> float | None:
 
 def _chance(row: Mapping[Any, Any]) -> dict[str, Any] | None:
     """Of a table that was written before these columns, and of several replications, none."""
-    drawn_by = row.get("chance_drawn_by")
-    known = {part: row.get(name) for name, part in CHANCE_COLUMNS.items() if part not in ("drawn_by", "by_draw")}
-    found: dict[str, Any] = {part: _known(value) for part, value in known.items() if _known(value) is not None}
-    found["drawn_by"] = drawn_by if isinstance(drawn_by, str) else ""
-    found["by_draw"] = _bills(row.get("chance_by_draw"))
-    return found if len(found) == len(CHANCE_COLUMNS) else None
+    said = {part: row.get(name) for name, part in CHANCE_COLUMNS.items()}
+    drawn_by, by_draw = said.pop("drawn_by"), said.pop("by_draw")
+    known = {part: _known(value) for part, value in said.items()}
+    if None in known.values():
+        return None
+    return known | {"drawn_by": drawn_by if isinstance(drawn_by, str) else "", "by_draw": _listed(by_draw)}
 
 
-def _bills(values: Any) -> list[float]:
-    """Of each replication; of one alone, and of a table that was written before this column, none."""
-    return [float(usd) for usd in values] if isinstance(values, Iterable) else []
+def _listed(values: Any) -> list[float]:
+    """Numbers of a cell that has several; none of an empty one, and of a table that was written before its column."""
+    return [float(one) for one in values] if isinstance(values, Iterable) else []
 
 
 def points_table(points: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

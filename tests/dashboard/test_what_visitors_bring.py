@@ -1,4 +1,4 @@
-"""Kinds of faults that an attack on the dashboard found, as long as no other test holds them: files, charts, names."""
+"""What visitors bring: files elsewhere, links, pipes, texts that end scripts, odd names and numbers, full disks."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def drafting(model: str) -> str:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_kind_4_a_draft_model_elsewhere_is_refused_in_the_same_words_whether_it_is_there(
-    tmp_path: Path, there: bool
-) -> None:
+def test_a_draft_model_elsewhere_is_refused_in_the_same_words_whether_it_is_there(tmp_path: Path, there: bool) -> None:
     outside, root = tmp_path / "outside.json", (tmp_path / "root").resolve()
     if there:
         outside.write_text('{"model_type": "SECRETVALUE"}')
@@ -56,7 +54,7 @@ def test_kind_4_a_draft_model_elsewhere_is_refused_in_the_same_words_whether_it_
     assert problem.got == str(outside)[:100]
 
 
-def test_kind_5_a_draft_model_is_part_of_a_run_as_its_model_is(tmp_path: Path) -> None:
+def test_a_draft_model_is_part_of_a_run_as_its_model_is(tmp_path: Path) -> None:
     """Another draft under the same name is another run, and the bundle holds a copy of it."""
 
     def scenario(hidden_size: int) -> LoadedScenario:
@@ -74,7 +72,7 @@ def test_kind_5_a_draft_model_is_part_of_a_run_as_its_model_is(tmp_path: Path) -
     assert len(names) == 2
 
 
-def test_kind_12_links_and_pipes_in_a_run_are_not_offered(open_view: Callable[..., AppTest], runs: Path) -> None:
+def test_links_and_pipes_in_a_run_are_not_offered(open_view: Callable[..., AppTest], runs: Path) -> None:
     (found,) = runs.glob("small-*")
     trap = runs / "trap"
     shutil.copytree(found, trap)
@@ -92,7 +90,7 @@ def test_kind_12_links_and_pipes_in_a_run_are_not_offered(open_view: Callable[..
 
 
 @pytest.mark.parametrize("name", ["<!--<script>", "</script>", "a\u2028b\u2029", "a\nb", "\\u003c", '"', "__x__"])
-def test_kind_18_a_chart_of_any_text_ends_no_script_and_keeps_the_text(name: str) -> None:
+def test_a_chart_of_any_text_ends_no_script_and_keeps_the_text(name: str) -> None:
     chart = alt.Chart(pd.DataFrame({"topology": [name], "usd": [1.0]})).mark_bar().encode(x="usd:Q", y="topology:N")
     written = spec(chart)
     assert not {"<", "\u2028", "\u2029", "\n"} & {*written}
@@ -100,7 +98,7 @@ def test_kind_18_a_chart_of_any_text_ends_no_script_and_keeps_the_text(name: str
     assert values == [{"topology": name, "usd": 1.0}]
 
 
-def test_kind_20_a_name_with_a_point_is_changed_like_any_other(tmp_path: Path) -> None:
+def test_a_name_with_a_point_is_changed_like_any_other(tmp_path: Path) -> None:
     pointed = TEXT.replace("  own: {pools: [{name: base", "  a.b: {pools: [{name: c.d")
     (tmp_path / "s.yaml").write_text(pointed)
     plain, change = load_scenario(tmp_path / "s.yaml"), Change(2.0, 1, 0.5, 0.5, 0.5)
@@ -117,9 +115,7 @@ def test_kind_20_a_name_with_a_point_is_changed_like_any_other(tmp_path: Path) -
         (ARRIVALS, "kind: trace, file: deep.jsonl", "deep.jsonl:1: is not a JSON object"),
     ],
 )
-def test_kind_22_odd_numbers_and_files_are_problems_at_their_place(
-    tmp_path: Path, old: str, new: str, words: str
-) -> None:
+def test_odd_numbers_and_files_are_problems_at_their_place(tmp_path: Path, old: str, new: str, words: str) -> None:
     assert old in TEXT
     uploads = {"deep.jsonl": b'{"a":' + b"[" * 15_000}
     with pytest.raises(InputError) as caught:
@@ -128,7 +124,7 @@ def test_kind_22_odd_numbers_and_files_are_problems_at_their_place(
 
 
 @pytest.mark.parametrize("name", ["requests.parquet", "costs.parquet"])
-def test_kind_22_a_broken_table_is_told_in_words(open_view: Callable[..., AppTest], runs: Path, name: str) -> None:
+def test_a_broken_table_is_told_in_words(open_view: Callable[..., AppTest], runs: Path, name: str) -> None:
     (found,) = runs.glob("small-*")
     cut = runs / "cut"
     shutil.copytree(found, cut)
@@ -141,7 +137,7 @@ def test_kind_22_a_broken_table_is_told_in_words(open_view: Callable[..., AppTes
 
 
 @pytest.mark.parametrize("place", ["lay_out", "write_status"])
-def test_kind_23_a_run_for_which_no_space_is_left_says_so_and_leaves_nothing(
+def test_a_run_for_which_no_space_is_left_says_so_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
