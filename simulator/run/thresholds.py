@@ -21,7 +21,8 @@ from simulator.size.advice import MOST_REQUESTS, WORTH_SAYING
 from simulator.size.trials import Trials, Tried
 
 _FACTORS = (2.0, 4.0, 8.0, 16.0)
-"""Times the thresholds that are written, one after the other until they cost no less or miss the SLO."""
+"""Times the thresholds that are written, one after the other until they cost no less or miss the SLO; where it is
+missed as written, from the first that meets it on."""
 _FIRST = 0.5
 """Of a threshold of none, what is multiplied."""
 
@@ -37,7 +38,7 @@ def threshold_words(
     """That thresholds of an overflow keep requests away from pools that would serve them for less, and which would not.
 
     The rule is the scenario's and stays. A few higher thresholds are tried in the first month, at the same sizes; empty
-    where none of them meets the SLO for a hundredth less, or where it is not met as written, for whatever it costs.
+    where none of them meets the SLO for a hundredth less. Where it is not met as written, any that meets it is told.
 
     Parameters
     ----------
@@ -54,7 +55,11 @@ def threshold_words(
     best: tuple[OverflowWhen, Tried] | None = None
     for when in _higher(routing.when):
         tried = _at(planned, routing, when, loads, store)
-        if tried is None or tried.word != "met" or (best is not None and tried.usd_per_month >= best[1].usd_per_month):
+        if tried is None or (tried.word != "met" and (meets or best is not None)):
+            break
+        if tried.word != "met":
+            continue
+        if best is not None and tried.usd_per_month >= best[1].usd_per_month:
             break
         best = when, tried
     if best is None:
@@ -65,7 +70,7 @@ def threshold_words(
         return []
     keys = ", ".join(f"routing.when.{key}={value:g}" for key, value in _given(best[0]).items())
     away = f"the overflow at {_words(written)} keeps {overflow_share:.1%} of the requests away from its first choice"
-    so = f"{1 - found / was:.0%} less" if meets else "and meets the SLO, which it misses as written"
+    so = f"{1 - found / was:.0%} less" if meets else "and meet the SLO, which they miss as written"
     months = " in month 1" if len(set(map(loads.horizon.asked, loads.horizon.numbers))) > 1 else ""
     at = f"at {_words(_given(best[0]))} the same sizes cost {money(found)} per month{months}"
     return [f"{away}; {at}, {so} ({keys})"]

@@ -74,3 +74,13 @@ def test_a_threshold_of_none_waiting_is_raised_too(tmp_path: Path) -> None:
     told = words(run(tmp_path, f"{WHEN}={{waiting_per_replica: 0}}", "workload.classes[chat].arrivals.rate_rps=20"))
     assert all("waiting per replica" in text for text in told)
     assert told
+
+
+def test_where_the_slo_is_missed_a_threshold_that_meets_it_is_told_whatever_it_costs(tmp_path: Path) -> None:
+    """The API takes 3 s to a first token; the pool alone, at $1,460 a month, is dearer than calls at a hundredth."""
+    cheap = "topologies.hybrid.providers[api].prices=[{input: 0.01, output: 0.04}]"
+    slow = "topologies.hybrid.providers[api].ttft_s.median=3"
+    (told,) = words(run(tmp_path, cheap, slow))
+    assert "the same sizes cost" in told
+    assert "per month, and meet the SLO, which they miss as written" in told
+    assert "less" not in told
