@@ -74,6 +74,8 @@ class LoadedScenario:
         InputError : no such topology
         """
         known = self.scenario.topologies
+        if other := [name for name in topologies if not isinstance(name, str)]:
+            raise TypeError(f"only takes names of topologies, each by itself, as only('a', 'b'): got {other[0]!r}")
         if wrong := [name for name in topologies if name not in known]:
             raise InputError(*(Problem(unknown_name("topology", name, known)) for name in wrong))
         document = self._copy()

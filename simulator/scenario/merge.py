@@ -173,6 +173,8 @@ def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
     problems: list[Problem] = []
     gone: list[_Item] = []
     for text in sets:
+        if not isinstance(text, str):
+            raise TypeError(f"an assignment is a text, as 'run.seed=3', and each stands by itself: got {text!r}")
         where, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not _PATH.fullmatch(where):
             raise InputError(Problem("must have the form path=value", "--set", got=text))

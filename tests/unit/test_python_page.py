@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,17 @@ def test_a_copy_has_its_own_values_and_leaves_the_original() -> None:
     assert changed.with_().scenario == changed.scenario
     with pytest.raises(InputError, match=r"--set run\.horizon_s=-1"):
         loaded.with_("run.horizon_s=-1")
+
+
+@pytest.mark.parametrize("wrong", [["run.seed=3"], {"run": {"seed": 3}}, 3])
+def test_a_list_where_texts_belong_is_refused(wrong: Any) -> None:
+    loaded = load_scenario(SCENARIO)
+    with pytest.raises(TypeError, match=r"an assignment is a text, as 'run\.seed=3'"):
+        loaded.with_(wrong)
+    with pytest.raises(TypeError, match=r"an assignment is a text, as 'run\.seed=3'"):
+        load_scenario(SCENARIO, sets=[wrong])
+    with pytest.raises(TypeError, match="only takes names of topologies, each by itself"):
+        loaded.only(wrong)
 
 
 @pytest.mark.parametrize(
