@@ -181,6 +181,13 @@ def test_a_section_without_what_its_class_has_is_the_same_model() -> None:
     assert left_out > 100
 
 
+@pytest.mark.parametrize("key", ["seq_length", "max_sequence_length", "max_seq_length", "seq_len"])
+def test_a_length_under_another_name_is_no_longer_than_that_of_the_class(key: str) -> None:
+    """vLLM takes the least of all names, and a Llama has `max_position_embeddings` of 2,048 unless it is written."""
+    told = {name: value for name, value in LLAMA.items() if name != "max_position_embeddings"}
+    assert [shape_from_config("m", told | {key: length}).context for length in (1024, 8192)] == [1024, 2048]
+
+
 @pytest.mark.parametrize("section", ["rope_scaling", "rope_parameters"])
 def test_an_unknown_kind_of_rotary_scaling_is_refused_by_its_key(section: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -9,7 +9,7 @@ from typing import Any
 from simulator.catalog.quantity import read_yaml
 
 ALIKE = (
-    ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", "model_max_length", "max_seq_len"),
+    ("max_position_embeddings", "n_positions", "max_seq_len"),
     ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts"),
     (
         *("num_experts_per_tok", "experts_per_token", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k"),
