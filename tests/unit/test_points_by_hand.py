@@ -231,6 +231,18 @@ def test_differences_are_the_others_less_the_baseline_s() -> None:
     assert cells["$ per month"] == ["-10.00 ± 0.00", "+0 ± 0"]
 
 
+def test_a_difference_of_bills_is_that_of_the_bills_as_they_are_shown() -> None:
+    """$201 is $101 more than $100, though it is $100.20; not where the bills are of other months than the difference."""
+
+    def cell(usd: float, bill: float) -> str:
+        own = ran(0.1, usd=usd) | {"cost": {"usd_per_month": bill}}
+        rows, _ = differences_to({"api": ran(0.1, usd=100.4), "own": own}, "api")
+        return next(row[1] for row in rows if row[0] == "$ per month")
+
+    assert cell(200.6, 200.6) == "+101"
+    assert cell(200.6, 500.0) == "+100"
+
+
 def test_how_differences_were_taken_is_said() -> None:
     assert paired_words({"a": ran(0.1), "b": ran(0.2)}) == (
         "; all served the same requests; one replication, which says nothing of chance."
