@@ -232,7 +232,7 @@ def test_differences_are_the_others_less_the_baseline_s() -> None:
 
 
 def test_a_difference_of_bills_is_that_of_the_bills_as_they_are_shown() -> None:
-    """$201 is $101 more than $100, though it is $100.20; not where the bills are of other months than the difference."""
+    """$201 is $101 more than $100, though it is $100.20; not where the bills are of other months."""
 
     def cell(usd: float, bill: float) -> str:
         own = ran(0.1, usd=usd) | {"cost": {"usd_per_month": bill}}
