@@ -1,4 +1,4 @@
-"""USD per million tokens, of three kinds."""
+"""USD per million tokens, of three kinds, and per thousand answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from simulator.units import TOKENS_PER_MILLION
 
 @dataclass(frozen=True, slots=True)
 class UnitPrices:
-    """The whole bill over tokens of each kind, USD per million; None where there are none."""
+    """The whole bill over tokens of each kind, USD per million, and over answers; None where there are none."""
 
     delivered: Money | None
     output: Money | None
     processed: Money | None
+    thousand_requests: Money | None
 
 
 def usd_per_million(usd: Money, tokens: Money) -> Money | None:
@@ -28,9 +29,11 @@ def usd_per_million(usd: Money, tokens: Money) -> Money | None:
 
 
 def unit_prices(usd_per_month: Money, tokens: Tokens) -> UnitPrices:
-    """Price of a million tokens of each kind."""
+    """Price of a million tokens of each kind, and of a thousand requests that were answered."""
+    requests = tokens.requests
     return UnitPrices(
         usd_per_million(usd_per_month, tokens.delivered),
         usd_per_million(usd_per_month, tokens.output),
         usd_per_million(usd_per_month, tokens.processed),
+        usd_per_month / requests * 1_000 if requests > 0 else None,
     )

@@ -105,6 +105,10 @@ def _rate(name: str, words: str, of: str, meaning: str) -> Figure:
     return Figure(name, words, f"{of}/s", digits, f"{meaning} / its length", "metrics/rates.py")
 
 
+def _price(name: str, per: str, of: str, without: str) -> Figure:
+    return Figure(name, f"$ per {per}", "", THREE, f"the month's bill / {of}", "bill/unit.py", without)
+
+
 _ALL = (
     Figure(
         "slo_met",
@@ -296,32 +300,29 @@ _ALL = (
         "bill/savings.py",
         "nothing is quantised, or step times are measured or given",
     ),
-    Figure(
+    _price(
         "usd_per_million_processed_tokens",
-        "$ per 1M tokens, all",
-        "",
-        THREE,
-        "the month's bill / prompt and output tokens that targets processed, with thrown-away answers and failed calls",
-        "bill/unit.py",
+        "1M tokens, all",
+        "prompt and output tokens that targets processed, with thrown-away answers and failed calls",
         "no token was processed",
     ),
-    Figure(
+    _price(
         "usd_per_million_output_tokens",
-        "$ per 1M tokens, output",
-        "",
-        THREE,
-        "the month's bill / output tokens delivered",
-        "bill/unit.py",
+        "1M tokens, output",
+        "output tokens delivered",
         "no output token was delivered",
     ),
-    Figure(
+    _price(
         "usd_per_million_tokens",
-        "$ per 1M tokens, delivered",
-        "",
-        THREE,
-        "the month's bill / prompt and output tokens of what was delivered",
-        "bill/unit.py",
+        "1M tokens, delivered",
+        "prompt and output tokens of what was delivered",
         "nothing was delivered",
+    ),
+    _price(
+        "usd_per_thousand_requests",
+        "1,000 requests",
+        "thousands of requests that were answered; each turn of a conversation is one",
+        "no request was answered",
     ),
     Figure(
         "kwh_per_million_tokens",

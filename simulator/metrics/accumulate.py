@@ -156,6 +156,7 @@ class Tally:
             "offered_rps": self.arrived / window_s,
             "goodput_rps": self.window.good / window_s,
             "throughput_rps": self.window.completed / window_s,
+            "answered_rps": self.window.answered / window_s,
             "cached_share": self.cached_tokens / self.input_tokens if self.input_tokens else 0.0,
             "preemptions": self.preemptions,
             "retries": self.retries,
@@ -234,7 +235,8 @@ class MetricAccumulator:
         return self._beside_apis if self._is_mixed else self.total.sketches["e2e_s"]
 
     def _tally(self) -> Tally:
-        return Tally(np.zeros((len(self.targets), len(BY_TARGET)), np.int64), Throughput(self.warmup_s, self.end_s))
+        window = Throughput(self.warmup_s, self.end_s, self.n_pools)
+        return Tally(np.zeros((len(self.targets), len(BY_TARGET)), np.int64), window)
 
     def add(self, records: NDArray[Any]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""

@@ -19,23 +19,31 @@ class Throughput:
 
     Attributes
     ----------
+    n_pools : targets that are pools, the first ones; the others are token APIs
     completed, good : requests that were completed, and those within all limits of their class
     input_tokens : prompts of these
     output_tokens : tokens that were streamed, evenly from a request's first to its last one
+    answered : requests that were completed, by the ledger of the bill: those of token APIs by the time of their calls,
+        however late the answer comes
     """
 
     start_s: float
     end_s: float
+    n_pools: int
     completed: int = 0
     good: int = 0
     input_tokens: int = 0
     output_tokens: float = 0.0
+    answered: int = 0
 
     def add(self, records: NDArray[Any], good: NDArray[np.bool_]) -> None:
         """Count a batch of ended requests."""
         done = records["status"] == Status.COMPLETED
         ended = self._within(records["finish_s"])
         self.completed += int((done & ended).sum())
+        by_pool, made_s = records["target"] < self.n_pools, records["scheduled_s"]
+        made = (made_s >= self.start_s) & (made_s < self.end_s) & (done | (records["status"] == Status.UNFINISHED))
+        self.answered += int(np.where(by_pool, done & ended, made).sum())
         self.good += int((good & ended).sum())
         self.input_tokens += int(records["isl"][done & ended].sum())
         self.output_tokens += float(streamed_tokens(records, self.start_s, self.end_s).sum())
@@ -44,7 +52,7 @@ class Throughput:
         return np.asarray((times_s >= self.start_s) & (times_s <= self.end_s))
 
     def merge(self, other: Throughput) -> None:
-        for name in ("completed", "good", "input_tokens", "output_tokens"):
+        for name in ("completed", "good", "input_tokens", "output_tokens", "answered"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 

@@ -154,11 +154,13 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             )
             if cost[key] is not None
         )
+        thousand = figure("usd_per_thousand_requests").text(cost["usd_per_thousand_requests"])
         start = cost["upfront_usd"]
         paid = f"{money(paid_usd(found))}{f' with resale taken off, {money(start)} at the start' if start else ''}"
         parts = (
             f"{money(cost['usd_per_month'])} per month{unused}",
             f"per 1M tokens {prices} ones" if prices else "",
+            f"per 1,000 requests {with_sign(thousand)}" if thousand != NONE else "",
             f"over {month_words(horizon_months(found))} {paid}",
             f"present value of all payments {money(-cost['npv_usd'])}",
             _shares(cost["split"]) if prices else "",

@@ -7,7 +7,14 @@ from typing import Any
 
 Row = dict[str, Any]
 _METRICS = ("slo_met", "slo_attainment", "arrived", "served_share", "cached_share", "goodput_rps")
-_COSTS = ("usd_per_month", "usd_per_million_tokens", "usd_per_million_output_tokens", "unused_share", "npv_usd")
+_COSTS = (
+    "usd_per_month",
+    "usd_per_million_tokens",
+    "usd_per_million_output_tokens",
+    "usd_per_thousand_requests",
+    "unused_share",
+    "npv_usd",
+)
 _LATENCIES, _SHARES = ("ttft_s", "tpot_s", "e2e_s"), ("p50", "p90", "p95", "p99")
 
 

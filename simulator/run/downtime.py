@@ -33,7 +33,7 @@ def with_downtime(month: Walked, why: str, hours: float) -> Walked:
 
 
 def _nothing(served: Served) -> Served:
-    none = tuple(Tokens(0.0, 0.0, 0.0) for _ in served.tokens)
+    none = tuple(Tokens(0.0, 0.0, 0.0, 0.0) for _ in served.tokens)
     return replace(served, meets=False, attainment=0.0, usages=tuple(map(_idle, served.usages)), tokens=none)
 
 

@@ -138,6 +138,6 @@ def tokens_per_month(metrics: MetricAccumulator, jobs: float = 0.0) -> Tokens:
     """Tokens of a month at the rates of the window: those that the table shows by the second; or of so many jobs."""
     seconds = jobs * (metrics.end_s - metrics.warmup_s) if jobs else HOURS_PER_MONTH * SECONDS_PER_HOUR
     rates = metrics.summary()
-    names = ("input_tokens_per_s", "output_tokens_per_s", "processed_tokens_per_s")
-    prompts, output, processed = (rates[name] * seconds for name in names)
-    return Tokens(prompts + output, output, processed)
+    names = ("input_tokens_per_s", "output_tokens_per_s", "processed_tokens_per_s", "answered_rps")
+    prompts, output, processed, requests = (rates[name] * seconds for name in names)
+    return Tokens(prompts + output, output, processed, requests)

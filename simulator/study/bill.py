@@ -41,18 +41,20 @@ class MonthUse:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens per month.
+    """Tokens per month, and the requests that they answer.
 
     Attributes
     ----------
     delivered : prompts and answers that users saw; an answer that a cascade threw away is not one
     output : of the answers that users saw
     processed : prompts and answers of every target, those thrown away included
+    requests : answered; one whose answer a cascade threw away for another counts once
     """
 
     delivered: float
     output: float
     processed: float
+    requests: float
 
 
 @dataclass(frozen=True, slots=True)

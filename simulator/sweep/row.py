@@ -31,6 +31,7 @@ _COSTS = (
     "usd_per_million_tokens",
     "usd_per_million_output_tokens",
     "usd_per_million_processed_tokens",
+    "usd_per_thousand_requests",
     "capex_usd",
 )
 _SHARES = ("p50", "p95", "p99")

@@ -87,6 +87,8 @@ def test_rows_of_one_table_agree(bundle: Bundle) -> None:
         ):
             tokens = sum(metrics[rate] for rate in rates) * month_s
             assert cost[price] * tokens / 1e6 == pytest.approx(cost["usd_per_month"], rel=1e-9)
+        thousands = metrics["answered_rps"] * month_s / 1_000
+        assert cost["usd_per_thousand_requests"] * thousands == pytest.approx(cost["usd_per_month"], rel=1e-9)
 
 
 def test_retired_words_are_gone(bundle: Bundle) -> None:

@@ -169,7 +169,7 @@ def test_servers_that_a_fleet_no_longer_needs_stay_on() -> None:
 
 def test_hours_in_which_nothing_runs_draw_nothing() -> None:
     """An event stops all for 73 hours of its month: a tenth less of each part."""
-    served = Served(True, 1.0, "", (half_down(),), (Tokens(1.0, 1.0, 1.0),), spare_share=0.5)
+    served = Served(True, 1.0, "", (half_down(),), (Tokens(1.0, 1.0, 1.0, 1.0),), spare_share=0.5)
     period = Period("all", 730.0)
     walked = Walked(1, (), (), True, 1.0, "", (Share(730.0, period, served),))
     terms = Terms("own", owned=(owned(server=KIND, facility=replace(FREE, electricity_usd_per_kwh=(0.1,))),), months=1)

@@ -136,11 +136,12 @@ def test_periods_that_make_no_month_and_months_that_make_no_study_are_refused(mo
         bill_study(Terms("api", apis=(API,), months=months), [MonthUse((PeriodUse(usage, hours),))])
 
 
-def test_a_month_of_three_kinds_of_tokens() -> None:
-    found = unit_prices(100.0, Tokens(delivered=40e6, output=10e6, processed=50e6))
+def test_a_month_of_three_kinds_of_tokens_and_its_answers() -> None:
+    found = unit_prices(100.0, Tokens(delivered=40e6, output=10e6, processed=50e6, requests=25_000.0))
     assert (found.processed, found.output, found.delivered) == pytest.approx((2.0, 10.0, 2.5))
-    none = unit_prices(100.0, Tokens(delivered=0.0, output=0.0, processed=50e6))
-    assert (none.processed, none.output, none.delivered) == (2.0, None, None)
+    assert found.thousand_requests == pytest.approx(4.0)
+    none = unit_prices(100.0, Tokens(delivered=0.0, output=0.0, processed=50e6, requests=0.0))
+    assert (none.processed, none.output, none.delivered, none.thousand_requests) == (2.0, None, None, None)
 
 
 def test_energy_and_carbon_go_by_the_hour_and_the_month_of_the_grid() -> None:

@@ -80,6 +80,7 @@ def test_rates_are_those_of_the_records_within_the_window(warmup_s: float, drain
     done = records[ended & (records["status"] == Status.COMPLETED)]
     assert found["throughput_rps"] * length_s == pytest.approx(len(done))
     called = records[(records["target"] == 1) & (records["scheduled_s"] >= warmup_s) & (records["scheduled_s"] < 31.0)]
+    assert found["answered_rps"] * length_s == pytest.approx((done["target"] == 0).sum() + len(called))
     prompts = done["isl"][done["target"] == 0].sum() + called["isl"].sum()
     assert found["input_tokens_per_s"] * length_s == pytest.approx(prompts)
     assert run.usage.processed_tokens[1].tolist() == [called[name].sum() for name in ("isl", "cached_tokens", "osl")]
@@ -98,6 +99,7 @@ def test_an_answer_that_a_cascade_throws_away_is_processed_but_not_delivered(fir
     escalated = int((records["escalated"] == Escalation.ESCALATED).sum())
     assert 50 < escalated < 150
     assert (records["status"] == Status.COMPLETED).all()
+    assert found["answered_rps"] * 200.0 == pytest.approx(200)
     assert found["output_tokens_per_s"] * 200.0 == pytest.approx(200 * 10)
     assert found["input_tokens_per_s"] * 200.0 == pytest.approx(200 * 12)
     assert found["processed_tokens_per_s"] * 200.0 == pytest.approx((200 + escalated) * 22)
@@ -138,6 +140,7 @@ def test_a_call_that_is_made_at_the_very_end_of_the_window_is_in_no_count() -> N
     found, run, _ = measured(fleet((), (steady,)), Source((), (loop,)), 10.0, 0.0)
     assert found["arrived"] == 2 * 10
     assert run.usage.providers[0].calls.sum() == 2 * 10
+    assert found["answered_rps"] * 10.0 == pytest.approx(2 * 10)
 
 
 def test_what_failed_calls_read_is_processed_but_not_delivered() -> None:
@@ -147,6 +150,7 @@ def test_what_failed_calls_read_is_processed_but_not_delivered() -> None:
     found, run, records = measured(fleet((), (api,), classes=classes), evenly(200, 0.1, 7, 3), 20.0, 1e3)
     failed = int((records["status"] == Status.FAILED).sum())
     assert 20 < failed < 80
+    assert found["answered_rps"] * 20.0 == pytest.approx(200 - failed)
     assert run.usage.providers[0].failed_tokens.sum() == 7 * failed
     assert found["processed_tokens_per_s"] * 20.0 == pytest.approx(200 * 10 - 3 * failed)
     assert (found["input_tokens_per_s"] + found["output_tokens_per_s"]) * 20.0 == pytest.approx(10 * (200 - failed))

@@ -132,7 +132,7 @@ def test_of_later_months_it_is_told_where_more_comes_than_a_fleet_can_do(
     def month(number: int) -> Walked:
         level = loads.horizon.level(number)
         tokens = kept * (500 + 200) * 4 * level[0] * 730 * 3600
-        gave = Served(number < 12, 1.0, "", (), (Tokens(tokens, tokens, tokens),))
+        gave = Served(number < 12, 1.0, "", (), (Tokens(tokens, tokens, tokens, tokens),))
         return Walked(number, level, (1,), number < 12, 1.0, "", (Share(730.0, period, gave),))
 
     journey = Journey(tuple(map(month, range(1, 13))), (Spell(1, planned),))
