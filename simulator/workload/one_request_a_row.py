@@ -1,4 +1,4 @@
-"""Rows that are no single request: counts of several, and runs whose tokens those within them say again."""
+"""Rows that are no request of their own: counts of several, runs around others, and rows that were written twice."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ _NUMBERS = (
     *("requests", "totalrequests", "requeststotal", "apirequests", "successfulrequests", "invocations"),
 )
 """What reports of usage call how many requests a row counts, in small letters and figures alone."""
+_REQUESTS = ("requestid", "generationid", "completionid", "responseid", "spanid", "rid")
+"""What logs call the name that a request has alone."""
 _OWN = ("spanid", "runid", "id")
 _ENCLOSING = ("parentspanid", "parentrunid", "parentobservationid")
 _OF_SPANS = "parentid"
@@ -52,3 +54,19 @@ def of_enclosing(table: Table) -> list[Problem]:
         "leave_out_classes and columns: {class: …} of a column that tells them apart"
     )
     return problems_at(table, table.frame[own], encloses, text)[:1]
+
+
+def of_repeated(table: Table, columns: tuple[str, ...]) -> list[Problem]:
+    """The first row that has the name, the time and the tokens of one above: the same, written twice."""
+    own = next((str(name) for name in table.frame.columns if plain(str(name)) in _REQUESTS), None)
+    if own is None:
+        return []
+    named = table.frame[own].notna() & (table.frame[own].astype(str) != "")
+    twice = table.frame[own].astype(str).duplicated(keep=False).to_numpy(np.bool_) & named.to_numpy(np.bool_)
+    if not twice.any():
+        return []
+    rows = table.rows(twice)
+    again = rows.frame[[own, *columns]].astype(str).duplicated().to_numpy(np.bool_)
+    count = int(again.sum())
+    text = f"the row of this {own} stands above, with time and tokens (so do those of {count:,} rows): keep each once"
+    return problems_at(rows, rows.frame[own], again, text)[:1]

@@ -31,7 +31,7 @@ from simulator.errors import InputError, Problem, unknown_name
 from simulator.workload.columns import LIKELY, all_of_prompt, beside, column, guessed, guessed_more, has_column, total
 from simulator.workload.hashes import block_segments
 from simulator.workload.likely_content import with_likely_content
-from simulator.workload.one_request_a_row import of_enclosing, of_several
+from simulator.workload.one_request_a_row import of_enclosing, of_repeated, of_several
 from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_extras, make_requests
@@ -189,7 +189,7 @@ def _rows(
         table, gone = _without_labels(table, kind, reading, known)
         table, failed = _without_failures(table, kind, reading)
         left_out, failures = left_out + gone, failures + failed
-        raise_problems(of_enclosing(table))
+        raise_problems(of_enclosing(table) + of_repeated(table, rows.columns))
         rows.add(table)
         if len(rows.problems) >= MAX_PROBLEMS:
             break

@@ -165,7 +165,7 @@ class Rows:
         )
         if self.spool is not None:
             if not self.problems:
-                self.order.add(table, time, times)
+                self.order.add(table, time, times, self._local_s)
                 self._count(times, labels)
                 self.spool.add(Piece(times, isl, osl))
                 if self.shared is not None:
@@ -174,7 +174,7 @@ class Rows:
         think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
         if self.problems:
             return
-        self.order.add(table, time, times)
+        self.order.add(table, time, times, self._local_s)
         self._count(times, labels)
         keep = self._inside(times)
         self._blocks += [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else []
@@ -223,6 +223,11 @@ class Rows:
         """Second since 1970, UTC, at which the clock of the trace begins; None where the file does not say it."""
         counted = self.start * self.factor if self._least >= self._long else None
         return float(self._base.timestamp()) + self._least if self.dated else counted
+
+    @property
+    def _local_s(self) -> float | None:
+        """Where times are dates without a zone, the first piece's least as seconds since 1970."""
+        return float(self._base.timestamp()) if self.dated and not self._clock else None
 
     @property
     def talks(self) -> bool:

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from trace_cases import written
@@ -188,3 +189,33 @@ def test_files_that_a_line_makes_readable_say_so(tmp_path: Path) -> None:
         load_trace(written(tmp_path, "log.json", "[]"))
     with pytest.raises(InputError, match=r"log\.csv:1: its first line says the separator"):
         load_trace(written(tmp_path, "log.csv", "sep=;\ntimestamp;a;b\n1;2;3\n"))
+
+
+@pytest.mark.parametrize("name", ["request_id", "requestId", "span_id", "rid"])
+def test_rows_that_were_written_twice_are_refused(tmp_path: Path, name: str) -> None:
+    records = [{name: f"r{k}", **converse(*row)} for k, row in enumerate(ROWS)]
+    with pytest.raises(
+        InputError, match=rf"log\.jsonl:4: the row of this {name} .*\(so do those of 2 rows\).* \(got r1\)"
+    ):
+        guessed(log(tmp_path, [*records, *records[1:]]))
+    tried_again = [{name: "r0", **converse(*row)} for row in ROWS]
+    assert len(guessed(log(tmp_path, tried_again)).requests) == 3
+    unnamed = [{name: None, **converse(*ROWS[0])} for _ in range(2)]
+    assert len(guessed(log(tmp_path, [*unnamed, *records])).requests) == 5
+
+
+@pytest.mark.parametrize(
+    ("zone", "begins", "line"), [("Europe/Berlin", "2026-10-24T20", 202), ("America/New_York", "2026-11-01T02", 162)]
+)
+def test_a_clock_without_a_zone_is_not_set_back_in_silence(tmp_path: Path, zone: str, begins: str, line: int) -> None:
+    """Clocks go back at 01:00 UTC in Europe, at 06:00 UTC in New York, 200 and 160 rows behind the first."""
+    start = datetime.fromisoformat(f"{begins}:00+00:00")
+    times = [(start + timedelta(seconds=90 * k)).astimezone(ZoneInfo(zone)) for k in range(400)]
+    reading = Reading(columns=tuple(COLUMNS.items()))
+    file = written(tmp_path, "log.csv", csv([f"{time:%Y-%m-%d %H:%M:%S}" for time in times]))
+    with pytest.raises(InputError, match=rf"{file}:{line}: arrival_s is set back by an hour"):
+        load_trace(file, reading)
+    zoned = written(tmp_path, "zoned.csv", csv([time.isoformat() for time in times]))
+    assert load_trace(zoned, reading).requests.arrival_s[-1] == 399 * 90
+    ordinary = written(tmp_path, "week.csv", csv([f"{time - timedelta(7):%Y-%m-%d %H:%M:%S}" for time in times[:160]]))
+    assert len(load_trace(ordinary, reading).requests) == 160
