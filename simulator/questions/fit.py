@@ -14,8 +14,14 @@ from simulator.catalog.precisions import layout
 from simulator.errors import InputError, Problem
 from simulator.perf.device import not_computed
 from simulator.questions.answers import Answers
-from simulator.questions.log import read_log
-from simulator.questions.traffic import LENGTH_CV, longest_session_tokens, session_end_tokens, shared_tokens
+from simulator.questions.log import LATE, read_log
+from simulator.questions.traffic import (
+    LENGTH_CV,
+    longest_session_tokens,
+    session_end_tokens,
+    shared_tokens,
+    user_tokens,
+)
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.hardware import machine_of
 from simulator.resolve.memory import Answer, answer, shape_of, weights_of
@@ -30,8 +36,6 @@ REQUESTS_AT_ONCE = 16
 LONGEST = 4
 """Longest request, as a multiple of the mean one."""
 LEAST_LENGTH = 4096
-LATE = 0.05
-"""Share of the requests that may miss a limit: the terms that are written are p95."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +104,29 @@ def _quick_enough(answers: Answers, folder: Path, least: Fit, more: Sequence[Fit
 
 def _late(answers: Answers, fit: Fit, folder: Path) -> str:
     """By how much the prompt that 19 of 20 are not longer than misses its limits while nothing else runs, in words."""
-    sigma = math.sqrt(math.log1p(LENGTH_CV**2))
-    longest = answers.isl * math.exp(NormalDist().inv_cdf(1 - LATE) * sigma - sigma**2 / 2)
-    new = max(min(longest, fit.max_model_len - answers.osl) - shared_tokens(answers), 1.0)
     engine = engine_of(answers, fit, folder)
-    first_s, token_s = alone_s(engine.config, engine.step_time, new, answers.osl)
+    first_s, _ = alone_s(engine.config, engine.step_time, _new_tokens(answers, fit, folder), answers.osl)
+    _, token_s = alone_s(engine.config, engine.step_time, answers.isl, answers.osl)
     if first_s > answers.ttft_s:
         return f"on {fit.tp} one prompt in 20 alone takes {first_s:.3g} s or more to the first token"
     if answers.osl > 1 and token_s > answers.tpot_s:
         return f"on {fit.tp} a token takes {token_s:.3g} s with nothing beside it"
     return ""
+
+
+def _new_tokens(answers: Answers, fit: Fit, folder: Path) -> float:
+    """Tokens to compute of the prompt that 19 of 20 do not exceed, as far as it is known what a cache has of it.
+
+    In a session they are what a request brings; of a log that says what its prompts repeat, one is known to be new.
+    """
+    log = read_log(answers, folder)
+    if log is not None:
+        return 1.0 if log.talks or log.has_hashes else float(log.late_isl)
+    sigma = math.sqrt(math.log1p(LENGTH_CV**2))
+    longest = math.exp(NormalDist().inv_cdf(1 - LATE) * sigma - sigma**2 / 2)
+    if answers.turns > 1:
+        return user_tokens(answers) * longest
+    return max(min(answers.isl * longest, fit.max_model_len - answers.osl) - shared_tokens(answers), 1.0)
 
 
 def engine_of(answers: Answers, fit: Fit, folder: Path) -> PlannedEngine:

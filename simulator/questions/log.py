@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import get_args
+
+import numpy as np
 
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.questions.answers import Answers
@@ -21,6 +24,8 @@ from simulator.workload.trace_file import has_hashes, says, spool_trace, uncount
 
 _READING = Reading(leaves_out_failures=True, guesses=True)
 _COLUMNS = get_args(TraceColumn)
+LATE = 0.05
+"""Share of the requests that may miss a limit: the terms that are written are p95."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Log:
     failures : rows without one, which are left out
     span_s : from second 0 of its clock to its last request and a mean gap behind it
     isl, osl : mean tokens of prompts and answers, at least 1
+    late_isl : length that all prompts but `LATE` of them do not exceed
     longest_tokens : the longest prompt and the longest answer together
     columns : what the file calls the columns of servecast's own format, where that was guessed
     talks : it says of which conversation each request is
@@ -49,6 +55,7 @@ class Log:
     span_s: float
     isl: int
     osl: int
+    late_isl: int
     longest_tokens: int
     columns: tuple[tuple[str, str], ...]
     talks: bool
@@ -117,6 +124,7 @@ def _read(file: Path, columns: tuple[tuple[str, str], ...], _modified_ns: int, _
         span_s=ticks.last_s + gap_s,
         isl=max(round(float(isl @ isl_counts) / ticks.rows), 1),
         osl=max(round(float(osl @ osl_counts) / ticks.rows), 1),
+        late_isl=int(isl[np.searchsorted(np.cumsum(isl_counts), ticks.rows - math.floor(LATE * ticks.rows))]),
         longest_tokens=int(isl[-1]) + int(osl[-1]),
         columns=rows.was_read.columns,
         talks=says(file, reading, "session_id"),

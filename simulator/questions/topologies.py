@@ -14,8 +14,8 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import OWN_GPU, Answers
-from simulator.questions.fit import LATE, Fit, engine_of, fit_of
-from simulator.questions.log import read_log
+from simulator.questions.fit import Fit, engine_of, fit_of
+from simulator.questions.log import LATE, read_log
 from simulator.schema.base import DataClass
 from simulator.schema.hardware import HardwareSettings
 from simulator.size.guess import requests_until, requests_within

@@ -45,6 +45,7 @@ def test_a_log_is_replayed_whole(tmp_path: Path) -> None:
     assert log is not None
     assert (log.requests, log.failures, log.longest_tokens) == (120, 0, 219 + 11)
     assert log.isl == round(sum(row[1] for row in ROWS) / 120)
+    assert sum(row[1] > log.late_isl for row in ROWS) == 6, "5 % of 120"
     assert log.rate_rps == pytest.approx(120 / (ROWS[-1][0] + 60))
 
 

@@ -70,6 +70,37 @@ def test_long_prompts_take_more_gpus_than_the_memory_does() -> None:
     assert short["topologies"]["on_prem"]["pools"][0]["tensor_parallel_size"] == 1
 
 
+def degree(text: str) -> int:
+    pool = yaml.safe_load(text)["topologies"]["on_prem"]["pools"][0]
+    return int(pool.get("tensor_parallel_size", 1))
+
+
+def test_of_a_session_a_request_computes_what_it_brings() -> None:
+    """Prompts of 20,000 in ten turns are 2,663 new tokens a request: the rest was said before, and is in the cache."""
+    text = scenario_text({**_LONG, "gpu": "h200", "turns": 10})
+    assert "isl: {kind: lognormal, mean: 2663" in text
+    assert degree(text) == 2, "for the memory of 16 prompts, which one has not"
+    assert "one prompt in 20" not in text
+
+
+@pytest.mark.parametrize(("long", "gpus"), [(0, 2), (4, 2), (12, 4)])
+def test_of_a_log_one_prompt_in_20_is_as_long_as_it_says(long: int, gpus: int, tmp_path: Path) -> None:
+    """Of 200 prompts ten may be late: what is longer in fewer takes no more GPUs, whatever lengths vary elsewhere."""
+    rows = [f"{60 * k},{50_000 if k < long else 20_000},300" for k in range(200)]
+    (tmp_path / "log.csv").write_text("\n".join(["arrival_s,input_tokens,output_tokens", *rows]), "utf-8")
+    asked = {name: _LONG[name] for name in ("ttft_s", "site", "model")}
+    assert degree(scenario_text({**asked, "gpu": "h200", "trace": "log.csv"}, tmp_path)) == gpus
+
+
+@pytest.mark.parametrize(("column", "says"), [("class", True), ("session_id", False)])
+def test_of_a_log_that_says_what_repeats_nobody_knows_how_much_is_new(column: str, says: bool, tmp_path: Path) -> None:
+    rows = [f"{60 * k},50000,300,{k % 2}" for k in range(200)]
+    (tmp_path / "log.csv").write_text("\n".join([f"arrival_s,input_tokens,output_tokens,{column}", *rows]), "utf-8")
+    asked = {name: _LONG[name] for name in ("ttft_s", "site", "model")}
+    text = scenario_text({**asked, "ttft_s": 2.0, "gpu": "h200", "trace": "log.csv"}, tmp_path)
+    assert ("one prompt in 20" in text) is says
+
+
 def test_a_model_that_writes_no_text_answers_with_one_token() -> None:
     """Of a vector there is no further token: no length to draw, no limit for it, no default to tell."""
     given = {"model": "qwen3-embedding-8b", "rate_rps": 50.0, "isl": 400}
