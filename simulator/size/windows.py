@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -196,14 +196,26 @@ def _answer(loaded: LoadedScenario, tried: Mapping[Lengths, Window]) -> Answer:
         least = min(window.least_usd for window in tried.values())
     if not all(search.is_finished for search in searches):
         claim = UNFINISHED
-    whole = replace(found, claim=claim, least_usd=least, limited=_limited(searches))
+    whole = replace(found, claim=claim, least_usd=least, limited=_limited(best, tried.values()))
     told = answered(with_hours(loaded, best.trials.name, best.hours), best.trials, whole)
     return replace(told, hours=best.hours, windows=rows)
 
 
-def _limited(searches: Sequence[Search]) -> tuple[str, ...]:
-    """Pools of which more might cost less in any of the hours."""
-    return tuple(dict.fromkeys(name for search in searches for name in search.limited))
+def _limited(best: Window, tried: Iterable[Window]) -> tuple[str, ...]:
+    """Pools of which more might cost less in any of the hours.
+
+    Not those by the clock in hours in which no number was enough, where one is in others: as a rule all hours have the
+    busiest in them, so what is missed is outside of them, and no number within helps.
+    """
+    topology = best.trials.loaded.scenario.topologies[best.trials.name]
+    by_clock = {pool.name for pool in topology.pools if pool.schedule}
+    found = [
+        name
+        for window in tried
+        for name in window.search.limited
+        if best.search.best is None or window.search.best is not None or name not in by_clock
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _candidates(

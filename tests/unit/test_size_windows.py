@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
-from simulator.size.windows import Window, _candidates
+from simulator.size.windows import Window, _candidates, _limited
 
 DAY_S = 86_400.0
 
@@ -75,3 +75,21 @@ def test_hours_in_which_nothing_is_met_show_what_was_tried_last() -> None:
     assert row["sizes"] == {"own": "3"}
     assert row["reason"].startswith("none of 3; ")
     assert row["reason"].endswith("why 3")
+
+
+def test_more_replicas_within_hours_are_no_way_out_where_those_outside_are_too_few() -> None:
+    """2 replicas from 8 to 16 meet the SLO; 64 from 9 to 13 do not, for what comes at 8 and 15: nor would 65."""
+
+    def window(limited: tuple[str, ...], best: object, schedule: tuple[int, ...] = (1,)) -> Window:
+        pools = [SimpleNamespace(name="g", schedule=schedule)]
+        scenario = SimpleNamespace(topologies={"t": SimpleNamespace(pools=pools)})
+        trials: Any = SimpleNamespace(name="t", loaded=SimpleNamespace(scenario=scenario))
+        search: Any = SimpleNamespace(limited=limited, best=best)
+        return Window("9-13", trials, search)
+
+    none, met, full = window(("g",), None), window((), "2"), window(("g",), "64")
+    assert _limited(met, [none, met]) == ()
+    assert _limited(none, [none, none]) == ("g",)
+    assert _limited(full, [none, full]) == ("g",)
+    always = window((), "2", ())
+    assert _limited(always, [none, always]) == ("g",)
