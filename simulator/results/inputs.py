@@ -27,7 +27,8 @@ def input_file(file: str | Path, most_bytes: int | None = MOST_BYTES) -> Path:
         status = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(Problem(f"cannot be read: {reason}", file=str(file))) from error
+        several = "; several files have to be written into one" if set(str(file)) & set("*?[") else ""
+        raise InputError(Problem(f"cannot be read: {reason}{several}", file=str(file))) from error
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
         raise InputError(Problem(f"cannot be read: it is {kind}", file=str(file)))

@@ -320,8 +320,14 @@ def _recognise(table: Table) -> str:
     found = ", ".join(map(str, table.frame.columns))
     named = "columns: {arrival_s: …} (--column arrival_s=…)"
     text = f"columns match no trace format ({listed}); say which is which by {named}"
-    if likely := {ours: theirs for ours, theirs in guessed(table.frame).items() if ours != theirs}:
+    likely = {ours: theirs for ours, theirs in guessed(table.frame).items() if ours != theirs}
+    if likely:
         text += ", likely " + " ".join(f"--column '{ours}={theirs}'" for ours, theirs in likely.items())
+    lists = next(
+        (str(name) for name in table.frame if any(isinstance(each, list) for each in table.frame[name][:1])), ""
+    )
+    if lists and "input_tokens" not in likely:
+        text = f"a row is one request, and {lists} holds a list: write a line for each, with its time and tokens"
     between = next((each for each in _OTHER_SEPARATORS if len(found.split(each)) > 2), "")
     if len(columns) == 1 and between:
         looks = "blank" if between == " " else f"'{between}'"

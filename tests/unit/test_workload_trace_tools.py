@@ -219,3 +219,17 @@ def test_a_clock_without_a_zone_is_not_set_back_in_silence(tmp_path: Path, zone:
     assert load_trace(zoned, reading).requests.arrival_s[-1] == 399 * 90
     ordinary = written(tmp_path, "week.csv", csv([f"{time - timedelta(7):%Y-%m-%d %H:%M:%S}" for time in times[:160]]))
     assert len(load_trace(ordinary, reading).requests) == 160
+
+
+def test_files_of_lists_and_several_files_say_what_to_do(tmp_path: Path) -> None:
+    bench = {"backend": "vllm", "input_lens": [700, 80], "output_lens": [20, 30], "start_times": [0.0, 1.0]}
+    with pytest.raises(
+        InputError, match=r"log\.jsonl:1: a row is one request, and input_lens holds a list: write a line"
+    ):
+        guessed(log(tmp_path, [bench]))
+    with pytest.raises(
+        InputError, match=r"part-\*\.jsonl: cannot be read: .*; several files have to be written into one"
+    ):
+        guessed(tmp_path / "part-*.jsonl")
+    with pytest.raises(InputError, match=r"none\.jsonl: cannot be read: [\w ]*$"):
+        guessed(tmp_path / "none.jsonl")
