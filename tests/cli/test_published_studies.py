@@ -284,3 +284,18 @@ def test_seconds_of_work_alone_are_paid_of_a_gpu_that_scales_to_zero(tmp_path: P
     right = 10_000 / 24 * HOURS * 0.5 / 3600 * 0.24
     assert usd == pytest.approx({"serverless": right, "dedicated": 0.736 * HOURS}, rel=0.01)
     assert right * 24 / HOURS == pytest.approx(0.34, abs=0.01)
+
+
+def test_a_thousand_requests_through_a_cascade_cost_the_small_model_the_check_and_a_share_of_the_large(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """1,000 prompt and 500 output tokens: 0.875 USD, 0.10 of checks, 10.50 of what is escalated.
+
+    The source pays for checks of escalated answers alone, though each answer is checked to know whether it is one.
+    """
+    topologies, _ = ran("cascade", tmp_path)
+    escalated = topologies["cascade"]["metrics"]["escalated_share"]
+    assert escalated == pytest.approx(0.3, abs=0.02)
+    found = {name: one["cost"]["usd_per_thousand_requests"] for name, one in topologies.items()}
+    assert found == pytest.approx({"large": 10.5, "cascade": 0.875 + 0.1 + escalated * 10.5}, rel=0.002)
+    assert "$ per 1,000 requests" in capsys.readouterr().out

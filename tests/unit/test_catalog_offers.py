@@ -54,6 +54,15 @@ def test_sites_that_rent_say_how_they_count_time() -> None:
         assert 0 < place.billing_granularity.value <= place.billing_minimum.value
 
 
+@pytest.mark.parametrize(("name", "minimum_s", "granularity_s"), [("vultr", 3600, 3600), ("oci", 3600, 1)])
+def test_bare_metal_is_billed_for_an_hour_at_least(name: str, minimum_s: float, granularity_s: float) -> None:
+    place = sites()[name]
+    assert place.billing_minimum is not None
+    assert place.billing_granularity is not None
+    assert (place.billing_minimum.value, place.billing_granularity.value) == (minimum_s, granularity_s)
+    assert (place.billing_minimum.kind, place.billing_granularity.kind) == ("sourced", "sourced")
+
+
 def test_the_latest_price_of_an_instance_counts() -> None:
     assert gpu_offer("nebius", "h100-sxm").usd_per_gpu_hour == 4.5
     assert gpu_offer("neocloud", "h100-sxm", "reserved_3y").upfront_fraction == 0.25
