@@ -153,7 +153,7 @@ def keys_page(keys: tuple[Key, ...]) -> str:
             heading = section
             lines += ["", f"## {section}", "", "| key | values | unless given | meaning |", "|---|---|---|---|"]
         default = "must be given" if key.default is None else (key.default and f"`{key.default}`")
-        text = " ".join(key.text.split()).replace("|", "\\|")
+        text = key.text.replace("|", "\\|")
         lines.append(f"| `{key.path}` | {key.values} | {default} | {text} |")
     lines += [
         "",
@@ -193,7 +193,7 @@ def _keys(node: dict[str, Any], known: dict[str, Any], path: str, inside: tuple[
             continue
         at = f"{path}.{name}" if path else name
         default = None if name in must else _written(field.get("default"))
-        yield Key(at, _values(field, known), default, field.get("description", ""))
+        yield Key(at, _values(field, known), default, " ".join(field.get("description", "").split()))
         yield from _below(field, known, at, inside)
 
 

@@ -22,6 +22,15 @@ def test_every_field_of_every_section_is_a_key_with_a_meaning() -> None:
     assert not [key.path for key in KEYS if not key.text]
 
 
+def test_each_part_of_what_is_told_of_a_key_is_one_line_of_its_own() -> None:
+    """Meanings of two lines of the schema went on at the left edge, as another key's name."""
+    for key in KEYS:
+        path, *told = key.in_words().split("\n")
+        assert path == key.path
+        assert len(told) == 2 + bool(key.vllm)
+        assert all(line.startswith("  ") and line[2] != " " for line in told)
+
+
 def test_a_key_says_what_may_stand_there_and_what_holds_without_it() -> None:
     share = BY_PATH["engine.watermark"]
     assert (share.values, share.default) == ("number at least 0 and below 1", "0.0")
