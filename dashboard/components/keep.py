@@ -36,14 +36,14 @@ def show_keeping(folder: Path, follow: Follow, key: str) -> None:
 
 def _rename(folder: Path, field: str, follow: Follow) -> None:
     try:
-        follow(rename_bundle(folder, st.session_state[field].strip()).name)
+        follow(rename_bundle(folder, st.session_state.get(field, folder.name).strip()).name)
     except InputError as error:
         st.toast(_told(error), icon=":material/error:")
 
 
 def _say(folder: Path, field: str) -> None:
     try:
-        write_note(folder, st.session_state[field])
+        write_note(folder, st.session_state.get(field, read_note(folder)))
     except InputError as error:
         st.toast(_told(error), icon=":material/error:")
 

@@ -70,10 +70,13 @@ def _widget(value: Value) -> None:
 
 
 def _apply(values: list[Value], text_key: str) -> None:
-    """Into the text as it is now: who leaves it by the form's button has changed it since the form was shown."""
+    """Into the text as it is now: who leaves it by the form's button has changed it since the form was shown.
+
+    A field that a browser does not send, as it does not after a break of its connection, keeps its value.
+    """
     text = st.session_state[text_key]
     for value in values:
-        chosen = st.session_state[value.key]
+        chosen = st.session_state.get(value.key)
         if chosen is not None and chosen != value.value:
             try:
                 text = assign(text, value.steps, chosen)

@@ -11,11 +11,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.changes import Change, assignments
-from dashboard.components.main_values import main_values
+from dashboard.components.keep import _rename, _say
+from dashboard.components.main_values import _apply, main_values
 from dashboard.views.latency import why_no_gaps
 from dashboard.views.overview import _delta
 from dashboard.views.what_if import _replication_words, _signed, _words
 from simulator.errors import InputError
+from simulator.results.notes import read_note, write_note
+from simulator.results.seal import MANIFEST
 from simulator.scenario.load import LoadedScenario, load_scenario
 
 TEXT = """
@@ -105,6 +108,27 @@ def test_numbers_step_by_one_and_are_not_negative_and_a_change_goes_into_the_tex
     inputs["Users"].set_value(7)
     app.button(key="scenario.form.apply").click().run()
     assert app.session_state["text"] == TEXT.replace("concurrency: 3", "concurrency: 7")
+
+
+def test_a_field_that_a_browser_did_not_send_stays_as_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = list(main_values(load_scenario(file)))
+    users = next(value for value in values if value.label == "Users")
+    monkeypatch.setattr("streamlit.session_state", state := {"text": TEXT, users.key: 7})
+    _apply(values, "text")
+    assert state["text"] == TEXT.replace("concurrency: 3", "concurrency: 7")
+
+
+def test_neither_name_nor_note_of_a_run_is_lost_where_a_browser_did_not_send_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamlit.session_state", {})
+    (folder := tmp_path / "chat").mkdir()
+    (folder / MANIFEST).write_text("{}")
+    write_note(folder, "as offered in May")
+    shown: list[str | None] = []
+    _rename(folder, "name", shown.append)
+    _say(folder, "note")
+    assert (shown, read_note(folder).strip()) == (["chat"], "as offered in May")
 
 
 def _cards(sides: dict, base: dict) -> None:
