@@ -66,6 +66,9 @@ def study_problems(scenario: Scenario) -> Iterator[Found]:
         if study.cut.window_h * SECONDS_PER_HOUR * study.cut.kinds > scenario.run.horizon_s:
             hours = scenario.run.horizon_s / SECONDS_PER_HOUR
             yield "study.cut", f"run.horizon_s ({hours:g} h) has not as many windows as there are kinds", None
+        if (window_s := study.cut.window_h * SECONDS_PER_HOUR) <= scenario.run.warmup_s:
+            words = f"the first of these windows is over within the warm-up (run.warmup_s is {scenario.run.warmup_s:g})"
+            yield "study.cut.window_h", f"{words}: take longer ones, or a shorter warm-up", f"{window_s:g} s"
 
 
 def _load_problems(scenario: Scenario) -> Iterator[Found]:

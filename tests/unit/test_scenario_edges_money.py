@@ -261,6 +261,11 @@ CASES: dict[str, tuple[list[str], list[str], str]] = {
         ["study={cut: {window_h: 0.0208}}"],
         "study.cut: run.horizon_s (0.0833333 h) has not as many windows as there are kinds",
     ),
+    "windows that the warm-up fills": (
+        ["study={cut: {window_h: 0.02}}", "run.warmup_s=72"],
+        ["study={cut: {window_h: 0.02}}", "run.warmup_s=71"],
+        "study.cut.window_h: the first of these windows is over within the warm-up (run.warmup_s is 72)",
+    ),
     "a pool that an event puts nowhere": (
         ["study={months: 2, events: [{name: e, from_month: 2, topology: own, change: {pools: [{name: x, gpu: l4}]}}]}"],
         [
