@@ -107,6 +107,7 @@ class Plan:
     longest_that_fits : tokens of the longest request that the cache holds
     refusals : why vLLM would not start, in its order; empty where it starts
     saves_states : a kernel saves states amid a prefill, each in a block of its own
+    one_copy_bytes : of the weights, as one GPU would hold them all
     """
 
     terms: Terms
@@ -119,6 +120,7 @@ class Plan:
     longest_that_fits: int
     refusals: tuple[str, ...]
     saves_states: bool
+    one_copy_bytes: float
 
     @property
     def fits(self) -> bool:
@@ -173,7 +175,8 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
         tokens = blocks // max(len(found.groups), 1) * found.block_tokens
     refusals = _refusals(shape, card, request, rules, overheads, terms, found, blocks, longest, length)
     total = request.split.tp * sum(stage.weight_bytes for stage in stages)
-    return Plan(terms, found.groups, total, blocks, tokens, length, concurrency, longest, refusals, bool(saves))
+    copy = sum(weight_bytes_by_stage(shape, weights, Split()))
+    return Plan(terms, found.groups, total, blocks, tokens, length, concurrency, longest, refusals, bool(saves), copy)
 
 
 def _stages(

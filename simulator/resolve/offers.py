@@ -258,7 +258,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures,
         storage_usd_per_gb_month=0.0 if storage is None else storage,
         storage_gb=0.0
         if storage is None
-        else engine.weight_bytes_total / _BYTES_PER_GB + figures("storage.image_gb")
+        else engine.memory.plan.one_copy_bytes / _BYTES_PER_GB + figures("storage.image_gb")
         if stored is None
         else figures.given(f"{path}.storage_gb", stored, "GB"),
     )

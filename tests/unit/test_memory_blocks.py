@@ -74,6 +74,15 @@ def test_weights_are_as_large_as_the_published_files(name: str, dtype: str | Non
     assert size / 1e9 == pytest.approx(published_gb, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    "split",
+    [{"gpu": "b300", "tp": 4}, {"gpu": "h200", "tp": 8, "pp": 2}, {"gpu": "h200", "dp": 32, "expert_parallel": True}],
+)
+def test_one_copy_of_the_weights_is_the_same_however_gpus_share_them(split: dict[str, Any]) -> None:
+    """DeepSeek-V3: 671e9 parameters in 8 bit, 1.85e9 of them in 16, and 61 · 512 · 128 · 256 in 16 bit once more."""
+    assert plan("deepseek-v3", **split).one_copy_bytes / 1e9 == pytest.approx(673.0 + 2.05, rel=1e-3)
+
+
 @pytest.mark.parametrize(("name", "last_has"), [("llama-3.2-1b", True), ("llama-3.1-8b", False)])
 def test_a_tied_embedding_lies_on_the_first_stage_and_on_the_last_as_its_head(name: str, last_has: bool) -> None:
     """In 16 bit. Beside as many layers as another stage has, the last has a table; of one stage there is one."""
