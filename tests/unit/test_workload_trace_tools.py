@@ -107,6 +107,14 @@ def test_all_tokens_of_a_log_are_counted_once(tmp_path: Path, tool: Any, cached:
     assert found.was_read.cached_share == (None if cached is None else pytest.approx(3 * cached / 15240))
 
 
+def test_tokens_of_a_cache_may_stand_in_another_object_than_the_prompt(tmp_path: Path) -> None:
+    records = [
+        {"ts": iso(at), "input_tokens": isl - 900, "output_tokens": osl, "cache": {"cache_read_input_tokens": 900}}
+        for at, isl, osl in ROWS
+    ]
+    assert guessed(log(tmp_path, records)).requests.isl.tolist() == [4700, 1040, 9500]
+
+
 def test_parts_of_objects_that_a_table_holds_as_text(tmp_path: Path) -> None:
     text = "".join(
         f'{iso(at)},"{{""usage"": {{""prompt_tokens"": {isl}, ""completion_tokens"": {osl}}}}}"\n'
@@ -123,7 +131,9 @@ def test_rows_that_count_several_requests_are_none_of_a_log(tmp_path: Path, name
     file = log(tmp_path, [{**row, name: 1 + k} for k, row in enumerate(rows)])
     with pytest.raises(InputError, match=rf"{file}:2: a row counts several requests \({name}\).*rate_rps.* \(got 2\)"):
         guessed(file)
-    assert len(guessed(log(tmp_path, [{**row, name: 1} for row in rows])).requests) == 4
+    for single in ([1, 1, 1, 1], [1, 1, 1, 2]):
+        alone = [{**row, name: number} for row, number in zip(rows, single, strict=True)]
+        assert len(guessed(log(tmp_path, alone)).requests) == 4
 
 
 @pytest.mark.parametrize(("own", "within"), [("id", "parent_run_id"), ("span_id", "parent_id"), ("id", "parentSpanId")])
