@@ -141,6 +141,11 @@ _INSURED = "a share of the price a year, as of insurance, adds to 'maintenance_s
 _KEPT_UP = "it is a share of the price a year ('maintenance_share_per_year'), or a fee by month"
 _CAPITAL = "what capital costs is 'cost.discount_rate'"
 _CACHED = "what a cache holds follows from what prompts share ('prefixes'), and how long it lasts"
+_HALL = "power that a hall has bounds replicas: the 'max' of an 'autoscaler', or 'run.max_replicas' of all searches"
+_AT_ONCE = "what is paid once for a server is in its 'capex_usd' or 'install_usd', of a topology a fee's 'usd_once'"
+_SEATS = "a price by seat times the seats is 'usd_per_month'"
+_FALLBACK = "spot with a fallback on demand is two pools and 'routing: {kind: overflow}'"
+_ESCALATED = "a share that a second model answers anew is 'routing: {kind: cascade}', with 'escalate: {share: 0.3}'"
 _GIVEN_AWAY = "credits that a vendor gives away are in no bill: take them off what is paid"
 _SPACE = (
     "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
@@ -192,6 +197,21 @@ SAID_OTHERWISE = {
     "price_usd_per_gpu_month": _BY_THE_MONTH,
     "insurance_share": _INSURED,
     "insurance_share_per_year": _INSURED,
+    "support_share_per_year": _INSURED,
+    "share_of_capex": _INSURED,
+    "max_kw": _HALL,
+    "power_cap_kw": _HALL,
+    "rack_kw": _HALL,
+    "liquid_cooling_usd": _AT_ONCE,
+    "usd_per_gpu_once": _AT_ONCE,
+    "usd_per_user_month": _SEATS,
+    "usd_per_seat_month": _SEATS,
+    "spot_fallback": _FALLBACK,
+    "ondemand_fallback": _FALLBACK,
+    "on_demand_fallback": _FALLBACK,
+    "escalation_share": _ESCALATED,
+    "escalation_rate": _ESCALATED,
+    "loan_rate": _CAPITAL,
     "maintenance_usd_per_year": _KEPT_UP,
     "maintenance_usd_per_month": _KEPT_UP,
     "warranty_usd": _KEPT_UP,

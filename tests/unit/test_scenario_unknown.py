@@ -61,6 +61,17 @@ def message(*sets: str) -> str:
             "a share of the price a year ('maintenance_share_per_year')",
         ),
         ("servers=[{name: s, site: colo, interest_rate: 0.1}]", "what capital costs is 'cost.discount_rate'"),
+        (
+            "servers=[{name: s, site: colo, power_cap_kw: 100}]",
+            "power that a hall has bounds replicas: the 'max' of an",
+        ),
+        ("servers=[{name: s, site: colo, support_share_per_year: 0.1}]", "adds to 'maintenance_share_per_year'"),
+        (f"{BASE}.spot_fallback=true", "two pools and 'routing: {kind: overflow}'"),
+        (
+            "topologies.own.fees=[{name: f, usd_per_user_month: 10}]",
+            "a price by seat times the seats is 'usd_per_month'",
+        ),
+        ("workload.classes[0].escalation_share=0.3", "'routing: {kind: cascade}', with 'escalate: {share: 0.3}'"),
         ("engine.throughput={tokens_per_s: 2000}", "'tokens_per_s': did you mean 'output_tokens_per_s'?"),
         ("workload.classes[0].arrivals={kind: constant, rate_rps: 1}", "are 'gamma' with a 'cv' near 0"),
         ("workload.classes[0].cache_hit_rate=0.8", "follows from what prompts share ('prefixes')"),
