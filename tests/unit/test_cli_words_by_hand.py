@@ -213,6 +213,7 @@ def test_cells_are_wrapped_beside_the_first_column_but_never_below_twelve() -> N
     cell = "one two three four five"
     assert wrapped([["aaaa", cell]], ["a", "b"], 24) == [["aaaa", "one two three four\nfive"]]
     assert wrapped([["aaaa", cell]], ["a", "b"], 5) == [["aaaa", "one two\nthree four\nfive"]]
+    assert wrapped([["aaaa", "onetwo three four"]], ["a", "b"], 5) == [["aaaa", "onetwo three\nfour"]]
     assert wrapped([["aaaa", cell]], ["a", "b"], 29) == [["aaaa", cell]]
     assert wrapped([["a a a a a a a a a", 3]], ["a", "b"], 5) == [["a a a a a a a a a", "3"]]
 
