@@ -26,6 +26,9 @@ from simulator.scenario.phases import over_time
 from simulator.schema.pool import QueueAutoscaler
 from simulator.size.expected import expected_trials
 from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, rough_span_words
+from simulator.workload.lengths import length_mean
+from simulator.workload.sessions import BLOCK
+from simulator.workload.spec import ClassWorkload, Sessions
 
 LONGEST_S = SECONDS_PER_DAY
 """Estimated time beyond which a run is not begun unless more is allowed."""
@@ -38,6 +41,8 @@ _PLACES = 20
 _PROGRAM_BYTES = 400 * 2**20
 _RECORD_BYTES = 200
 """Of a user who waits for answers: requests drawn ahead, timers."""
+_TURN_BYTES = 250
+"""Of a turn of conversations that are built together (212 measured, `BLOCK` of 1,000 turns each, 2026-11-30)."""
 _LEAST_BYTES = 2**28
 _MOST = 1e9
 """Of both limits, seconds and GiB, that the system still counts."""
@@ -121,7 +126,8 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
     .. math:: t = n (10 µs + o\,10 ns) + d\,10 µs
 
     Of one core, with n requests of o output tokens and d decisions of autoscalers; searches, months and events come on
-    top. Memory is that of the largest topology: its replicas' blocks and tables, users who wait, samples of the fleet.
+    top. Memory is that of the largest topology: its replicas' blocks and tables, users who wait, samples of the fleet;
+    and of the conversations that are built together, all turns of each, also those past the horizon.
     """
     run = loaded.scenario.run
     decisions = sum(_decisions(topology, run.horizon_s) for topology in planned) * run.replications
@@ -129,7 +135,20 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
     waiting = [cls.arrivals for cls in loaded.scenario.workload.classes if cls.arrivals.kind == "closed_loop"]
     memory = max((_fleet_bytes(topology) for topology in planned), default=0.0)
     memory += _PROGRAM_BYTES + _RECORD_BYTES * sum(users.concurrency for users in waiting)
+    memory += _TURN_BYTES * _turns_together(loaded)
     return Needs(seconds + decisions * _DECISION_S, memory)
+
+
+def _turns_together(loaded: LoadedScenario) -> float:
+    """Turns of the conversations of each class that are built at once, in a replication."""
+    specs = workload_spec(loaded.scenario, loaded.path.parent).classes
+    found = 0.0
+    for spec in specs:
+        if isinstance(spec, ClassWorkload) and isinstance(spec.arrivals, Sessions):
+            turns = length_mean(spec.arrivals.turns)
+            begun = spec.arrivals.rate_rps / turns * loaded.scenario.run.horizon_s
+            found += turns * min(math.ceil(begun), BLOCK)
+    return found
 
 
 def _simulated_s(loaded: LoadedScenario) -> float:

@@ -14,7 +14,7 @@ from simulator.workload.lengths import MAX_TOKENS, length_mean, length_sampler
 from simulator.workload.requests import Requests, make_requests
 from simulator.workload.spec import ClassWorkload, Sessions
 
-_BLOCK = 2048
+BLOCK = 2048
 """Conversations built at a time."""
 
 
@@ -34,8 +34,8 @@ def session_blocks(workload: ClassWorkload, sessions: Sessions, horizon_s: float
     begin = stream(seed, "arrivals")
     first_session = 0
     for times in arrival_times(rate, 1.0, begin, horizon_s):
-        for start in range(0, len(times), _BLOCK):
-            arrival_s = times[start : start + _BLOCK]
+        for start in range(0, len(times), BLOCK):
+            arrival_s = times[start : start + BLOCK]
             turns = samplers[0](generators[0], len(arrival_s))
             rows = int(turns.sum())
             added, osl = samplers[1](generators[1], rows), samplers[2](generators[2], rows)

@@ -172,6 +172,20 @@ def test_what_needs_too_much_does_not_begin(tmp_path: Path, change: tuple[str, s
         check_needs(needs_of(loaded, plan_topologies(loaded)), checked_budget(None, 1.0))
 
 
+def test_all_turns_of_the_conversations_that_are_built_together_are_in_the_estimate(tmp_path: Path) -> None:
+    needs = {}
+    for turns in (1, 1_000_000):
+        sessions = f"{{kind: sessions, rate_rps: 1000000, turns: {turns}, think_s: 1, user_tokens: 1}}"
+        text = chat(OWN, study="months: 6").replace("{kind: poisson, rate_rps: 15}", sessions)
+        (tmp_path / "scenario.yaml").write_text(text)
+        loaded = load_scenario(tmp_path / "scenario.yaml")
+        needs[turns] = needs_of(loaded, plan_topologies(loaded))
+    more_bytes = needs[1_000_000].memory_bytes - needs[1].memory_bytes
+    assert more_bytes == pytest.approx(250 * (60 * 1_000_000 - 2048))
+    with pytest.raises(InputError, match=r"raise --memory-limit"):
+        check_needs(needs[1_000_000], checked_budget(None, 8.0))
+
+
 def test_spikes_and_rounds_of_a_trace_are_in_the_estimate(tmp_path: Path) -> None:
     spikes = "spikes: [{start_s: 10, duration_s: 20, factor: 100}, {start_s: 20, duration_s: 10, factor: 10}]"
     schedule = f"{{kind: schedule, rate_rps: 2, {spikes}}}"
