@@ -128,6 +128,7 @@ def walk_months(
     progress: Progress | None = None,
     sizing: Sizing | None = None,
     known: Known | None = None,
+    stood_since: Mapping[tuple[str, str], int] | None = None,
 ) -> Journey:
     """The months of a topology.
 
@@ -137,6 +138,7 @@ def walk_months(
     base : what it gave in the period that is shown, which is not simulated again; None where none was
     sizing : searches the sizes of the months that are simulated; None where they stay
     known : what was simulated in other months, or to find the sizes
+    stood_since : month in which owned servers came that stand already, by site and GPU
     """
     horizon, known = loads.horizon, known or Known(Store())
     asks = horizon.asked if sizing is None else sizing.asks
@@ -205,7 +207,7 @@ def walk_months(
         walked = walk(horizon, trial, now)
     else:
         owned = sizing.owned
-        renewed_from = _first_renewal(planned) if any(owned) else 0
+        renewed_from = _first_renewal(planned, horizon.numbers[0], stood_since or {}) if any(owned) else 0
         nodes = None if any(owned) else cheaper
         walked = walk(horizon, trial, now, search, owned, nodes, alike, asks, renewed_from, scales)
     if sizing is not None:
@@ -239,9 +241,10 @@ def walk_months(
     )
 
 
-def _first_renewal(planned: PlannedTopology) -> int:
-    """Month in which the first servers of a study are at the end of their life; 0 for none."""
-    return min((1 + life_of(site) for site in resolve_terms(planned).terms.owned), default=0)
+def _first_renewal(planned: PlannedTopology, first: int, stood_since: Mapping[tuple[str, str], int]) -> int:
+    """Month in which the first servers are at the end of their life, of those that come in the first month; 0: none."""
+    sites = resolve_terms(planned).terms.owned
+    return min((stood_since.get((one.site, one.server.gpu), first) + life_of(one) for one in sites), default=0)
 
 
 def _spells(fleets: Sequence[tuple[int, PlannedTopology]], pools: Sequence[str]) -> tuple[Spell, ...]:

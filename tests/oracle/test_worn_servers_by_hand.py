@@ -129,6 +129,31 @@ def test_open_sizes_follow_a_load_that_falls_from_the_end_of_the_first_life_on(t
     assert sum(row["usd"] for row in bill) == pytest.approx(found.summary["topologies"]["own"]["cost"]["usd_per_month"])
 
 
+@pytest.mark.parametrize(
+    ("event", "last"),
+    [
+        # servers of another GPU, of a life of a year, too
+        (
+            "name: refresh, change: {pools: [{name: base, gpu: h200}], servers: [{name: new, site: datacentre, "
+            "gpu: h200, capex_usd: 100000, gpus_per_server: 1, life_years: 1}]}",
+            15,
+        ),
+        # the same servers go on
+        ("name: rules, change: {pools: [{name: base, routing: round_robin}]}", 12),
+    ],
+)
+def test_servers_of_an_event_are_at_the_end_of_their_life_a_life_after_it(
+    event: str, last: int, tmp_path: Path
+) -> None:
+    """In month 4, before the load falls in month 7: those that come then stand until month 15."""
+    falls = f"load_steps: [{{from_month: 7, load: 0.3}}], events: [{{from_month: 4, topology: own, {event}}}]"
+    found = simulate(written(tmp_path, SCENARIO.replace("EVENTS", falls), *FALLING), tmp_path)
+    replicas = [one["replicas"][0] for one in found.decision["topologies"]["own"]["months"]]
+    assert replicas[3:last] == [replicas[3]] * (last - 3)
+    assert replicas[last:] == [replicas[-1]] * (18 - last)
+    assert replicas[-1] < replicas[3]
+
+
 def test_an_event_that_frees_a_server_leaves_it_to_the_end_of_its_life(tmp_path: Path) -> None:
     sets = (*FALLING[2:], "topologies.own.pools[base].replicas=3")
     event = "events: [{name: fewer, from_month: 5, topology: own, change: {pools: [{name: base, replicas: 2}]}}]"
