@@ -41,8 +41,8 @@ _PLACES = 20
 _PROGRAM_BYTES = 400 * 2**20
 _RECORD_BYTES = 200
 """Of a user who waits for answers: requests drawn ahead, timers."""
-_TURN_BYTES = 250
-"""Of a turn of conversations that are built together (212 measured, `BLOCK` of 1,000 turns each, 2026-11-30)."""
+_TURN_BYTES = 800
+"""Of a turn of conversations that are built together (726 measured, docs/reliability.md)."""
 _LEAST_BYTES = 2**28
 _MOST = 1e9
 """Of both limits, seconds and GiB, that the system still counts."""

@@ -181,7 +181,7 @@ def test_all_turns_of_the_conversations_that_are_built_together_are_in_the_estim
         loaded = load_scenario(tmp_path / "scenario.yaml")
         needs[turns] = needs_of(loaded, plan_topologies(loaded))
     more_bytes = needs[1_000_000].memory_bytes - needs[1].memory_bytes
-    assert more_bytes == pytest.approx(250 * (60 * 1_000_000 - 2048))
+    assert more_bytes == pytest.approx(800 * (60 * 1_000_000 - 2048))
     with pytest.raises(InputError, match=r"raise --memory-limit"):
         check_needs(needs[1_000_000], checked_budget(None, 8.0))
 
