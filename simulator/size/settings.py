@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, takewhile
-from operator import ge
 
 from simulator.resolve.sizes import BY_TOKEN, Fixed, Scaled
 from simulator.size.guess import requests_in_flight, targets
@@ -84,7 +83,8 @@ def _every_number(searcher: Searcher, k: int, fewest: dict[Point, int]) -> list[
     known = {others[1 - k].most: n for others, n in fewest.items() if (others, n) not in apart}
     found: list[tuple[Point, int]] = []
     alone = min((number for number, n in known.items() if n == 0), default=None)
-    for number in takewhile(partial(ge, max(known, default=-1)), (other.size(n).replicas for n in count(other.low))):
+    most = max(known, default=-1)
+    for number in takewhile(lambda number: number <= most, (other.size(n).replicas for n in count(other.low))):
         n = known.get(number, 1)
         others = (Fixed(number), Fixed(0)) if k == 1 else (Fixed(0), Fixed(number))
         if alone is not None:
