@@ -112,10 +112,12 @@ def test_what_the_catalog_says_of_least_times_does_not_round_it(tmp_path: Path) 
         assert (offer.free, offer.granularity_s) == (free, rounded_s)
 
 
-def test_a_provider_that_the_catalog_does_not_know_bills_no_longer_than_those_that_say_it() -> None:
-    """Price pages have a second or a minute; whole hours made six minutes ten times as dear."""
+def test_a_provider_that_the_catalog_does_not_know_bills_no_longer_than_most_that_say_it() -> None:
+    """Four of five price pages have a second or a minute; whole hours made six minutes ten times as dear."""
     for key in ("billing_minimum", "billing_granularity"):
         known = [getattr(site(name), key) for name in sites()]
         said = [one.value for one in known if one is not None and one.kind == "sourced"]
+        below_an_hour = [value for value in said if value < 3600]
         assert len(said) > 5
-        assert getattr(site("elsewhere"), key).value == max(said)
+        assert len(below_an_hour) >= 0.8 * len(said)
+        assert getattr(site("elsewhere"), key).value == max(below_an_hour)
