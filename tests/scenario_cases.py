@@ -1,10 +1,18 @@
-"""Scenarios of one chat class on Llama 3.1 8B, written and loaded."""
+"""Scenarios of one chat class on Llama 3.1 8B, written and loaded; and edges of what a scenario may say."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from simulator.errors import InputError
 from simulator.scenario.load import LoadedScenario, load_scenario
+
+SMALL = Path(__file__).resolve().parent / "data/scenarios/small.yaml"
+
+Edge = tuple[list[str], list[str], str]
+"""Assignments that are refused, their neighbours that are taken, and what is said of the first."""
 
 CHAT = """
 schema_version: 1
@@ -54,3 +62,12 @@ def written(folder: Path, text: str, *sets: str) -> LoadedScenario:
     file = folder / "scenario.yaml"
     file.write_text(text)
     return load_scenario(file, sets=sets)
+
+
+def check_edge(file: Path, edge: Edge) -> None:
+    """What is refused is told at its place, and its neighbour is taken."""
+    refused, taken, said = edge
+    with pytest.raises(InputError) as caught:
+        load_scenario(file, sets=refused)
+    assert any(said in str(problem) for problem in caught.value.problems), str(caught.value)
+    load_scenario(file, sets=taken)
