@@ -62,8 +62,7 @@ class AtPrice:
             return replace(self.today, usd_per_month=usd, usd_by_replication=tuple(rest))
         whole, *parts = rest
         by_draw = tuple(part / whole if whole else 0.0 for part in parts)
-        now = replace(chance, usd=whole, by_draw=by_draw, routed=math.hypot(*by_draw))
-        return replace(self.today, usd_per_month=usd, chance=now)
+        return replace(self.today, usd_per_month=usd, chance=replace(chance, usd=whole, by_draw=by_draw))
 
     def _bills(self, k: int, factor: float) -> tuple[float, ...]:
         if self.ways[k].is_bent:

@@ -63,7 +63,6 @@ def chance_of(found: Priced, routing: RoutingSpec) -> Chance | None:
         usd=whole,
         shared=dispersion_of_tokens(one.metrics, one.demand) / requests,
         at_ends=at_ends * (1.0 + varies) / requests,
-        routed=math.hypot(*by_draw),
         drawn_by=drawn_by(routing),
         by_draw=by_draw,
         draws=tuple(draws.items()),

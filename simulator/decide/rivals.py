@@ -79,7 +79,7 @@ def chance_half_width_usd(a: Chance, b: Chance) -> float:
     """
     apart = max(a.shared, b.shared) * (a.usd - b.usd) ** 2
     routed = (a.routed * a.usd) ** 2 + (b.routed * b.usd) ** 2
-    if a.drawn_by and a.drawn_by == b.drawn_by and a.by_draw and len(a.by_draw) == len(b.by_draw):
+    if a.drawn_by and a.drawn_by == b.drawn_by and len(a.by_draw) == len(b.by_draw):
         parts = zip(a.by_draw, b.by_draw, strict=True)
         routed = math.fsum((ours * a.usd - theirs * b.usd) ** 2 for ours, theirs in parts)
     return _NORMAL * math.sqrt(apart + max(a.at_ends, b.at_ends) * min(a.usd, b.usd) ** 2 + routed)

@@ -82,7 +82,7 @@ def _chance(said: Mapping[str, Any] | None) -> Chance | None:
     if said is None:
         return None
     drawn_by, by_draw = said.get("drawn_by", ""), said.get("by_draw", ())
-    return Chance(said["usd"], said["shared"], said["at_ends"], said["routed"], drawn_by, tuple(map(float, by_draw)))
+    return Chance(said["usd"], said["shared"], said["at_ends"], drawn_by, tuple(map(float, by_draw)))
 
 
 def edge_of(said: str | None) -> str:

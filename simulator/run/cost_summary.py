@@ -26,6 +26,7 @@ from simulator.catalog.sites import site
 from simulator.decide.chance import chance_of
 from simulator.decide.draws import COVERAGE, Case, HowSure, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.decide.sensitivity import Swing
+from simulator.decide.standing import CHANCE_COLUMNS
 from simulator.engine.config import Batching
 from simulator.engine.modes.drafts.acceptance import steps_per_token
 from simulator.metrics.intervals import t_interval
@@ -37,6 +38,7 @@ from simulator.schema.scenario import Scenario
 from simulator.simulate.priced import Priced
 from simulator.size.speeds import AtSpeed
 from simulator.study.bill import Line
+from simulator.study.decision import Chance
 from simulator.study.terms import Terms
 
 
@@ -52,7 +54,7 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
     return {
         "usd_per_month": usd,
         "usd_per_month_half_width": half_width,
-        "chance": None if chance is None else asdict(chance),
+        "chance": None if chance is None else _of_chance(chance),
         "tokens_per_month": tokens.delivered,
         "output_tokens_per_month": tokens.output,
         "processed_tokens_per_month": tokens.processed,
@@ -101,6 +103,12 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
         "kwh_per_million_tokens": kwh,
         "co2_kg_per_million_tokens": co2_kg,
     }
+
+
+def _of_chance(chance: Chance) -> dict[str, Any]:
+    """What is compared; what a moved price would make of it rests on the run itself."""
+    told = asdict(chance) | {"routed": chance.routed}
+    return {name: told[name] for name in CHANCE_COLUMNS.values()}
 
 
 def _committed(terms: Terms) -> dict[str, int]:

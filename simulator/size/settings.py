@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count, takewhile
 
 from simulator.resolve.sizes import BY_TOKEN, Fixed, Scaled
 from simulator.size.guess import requests_in_flight, targets
@@ -83,8 +82,8 @@ def _every_number(searcher: Searcher, k: int, fewest: dict[Point, int]) -> list[
     known = {others[1 - k].most: n for others, n in fewest.items() if (others, n) not in apart}
     found: list[tuple[Point, int]] = []
     alone = min((number for number, n in known.items() if n == 0), default=None)
-    most = max(known, default=-1)
-    for number in takewhile(lambda number: number <= most, (other.size(n).replicas for n in count(other.low))):
+    last = max(max(known) // other.step - other.unsold, 0) if known else -1
+    for number in (other.size(n).replicas for n in range(other.low, last + 1)):
         n = known.get(number, 1)
         others = (Fixed(number), Fixed(0)) if k == 1 else (Fixed(0), Fixed(number))
         if alone is not None:

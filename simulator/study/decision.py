@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
+from math import hypot, inf
 from typing import Literal
 
 from simulator.study.bill import Tokens
@@ -47,20 +47,23 @@ class Chance:
     usd : per month, the part of the bill that goes with the requests that came
     shared : variance of its share with the requests that happened to come, the same for all topologies
     at_ends : variance of its share with those that were in flight at the ends of the window
-    routed : standard deviation of its share with the draws that give each request its target
     drawn_by : what is drawn; topologies of which it is the same have the same draws
-    by_draw : the same by independent parts of these draws, each below 0 where it makes the bill less: their squares add
-        up to that of `routed`, and those of two topologies with the same draws go together
+    by_draw : standard deviations of its share with independent parts of these draws, each below 0 where it makes the
+        bill less; those of two topologies with the same draws go together
     draws : of each pool and token API with draws, what USD 1 of its share a month adds to each part, in USD
     """
 
     usd: float
     shared: float
     at_ends: float
-    routed: float = 0.0
     drawn_by: str = ""
     by_draw: tuple[float, ...] = ()
     draws: tuple[tuple[str, tuple[float, ...]], ...] = ()
+
+    @property
+    def routed(self) -> float:
+        """Standard deviation of its share with all draws that give each request its target."""
+        return hypot(*self.by_draw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ def test_the_half_width_by_hand() -> None:
 @pytest.mark.parametrize(("same", "apart_usd"), [(True, 4.0), (False, np.sqrt(136.0))])
 def test_draws_of_routing_by_hand(same: bool, apart_usd: float) -> None:
     """± 10 and ± 6 of bills of 100 differ by 4 where one draw moves both, by √(10² + 6²) where each has its own."""
-    a, b = (Chance(100.0, 0.0, 0.0, share, by, (share,)) for share, by in ((0.1, "x"), (0.06, "x" if same else "y")))
+    a, b = (Chance(100.0, 0.0, 0.0, by, (share,)) for share, by in ((0.1, "x"), (0.06, "x" if same else "y")))
     assert chance_half_width_usd(a, b) == pytest.approx(1.96 * apart_usd, rel=1e-4)
     assert chance_half_width_usd(a, b) == chance_half_width_usd(b, a)
     turned = replace(b, by_draw=(-b.routed,))

@@ -240,6 +240,8 @@ def test_numbers_beside_an_autoscaler_stay_within_the_most() -> None:
     searcher: Any = SimpleNamespace(trials=SimpleNamespace(pools=pools), limits=SimpleNamespace(max_replicas=3))
     found = _every_number(searcher, 0, {(Fixed(0), Fixed(6)): 0})
     assert found == [((Fixed(0), Fixed(n)), min(6 - n, 3)) for n in (6, 5, 4, 3, 2, 1)]
+    pools[1] = OpenPool(1, "p1", 0, 1, owned=False, closed=True)
+    assert _every_number(searcher, 0, {(Fixed(0), Fixed(0)): 2}) == [((Fixed(0), Fixed(0)), 2)], "of a closed one none"
 
 
 def test_a_grid_is_looked_at_only_where_fewer_may_do(monkeypatch: pytest.MonkeyPatch) -> None:
