@@ -51,4 +51,7 @@ def _open(page: Any, address: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] or [entry.view for entry in PAGES])
+    known = [entry.view for entry in PAGES]
+    if unknown := set(sys.argv[3:]) - set(known):
+        raise SystemExit(f"no views: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] or known)
