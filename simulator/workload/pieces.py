@@ -155,7 +155,7 @@ def _read_parquet(file: Path) -> Iterator[Table]:
     try:
         schema = pq.read_schema(file)
         _check_number(file, len(schema.names))
-        texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_binary(field.type)]
+        texts = [field.name for field in schema if _is_text(field.type)]
         rows, first = pq.ParquetFile(file, read_dictionary=texts), 1
         row_bytes = sum(_group_bytes(rows.metadata)) / max(rows.metadata.num_rows, 1)
         for batch in rows.iter_batches(max(min(PIECE_ROWS, int(_PIECE_BYTES / max(row_bytes, 1.0))), 1)):
@@ -165,6 +165,15 @@ def _read_parquet(file: Path) -> Iterator[Table]:
             yield Table(file, rows.schema_arrow.empty_table().to_pandas(), np.zeros(0, np.int64), is_text=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(Problem(f"is not a Parquet file: {error}", file=str(file))) from error
+    except pa.ArrowNotImplementedError as error:  # objects whose texts are more than 2 GiB in a piece, and the like
+        raise InputError(Problem(f"holds what cannot be unpacked: {error}", file=str(file))) from error
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as of
+
+    kinds = of.is_string, of.is_large_string, of.is_string_view, of.is_binary, of.is_large_binary, of.is_binary_view
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def _group_bytes(metadata: Any) -> Iterator[int]:
