@@ -63,17 +63,49 @@ def test_what_a_tight_threshold_costs_is_what_the_scenario_gives_at_the_higher_o
     assert not words(again)
 
 
+def test_of_thresholds_that_double_the_lowest_of_the_cheapest_is_told(tmp_path: Path) -> None:
+    (told,) = words(run(tmp_path))
+    bills = {n: usd(run(tmp_path, f"{WHEN}.outstanding_per_replica={n}")) for n in (4, 8, 16, 32)}
+    assert told.endswith(f"(routing.when.outstanding_per_replica={min(bills, key=bills.__getitem__)})")
+    assert bills[32] == min(bills.values()), "beyond the one that is told none costs less"
+
+
+@pytest.mark.parametrize(("usd_per_million_tokens", "said"), [(0.002, False), (0.1, True)])
+def test_less_than_a_hundredth_is_not_worth_saying(tmp_path: Path, usd_per_million_tokens: float, said: bool) -> None:
+    """Six calls a second of 500 tokens are 7.884e9 tokens a month, of which above 30 % go away: of $1,460 and these
+    0.3 to 1 % at $0.002 (less than $15.8), and above 13 % at $0.1 (more than $236)."""
+    prices = f"[{{input: {usd_per_million_tokens}, output: {usd_per_million_tokens}}}]"
+    found = run(tmp_path, f"topologies.hybrid.providers[api].prices={prices}")
+    assert usd(found) > 2 * 730
+    assert bool(words(found)) is said
+
+
+def test_nothing_is_said_where_nobody_overflows(tmp_path: Path) -> None:
+    found = run(tmp_path, f"{WHEN}.outstanding_per_replica=200")
+    assert found.summary["topologies"]["hybrid"]["metrics"]["overflow_share"] == 0
+    assert not words(found)
+
+
 def test_nothing_is_said_where_the_pool_is_full(tmp_path: Path) -> None:
-    """At 32 at once the replica holds what comes; and where nobody overflows there is nothing to keep away."""
-    assert not words(run(tmp_path, f"{WHEN}.outstanding_per_replica=200"))
+    """Four run at once: who would wait for a place behind twelve others spares calls, and waits too long."""
+    found, higher = (
+        run(tmp_path, "engine.max_num_seqs=4", f"{WHEN}.outstanding_per_replica={limit}") for limit in (8, 16)
+    )
+    assert found.summary["topologies"]["hybrid"]["metrics"]["overflow_share"] > 0.1
+    assert usd(higher) < 0.9 * usd(found)
+    assert not higher.summary["topologies"]["hybrid"]["metrics"]["slo_met"]
+    assert not words(found)
+
+
+def test_nothing_is_said_to_who_wants_no_advice(tmp_path: Path) -> None:
     assert not words(run(tmp_path, advise=False))
 
 
 def test_a_threshold_of_none_waiting_is_raised_too(tmp_path: Path) -> None:
     """Prompts wait for a step as a rule, so none waiting sends some away that would wait for milliseconds."""
     told = words(run(tmp_path, f"{WHEN}={{waiting_per_replica: 0}}", "workload.classes[chat].arrivals.rate_rps=20"))
-    assert all("waiting per replica" in text for text in told)
     assert told
+    assert all("waiting per replica" in text for text in told)
 
 
 def test_where_the_slo_is_missed_a_threshold_that_meets_it_is_told_whatever_it_costs(tmp_path: Path) -> None:
