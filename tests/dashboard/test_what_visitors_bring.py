@@ -94,8 +94,7 @@ def test_a_chart_of_any_text_ends_no_script_and_keeps_the_text(name: str) -> Non
     chart = alt.Chart(pd.DataFrame({"topology": [name], "usd": [1.0]})).mark_bar().encode(x="usd:Q", y="topology:N")
     written = spec(chart)
     assert not {"<", "\u2028", "\u2029", "\n"} & {*written}
-    (values,) = (json.loads(written)["data"]["values"],)
-    assert values == [{"topology": name, "usd": 1.0}]
+    assert json.loads(written)["data"]["values"] == [{"topology": name, "usd": 1.0}]
 
 
 def test_a_name_with_a_point_is_changed_like_any_other(tmp_path: Path) -> None:

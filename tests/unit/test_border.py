@@ -173,6 +173,8 @@ def test_what_needs_too_much_does_not_begin(tmp_path: Path, change: tuple[str, s
 
 
 def test_all_turns_of_the_conversations_that_are_built_together_are_in_the_estimate(tmp_path: Path) -> None:
+    """A million turns a second for 60 s are 60 conversations of a million turns each; of those of one turn 2,048 are
+    built together."""
     needs = {}
     for turns in (1, 1_000_000):
         sessions = f"{{kind: sessions, rate_rps: 1000000, turns: {turns}, think_s: 1, user_tokens: 1}}"

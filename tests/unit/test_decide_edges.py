@@ -70,7 +70,7 @@ def test_how_much_a_fleet_carries_is_looked_for_up_to_64_times() -> None:
 
 
 def test_how_much_a_fleet_carries_is_narrowed_down_to_two_percent() -> None:
-    """From 2 and 4 on a quarter, an eighth, … of the way in ratios: 2^(1/32) is the first below 1.02 + 2 %, 1.0219."""
+    """Between 2 and 4 the span is halved in ratios: 2^(1/32) is 1.0219, and 2^(1/64), 1.0109, the first within 2 %."""
     found = capacity(lambda factor: factor < 3.0, now=True)
     assert found.factor < 3.0 <= found.fails_at
     assert found.fails_at / found.factor == pytest.approx(2 ** (1 / 64))

@@ -76,7 +76,8 @@ def degree(text: str) -> int:
 
 
 def test_of_a_session_a_request_computes_what_it_brings() -> None:
-    """Prompts of 20,000 in ten turns are 2,663 new tokens a request: the rest was said before, and is in the cache."""
+    """Of prompts of 20,000 in ten turns a fifth is said to all, and 4.5 answers of 300 and as many questions were said
+    before, so the other 14,650 are 5.5 questions: 2,663 new tokens a request. The rest is in the cache."""
     text = scenario_text({**_LONG, "gpu": "h200", "turns": 10})
     assert "isl: {kind: lognormal, mean: 2663" in text
     assert degree(text) == 2, "for the memory of 16 prompts, which one has not"

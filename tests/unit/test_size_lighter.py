@@ -177,8 +177,8 @@ def test_step_times_of_given_rates_are_of_each_batch_up_to_the_largest() -> None
     found = given_step_time(rates, BatchLimits(6, 4), NO_BOUND, 1)
     steps = np.array([(n, t) for n in range(1, 5) for t in range(n, 7)])
     nothing = np.zeros(len(steps))
-    expected_s = [30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 31, 32, 33, 40, 41, 42]
-    assert found.durations_s(*steps.T, nothing, nothing) * 1000 == pytest.approx(expected_s)
+    expected_ms = [30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 31, 32, 33, 40, 41, 42]
+    assert found.durations_s(*steps.T, nothing, nothing) * 1000 == pytest.approx(expected_ms)
     assert (found.prefill_attn_s, found.decode_attn_s) == (0.0, 0.0)
     with pytest.raises(InputError, match=r"max_num_seqs \(2\) are too few"):
         given_step_time(rates, BatchLimits(6, 2), NO_BOUND, 1)

@@ -16,6 +16,7 @@ from simulator.report.table import (
     warning_lines,
     warnings,
 )
+from simulator.run.remarks import KINDS
 
 
 def latency(p50: float | None, p99: float | None) -> dict[str, float | None]:
@@ -315,8 +316,6 @@ def test_each_warning_once_after_whom_it_holds_for() -> None:
 
 
 def test_lines_of_warnings_are_within_the_width_and_told_by_a_mark() -> None:
-    from simulator.run.remarks import KINDS
-
     lines = warning_lines({"a": warned((KINDS[0], "one two three four"))}, 16)
     assert lines == ["! all: one two", "  three four"]
     assert all(len(line) <= 110 for line in warning_lines({"a": warned((KINDS[-1], "word " * 60))}))
