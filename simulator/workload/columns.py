@@ -73,7 +73,9 @@ def has_column(frame: pd.DataFrame, name: str) -> bool:
     if _JOINS in name:
         first, *others = (part.strip() for part in name.split(_JOINS))
         return has_column(frame, first) and all(has_column(frame, part) or _is_empty(frame, part) for part in others)
-    return _whole(frame, name) is not None and bool(column(frame, name).notna().any())
+    if _whole(frame, name) is None:
+        return False
+    return any(column(some, name).notna().any() for some in (frame.iloc[:_LOOKED_AT], frame))
 
 
 def _is_empty(frame: pd.DataFrame, name: str) -> bool:

@@ -61,8 +61,9 @@ def of_repeated(table: Table, columns: tuple[str, ...]) -> list[Problem]:
     own = next((str(name) for name in table.frame.columns if plain(str(name)) in _REQUESTS), None)
     if own is None:
         return []
-    named = table.frame[own].notna() & (table.frame[own].astype(str) != "")
-    twice = table.frame[own].astype(str).duplicated(keep=False).to_numpy(np.bool_) & named.to_numpy(np.bool_)
+    ids = table.frame[own].astype(str)
+    named = table.frame[own].notna() & (ids != "")
+    twice = (named & ids.duplicated(keep=False)).to_numpy(np.bool_)
     if not twice.any():
         return []
     rows = table.rows(twice)
