@@ -8,6 +8,7 @@ import pytest
 
 from simulator.decide.assumptions import growth_of, questions
 from simulator.decide.capacity import capacity
+from simulator.decide.explore import Answered, Asked, Explorer, _between_loads
 from simulator.decide.flips import change_within, crossing, smallest_change
 from simulator.decide.levels import neighbours, nodes, share_of_way
 from simulator.decide.rivals import rank
@@ -179,3 +180,34 @@ def test_growth_is_moved_as_far_as_it_takes_for_sixteen_times_the_last_month() -
     assert long.reach == pytest.approx(16.0 ** (12 / 11))
     assert short.words(1.2) == "80% (now 50%)"
     assert long.words(1.5) == "125% (now 50%) of chat, 80% (now 20%) of code"
+
+
+def square(most: float = math.inf) -> tuple[Explorer, list[float]]:
+    """A topology that costs the square of its load, up to the most that it serves."""
+    asked: list[float] = []
+
+    def serve(one: Asked, left_s: float) -> Answered:
+        asked.append(one.load)
+        return Answered(one.load <= most, one.load**2 if one.load <= 2 * most else None)
+
+    return Explorer(serve, serve, math.inf), asked
+
+
+def test_between_two_loads_of_the_ladder_bills_lie_on_a_line() -> None:
+    """Four loads a doubling: 1, 1.189, 1.414, 1.682, 2."""
+    step = 2**0.25
+    explorer, seen = square()
+    slope = (step**2 - 1) / (step - 1)
+    assert _between_loads(explorer, "a", 1.1, 64.0) == pytest.approx(1 + slope * 0.1)
+    assert seen == pytest.approx([step, 1.0])
+    assert _between_loads(explorer, "a", 1.0, 64.0) == 1.0
+    assert len(seen) == 2, "a load of the ladder is asked itself"
+    assert _between_loads(explorer, "a", 0.9, 64.0) == pytest.approx(1 - (1 - step**-2) / (1 - 1 / step) * 0.1)
+
+
+def test_beyond_the_largest_load_nothing_is_asked() -> None:
+    explorer, seen = square()
+    assert _between_loads(explorer, "a", 1.1, 1.15) == pytest.approx(1 + (1.15**2 - 1) / 0.15 * 0.1)
+    assert seen == pytest.approx([1.15, 1.0])
+    assert _between_loads(square(1.05)[0], "a", 1.1, 64.0) is None, "the load above is too much"
+    assert _between_loads(square(0.5)[0], "a", 1.1, 1.15) is None

@@ -1,16 +1,20 @@
-"""Months of whole runs: what grows, what stays, and until when it lasts."""
+"""Months of whole runs: what grows, what stays, and until when it lasts; and small parts of them by hand."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from scenario_cases import chat, written
 
 from simulator.report.decision import month_rows, months_notes
-from simulator.run.months import Journey
+from simulator.run.months import Journey, _apart, _changed_hours, _distance, replicas
 from simulator.run.simulate import simulate
 from simulator.study.decision import Walked
+from simulator.study.demand import Load, MonthLoad, Period, When
 
 STUDY = "months: 12, growth_per_year: 3.0"
 
@@ -86,3 +90,54 @@ def test_a_fleet_that_other_settings_or_hours_change_is_not_the_one_that_stays(
     """At equal sizes: an autoscaler's target, or the hours of a window, that a later month finds anew."""
     months = tuple(Walked(k, (float(k),), (2,), True, 1.0, "", ()) for k in (1, 2))
     assert (Journey(months, (), fleets=fleets).fleet("first") == "first") == same
+
+
+def test_how_far_a_load_is_from_the_nearest_period_of_a_month() -> None:
+    """By day 2 and 6, by night 1 and 3 times as much: another window or time is as far as can be."""
+    day, night = Period("day", 365.0, (1.0, 3.0)), Period("night", 365.0, (0.5, 1.5))
+    month = MonthLoad((2.0, 2.0), (day, night))
+    assert _distance(month, Load((2.0, 6.0))) == 0.0
+    assert _distance(month, Load((1.5, 3.5))) == 1.0
+    assert _distance(month, Load((4.0, 6.0))) == 2.0
+    assert _distance(month, Load((2.0, 6.0), (0.0, 60.0))) == math.inf
+    assert _distance(month, Load((2.0, 6.0), when=When(3600.0, 1.0))) == math.inf
+    assert _apart(Load((1.0, 5.0)), Load((4.0, 3.0))) == 5.0
+
+
+def fleet(**pools: tuple[int, int, Any, Any]) -> Any:
+    """Pools of (replicas, most replicas, autoscaler, schedule), and an API of 2.5 units."""
+    found = [
+        SimpleNamespace(name=name, replicas=n, most_replicas=most, autoscaler=scaler, schedule=schedule)
+        for name, (n, most, scaler, schedule) in pools.items()
+    ]
+    api = SimpleNamespace(name="api", provisioned_units=2.5)
+    return SimpleNamespace(fleet=SimpleNamespace(pools=found), settings=SimpleNamespace(providers=[api]))
+
+
+def test_replicas_of_each_pool_and_whole_units_of_an_api() -> None:
+    planned = fleet(fixed=(3, 9, None, ()), scaled=(1, 6, object(), ()), timed=(2, 7, None, ((0, 1),)))
+    assert replicas(planned, ("timed", "scaled", "absent", "fixed", "api")) == (7, 6, 0, 3, 3)
+    assert replicas(planned, ()) == ()
+
+
+def walked(month: int, *sizes: int) -> Walked:
+    return Walked(month, (1.0,), sizes, True, 1.0, "", ())
+
+
+def test_a_fleet_that_stays_keeps_its_key() -> None:
+    stays = (walked(1, 3, 0), walked(2, 3, 0))
+    assert Journey(stays, ()).fleet("k") == "k"
+    assert Journey((walked(1, 3), walked(2, 0, 3)), ()).fleet("k") == "k", "a pool without replicas is none"
+    grown = Journey((walked(1, 3), walked(2, 4)), ()).fleet("k")
+    assert grown.startswith("k ")
+    assert grown != Journey((walked(1, 3), walked(2, 5)), ()).fleet("k")
+    assert Journey(stays, (), fleets=("x", "y")).fleet("k") not in ("k", Journey(stays, (), fleets=("x",)).fleet("k"))
+
+
+def test_hours_are_told_from_the_month_in_which_they_change() -> None:
+    """Months 1 to 6; in month 3 none was searched, so those before it hold."""
+    hours = {1: "a", 2: "a", 3: "", 4: "b", 5: "b", 6: "a"}
+    growth: Any = SimpleNamespace(hours=lambda asked: hours[asked])
+    asks: Any = int
+    assert _changed_hours([walked(k) for k in hours], asks, growth) == {4: "b", 6: "a"}
+    assert _changed_hours([walked(1)], asks, growth) == {}

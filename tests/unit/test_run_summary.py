@@ -1,85 +1,16 @@
-"""Months of a study, what is said of bills and their basis, and advice on sizes: small parts by hand."""
+"""What a summary says of the clock, of a month and of what bills rest on: small parts by hand."""
 
 from __future__ import annotations
 
-import math
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from simulator.decide.explore import Answered, Asked, Explorer, _between_loads
-from simulator.plan.sizing import _below, _more, minimal
-from simulator.resolve.sizes import Fixed, OpenPool, Scaled
 from simulator.run import summary as module
 from simulator.run.cost_summary import _committed, _resource, _shifts_usd, job_summary
-from simulator.run.months import Journey, _apart, _changed_hours, _distance, replicas
 from simulator.run.summary import _clock_s, _cost_warnings, _provider, _span_words, _zone_words, periods_of
-from simulator.schema.pool import Pool
-from simulator.size.advice import (
-    _fails_as_written,
-    _in_place_of,
-    _most,
-    _on_what,
-    _wider,
-    _with_open_schedule,
-    _written,
-)
-from simulator.size.found import Search
-from simulator.size.trials import Tried
-from simulator.study.decision import Walked
-from simulator.study.demand import Load, MonthLoad, Period, When
-
-
-def test_how_far_a_load_is_from_the_nearest_period_of_a_month() -> None:
-    """By day 2 and 6, by night 1 and 3 times as much: another window or time is as far as can be."""
-    day, night = Period("day", 365.0, (1.0, 3.0)), Period("night", 365.0, (0.5, 1.5))
-    month = MonthLoad((2.0, 2.0), (day, night))
-    assert _distance(month, Load((2.0, 6.0))) == 0.0
-    assert _distance(month, Load((1.5, 3.5))) == 1.0
-    assert _distance(month, Load((4.0, 6.0))) == 2.0
-    assert _distance(month, Load((2.0, 6.0), (0.0, 60.0))) == math.inf
-    assert _distance(month, Load((2.0, 6.0), when=When(3600.0, 1.0))) == math.inf
-    assert _apart(Load((1.0, 5.0)), Load((4.0, 3.0))) == 5.0
-
-
-def fleet(**pools: tuple[int, int, Any, Any]) -> Any:
-    """Pools of (replicas, most replicas, autoscaler, schedule), and an API of 2.5 units."""
-    found = [
-        SimpleNamespace(name=name, replicas=n, most_replicas=most, autoscaler=scaler, schedule=schedule)
-        for name, (n, most, scaler, schedule) in pools.items()
-    ]
-    api = SimpleNamespace(name="api", provisioned_units=2.5)
-    return SimpleNamespace(fleet=SimpleNamespace(pools=found), settings=SimpleNamespace(providers=[api]))
-
-
-def test_replicas_of_each_pool_and_whole_units_of_an_api() -> None:
-    planned = fleet(fixed=(3, 9, None, ()), scaled=(1, 6, object(), ()), timed=(2, 7, None, ((0, 1),)))
-    assert replicas(planned, ("timed", "scaled", "absent", "fixed", "api")) == (7, 6, 0, 3, 3)
-    assert replicas(planned, ()) == ()
-
-
-def walked(month: int, *sizes: int) -> Walked:
-    return Walked(month, (1.0,), sizes, True, 1.0, "", ())
-
-
-def test_a_fleet_that_stays_keeps_its_key() -> None:
-    stays = (walked(1, 3, 0), walked(2, 3, 0))
-    assert Journey(stays, ()).fleet("k") == "k"
-    assert Journey((walked(1, 3), walked(2, 0, 3)), ()).fleet("k") == "k", "a pool without replicas is none"
-    grown = Journey((walked(1, 3), walked(2, 4)), ()).fleet("k")
-    assert grown.startswith("k ")
-    assert grown != Journey((walked(1, 3), walked(2, 5)), ()).fleet("k")
-    assert Journey(stays, (), fleets=("x", "y")).fleet("k") not in ("k", Journey(stays, (), fleets=("x",)).fleet("k"))
-
-
-def test_hours_are_told_from_the_month_in_which_they_change() -> None:
-    """Months 1 to 6; in month 3 none was searched, so those before it hold."""
-    hours = {1: "a", 2: "a", 3: "", 4: "b", 5: "b", 6: "a"}
-    growth: Any = SimpleNamespace(hours=lambda asked: hours[asked])
-    asks: Any = int
-    assert _changed_hours([walked(k) for k in hours], asks, growth) == {4: "b", 6: "a"}
-    assert _changed_hours([walked(1)], asks, growth) == {}
+from simulator.study.demand import When
 
 
 @pytest.mark.parametrize(
@@ -269,107 +200,3 @@ def test_a_token_api_with_the_topology_s_name_is_no_house() -> None:
     line: Any = SimpleNamespace(owner="t", category="input tokens", site="")
     assert _resource(line, terms, {}).provider == "t"
     assert _resource(SimpleNamespace(owner="t", category="staff", site=""), terms, {}).provider == "in house"  # type: ignore[arg-type]
-
-
-def square(most: float = math.inf) -> tuple[Explorer, list[float]]:
-    """A topology that costs the square of its load, up to the most that it serves."""
-    asked: list[float] = []
-
-    def serve(one: Asked, left_s: float) -> Answered:
-        asked.append(one.load)
-        return Answered(one.load <= most, one.load**2 if one.load <= 2 * most else None)
-
-    return Explorer(serve, serve, math.inf), asked
-
-
-def test_between_two_loads_of_the_ladder_bills_lie_on_a_line() -> None:
-    """Four loads a doubling: 1, 1.189, 1.414, 1.682, 2."""
-    step = 2**0.25
-    explorer, seen = square()
-    slope = (step**2 - 1) / (step - 1)
-    assert _between_loads(explorer, "a", 1.1, 64.0) == pytest.approx(1 + slope * 0.1)
-    assert seen == pytest.approx([step, 1.0])
-    assert _between_loads(explorer, "a", 1.0, 64.0) == 1.0
-    assert len(seen) == 2, "a load of the ladder is asked itself"
-    assert _between_loads(explorer, "a", 0.9, 64.0) == pytest.approx(1 - (1 - step**-2) / (1 - 1 / step) * 0.1)
-
-
-def test_beyond_the_largest_load_nothing_is_asked() -> None:
-    explorer, seen = square()
-    assert _between_loads(explorer, "a", 1.1, 1.15) == pytest.approx(1 + (1.15**2 - 1) / 0.15 * 0.1)
-    assert seen == pytest.approx([1.15, 1.0])
-    assert _between_loads(square(1.05)[0], "a", 1.1, 64.0) is None, "the load above is too much"
-    assert _between_loads(square(0.5)[0], "a", 1.1, 1.15) is None
-
-
-def met(*points: tuple[Any, ...], refused: tuple[Any, ...] = (), claim: str = "minimal", best: Any = None) -> Search:
-    trail = [Tried(point, "met", (1.0,)) for point in points]
-    trail += [Tried(refused, "refused")] if refused else []
-    return Search(None if best is None else Tried(best, "met", (1.0,)), tuple(trail), claim)
-
-
-def test_minimal_fleets_are_those_of_which_no_smaller_one_met() -> None:
-    points = [(Fixed(a), Fixed(b)) for a, b in ((3, 1), (1, 4), (2, 2), (3, 2), (2, 3), (1, 5))]
-    assert [tuple(size.most for size in point) for point in minimal(met(*points, refused=(Fixed(1), Fixed(1))))] == [
-        (1, 4),
-        (2, 2),
-        (3, 1),
-    ]
-    assert minimal(met()) == ()
-    three = (Fixed(1), Fixed(2), Fixed(3))
-    assert minimal(met(three, (Fixed(1), Fixed(1), Fixed(9)), best=three)) == (three,)
-    two = (Fixed(2), Fixed(2))
-    assert len(minimal(met(*points, best=two))) == 3, "of two pools all are told"
-
-
-def test_below_is_no_larger_in_any_pool_and_not_the_same() -> None:
-    assert _below((1, 2), (1, 3))
-    assert not _below((1, 2), (1, 2))
-    assert not _below((1, 4), (2, 3))
-
-
-def test_spare_replicas_come_on_top_of_those_that_are_there() -> None:
-    assert _more(Fixed(3), 2) == Fixed(5)
-    assert _more(Fixed(0), 2) == Fixed(0)
-    assert _more(Scaled(1, 4, 8.0), 2) == Scaled(1, 6, 8.0)
-
-
-def pool(**more: Any) -> Pool:
-    return Pool.model_validate({"name": "p", "site": "lambda", "gpu": "h100-sxm", "replicas": 3} | more)
-
-
-def test_what_is_written_of_a_pool_is_its_largest_number() -> None:
-    scheduled = pool(schedule=[{"hours": "8-18", "replicas": 7}, {"days": "sat", "replicas": 7}, {"replicas": 5}])
-    assert (_written(pool()), _written(scheduled)) == (Fixed(3), Fixed(7))
-    scaler = {"min": 2, "max": 9, "target_per_replica": 6, "metric": "waiting"}
-    assert _written(
-        Pool.model_validate(pool().model_dump(exclude_unset=True, exclude={"replicas"}) | {"autoscaler": scaler})
-    ) == (Scaled(2, 9, 6.0))
-    opened = _with_open_schedule(scheduled)
-    assert ([one.replicas for one in opened.schedule], opened.replicas) == (["auto", "auto", 5], 3)
-    night = _with_open_schedule(pool(replicas=7, schedule=[{"hours": "22-6", "replicas": 2}]))
-    assert ([one.replicas for one in night.schedule], night.replicas) == ([2], "auto")
-    assert (_in_place_of(Fixed(7), scheduled), _in_place_of(Fixed(3), pool())) == (" where its schedule has 7", "")
-
-
-def test_how_far_advice_looks() -> None:
-    plain, stepped = OpenPool(0, "a", 1, 1, owned=False), OpenPool(0, "a", 3, 4, owned=False)
-    scaled = OpenPool(0, "a", 1, 1, owned=False, scaler=(None, None, None))
-    assert _most((plain,), (Fixed(5),), []) == 5
-    assert _most((stepped,), (Fixed(5),), []) == 12
-    assert _most((plain, plain), (Fixed(5), Fixed(2)), [(Fixed(1), Fixed(6))]) == 12
-    assert _most((scaled,), (Scaled(1, 5, 4.0),), []) == 8
-    assert _most((), (), []) == 1
-    assert [_wider(n) for n in (0, 1, 4, 5)] == [0, 2, 6, 8]
-
-
-def test_a_size_says_its_instance_where_several_are_sold() -> None:
-    assert _on_what("p", Fixed(3), pool()).startswith("p 3 on gpu_")
-    assert _on_what("p", Fixed(3), None) == "p 3"
-    assert _on_what("p", Fixed(3), pool(price_usd_per_gpu_hour=2.0)) == "p 3"
-    assert _on_what("p", Fixed(3, "gpu_8x_h100_sxm5"), pool()) == "p 3 on gpu_8x_h100_sxm5"
-
-
-def test_a_pool_whose_faults_are_written_is_not_taken_away() -> None:
-    assert not _fails_as_written(pool())
-    assert _fails_as_written(pool(outages={"mtbf_h": 100, "mttr_h": 1}))

@@ -1,0 +1,93 @@
+"""Which fleets are minimal, and how far advice on sizes looks and what it says: small parts by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.plan.sizing import _below, _more, minimal
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled
+from simulator.schema.pool import Pool
+from simulator.size.advice import (
+    _fails_as_written,
+    _in_place_of,
+    _most,
+    _on_what,
+    _wider,
+    _with_open_schedule,
+    _written,
+)
+from simulator.size.found import Search
+from simulator.size.trials import Tried
+
+
+def met(*points: tuple[Any, ...], refused: tuple[Any, ...] = (), claim: str = "minimal", best: Any = None) -> Search:
+    trail = [Tried(point, "met", (1.0,)) for point in points]
+    trail += [Tried(refused, "refused")] if refused else []
+    return Search(None if best is None else Tried(best, "met", (1.0,)), tuple(trail), claim)
+
+
+def test_minimal_fleets_are_those_of_which_no_smaller_one_met() -> None:
+    points = [(Fixed(a), Fixed(b)) for a, b in ((3, 1), (1, 4), (2, 2), (3, 2), (2, 3), (1, 5))]
+    assert [tuple(size.most for size in point) for point in minimal(met(*points, refused=(Fixed(1), Fixed(1))))] == [
+        (1, 4),
+        (2, 2),
+        (3, 1),
+    ]
+    assert minimal(met()) == ()
+    three = (Fixed(1), Fixed(2), Fixed(3))
+    assert minimal(met(three, (Fixed(1), Fixed(1), Fixed(9)), best=three)) == (three,)
+    two = (Fixed(2), Fixed(2))
+    assert len(minimal(met(*points, best=two))) == 3, "of two pools all are told"
+
+
+def test_below_is_no_larger_in_any_pool_and_not_the_same() -> None:
+    assert _below((1, 2), (1, 3))
+    assert not _below((1, 2), (1, 2))
+    assert not _below((1, 4), (2, 3))
+
+
+def test_spare_replicas_come_on_top_of_those_that_are_there() -> None:
+    assert _more(Fixed(3), 2) == Fixed(5)
+    assert _more(Fixed(0), 2) == Fixed(0)
+    assert _more(Scaled(1, 4, 8.0), 2) == Scaled(1, 6, 8.0)
+
+
+def pool(**more: Any) -> Pool:
+    return Pool.model_validate({"name": "p", "site": "lambda", "gpu": "h100-sxm", "replicas": 3} | more)
+
+
+def test_what_is_written_of_a_pool_is_its_largest_number() -> None:
+    scheduled = pool(schedule=[{"hours": "8-18", "replicas": 7}, {"days": "sat", "replicas": 7}, {"replicas": 5}])
+    assert (_written(pool()), _written(scheduled)) == (Fixed(3), Fixed(7))
+    scaler = {"min": 2, "max": 9, "target_per_replica": 6, "metric": "waiting"}
+    assert _written(
+        Pool.model_validate(pool().model_dump(exclude_unset=True, exclude={"replicas"}) | {"autoscaler": scaler})
+    ) == (Scaled(2, 9, 6.0))
+    opened = _with_open_schedule(scheduled)
+    assert ([one.replicas for one in opened.schedule], opened.replicas) == (["auto", "auto", 5], 3)
+    night = _with_open_schedule(pool(replicas=7, schedule=[{"hours": "22-6", "replicas": 2}]))
+    assert ([one.replicas for one in night.schedule], night.replicas) == ([2], "auto")
+    assert (_in_place_of(Fixed(7), scheduled), _in_place_of(Fixed(3), pool())) == (" where its schedule has 7", "")
+
+
+def test_how_far_advice_looks() -> None:
+    plain, stepped = OpenPool(0, "a", 1, 1, owned=False), OpenPool(0, "a", 3, 4, owned=False)
+    scaled = OpenPool(0, "a", 1, 1, owned=False, scaler=(None, None, None))
+    assert _most((plain,), (Fixed(5),), []) == 5
+    assert _most((stepped,), (Fixed(5),), []) == 12
+    assert _most((plain, plain), (Fixed(5), Fixed(2)), [(Fixed(1), Fixed(6))]) == 12
+    assert _most((scaled,), (Scaled(1, 5, 4.0),), []) == 8
+    assert _most((), (), []) == 1
+    assert [_wider(n) for n in (0, 1, 4, 5)] == [0, 2, 6, 8]
+
+
+def test_a_size_says_its_instance_where_several_are_sold() -> None:
+    assert _on_what("p", Fixed(3), pool()).startswith("p 3 on gpu_")
+    assert _on_what("p", Fixed(3), None) == "p 3"
+    assert _on_what("p", Fixed(3), pool(price_usd_per_gpu_hour=2.0)) == "p 3"
+    assert _on_what("p", Fixed(3, "gpu_8x_h100_sxm5"), pool()) == "p 3 on gpu_8x_h100_sxm5"
+
+
+def test_a_pool_whose_faults_are_written_is_not_taken_away() -> None:
+    assert not _fails_as_written(pool())
+    assert _fails_as_written(pool(outages={"mtbf_h": 100, "mttr_h": 1}))
