@@ -59,5 +59,6 @@ def serving(
     validation = cross_validate(runs.all, runs.composed, result, PARAMETERS)
     if rounds:
         write_overheads(result, PARAMETERS, date, output or DATA)
-    write_errors(error_groups(validation), summaries(validation), date, output or DATA)
+    groups = error_groups(validation)
+    write_errors(groups, summaries(validation, groups), date, output or DATA)
     return 0

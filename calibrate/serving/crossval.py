@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +67,14 @@ def _left_out(
     return frame(scored)
 
 
-def tables(validation: Validation) -> dict[str, Any]:
-    """Summaries by source, fold and regime."""
+def tables(validation: Validation, groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Summaries by source, fold and regime, with the share of the rows that keeps within what `groups` state."""
+    stated = [ErrorGroup.model_validate(group) for group in groups]
     kinds = {
-        "in sample": validation.in_sample,
-        "model left out": validation.model,
-        "GPU left out": validation.gpu,
-        "source left out": validation.dataset,
+        "in sample": _held(validation.in_sample, stated),
+        "model left out": _held(validation.model, stated),
+        "GPU left out": _held(validation.gpu, stated),
+        "source left out": _held(validation.dataset, stated),
     }
     together = {title: _by_regime(stated_of(_trusted(lines))) for title, lines in kinds.items()}
     return {ALL: together} | {
@@ -90,17 +91,24 @@ def coverage(lines: pd.DataFrame) -> dict[str, Any]:
         others = lines[lines["dataset"] != source]
         found = error_groups(Validation(others, others, others, others))
         groups = [ErrorGroup.model_validate(one) for one in found]
-        told = {group.kind == "experts" for group in groups if group.tpot.error is not None}
-        kept.append(_held(own[_has_experts(own).isin(told)], groups))
+        kept.append(_held(own[_has_experts(own).isin(_told(groups))], groups))
     held = stated_of(pd.concat(kept))
     parts = [(ALL, held), *((str(source), part) for source, part in held.groupby("dataset", sort=True))]
     return {title: {regime: _shares(part, regime) for regime in (BELOW, SATURATED, BURST)} for title, part in parts}
 
 
+def _told(groups: Sequence[ErrorGroup]) -> set[bool]:
+    """Whether errors are stated of models with experts, and of those without."""
+    return {group.kind == "experts" for group in groups if group.gpu == "other" and group.tpot.error is not None}
+
+
 def _held(lines: pd.DataFrame, groups: Sequence[ErrorGroup]) -> pd.DataFrame:
+    """With `within` by these groups; none is where they state no error."""
+    told = _told(groups)
     named = zip(lines["gpu"], _has_experts(lines), lines["metric"], lines["regime"], strict=True)
     stated = [
-        p90_of(expected_error(gpu, experts, among=groups), metric, regime) for gpu, experts, metric, regime in named
+        p90_of(expected_error(gpu, experts, among=groups), metric, regime) if experts in told else np.nan
+        for gpu, experts, metric, regime in named
     ]
     return lines.assign(within=lines["error"].abs() <= np.array(stated, dtype=np.float64))
 

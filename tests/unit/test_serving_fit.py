@@ -121,7 +121,7 @@ def test_cross_validation_and_what_is_written(tmp_path: Path) -> None:
     measured = [group[metric] for group in groups for metric in ("tpot", "ttft", "throughput")]
     assert all((found["rows"] >= LEAST_ROWS) == (found["error"] is not None) for found in measured)
     write_overheads(result, PARAMETERS, "2026-11-24", tmp_path)
-    write_errors(groups, tables(validation), "2026-11-24", tmp_path)
+    write_errors(groups, tables(validation, groups), "2026-11-24", tmp_path)
     text = (tmp_path / "engine_overheads.yaml").read_text(encoding="utf-8")
     assert text.count("launch_layer_s") == 3
     assert "consumer" in text
@@ -205,6 +205,18 @@ def test_a_parameter_that_bears_on_no_row_costs_no_simulation() -> None:
     assert len(forecasts.known) == count == len(runs)
     assert forecasts(base | {"compute.hopper": 0.5}) != first
     assert len(forecasts.known) == count + 1
+
+
+@pytest.mark.parametrize(("stated", "share"), [(0.3, 1.0), (0.2, 0.0)])
+def test_the_share_within_is_of_the_errors_that_are_written_beside_it(stated: float, share: float) -> None:
+    """Not of those that the catalog stated while rows were forecast."""
+    seen = lines("h100-sxm", "below saturation", "tpot", -0.3).assign(within=stated < 0.3)
+    validation = Validation(seen, seen, seen, seen)
+    groups = [group | {"tpot": group["tpot"] | {"p90": stated}} for group in error_groups(validation)]
+    written = tables(validation, groups)
+    for fold in ("in sample", "model left out", "GPU left out", "source left out"):
+        assert written["a"][fold]["below saturation"]["tpot"]["coverage"] == share
+        assert written[ALL][fold]["below saturation"]["tpot"]["coverage"] == share
 
 
 def test_a_long_series_is_thinned() -> None:
