@@ -187,11 +187,11 @@ def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Seque
     offset = alt.YOffset("topology:N", sort=list(names))
     ends = [abs(value) / abs(entry.base) for entry in found if entry.base for value in _ends(entry)]
     reach = max((end for end in ends if math.isfinite(end)), default=0.0)
-    ticks = [sign * tick for tick in _TICKS if tick <= max(reach, _TICKS[0]) for sign in (-1, 1)]
+    ticks = [sign * tick for tick in _TICKS if tick <= reach for sign in (-1, 1)]
     x = alt.X(
         "share:Q",
         title=[f"difference to {baseline}", "[% of its figure]"],
-        axis=alt.Axis(format="+%", values=[0.0, *ticks], labelOverlap=True),
+        axis=alt.Axis(format="+~%", values=[0.0, *ticks] if ticks else alt.Undefined, labelOverlap=True),
         scale=alt.Scale(type="symlog", constant=_LINEAR),
     )
     tooltip = ["topology", "figure", "difference", alt.Tooltip("share", format="+.1%")]

@@ -263,3 +263,15 @@ def test_bars_of_differences_are_shares_of_the_baseline() -> None:
         (0.25, -0.25, 0.75, "no"),
     ]
     assert rows[0]["figure"] == "words"
+
+
+@pytest.mark.parametrize(
+    ("largest", "marks"), [(8.0, None), (12.0, [-0.1, 0.0, 0.1]), (-30.0, [-0.2, -0.1, 0.0, 0.1, 0.2])]
+)
+def test_the_axis_of_differences_has_marks_within_its_reach(largest: float, marks: list[float] | None) -> None:
+    """Of a base of 100; below a tenth the fixed marks lie beyond all that is drawn, and the axis finds its own."""
+    drawn = differences_chart([figure(largest, float("nan"), 100.0)], "api", ["api", "own"]).to_dict()
+    axes = [layer["encoding"]["x"].get("axis", {}) for layer in drawn["layer"]]
+    (axis,) = [axis for axis in axes if axis]
+    found = axis.get("values")
+    assert (None if found is None else sorted(found)) == marks
