@@ -19,6 +19,13 @@ from simulator.scenario.load import load_scenario
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 
 
+def some_replicas(found: Bundle) -> list[tuple[str, int]]:
+    """Those that served requests, so that what is held of each of them is held of one at least."""
+    served = replicas(found, "own")
+    assert served
+    return served
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return read_bundle(simulate(load_scenario(SCENARIO), tmp_path_factory.mktemp("runs")).bundle)
@@ -105,7 +112,7 @@ def test_prompts_that_share_text_are_served_again_with_what_they_share(tmp_path:
         *changes,
     ]
     found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
-    for pool, number in replicas(found, "own"):
+    for pool, number in some_replicas(found):
         view = replica_steps(found, "own", pool, number, 0.0, 1e9)
         assert view.deviation_s < 1e-9
         cached = duckdb.sql(
@@ -155,7 +162,7 @@ def test_what_befalls_requests_in_a_run_befalls_them_when_they_are_served_again(
         *changes,
     ]
     found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
-    for pool, number in replicas(found, "own"):
+    for pool, number in some_replicas(found):
         view = replica_steps(found, "own", pool, number, 0.0, 1e9)
         assert view.deviation_s < 1e-9
         rows = duckdb.sql(
@@ -189,5 +196,5 @@ def test_what_one_class_of_two_brings_is_served_again(tmp_path: Path) -> None:
         sets=[f"{CHAT}.stop_token_share=0.5", "run.horizon_s=30", "run.replications=1"],
     )
     found = read_bundle(simulate(loaded, tmp_path).bundle)
-    for pool, number in replicas(found, "own"):
+    for pool, number in some_replicas(found):
         assert replica_steps(found, "own", pool, number, 0.0, 1e9).deviation_s < 1e-9

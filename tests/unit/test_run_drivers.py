@@ -11,6 +11,7 @@ import pytest
 from simulator.catalog.offers import gpu_offer
 from simulator.cli.main import _run
 from simulator.results.bundle import Bundle, read_bundle
+from simulator.run.drivers import driver_words
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
@@ -159,3 +160,27 @@ def test_each_term_and_service_tier_has_a_price_of_its_own(tmp_path: Path) -> No
     found = shares(summary["api"])
     assert found["openai/gpt-4o-mini.batch.input"] > 0
     assert sum(found.values()) == pytest.approx(1)
+
+
+def behind(share: float, kind: str = "estimate", name: str = "x") -> dict[str, Any]:
+    return {"figure": name, "value": 1234.5, "unit": "USD", "kind": kind, "share": share}
+
+
+def test_what_moves_a_bill_is_told_by_how_much() -> None:
+    told = driver_words(
+        [
+            behind(-0.2, "sourced", "a"),
+            behind(0.01, name="b"),
+            behind(0.0099, name="c"),
+            behind(-0.005, "derived", "d"),
+            behind(0.0, name="e"),
+        ]
+    )
+    assert told == [
+        "defaults behind the bill, and the share of it that moves with each: a = 1,234.5 USD -20%, b = 1,234.5 USD "
+        "(estimate) 1%",
+        "estimates that move less than 1% of the bill: c 0.99%",
+        "estimates that move nothing of the bill: e",
+    ]
+    assert driver_words([]) == []
+    assert driver_words([behind(0.001, "sourced")]) == []

@@ -1,4 +1,4 @@
-"""The gateway's tables of a fleet, rows of requests, and what is said of the figures behind a bill: by hand."""
+"""The gateway's tables of a fleet, and rows of requests: by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from simulator.fleet.tables import (
     routing_table,
     target_table,
 )
-from simulator.run.drivers import driver_words
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import CascadeSpec, ClassSpec, Opening, RoutingSpec, ServiceTier
 from simulator.units import SECONDS_PER_WEEK
@@ -198,27 +197,3 @@ def test_a_request_has_no_more_pictures_than_an_engine_tells_apart(many: int, re
             to_pictures(one)
     else:
         assert len(to_pictures(one)) == many
-
-
-def behind(share: float, kind: str = "estimate", name: str = "x") -> dict[str, Any]:
-    return {"figure": name, "value": 1234.5, "unit": "USD", "kind": kind, "share": share}
-
-
-def test_what_moves_a_bill_is_told_by_how_much() -> None:
-    told = driver_words(
-        [
-            behind(-0.2, "sourced", "a"),
-            behind(0.01, name="b"),
-            behind(0.0099, name="c"),
-            behind(-0.005, "derived", "d"),
-            behind(0.0, name="e"),
-        ]
-    )
-    assert told == [
-        "defaults behind the bill, and the share of it that moves with each: a = 1,234.5 USD -20%, b = 1,234.5 USD "
-        "(estimate) 1%",
-        "estimates that move less than 1% of the bill: c 0.99%",
-        "estimates that move nothing of the bill: e",
-    ]
-    assert driver_words([]) == []
-    assert driver_words([behind(0.001, "sourced")]) == []
