@@ -14,16 +14,16 @@ from simulator.schema.pool import Pool
 from simulator.simulate.capacity import offered_load
 from simulator.units import SECONDS_PER_MINUTE
 
-Kind = Literal["server", "server_lost", "place", "vendor", "no_capacity", "limit"]
+Kind = Literal["server", "server_lost", "place", "vendor", "no_capacity", "throttles", "limit"]
 _WORDS: dict[Kind, str] = {
     "server": "one server at {} fails",
     "server_lost": "one server at {} is lost for good",
     "place": "{} is down",
     "vendor": "the token API {} is down",
     "no_capacity": "{} has no machine for new launches",
+    "throttles": "the token API {} answers 429 for a while",
     "limit": "{} answers 429 above half the busiest load",
 }
-_NO_CAPACITY = 0.999
 _LIMIT_SHARE = 0.5
 
 
@@ -33,10 +33,11 @@ class Fault:
 
     Attributes
     ----------
-    kind : a server until its repair or for good, a site or zone, a token API, launches at a site, or the rate of a
-        token API
+    kind : a server until its repair or for good, a site or zone, a token API, launches at a site, calls that a token
+        API refuses, or the rate of a token API
     target : site, `site/zone`, `topology: pool`, or name of the provider
     start_s, duration_s : of an outage, or to a repair; other faults last as long as the run
+    share : of the calls that are refused
     peak_tokens_per_s : of the busiest time, of which the rate of a token API lets half through
     called : the target as people call it
     """
@@ -45,6 +46,7 @@ class Fault:
     target: str
     start_s: float = 0.0
     duration_s: float = 0.0
+    share: float = 1.0
     peak_tokens_per_s: float = 0.0
     called: str = ""
 
@@ -55,7 +57,7 @@ class Fault:
     @property
     def is_timed(self) -> bool:
         """Whether it has a beginning and an end."""
-        return self.kind in ("server", "place", "vendor")
+        return self.kind in ("server", "place", "vendor", "no_capacity", "throttles")
 
 
 def possible_faults(loaded: LoadedScenario) -> list[Fault]:
@@ -67,6 +69,7 @@ def possible_faults(loaded: LoadedScenario) -> list[Fault]:
     found += [Fault("server_lost", site) for site in sites]
     found += [Fault("place", place) for place in dict.fromkeys(map(_place, pools))]
     found += [Fault("vendor", name) for name in dict.fromkeys(providers)]
+    found += [Fault("throttles", name) for name in dict.fromkeys(providers)]
     found += [Fault("no_capacity", site) for site in dict.fromkeys(p.site for p in pools if p.billing != "owned")]
     if offered_load(loaded) is not None:
         found += [Fault("limit", name) for name in dict.fromkeys(providers)]
@@ -76,7 +79,7 @@ def possible_faults(loaded: LoadedScenario) -> list[Fault]:
 
 def _called(fault: Fault, offers: Mapping[str, str]) -> str:
     """Sites and offers by their titles; what the scenario names stays as it is named."""
-    if fault.kind in ("vendor", "limit"):
+    if fault.kind in ("vendor", "throttles", "limit"):
         return f"{fault.target}, {offers[fault.target]}," if fault.target in offers else fault.target
     site, _, zone = fault.target.partition("/")
     return title_of("site", site) + (f", zone {zone}" if zone else "")
@@ -109,7 +112,7 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
             if fault.kind == "place" and _place(pool) == fault.target:
                 yield f"{path}.outages={json.dumps({'windows': [window]})}"
             elif fault.kind == "no_capacity" and pool.site == fault.target and pool.billing != "owned":
-                yield f"{path}.reliability.unavailable_probability={_NO_CAPACITY}"
+                yield f"{path}.stock_outs={json.dumps([window])}"
             elif fault.kind == "server" and fault.target in (_named(name, pool), first.get(pool.name)):
                 yield f"{path}.server_failures={json.dumps([window])}"
             elif fault.kind == "server_lost" and pool.site == fault.target and isinstance(pool.replicas, int):
@@ -121,6 +124,8 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
             path = f"topologies[{name}].providers[{provider.name}]"
             if fault.kind == "vendor" and provider.name == fault.target:
                 yield f"{path}.outages={json.dumps({'windows': [window]})}"
+            elif fault.kind == "throttles" and provider.name == fault.target:
+                yield f"{path}.throttling={json.dumps([window | {'share': fault.share}])}"
             elif fault.kind == "limit" and provider.name == fault.target:
                 per_minute = max(_LIMIT_SHARE * fault.peak_tokens_per_s * SECONDS_PER_MINUTE, 1)
                 yield f"{path}.tokens_per_minute={per_minute:.0f}"

@@ -61,6 +61,8 @@ _LONGEST = {
     "providers": 32,
     "windows": 1_000,
     "server_failures": 1_000,
+    "stock_outs": 1_000,
+    "throttling": 1_000,
     "spikes": 1_000,
 }
 """Most entries, by the name of the list."""

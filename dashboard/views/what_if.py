@@ -167,7 +167,7 @@ def _values(context: Context) -> Change:
         )
         with st.container():
             fault = _fault(context)
-    keys = [f"what_if.{name}" for name in (*start, "from", "for")]
+    keys = [f"what_if.{name}" for name in (*start, "from", "for", "share")]
     begun = {f"what_if.{name}": value for name, value in start.items()}
     steps_back("what_if", keys, begun, context.bundle.path.name)
     return Change(
@@ -247,7 +247,10 @@ def _fault(context: Context) -> Fault | None:
     span = row[1].number_input(
         "for minutes", least, run_min, lasts_min, key="what_if.for", format="%.1f", bind="query-params"
     )
-    return Fault(fault.kind, fault.target, _MINUTE_S * start, _MINUTE_S * span)
+    share = 1.0
+    if fault.kind == "throttles":
+        share = st.number_input("share of the calls [%]", 1, 100, 50, key="what_if.share", bind="query-params") / 100
+    return replace(fault, start_s=_MINUTE_S * start, duration_s=_MINUTE_S * span, share=share)
 
 
 def _busiest_s(context: Context) -> float:

@@ -339,6 +339,10 @@ class DataPlane:
         """Provider `k` takes requests again."""
         self.fleet.providers[k]["down"] = 0
 
+    def throttle(self, k: int, share: float) -> None:
+        """Provider `k` answers so many of the calls with 429 from now on."""
+        self.fleet.providers[k]["throttled_share"] = share
+
     def _ensure_out(self, n: int) -> None:
         self.drain_records()
         missing = n + len(self.engines.scratch) + 8 - len(self.engines.out)

@@ -20,12 +20,15 @@ from simulator.fleet.lifecycle import (
     Span,
 )
 from simulator.fleet.outages import OutageClock
+from simulator.study.fleet import FleetSpec
 
 STAGES = ("provision", "image", "weights", "engine")
 """Of a cold start, in order. A server in use needs no provision, a repaired one starts its engine alone, a spare that
 stands in also fetches image and weights."""
 ZONE_OUTAGE, PROVIDER_OUTAGE = "zone_outage", "provider_outage"
-KINDS = (*STAGES, SERVING, LEAVING, DOWN, FAILURE, RECLAIM, STOCK_OUT, ZONE_OUTAGE, PROVIDER_OUTAGE)
+NO_CAPACITY, THROTTLING = "no_capacity", "throttling"
+_SPANS = (ZONE_OUTAGE, PROVIDER_OUTAGE, NO_CAPACITY, THROTTLING)
+KINDS = (*STAGES, SERVING, LEAVING, DOWN, FAILURE, RECLAIM, STOCK_OUT, *_SPANS)
 """Names of `kind`. A replica is paid for in its stages, while it serves, drains (leaving) and is repaired (down) if its
 machine is owned."""
 
@@ -51,6 +54,7 @@ def control_events(
     controls: Sequence[PoolControl],
     zones: Sequence[OutageClock],
     providers: Sequence[OutageClock],
+    spec: FleetSpec,
     start_s: float,
     end_s: float,
 ) -> NDArray[Any]:
@@ -62,9 +66,12 @@ def control_events(
     rows: list[tuple[Any, ...]] = []
     for target, (control, zone) in enumerate(zip(controls, zones, strict=True)):
         rows += _pool_rows(target, control, start_s, end_s)
-        rows += [(ZONE_OUTAGE, target, -1, start, end, 0.0) for start, end in zone.spans_until(end_s)]
-    for k, clock in enumerate(providers):
-        rows += [(PROVIDER_OUTAGE, len(controls) + k, -1, start, end, 0.0) for start, end in clock.spans_until(end_s)]
+        rows += [(ZONE_OUTAGE, target, -1, *span, 0.0) for span in zone.spans_until(end_s)]
+        rows += [(NO_CAPACITY, target, -1, *span, 0.0) for span in _until(control.spec.reliability.stock_outs, end_s)]
+    for target, (provider, clock) in enumerate(zip(spec.providers, providers, strict=True), len(controls)):
+        rows += [(PROVIDER_OUTAGE, target, -1, *span, 0.0) for span in clock.spans_until(end_s)]
+        throttled = [(begin_s, over_s) for begin_s, over_s, _ in provider.throttling]
+        rows += [(THROTTLING, target, -1, *span, 0.0) for span in _until(throttled, end_s)]
     found = np.zeros(len(rows), EVENT)
     numbers = {kind: number for number, kind in enumerate(KINDS)}
     for row, (kind, *values) in zip(found, rows, strict=True):
@@ -72,6 +79,11 @@ def control_events(
         row["target"], row["replica"], row["start_s"], row["end_s"], row["replica_s"] = values
     found["count"] = 1
     return bounded_events(found, end_s)
+
+
+def _until(spans: Sequence[tuple[float, float]], end_s: float) -> list[tuple[float, float]]:
+    """Spans as far as they lie before the end."""
+    return [(begin_s, min(over_s, end_s)) for begin_s, over_s in spans if begin_s < end_s]
 
 
 def bounded_events(events: NDArray[Any], end_s: float, most: int = MOST_EVENTS) -> NDArray[Any]:

@@ -25,7 +25,7 @@ from simulator.fleet.extras import begin_waiting, load_extras
 from simulator.fleet.providers import (
     count_asked,
     count_call,
-    provider_wait,
+    is_refused,
     refuse_call,
     retry_delay_s,
     start_provider,
@@ -168,7 +168,7 @@ def _call(fleet: Fleet, engines: Engines, index: int, k: int, now: float) -> Non
     if provider.down > 0:
         refuse_call(fleet, slot, k, now)
         call_again(fleet, engines, index, k, OUTAGE, now)
-    elif provider_wait(fleet, k, slot, now) > provider.max_wait_s:
+    elif is_refused(fleet, k, slot, now):
         refuse_call(fleet, slot, k, now)
         call_again(fleet, engines, index, k, RATE_LIMIT, now)
     elif start_provider(fleet, engines, index, k, now):

@@ -241,10 +241,12 @@ class PoolControl:
             yield self._zone_back
             if replica.visit != visit:
                 return
-        while (
-            reliability.unavailable_probability > 0
-            and not self.servers.has_room(replica.gpus)
-            and replica.launches.random() < reliability.unavailable_probability
+        while not self.servers.has_room(replica.gpus) and (
+            any(start_s <= self.env.now < end_s for start_s, end_s in reliability.stock_outs)
+            or (
+                reliability.unavailable_probability > 0
+                and replica.launches.random() < reliability.unavailable_probability
+            )
         ):
             self.ledger.mark(STOCK_OUT, self.env.now)
             yield self.env.timeout(reliability.retry_s)

@@ -18,7 +18,7 @@ from simulator.units import SECONDS_PER_HOUR
 
 NO_REQUEST = -2
 """In a timer: whatever request it was set for has no use for it any more."""
-_TTFT, _TPOT, _ERROR, _BATCH, _PAUSE = 101, 103, 107, 109, 113
+_TTFT, _TPOT, _ERROR, _BATCH, _PAUSE, _THROTTLED = 101, 103, 107, 109, 113, 127
 _MINUTE_S = 60.0
 _N_LIMITS = len(LIMITS)
 _PER_REQUEST, _, _OF_INPUT, _OF_OUTPUT = range(_N_LIMITS)
@@ -69,6 +69,20 @@ def provider_wait(fleet: Fleet, k: int, slot: Any, now: float) -> float:
         if limit.rate > 0.0:
             wait = max(wait, (_takes(provider, slot, kind, 0, slot.full_osl) - limit.level) / limit.rate)
     return wait
+
+
+@kernel
+def is_refused(fleet: Fleet, k: int, slot: Any, now: float) -> bool:
+    """Whether a call is answered 429: rate limits would hold it back too long, or the vendor throttles it.
+
+    Who asks twice about one call gets one answer; no batch is throttled.
+    """
+    provider = fleet.providers[k]
+    if provider_wait(fleet, k, slot, now) > provider.max_wait_s:
+        return True
+    if provider.throttled_share == 0.0 or _tier(fleet, provider, slot).batch_window_s > 0.0:
+        return False
+    return draw(fleet, slot, provider.luck, _THROTTLED) < provider.throttled_share
 
 
 @kernel

@@ -10,7 +10,7 @@ from simulator.engine.content import mix
 from simulator.engine.modes.tables.answers import cached_prefix, fits_pool
 from simulator.engine.speculation import spec_decode_tokens, uniform
 from simulator.engine.state import NONE, Engines
-from simulator.fleet.providers import draw, provider_wait
+from simulator.fleet.providers import draw, is_refused
 from simulator.fleet.records import Reason
 from simulator.fleet.state import OPENING_CYCLE_S, OPENING_ROW, ROUTING_KIND, SEED, Fleet
 from simulator.jit import inline_kernel, kernel
@@ -86,9 +86,8 @@ def is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
 
 @kernel
 def provider_is_open(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
-    """Whether a token API is up and its rate limits hold the request back no longer than `max_wait_s`."""
-    k = target - len(engines.pools)
-    return not is_down(fleet, engines, target) and (provider_wait(fleet, k, slot, now) <= fleet.providers[k].max_wait_s)
+    """Whether a token API is up and does not refuse the request."""
+    return not is_down(fleet, engines, target) and not is_refused(fleet, target - len(engines.pools), slot, now)
 
 
 @kernel

@@ -23,6 +23,7 @@ from simulator.fleet.schedule import keep_schedule
 from simulator.fleet.servers import Luck
 from simulator.fleet.sites import server_usage, sites
 from simulator.fleet.state import WORK_THROWN_INPUT
+from simulator.fleet.throttling import begin_throttling
 from simulator.rng import stream_seed
 from simulator.study.caches import CacheResets
 from simulator.study.canonical import canonical, pool_lucks
@@ -143,6 +144,7 @@ class _Simulation:
             )
             for k, provider in enumerate(spec.providers)
         ]
+        begin_throttling(self.env, self.plane, spec.providers)
         self.samples: list[tuple[float, ...]] = []
         self.last_s = 0.0
         self.broken = np.zeros((len(spec.pools), len(spec.classes)), np.int64)
@@ -372,7 +374,7 @@ def simulate_fleet(
     else:
         horizon_s = simulation.run_job(job_s, horizon_s * JOB_HORIZONS, horizon_s / _LOOKS, progress)
     usage = simulation.usage(begun, horizon_s)
-    events = control_events(simulation.controls, simulation.zones, simulation.outages, begun.at_s, horizon_s)
+    events = control_events(simulation.controls, simulation.zones, simulation.outages, spec, begun.at_s, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
     itl_counts = plane.engines.itl_counts.sum(axis=0)
     if classify_s and job_s is None:

@@ -88,6 +88,7 @@ PROVIDER = np.dtype(
         ("max_context_tokens", np.int64),
         ("error_probability", np.float64),
         ("down", np.int64),  # 1 during an outage
+        ("throttled_share", np.float64),  # of the calls, answered 429 whatever the limits
         ("failed", np.int64),  # requests that an outage ended
         ("luck", np.int64),
         ("retry_initial_s", np.float64),

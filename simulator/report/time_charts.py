@@ -42,6 +42,8 @@ _EVENTS = {
     "stock_out": "stock-out",
     "zone_outage": "zone outage",
     "provider_outage": "API outage",
+    "no_capacity": "no capacity",
+    "throttling": "API throttles",
 }
 """Kinds of events that are shown, and the words of their row."""
 

@@ -83,6 +83,7 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
     return replace(
         base,
         outages=outages(settings.outages),
+        throttling=tuple((one.start_s, one.start_s + one.duration_s, one.share) for one in settings.throttling),
         requests_per_minute=_first(settings.requests_per_minute, base.requests_per_minute),
         tokens_per_minute=_first(settings.tokens_per_minute, bought),
         input_tokens_per_minute=prompts or 0.0,

@@ -75,9 +75,11 @@ def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
         raise InputError(Problem("only spot capacity is reclaimed", path="reclaims", got=pool.billing))
     own = pool.reliability
     known = tuple((failure.start_s, failure.start_s + failure.duration_s) for failure in pool.server_failures)
+    dry = tuple((window.start_s, window.start_s + window.duration_s) for window in pool.stock_outs)
     found = replace(
         Reliability(),
         known=known,
+        stock_outs=dry,
         mttr_s=catalog.mttr_s,
         reclaim_notice_s=catalog.reclaim_notice_s,
         reclaim_mtbf_s=catalog.reclaim_mtbf_s,

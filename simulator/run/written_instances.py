@@ -116,7 +116,7 @@ def may_change_instances(loaded: LoadedScenario) -> bool:
 
 
 def _may_be_lost(pool: Pool) -> bool:
-    return bool(pool.failures or pool.reliability or pool.server_failures or pool.billing == "spot")
+    return bool(pool.failures or pool.reliability or pool.server_failures or pool.stock_outs or pool.billing == "spot")
 
 
 def _open(written: Topology, sized: Topology) -> tuple[str, ...]:

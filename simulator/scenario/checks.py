@@ -170,6 +170,12 @@ def _target_problems(path: str, topology: Topology, scenario: Scenario) -> Itera
         if scaler and pool.billing == "owned":
             yield f"{path}.pools[{k}].autoscaler", "owned servers are paid for whether on or off: drop it or rent", None
         yield from _engine_problems(f"{path}.pools[{k}].engine", pool.engine, scenario)
+        if pool.stock_outs and pool.billing == "owned":
+            yield (
+                f"{path}.pools[{k}].stock_outs",
+                "owned servers are there already: only rented ones are launched",
+                None,
+            )
         yield from _outage_problems(f"{path}.pools[{k}].outages", pool.outages)
     for k, provider in enumerate(topology.providers):
         yield from _outage_problems(f"{path}.providers[{k}].outages", provider.outages)

@@ -46,6 +46,26 @@ class ServerFailure(Settings):
     """To its repair; a spare stands in before that, a rented instance is replaced after it."""
 
 
+class StockOut(Settings):
+    """A time in which no launch finds capacity."""
+
+    start_s: NotNegative
+    """Start in simulated time."""
+    duration_s: Positive
+    """Length."""
+
+
+class Throttling(Settings):
+    """A time in which a token API answers 429 to a share of the calls, whatever its limits are."""
+
+    start_s: NotNegative
+    """Start in simulated time."""
+    duration_s: Positive
+    """Length."""
+    share: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 1.0
+    """Of the calls, each anew when it is made again."""
+
+
 class Outages(Settings):
     """When the whole of a provider or of a site's zone is down: at random, at given times, or both."""
 

@@ -23,7 +23,7 @@ from simulator.schema.base import (
 )
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.engine import EngineSettings
-from simulator.schema.faults import Outages, ReliabilitySettings, ServerFailure
+from simulator.schema.faults import Outages, ReliabilitySettings, ServerFailure, StockOut
 from simulator.schema.hardware import HardwareSettings
 from simulator.schema.money import GpuVolumePriceSettings, ServiceCreditSettings
 
@@ -190,6 +190,9 @@ class Pool(Settings):
     server_failures: tuple[ServerFailure, ...] = ()
     """Failures at known times, whatever `failures` says: each takes one server, or rented instance, that the pool
     stands on, the first in use, with all replicas on it."""
+    stock_outs: tuple[StockOut, ...] = ()
+    """Times in which no launch of it finds capacity, of what is rented; each is tried again every
+    `reliability.retry_s`."""
     max_waiting_per_replica: Count = 0
     """Reject a request that would wait behind more than this; 0 is no limit."""
     role: Literal["both", "prefill", "decode"] = "both"

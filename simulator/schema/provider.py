@@ -18,7 +18,7 @@ from simulator.schema.base import (
     Share,
     Switch,
 )
-from simulator.schema.faults import Outages
+from simulator.schema.faults import Outages, Throttling
 from simulator.schema.money import (
     PeakSettings,
     PromptCacheSettings,
@@ -128,3 +128,5 @@ class Provider(Settings):
     """Processing in a chosen region, at the premium of the catalog; prices of one's own have it in them."""
     outages: Outages | None = None
     """When the provider is down; never unless given."""
+    throttling: tuple[Throttling, ...] = ()
+    """When it answers 429 whatever its limits are, except to batches; of times that overlap the largest share holds."""

@@ -145,7 +145,7 @@ def _window(demand: Demand, number: int, k: int) -> RequestSource:
 
 def _without_faults(fleet: FleetSpec) -> FleetSpec:
     pools = (replace(pool, reliability=Reliability(), outages=Outages()) for pool in fleet.pools)
-    providers = (replace(provider, outages=Outages()) for provider in fleet.providers)
+    providers = (replace(provider, outages=Outages(), throttling=()) for provider in fleet.providers)
     return replace(fleet, pools=tuple(pools), providers=tuple(providers))
 
 

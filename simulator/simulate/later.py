@@ -18,7 +18,8 @@ def from_second(fleet: FleetSpec, start_s: float) -> FleetSpec:
         return fleet
     later = partial(_later, start_s=start_s)
     pools = (_failing(later(pool), start_s) for pool in fleet.pools)
-    return replace(fleet, pools=tuple(pools), providers=tuple(map(later, fleet.providers)))
+    providers = (_throttled(later(provider), start_s) for provider in fleet.providers)
+    return replace(fleet, pools=tuple(pools), providers=tuple(providers))
 
 
 def _later(target: _Target, start_s: float) -> _Target:
@@ -27,7 +28,15 @@ def _later(target: _Target, start_s: float) -> _Target:
 
 
 def _failing(pool: PoolSpec, start_s: float) -> PoolSpec:
-    return replace(pool, reliability=replace(pool.reliability, known=_windows(pool.reliability.known, start_s)))
+    known, dry = (_windows(spans, start_s) for spans in (pool.reliability.known, pool.reliability.stock_outs))
+    return replace(pool, reliability=replace(pool.reliability, known=known, stock_outs=dry))
+
+
+def _throttled(provider: ProviderSpec, start_s: float) -> ProviderSpec:
+    spans = (
+        (span, share) for *given, share in provider.throttling for span in _windows([(given[0], given[1])], start_s)
+    )
+    return replace(provider, throttling=tuple((first, last, share) for (first, last), share in spans))
 
 
 def _windows(windows: Sequence[tuple[float, float]], start_s: float) -> tuple[tuple[float, float], ...]:

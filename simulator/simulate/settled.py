@@ -43,7 +43,7 @@ def settled(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
         pools=tuple(
             replace(pool, cold_start=ColdStart(), reliability=Reliability(), outages=Outages()) for pool in fleet.pools
         ),
-        providers=tuple(replace(provider, outages=Outages()) for provider in fleet.providers),
+        providers=tuple(replace(provider, outages=Outages(), throttling=()) for provider in fleet.providers),
     )
     risen = _held(_forgetful(before), demand, number, span_s)
     before = _with_replicas(before, risen)

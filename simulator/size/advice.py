@@ -125,7 +125,7 @@ def _on_what(name: str, size: Size, pool: Pool | None) -> str:
 
 def _fails_as_written(pool: Pool) -> bool:
     """Whether failures or outages of it are what is asked about: without the pool they would not be there."""
-    return bool(pool.server_failures) or pool.outages is not None
+    return bool(pool.server_failures or pool.stock_outs) or pool.outages is not None
 
 
 def _in_place_of(was: Size, pool: Pool) -> str:

@@ -110,7 +110,7 @@ def _least_servers(pools: Sequence[PoolSpec], horizon_s: float) -> tuple[ServerU
 def _undisturbed(pool: PoolSpec) -> bool:
     faults = pool.reliability
     rates = (faults.mtbf_s, faults.reclaim_mtbf_s, faults.unavailable_probability)
-    return rates == (0.0, 0.0, 0.0) and not faults.known and pool.outages == Outages()
+    return rates == (0.0, 0.0, 0.0) and not (faults.known or faults.stock_outs) and pool.outages == Outages()
 
 
 def _fewest(pool: PoolSpec, clock_s: float, length_s: float) -> int:

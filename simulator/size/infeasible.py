@@ -70,8 +70,8 @@ _CAUSES = (
     _Cause("network", lambda pool: pool.network_s > 0, lambda pool: replace(pool, network_s=0.0)),
     _Cause(
         "stock-outs",
-        lambda pool: pool.reliability.unavailable_probability > 0,
-        lambda pool: replace(pool, reliability=replace(pool.reliability, unavailable_probability=0.0)),
+        lambda pool: bool(pool.reliability.unavailable_probability or pool.reliability.stock_outs),
+        lambda pool: replace(pool, reliability=replace(pool.reliability, unavailable_probability=0.0, stock_outs=())),
         _always,
     ),
     _Cause(

@@ -111,7 +111,9 @@ def other_instances(pool: Pool, spec: PoolSpec) -> tuple[str, ...]:
     Only what takes an instance with all replicas on it tells one size from another.
     """
     faults = spec.reliability
-    is_apart = bool(faults.mtbf_s or faults.reclaim_mtbf_s or faults.unavailable_probability or faults.known)
+    is_apart = bool(
+        faults.mtbf_s or faults.reclaim_mtbf_s or faults.unavailable_probability or faults.known or faults.stock_outs
+    )
     if not is_apart:
         return ()
     taken, shares = catalog_offer(pool, _tier(pool)), replica_shares(pool)

@@ -69,6 +69,7 @@ class Reliability:
     unavailable_probability : chance that the launch of a server finds no capacity
     retry_s : pause before the next try to launch
     known : (start, end) in s of simulated time: failures of one server each, the first in use, and their repairs
+    stock_outs : (start, end) in s of simulated time, in which no launch of a server finds capacity
     """
 
     mtbf_s: float = 0.0
@@ -79,6 +80,7 @@ class Reliability:
     unavailable_probability: float = 0.0
     retry_s: float = 60.0
     known: tuple[tuple[float, float], ...] = ()
+    stock_outs: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ class ProviderSpec:
     tier_by_class : one for each class; empty: standard for all
     luck : name of its random draws; equal ones meet the same luck, whatever the provider is called; empty: its place
     by_hour : whether its calls are counted by the hour of day, UTC, in which they were made
+    throttling : (start, end, share) in s of simulated time: so many of the calls are answered 429, whatever the limits
     taken : out of the buckets of its `LIMITS` by calls before the run
     cached_weight : what a cached prompt token takes out of the buckets of tokens and of input tokens
     output_weight : what a token of an answer takes out of that of tokens
@@ -274,6 +277,7 @@ class ProviderSpec:
     max_context_tokens: int = 0
     error_probability: float = 0.0
     outages: Outages = field(default_factory=Outages)
+    throttling: tuple[tuple[float, float, float], ...] = ()
     cache: PromptCache = field(default_factory=PromptCache)
     retry: RetryDelay = field(default_factory=RetryDelay)
     price_bands: tuple[int, ...] = (0,)

@@ -215,6 +215,18 @@ def test_a_server_that_fails_for_a_while_is_seen_in_what_users_wait(open_view: O
     assert titles[1] == "requests waiting"
 
 
+def test_a_token_api_that_answers_429_for_a_while_costs_its_users_answers(open_view: Open) -> None:
+    """Of the calls of half a minute, all are refused, with one repetition within a second: none comes through."""
+    fault = "the token API together, Llama 3.3 70B (Together AI), answers 429 for a while"
+    app = open_view("what_if", **{"what_if.fault": fault, "what_if.from": "0.5", "what_if.share": "100"})
+    assert [error.value for error in app.error] == []
+    assert any('"duration_s": 12.0, "share": 1.0}]' in caption.value for caption in app.caption)
+    attainment = [metric for metric in app.metric if metric.label == "SLO attainment"]
+    assert [metric.delta == "" for metric in attainment] == [True, True, False], "of own, cloud and api the api alone"
+    app.number_input(key="what_if.share").set_value(20).run()
+    assert any('"share": 0.2}]' in caption.value for caption in app.caption)
+
+
 def test_an_outage_comes_in_the_busiest_time_unless_it_is_moved(open_view: Open, bundle: Bundle) -> None:
     app = open_view("what_if", **{"what_if.fault": "the token API together, Llama 3.3 70B (Together AI), is down"})
     assert [error.value for error in app.error] == []

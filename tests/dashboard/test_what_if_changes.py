@@ -146,19 +146,24 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
         ("place", "datacentre"),
         ("place", "lambda"),
         ("vendor", "api"),
+        ("throttles", "api"),
         ("no_capacity", "lambda"),
         ("limit", "api"),
     }
 
     def after(kind: str, target: str) -> LoadedScenario:
-        fault = replace(known[kind, target], start_s=60.0, duration_s=30.0, peak_tokens_per_s=1670.0)
+        fault = replace(known[kind, target], start_s=60.0, duration_s=30.0, share=0.4, peak_tokens_per_s=1670.0)
         return load_scenario(SCENARIO, sets=assignments(plain, Change(fault=fault)))
 
     vendor = after("vendor", "api").scenario.topologies["mixed"]
     assert [(window.start_s, window.duration_s) for window in vendor.providers[0].outages.windows] == [(60.0, 30.0)]
     assert all(pool.outages is None for pool in vendor.pools)
     launches = after("no_capacity", "lambda").scenario.topologies["mixed"].pools
-    assert [pool.reliability is not None for pool in launches] == [False, True]
+    found = [[(span.start_s, span.duration_s) for span in pool.stock_outs] for pool in launches]
+    assert found == [[], [(60.0, 30.0)]], "owned servers are there"
+    (storm,) = after("throttles", "api").scenario.topologies["mixed"].providers
+    assert [(one.start_s, one.duration_s, one.share) for one in storm.throttling] == [(60.0, 30.0, 0.4)]
+    assert storm.outages is None
     failing = after("server", "datacentre").scenario.topologies
     hit = {(name, pool.name): pool.server_failures for name, one in failing.items() for pool in one.pools}
     assert {place: [(one.start_s, one.duration_s) for one in found] for place, found in hit.items() if found} == {

@@ -112,6 +112,7 @@ OF_POOLS = {
     "role": "both",
     "routing": "least_outstanding",
     "server_failures": [],
+    "stock_outs": [],
     "max_waiting_per_replica": 0,
 }
 OF_APIS = {
@@ -123,6 +124,7 @@ OF_APIS = {
     "price_scale": 1,
     "max_wait_s": 10,
     "residency": False,
+    "throttling": [],
     "limit_weights": {"cached_input": 1, "output": 1},
 }
 VLLM = {

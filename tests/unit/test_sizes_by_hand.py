@@ -121,8 +121,8 @@ def test_numbers_beside_an_autoscaler_are_those_that_are_to_be_had() -> None:
 
 
 def test_another_instance_is_another_trial_only_where_something_takes_it_whole() -> None:
-    whole: Any = SimpleNamespace(mtbf_s=0, reclaim_mtbf_s=0, unavailable_probability=0.0, known=())
-    fails: Any = SimpleNamespace(mtbf_s=1e6, reclaim_mtbf_s=0, unavailable_probability=0.0, known=())
+    whole: Any = SimpleNamespace(mtbf_s=0, reclaim_mtbf_s=0, unavailable_probability=0.0, known=(), stock_outs=())
+    fails: Any = SimpleNamespace(mtbf_s=1e6, reclaim_mtbf_s=0, unavailable_probability=0.0, known=(), stock_outs=())
     rented = Pool.model_validate({"name": "p", "site": "lambda", "gpu": "h100-sxm", "replicas": 1})
     assert other_instances(rented, SimpleNamespace(reliability=whole)) == ()  # type: ignore[arg-type]
     apart = other_instances(rented, SimpleNamespace(reliability=fails))  # type: ignore[arg-type]
