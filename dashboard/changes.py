@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,6 +15,7 @@ from dashboard.faults import Fault, fault_sets
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
+from simulator.run.sizes_by_month import ByMonth, with_sizes_as_events
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
 from simulator.schema.money import Servers
@@ -113,16 +114,21 @@ def as_events_write(loaded: LoadedScenario) -> str:
     return f"What an event sets stays as it is written from its month on: {', '.join(events)}." if events else ""
 
 
-def changed_text(file: Path, sets: list[str], anew: bool = False) -> str:
+def changed_text(file: Path, sets: list[str], anew: bool = False, sizes: Mapping[str, ByMonth] | None = None) -> str:
     """The scenario in `file` with values set, as a file of its own that names the same files.
 
     Parameters
     ----------
     anew : sizes are left open, too; where that is what is set, the size is
+    sizes : unless they are left open, of the topologies that have others in later months, which become events
     """
-    opened = open_sizes(load_scenario(file)) if anew else []
+    plain = load_scenario(file)
+    opened = open_sizes(plain) if anew else []
     set_already = {text.partition("=")[0] for text in opened}
     kept = [text for text in sets if not any(text.startswith(path) for path in set_already)]
+    if sizes and not anew:
+        events = with_sizes_as_events(load_scenario(file, sets=kept), plain, sizes)
+        kept.append(f"study.events={json.dumps(events)}")
     return resolved_yaml(load_scenario(file, sets=[*kept, *opened]))
 
 

@@ -86,7 +86,8 @@ def show(context: Context) -> None:
             st.caption(markdown(said))
     anew = st.checkbox("Search the sizes anew", key="what_if.anew", help="each topology at its best under the change")
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:"):
-        text = changed_text(context.bundle.scenario_file, sets, anew)
+        sizes = found_by_month(loaded, decision(context.bundle))
+        text = changed_text(context.bundle.scenario_file, sets, anew, sizes)
         job = jobs.start(Path(settings().out), "scenario.yaml", text, {}, context.bundle.path, visitor=visitor())
         st.query_params["job"] = job
         st.session_state[_BEFORE] = job, context.bundle.path.name
@@ -373,8 +374,8 @@ def _sizes_stay(context: Context) -> str:
     left = [name for name in grown if name not in kept]
     if kept:
         said += (
-            f" Those of {', '.join(kept)} are those of each month here. A run in full has those of month 1 in all "
-            "months, unless its sizes are searched anew."
+            f" Those of {', '.join(kept)} are those of each month, here and in a run in full, unless its sizes are "
+            "searched anew."
         )
     if left:
         said += (

@@ -81,6 +81,40 @@ def planned_with(changed: LoadedScenario, plain: LoadedScenario, name: str, size
     return plan_topology(with_sizes(changed, name, found), name)
 
 
+def with_sizes_as_events(
+    changed: LoadedScenario, plain: LoadedScenario, sizes: Mapping[str, ByMonth]
+) -> list[dict[str, Any]]:
+    """The events of a changed run, and one for each month from which a topology has another size.
+
+    Parameters
+    ----------
+    plain : the run as it is, at the sizes of month 1
+    sizes : of the topologies that have others in later months
+    """
+    events: list[dict[str, Any]] = [
+        event.model_dump(mode="json", exclude_unset=True) for event in changed.scenario.study.events
+    ]
+    for name, by_month in sizes.items():
+        for first in sorted(by_month)[1:]:
+            there = {pool.name: pool for pool in planned_with(changed, plain, name, by_month[first]).settings.pools}
+            pools = [_sized(pool, there.get(pool.name)) for pool in changed.scenario.topologies[name].pools]
+            change = {"pools": [pool for pool in pools if pool]}
+            events.append({"name": f"size-of-month-{first}", "from_month": first, "topology": name, "change": change})
+    last = math.ceil(changed.scenario.study.months)
+    return [event for event in events if event["from_month"] <= last]
+
+
+def _sized(pool: Pool, then: Pool | None) -> dict[str, Any]:
+    """What is laid over a pool for its size of a month; empty where its schedule says it."""
+    if pool.schedule:
+        return {}
+    if then is None:
+        return {"name": pool.name, "replicas": 0, "autoscaler": None}
+    if isinstance(scaler := then.autoscaler, QueueAutoscaler):
+        return {"name": pool.name, "autoscaler": {"kind": "queue", "min": scaler.min, "max": scaler.max}}
+    return {"name": pool.name, "replicas": then.replicas}
+
+
 def _size(changed: Pool, plain: Pool, then: int) -> Size | None:
     """Size of a pool in a month, of a change to none none; None where its schedule says it."""
     if changed.schedule:

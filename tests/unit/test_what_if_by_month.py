@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from scenario_cases import written
 
+from dashboard.changes import changed_text
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.excerpt import Excerpt, excerpt_of
 from simulator.run.simulate import simulate
@@ -163,3 +165,34 @@ def test_most_replicas_of_an_autoscaler_are_those_of_each_month(
     changed = load_scenario(tmp_path / "scenario.yaml", sets=[f"topologies[both].pools[base].autoscaler.max={most}"])
     fleet = planned_with(changed, plain, "both", (then, 1)).fleet
     assert {pool.most_replicas for pool in fleet.pools if pool.name == "base"} == right
+
+
+def test_a_run_in_full_has_the_sizes_of_each_month(bundle: Bundle, tmp_path: Path) -> None:
+    """Nothing else changed, it is the run: the same sizes, bought and rented in the same months, for the same bills."""
+    run = kept(bundle)
+    file = tmp_path / "scenario.yaml"
+    file.write_text(changed_text(bundle.scenario_file, [], sizes=run.sizes))
+    again = read_bundle(simulate(load_scenario(file), tmp_path / "runs").bundle)
+    for name, was in bundle.decision["topologies"].items():
+        months = again.decision["topologies"][name]["months"]
+        assert [month["replicas"] for month in months] == [month["replicas"] for month in was["months"]]
+        assert [month["usd"] for month in months] == pytest.approx([month["usd"] for month in was["months"]])
+        assert again.summary["topologies"][name]["lasts_until"] == bundle.summary["topologies"][name]["lasts_until"]
+
+
+def test_a_run_in_full_adds_its_change_to_the_sizes_of_each_month(bundle: Bundle) -> None:
+    run = kept(bundle)
+    more = f"topologies[rented].pools[own].replicas={run.sizes['rented'][1][0] + 2}"
+    ending = "study.months=3"
+    text = changed_text(bundle.scenario_file, [more, ending], sizes=run.sizes)
+    events = yaml.safe_load(text)["study"]["events"]
+    found = {(event["topology"], event["from_month"]): event["change"]["pools"][0]["replicas"] for event in events}
+    right = {
+        (name, first): size[0] + (2 if name == "rented" else 0)
+        for name, sizes in run.sizes.items()
+        for first, size in sizes.items()
+        if 1 < first <= 3
+    }
+    assert found == right
+    assert "auto" in changed_text(bundle.scenario_file, [], anew=True, sizes=run.sizes)
+    assert yaml.safe_load(changed_text(bundle.scenario_file, [], anew=True, sizes=run.sizes))["study"]["events"] == []
