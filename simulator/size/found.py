@@ -162,6 +162,11 @@ class Search:
         """A point that met and a larger one that was refused, if there are any."""
         return falls(self.trail)
 
+    @property
+    def is_lucky(self) -> bool:
+        """Whether more than the best was refused: that it met may be chance."""
+        return self.best is not None and falls([self.best, *self.by_word("refused")]) is not None
+
     def by_word(self, word: Word) -> list[Tried]:
         """Points with this word."""
         return [tried for tried in self.trail if tried.word == word]
