@@ -79,6 +79,7 @@ class Costed:
             next((month.binding for month in self.walked if month.meets is False), ""),
             bool(self.terms.owned or self.terms.rented),
             self.unmeasured,
+            next((month.cause for month in self.walked if month.meets is False), ""),
         )
 
 

@@ -54,6 +54,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         _missed(summary),
         bool(summary.get("step_time")),
         _unmeasured(summary),
+        summary.get("cause", ""),
     )
 
 

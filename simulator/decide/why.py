@@ -112,6 +112,7 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
         over = ", as a mean over the hours of all periods" if best.over_periods else ""
         share, but = _closeness(best)
         text = f"No topology meets the SLO; {names} come{s} closest with {share} of the requests{over}{but}"
+        text += f"; without {best.cause} {best.name} meets it" if best.cause else ""
     return text + _unfinished([one for one in by_name.values() if one.least_usd is not None]) + "."
 
 
@@ -198,9 +199,10 @@ def more_words(times: float) -> str:
 def _rest(ranking: Ranking, by_name: dict[str, Contender]) -> list[str]:
     found = [f"{name} is the same fleet as {first}" for name, first in ranking.same]
     missing = [name for name in ranking.missing if by_name[name].least_usd is None]
-    if missing:
-        found.append(f"{listed(missing)} {'misses' if len(missing) == 1 else 'miss'} the SLO")
     unknown = [name for name in ranking.missing if name not in missing]
+    for cause, names in _by_cause(missing, by_name).items():
+        why = f" because of {cause}" if cause else ""
+        found.append(f"{listed(names)} {'misses' if len(names) == 1 else 'miss'} the SLO{why}")
     if unknown:
         found.append(f"of {listed(unknown)} no size was found as far as was searched")
     found += [
@@ -208,6 +210,14 @@ def _rest(ranking: Ranking, by_name: dict[str, Contender]) -> list[str]:
         for one in by_name.values()
         if one.unmeasured
     ]
+    return found
+
+
+def _by_cause(names: Sequence[str], by_name: dict[str, Contender]) -> dict[str, list[str]]:
+    """Topologies by what befell them, those that miss the SLO without that first."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(names, key=lambda name: bool(by_name[name].cause)):
+        found.setdefault(by_name[name].cause, []).append(name)
     return found
 
 

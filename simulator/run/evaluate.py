@@ -11,6 +11,7 @@ from simulator.money import shown_in
 from simulator.resolve.closed import beside_owned
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
+from simulator.run.cause import with_cause
 from simulator.run.left_open import least_usd_per_month
 from simulator.run.loads import Loads, loads_of
 from simulator.run.months import Journey, Known, Progress, served
@@ -170,6 +171,7 @@ def course_of(
     outcomes : of its replications under the load that is shown
     """
     journey, prices = walk_with_prices(written, loads, planned, outcomes, sizer, found, progress)
+    journey = with_cause(journey, loads, sizer.store)
     return Course(journey, prices, priced_months(outcomes, prices.terms, journey.months))
 
 

@@ -118,6 +118,7 @@ def summarise(
         expected_error=expected_errors(planned.engines),
         lasts_until=lasts_until(priced.walked),
         unmeasured=tuple({"class": name, "period": period} for name, period in unmeasured(priced.walked)),
+        cause=next((month.cause for month in priced.walked if month.meets is False), ""),
     )
 
 

@@ -44,6 +44,7 @@ class TopologySummary:
     fleet : key of what runs and what is paid over the months; empty where nothing is compared
     search : how its size was found; None where it is written
     edge : what a fresh replication says of one that is written and hardly keeps the SLO, or of a later month; or empty
+    cause : what befell one that misses the SLO, where it meets it without; or empty
     at_speeds : the size needed where the engine is slower, as forecast, and faster; empty where that is not known
     compared : None where it stands alone
     """
@@ -69,6 +70,7 @@ class TopologySummary:
     fleet: str = ""
     search: Json | None = None
     edge: str = ""
+    cause: str = ""
     at_speeds: tuple[Json, ...] = ()
     compared: Compared | None = None
 
@@ -106,6 +108,8 @@ class TopologySummary:
             found["search"] = self.search
         if self.edge:
             found["edge"] = self.edge
+        if self.cause:
+            found["cause"] = self.cause
         if self.at_speeds:
             found["at_speeds"] = list(self.at_speeds)
         if self.compared is not None:

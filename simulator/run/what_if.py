@@ -20,6 +20,7 @@ from simulator.resolve.sizes import with_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.results.bundle import Bundle
+from simulator.run.cause import with_cause
 from simulator.run.evaluate import Course, evaluated, served_course, shown_outcomes
 from simulator.run.excerpt import Excerpt, excerpt_demand
 from simulator.run.loads import Loads
@@ -101,7 +102,7 @@ def _served(loaded: LoadedScenario, name: str, loads: Loads, store: Store, kept:
     if kept is not None and (sizes := kept.sizes.get(name)):
         outcomes, known = shown_outcomes(planned, loads, store), Known(store)
         base = served(outcomes, shown.demand)
-        journey = served_by_month(loaded, kept.plain, name, sizes, loads, base, known)
+        journey = with_cause(served_by_month(loaded, kept.plain, name, sizes, loads, base, known), loads, store)
         prices = resolve_terms(planned, journey.spells)
         course = Course(journey, prices, priced_months(outcomes, prices.terms, journey.months))
     else:

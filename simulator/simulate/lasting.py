@@ -18,7 +18,8 @@ from simulator.rng import stream_seed
 from simulator.simulate.again import coming_again, mean_replicas
 from simulator.simulate.capacity import capacity_rps, load_by_target, load_of, target_capacity_rps
 from simulator.simulate.demand import Demand
-from simulator.study.fleet import FleetSpec, Outages, Reliability
+from simulator.simulate.undisturbed import undisturbed
+from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import RequestSource
 from simulator.workload.windows import one_after_another
 
@@ -124,7 +125,7 @@ def _over(fleet: FleetSpec, demand: Demand, number: int, windows: int, rate_rps:
                     course.add(its)
 
     run = simulate_fleet(
-        _without_faults(fleet),
+        undisturbed(fleet),
         one_after_another([_window(demand, number, k) for k in range(windows)], demand.horizon_s),
         horizon_s=end_s,
         drain_s=0.0,
@@ -141,12 +142,6 @@ def _window(demand: Demand, number: int, k: int) -> RequestSource:
     if k == 0:
         return demand.source(number)
     return replace(demand, seed=stream_seed(demand.seed, "window", k), _drawn={}).source(number)
-
-
-def _without_faults(fleet: FleetSpec) -> FleetSpec:
-    pools = (replace(pool, reliability=Reliability(), outages=Outages()) for pool in fleet.pools)
-    providers = (replace(provider, outages=Outages(), throttling=()) for provider in fleet.providers)
-    return replace(fleet, pools=tuple(pools), providers=tuple(providers))
 
 
 def _grew(samples: dict[str, NDArray[Any]], from_s: float, to_s: float, rate_rps: float) -> bool:

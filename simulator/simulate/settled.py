@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from simulator.fleet.simulate import simulate_fleet
 from simulator.simulate.demand import Demand
-from simulator.study.fleet import Autoscaler, ColdStart, FleetSpec, Outages, Reliability
+from simulator.simulate.undisturbed import undisturbed
+from simulator.study.fleet import Autoscaler, ColdStart, FleetSpec
 
 PERIODS_TO_RISE = 8
 """Decisions in which a pool gets from its fewest replicas to those that it needs: at first four more, then twice."""
@@ -38,13 +39,8 @@ def settled(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
     if not scalers or demand.last_job_s is not None:
         return fleet
     span_s = min(max(map(_rising_s, scalers)), demand.horizon_s)
-    before = replace(
-        fleet,
-        pools=tuple(
-            replace(pool, cold_start=ColdStart(), reliability=Reliability(), outages=Outages()) for pool in fleet.pools
-        ),
-        providers=tuple(replace(provider, outages=Outages(), throttling=()) for provider in fleet.providers),
-    )
+    calm = undisturbed(fleet)
+    before = replace(calm, pools=tuple(replace(pool, cold_start=ColdStart()) for pool in calm.pools))
     risen = _held(_forgetful(before), demand, number, span_s)
     before = _with_replicas(before, risen)
     return _with_replicas(fleet, _held(before, demand, number, span_s))

@@ -87,6 +87,7 @@ class Contender:
     missed : of one that does not meet, what is missed first, in words; empty where that is not known
     forecast : whether its size rests on step times that are forecast, as that of owned and rented GPUs
     unmeasured : why it is not known whether it meets, as of `Walked`
+    cause : what befell one that does not meet, where it meets without; as of `Walked`
     """
 
     name: str
@@ -104,6 +105,7 @@ class Contender:
     missed: str = ""
     forecast: bool = False
     unmeasured: tuple[Unmeasured, ...] = ()
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class Walked:
     meets : None where no period misses the SLO and of some class no request was measured
     shares : hours of the month; a month between two nodes has hours of both
     units : names of token APIs of which the last of the sizes are units of throughput
+    cause : what befell a fleet that misses the SLO, where it meets it without; else empty
     """
 
     month: int
@@ -205,6 +208,7 @@ class Walked:
     shares: tuple[Share, ...]
     event: str = ""
     units: tuple[str, ...] = ()
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,16 @@ from simulator.run.topology_summary import Compared, TopologySummary
 ALONE: dict[str, Any] = {
     one.name: ()
     for one in fields(TopologySummary)
-    if one.name not in ("edge", "fleet", "search", "at_speeds", "unmeasured", "compared")
+    if one.name not in ("edge", "cause", "fleet", "search", "at_speeds", "unmeasured", "compared")
 }
 
 
 def test_a_row_has_every_part_and_what_was_compared_only_where_it_was() -> None:
     alone = TopologySummary(**ALONE)
     assert set(alone.row()) == set(ALONE)
-    whole = replace(alone, edge="said", fleet="key", search={}, at_speeds=({},), unmeasured=({},), compared=Compared())
+    whole = replace(
+        alone, edge="said", cause="what", fleet="key", search={}, at_speeds=({},), unmeasured=({},), compared=Compared()
+    )
     parts = {one.name for one in (*fields(TopologySummary), *fields(Compared))} - {"compared"}
     assert set(whole.row()) == parts
 

@@ -1,0 +1,69 @@
+"""Whether a topology misses the SLO only for what befell it: outages, failures, reclaims, stock-outs, storms of 429."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from simulator.resolve.topology import PlannedTopology
+from simulator.run.loads import Loads
+from simulator.run.months import Journey, served
+from simulator.simulate.one import Subject, subject_of
+from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
+from simulator.simulate.undisturbed import undisturbed
+from simulator.study.decision import Walked
+from simulator.study.demand import Load
+
+
+def with_cause(journey: Journey, loads: Loads, store: Store) -> Journey:
+    """The months, the first that misses the SLO with what befell the fleet where it meets it without.
+
+    The same requests are served by the same fleet, undisturbed. Later months that are as that one say the same.
+    """
+    failed = next((month for month in journey.months if month.meets is False), None)
+    if failed is None:
+        return journey
+    planned = [spell.planned for spell in journey.spells if spell.first <= failed.month][-1]
+    names = list(dict.fromkeys(_befell(planned, failed)))
+    if not names or not _meets_undisturbed(planned, failed, loads, store):
+        return journey
+    cause = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    told = replace(failed, cause=cause, binding=f"{failed.binding}; without {cause} the SLO is met")
+    months = (told if month == failed else _as(told, failed, month) for month in journey.months)
+    return replace(journey, months=tuple(months))
+
+
+def _as(told: Walked, failed: Walked, month: Walked) -> Walked:
+    """A month that is served as the one that misses."""
+    alike = month.shares == failed.shares and month.binding == failed.binding
+    return replace(month, cause=told.cause, binding=told.binding) if alike else month
+
+
+def _befell(planned: PlannedTopology, month: Walked) -> Iterator[str]:
+    """What befell the fleet in the periods of a month that miss the SLO, in words."""
+    usages = [usage for share in month.shares if share.served.meets is False for usage in share.served.usages]
+    for pool in (pool for usage in usages for pool in usage.pools):
+        happened = {
+            f"the outage of {pool.name}": pool.outages,
+            f"failures of {pool.name}": pool.failures,
+            f"reclaims of {pool.name}": pool.reclaims,
+            f"launches of {pool.name} without capacity": pool.stockouts,
+        }
+        yield from (words for words, times in happened.items() if times)
+    for api in (api for usage in usages for api in usage.providers):
+        yield from [f"the outage of {api.name}"] if api.outages else []
+    yield from (f"the 429 of {api.name}" for api in planned.fleet.providers if api.throttling)
+
+
+def _meets_undisturbed(planned: PlannedTopology, month: Walked, loads: Loads, store: Store) -> bool:
+    subject = subject_of(planned)
+    calm = replace(subject, fleet=undisturbed(subject.fleet))
+    missed = {share.period.at(month.level) for share in month.shares if share.served.meets is False}
+    return all(_meets(calm, load, loads, store) for load in missed)
+
+
+def _meets(subject: Subject, load: Load, loads: Loads, store: Store) -> bool:
+    demand = loads.at(load)
+    outcomes = [stored_outcome(subject, demand, k, store) for k in range(demand.replications)]
+    return served(outcomes, demand).meets is True

@@ -1,0 +1,81 @@
+"""What befell a topology is named as the cause of a missed SLO exactly where it meets the SLO without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario_cases import written
+
+from simulator.decide.rivals import rank
+from simulator.decide.standing import contenders
+from simulator.decide.why import sentence
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+SCENARIO = """
+schema_version: 1
+name: befallen
+model: llama-3.1-8b
+engine: {quantization: fp8, max_model_len: 4096}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 4}
+      lengths: {isl: 300, osl: 40}
+      slo: {ttft_s: {p95: 2}}
+      max_retries: 0
+topologies:
+  own: {pools: [{name: base, site: runpod-secure, gpu: l40s, replicas: 1}]}
+  api: {providers: [{name: vendor, offer: openai/gpt-4o-mini, requests_per_minute: 0, tokens_per_minute: 0}]}
+run: {horizon_s: 120, warmup_s: 0, replications: 1}
+cost: {draws: 0}
+"""
+WINDOW = "{start_s: 30, duration_s: 30}"
+
+
+@pytest.mark.parametrize(
+    ("sets", "topology", "cause"),
+    [
+        (f"topologies[api].providers[vendor].outages={{windows: [{WINDOW}]}}", "api", "the outage of vendor"),
+        (f"topologies[api].providers[vendor].throttling=[{WINDOW}]", "api", "the 429 of vendor"),
+        (f"topologies[own].pools[base].outages={{windows: [{WINDOW}]}}", "own", "the outage of base"),
+        (f"topologies[own].pools[base].server_failures=[{WINDOW}]", "own", "failures of base"),
+    ],
+)
+def test_what_befell_is_named_where_the_slo_is_met_without(
+    tmp_path: Path, sets: str, topology: str, cause: str
+) -> None:
+    written(tmp_path, SCENARIO)
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=[sets]), tmp_path / "runs")
+    found = run.summary["topologies"]
+    assert {name: one.get("cause", "") for name, one in found.items()} == {"own": "", "api": "", topology: cause}
+    assert f"{topology} misses the SLO because of {cause}" in run.summary["verdict"]
+    (month, *_) = run.decision["topologies"][topology]["months"]
+    assert month["binding"].endswith(f"; without {cause} the SLO is met")
+    assert sentence(contenders(found)) == run.summary["verdict"].partition(". ")[0].rstrip(".") + "."
+
+
+def test_what_misses_anyway_is_put_down_to_nothing(tmp_path: Path) -> None:
+    written(tmp_path, SCENARIO)
+    sets = [
+        f"topologies[api].providers[vendor].outages={{windows: [{WINDOW}]}}",
+        "topologies[api].providers[vendor].ttft_s={median: 3}",
+    ]
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    assert "cause" not in run.summary["topologies"]["api"]
+    assert rank(contenders(run.summary["topologies"])).missing == ("api",)
+    assert "api misses the SLO" in run.summary["verdict"]
+    assert "because" not in run.summary["verdict"]
+
+
+def test_of_two_the_one_that_comes_closest_says_what_it_would_do_without(tmp_path: Path) -> None:
+    written(tmp_path, SCENARIO)
+    short = "{start_s: 30, duration_s: 20}"
+    sets = [
+        f"topologies[api].providers[vendor].outages={{windows: [{short}]}}",
+        f"topologies[own].pools[base].outages={{windows: [{WINDOW}]}}",
+    ]
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    assert run.summary["verdict"].startswith("No topology meets the SLO; api comes closest")
+    assert "without the outage of vendor api meets it" in run.summary["verdict"]
