@@ -44,6 +44,7 @@ def new(
         servecast new mine.yaml --currency EUR --usd-per-unit 1.08 --rate-date 2026-11-20 --rate-source "ECB"
         servecast new mine.yaml --users 300 --turns 12 --think-s 15 --other-share 0.2 --other-gpus b200,l40s
         servecast new mine.yaml --users 300 --hours "mon-fri 7-19 1; sat 9-13 40%; else 0.05" --name "support chat"
+        servecast new mine.yaml --users 300 --batch-per-day 20000 --batch-isl 3000 --batch-osl 300
         servecast new mine.yaml --trace log.csv --column "arrival_s=at, input_tokens=in, output_tokens=out"
         servecast new mine.yaml --own-gpu "our card" --gpu rtx-5090 --memory-gib 25.2 --bandwidth-gb-per-s 1344
         servecast new mine.yaml --spend-usd-per-month 180000 --offer openai/gpt-4o-mini --cached-share 0.4 --no-ask

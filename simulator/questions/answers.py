@@ -103,6 +103,16 @@ class Answers:
             "Or: which hours have which share of the busiest load (as mon-fri 8-18 1; sat 10-14 0.4; else 0.05)?",
         ),
     ] = None
+    batch_per_day: Annotated[
+        float | None,
+        Ask("How much, and when", "How many further requests a day may wait for hours, as documents?", "none"),
+    ] = None
+    batch_isl: Annotated[int, Ask("How much, and when", "How many tokens has a prompt of those?", "some pages")] = 3000
+    batch_osl: Annotated[int, Ask("How much, and when", "And an answer?", "a summary")] = 300
+    batch_hours: Annotated[
+        float,
+        Ask("How much, and when", "Within how many hours are they to be answered?", "as batches of token APIs are"),
+    ] = 24.0
     data_class: Annotated[
         DataClass,
         Ask("Where the data may go", "Of what kind are the data?", "processors under an agreement are allowed"),
@@ -211,6 +221,8 @@ OWN_PRICES = ("api_input_usd", "api_output_usd")
 """Prices of a token API of one's own; neither without the other."""
 OWN_SPEED = ("api_ttft_s", "api_tpot_s")
 """Of a token API that is no offer of the catalog."""
+BATCH = ("batch_isl", "batch_osl", "batch_hours")
+"""Of requests that may wait for hours beside the others."""
 _FOLLOWS: dict[str, tuple[str, ...]] = {
     "currency": RATE,
     "own_gpu": OWN_GPU,
@@ -219,6 +231,7 @@ _FOLLOWS: dict[str, tuple[str, ...]] = {
     "other_share": ("other_data_class",),
     "users": ("requests_per_user_per_hour",),
     "trace": ("column",),
+    "batch_per_day": BATCH,
 }
 """Questions that make sense only once another is answered."""
 _LEADS = {name: lead for lead, names in _FOLLOWS.items() for name in names}

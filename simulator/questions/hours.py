@@ -146,7 +146,8 @@ def period_lines(answers: Answers) -> list[str]:
             name = "busy" if k == 0 else f"quiet_{k}" if answers.hours is None else f"hours_{k + 1}"
             when = f'name: {name}, days: "{each.window.days}", hours: {each.window.hours}'
             when = when if "," in each.window.days else when.replace('"', "")
-        lines.append(f"    - {{{when}, load: {each.load:g}}}")
+        alike = ", load_by_class: {batch: 1}" if answers.batch_per_day else ""
+        lines.append(f"    - {{{when}, load: {each.load:g}{alike}}}")
     return lines
 
 

@@ -20,7 +20,9 @@ from simulator.questions.log import Log, log_words, read_log
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
 from simulator.questions.traffic import (
     ANSWER_CV,
+    BATCH,
     LENGTH_CV,
+    batch_rate_rps,
     busy_rate_rps,
     cached_tokens,
     longest_session_tokens,
@@ -29,7 +31,7 @@ from simulator.questions.traffic import (
 )
 from simulator.resolve.memory import writes_text
 from simulator.schema.base import SMALLEST, DataClass
-from simulator.units import MONTHS_PER_YEAR
+from simulator.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR
 
 LONGEST_WARM_UP_S = 3600
 LEAST_WARM_UPS = 20
@@ -71,6 +73,7 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
             f"model: {json.dumps(answers.model)}",
             f"engine: {{{_format(answers)}max_model_len: {fit.max_model_len}}}",
             *(_workload(answers, rate_rps, fit.max_model_len) if log is None else _logged(answers, log)),
+            *_batch(answers, fit.max_model_len, () if log is None else log.labels),
             *topologies,
             *server_lines(answers),
             *_currency(answers),
@@ -106,7 +109,9 @@ def _description(answers: Answers, rate_rps: float, log: Log | None) -> str:
     said = (answers.name or "").strip()
     name = f"{said}: " if said and said != plain_name(said) else ""
     people = f" for {answers.users:,} people" if answers.users else ""
-    return f"{name}{title_of('model', answers.model)}{people}, {rate_rps:.3g} requests per second {_when(log)}."
+    waiting = f", and {answers.batch_per_day:,.12g} a day that may wait" if answers.batch_per_day else ""
+    asked = f"{rate_rps:.3g} requests per second {_when(log)}{waiting}"
+    return f"{name}{title_of('model', answers.model)}{people}, {asked}."
 
 
 def _when(log: Log | None) -> str:
@@ -139,6 +144,28 @@ def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
         rate = f"{rate_rps * share:.6g}"
         lines += [f"    - name: {name}", *(line.replace("RATE", rate) for line in said), *_terms(answers, kind)]
     return lines
+
+
+def _batch(answers: Answers, longest: int, others: Collection[str]) -> list[str]:
+    """The class of requests that may wait for hours, which come in all hours alike.
+
+    Parameters
+    ----------
+    others : names of the other classes, where they have names of their own
+    """
+    if not answers.batch_per_day:
+        return []
+    ends = ((answers.batch_isl, LENGTH_CV, longest // 4 * 3), (answers.batch_osl, ANSWER_CV, longest // 4))
+    isl, osl = (f"{{kind: lognormal, mean: {mean}, cv: {cv}, max: {most}}}" for mean, cv, most in ends)
+    osl = osl if answers.osl > 1 else "1"
+    return [
+        f"    - name: {BATCH if BATCH not in others else f'{BATCH}_too'}",
+        f"      arrivals: {{kind: poisson, rate_rps: {batch_rate_rps(answers):.6g}}}",
+        f"      lengths: {{isl: {isl}, osl: {osl}}}",
+        f"      data_class: {answers.data_class}",
+        "      service_tier: batch",
+        f"      slo: {{e2e_s: {{p95: {answers.batch_hours * SECONDS_PER_HOUR:g}}}}}",
+    ]
 
 
 def _terms(answers: Answers, kind: DataClass) -> list[str]:

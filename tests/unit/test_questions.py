@@ -233,6 +233,7 @@ def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
         "api_input_usd": {"api_cached_usd", "api_output_usd", "api_ttft_s", "api_tpot_s"},
         "other_share": {"other_data_class"},
         "turns": {"think_s"},
+        "batch_per_day": {"batch_isl", "batch_osl", "batch_hours"},
     }
     rest -= set().union(*follow.values())
 

@@ -233,3 +233,35 @@ def test_prices_that_the_catalog_lacks_are_asked_at_their_questions(tmp_path: Pa
     with pytest.raises(InputError, match="has no price of a server with rtx-5090"):
         scenario_text(card | {"data_class": "restricted"}, tmp_path, "own")
     planned(tmp_path, **card, data_class="restricted", server_usd=60000)
+
+
+def test_requests_that_may_wait_come_beside_the_others_in_all_hours_alike(tmp_path: Path) -> None:
+    """43,200 a day are one in two seconds, by night, too; within 12 hours; at the batch prices of the token API."""
+    batch = {"batch_per_day": 43_200.0, "batch_isl": 6000, "batch_osl": 100, "batch_hours": 12.0}
+    scenario, found = planned(tmp_path, users=None, rate_rps=2.0, offer="openai/gpt-4o-mini", **batch)
+    chat, waiting = scenario.workload.classes
+    assert (chat.name, chat.arrivals.rate_rps, chat.service_tier) == ("requests", 2.0, "standard")
+    assert (waiting.name, waiting.arrivals.rate_rps, waiting.service_tier) == ("batch", 0.5, "batch")
+    assert (waiting.lengths.isl.mean, waiting.lengths.osl.mean) == (6000, 100)
+    assert (waiting.slo.e2e_s, waiting.slo.ttft_s) == ({"p95": 12 * 3600}, {})
+    assert [(one.load, one.load_by_class) for one in scenario.study.periods] == [
+        (load, {"batch": 1}) for load in (1, 0.1, 0.1)
+    ]
+    assert scenario.engine.max_model_len >= 4 * 6100, "four times the mean of the longer of both"
+    (terms,) = resolve_terms(found["api"]).terms.apis
+    assert terms.tier_by_class == ("", "batch")
+    assert "batch" not in scenario_text({"rate_rps": 1.0}, tmp_path).partition("schema_version")[2]
+
+
+def test_a_log_with_a_label_of_that_name_keeps_it(tmp_path: Path) -> None:
+    rows = "".join(f"{k},100,20,{'batch' if k % 2 else 'chat'}\n" for k in range(100))
+    (tmp_path / "log.csv").write_text(f"arrival_s,input_tokens,output_tokens,class\n{rows}", "utf-8")
+    scenario, _ = planned(tmp_path, rate_rps=None, trace="log.csv", batch_per_day=100.0)
+    assert sorted(one.name for one in scenario.workload.classes) == ["batch", "batch_too", "chat"]
+
+
+@pytest.mark.parametrize("given", [{"batch_per_day": 0.0}, {"batch_per_day": 9.0, "batch_isl": 200_000}])
+def test_what_may_wait_is_told_at_its_question(given: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="batch_") as found:
+        scenario_text({"rate_rps": 1.0, **given}, tmp_path)
+    assert {problem.path for problem in found.value.problems} <= set(given)
