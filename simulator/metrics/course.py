@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.records import Reason, Status
-from simulator.metrics.slo import TermCount
+from simulator.metrics.slo import ClassSlo, TermCount
 
 PARTS = 4
 """Parts of the window; the most that is begun in one of them is what the fleet can begin."""
@@ -126,6 +127,13 @@ class Course:
         return bool(came_tokens > PARTS * (self.parts + chance * came_tokens / self.came).max())
 
     @property
+    def left(self) -> float:
+        """Share of the tokens that came whose work is left for after the window; 0 where chance leaves as many, √n."""
+        if self.grown_tokens <= 0 or self.grown <= math.sqrt(max(self.came, 0)):
+            return 0.0
+        return self.grown_tokens / float(self.parts.sum() + self.grown_tokens)
+
+    @property
     def _had_room(self) -> NDArray[np.bool_]:
         """Parts that show what came, not what the fleet can begin."""
         left_none = self.waits[1:] <= BEYOND_CHANCE * np.sqrt(self.numbers)
@@ -140,6 +148,20 @@ class Course:
         shares = self.found / self.prompts
         rises = bool((np.diff(shares) > 0).all()) and shares[-1] - shares[0] >= RISE
         return (float(shares[0]), float(shares[-1])) if rises else None
+
+
+def left_waiting(classes: Sequence[ClassSlo], replications: Iterable[Sequence[Course]]) -> float:
+    """Of the open class that leaves most of its tokens waiting at the end of the window, the share of them.
+
+    A bill by use is too low by about as much: what serves them runs after the window.
+    """
+    shares = [0.0]
+    for slo, (first, *others) in zip(classes, zip(*replications, strict=True), strict=True):
+        whole = deepcopy(first)
+        for other in others:
+            whole.merge(other)
+        shares.append(whole.left if slo.is_open else 0.0)
+    return max(shares)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.answer import searched
 from simulator.size.assumed import AS_IT_IS, Assumed
+from simulator.size.edge_of_window import left_out
 from simulator.size.found import Limits, Search
 from simulator.size.guess import targets
 from simulator.size.infeasible import judged
@@ -118,8 +119,10 @@ class Growth:
             return None
         if above is None or above.best is None or (here.best is not None and not above.best.beats(here.best)):
             return None
-        tried = self._trials(periods, self._opened(None), above.hours)(above.best.point)
-        if tried.word != "met" or (here.best is not None and not tried.beats(here.best)):
+        trials = self._trials(periods, self._opened(None), above.hours)
+        tried = trials(above.best.point)
+        left = left_out(trials.pools, tried)
+        if tried.word != "met" or left or (here.best is not None and not tried.beats(here.best)):
             return None
         best = _bare(tried)
         trail = (*here.trail, best) if here.hours == above.hours else (best,)
@@ -154,8 +157,11 @@ class Growth:
         then = above.best if same and above and above.best and _allowed(above.best.point, opened) else None
         tried: list[Tried] = []
         for point in self._nearby(trials, last, then if then and then.usd_per_month <= near else None):
-            tried.append(_bare(trials(point)))
-            if tried[-1].word == "met":
+            now = trials(point)
+            if left_out(trials.pools, now):
+                continue
+            tried.append(_bare(now))
+            if now.word == "met":
                 break
         best = tried[-1] if tried and tried[-1].word == "met" else None
         if best is not None and best.usd_per_month <= near:

@@ -28,6 +28,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers
 from simulator.run.estimates import api_estimates, grid_estimates, old_words, place_estimates, power_estimates
+from simulator.run.left_waiting import left_waiting_words
 from simulator.run.near_limits import near_limits, other_units
 from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.run.prompt_caches import cache_words
@@ -104,6 +105,7 @@ def summarise(
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", other_tokens(loaded.scenario.workload.classes, kept_tokens)),
             *remarks("basis", rare_failures(planned.fleet, usages)),
+            *remarks("basis", left_waiting_words(planned.fleet, whole)),
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
             *remarks("load", fewer_units),
             *remarks("size", more_units),

@@ -22,6 +22,8 @@ _BUSIEST_S = 600.0
 _LEAST_ROOM = 1e-9
 _TARGETS = (0.35, 0.48, 0.61, 0.74, 0.87, 1.0)
 """Set points of an autoscaler, as shares of the requests that one replica holds at its SLO."""
+_WAITING = 3
+"""Requests that wait before a replica, at most, by those that it holds."""
 _LOWER, _LOWEST = 0.72, 0.25
 """Ratio of further ones below these, down to such a share of the requests that a replica has at the busy load."""
 
@@ -106,7 +108,8 @@ def targets(pool: PoolSpec, demand: Demand, replicas: int) -> tuple[float, ...]:
     """Set points to try, rising, each a whole number of requests.
 
     Under a loose limit a replica is at its capacity long before it holds as many as that allows: so they go on below
-    what each of so many replicas has in flight at the busy load. Those that wait alone are fewer, as few as one.
+    what each of so many replicas has in flight at the busy load. Those that wait alone are fewer, as few as one. Where
+    limits let requests wait, they go on above what a replica holds.
     """
     held = requests_held(pool, demand)
     shares, least = list(_TARGETS), _LOWEST * requests_in_flight(pool, demand, replicas)
@@ -114,7 +117,22 @@ def targets(pool: PoolSpec, demand: Demand, replicas: int) -> tuple[float, ...]:
         least = 1.0
     while shares[0] * held > max(least, 1.0):
         shares.insert(0, shares[0] * _LOWER)
+    most = held + _may_wait(pool, demand, held)
+    while shares[-1] / _LOWER * held <= most:
+        shares.append(shares[-1] / _LOWER)
     return tuple(sorted({float(max(round(share * held), 1)) for share in shares}))
+
+
+def _may_wait(pool: PoolSpec, demand: Demand, held: int) -> float:
+    """Requests that may wait before one replica which holds so many: what it ends within the tightest limit."""
+    load = busy_load(demand)
+    terms = [term for slo in demand.classes for term in slo.terms]
+    limit_s = min((term.limit_s for term in terms if term.metric in ("ttft_s", "e2e_s")), default=math.inf)
+    if load is None:
+        return 0.0
+    busy = _busy(pool.engine, pool.step_time, load.isl, load.osl)
+    at = min(held, len(busy.step_s))
+    return min(limit_s * at / load.osl / float(busy.step_s[at - 1]), _WAITING * held)
 
 
 def requests_in_flight(pool: PoolSpec, demand: Demand, replicas: int) -> int:

@@ -100,6 +100,9 @@ def _descend(searcher: Searcher) -> None:
 
 
 def _result(searcher: Searcher, finished: bool) -> Search:
+    if searcher.best is None and searcher.late:
+        searcher.best = min(searcher.late, key=lambda one: one.usd_per_month)
+        searcher.trail[searcher.best.point] = searcher.best
     best, pools = searcher.best, searcher.trials.pools
     trail = tuple(searcher.trail.values())
     skipped = sum(tried.word == "skipped" for tried in trail)

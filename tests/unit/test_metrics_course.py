@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.fleet.records import RECORD, Status
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.metrics.course import Course
+from simulator.metrics.course import Course, left_waiting
 from simulator.metrics.slo import ClassSlo, SloTerm, late_words
 from simulator.perf.bounds import TokenBound
 from simulator.simulate.demand import Demand
@@ -52,6 +52,18 @@ def test_a_queue_of_so_few_is_chance(waiting: int, grows: bool) -> None:
     """100 come: up to 1.5·√100 = 15 of them may wait."""
     scheduled_s = np.concatenate([np.linspace(0.0, 99.0, 100 - waiting), np.full(waiting, 101.0)])
     assert through(queued(np.zeros(100), scheduled_s)).grows is grows
+
+
+@pytest.mark.parametrize(("waiting", "left"), [(10, 0.0), (11, 0.11)])
+def test_a_bill_leaves_out_what_waits_beyond_chance(waiting: int, left: float) -> None:
+    """100 come: up to √100 = 10 may wait; of two replications, 200 come and 11 wait, below √200."""
+    scheduled_s = np.concatenate([np.linspace(0.0, 99.0, 100 - waiting), np.full(waiting, 101.0)])
+    course, none = through(queued(np.zeros(100), scheduled_s)), through(queued(np.zeros(100), np.zeros(100)))
+    chat = ClassSlo("chat", (ALL_SOON,))
+    assert left_waiting([chat], [[course]]) == course.left == pytest.approx(left)
+    assert left_waiting([chat], [[course], [none]]) == 0.0
+    assert left_waiting([chat, replace(chat, is_open=False)], [[none, course]]) == 0.0
+    assert left_waiting([chat], [[course], [course]]) == pytest.approx(2 * waiting / 200 if waiting**2 * 4 > 200 else 0)
 
 
 @pytest.mark.parametrize(("late", "grows"), [(89, False), (90, False), (91, True)])

@@ -11,7 +11,7 @@ import pytest
 from simulator.errors import InputError
 from simulator.perf.device import BatchLimits
 from simulator.resolve.given import NO_BOUND, given_step_time
-from simulator.resolve.sizes import Fixed, Scaled
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled
 from simulator.schema.engine import Throughput
 from simulator.size.found import Limits
 from simulator.size.lighter import Lighter, lighter
@@ -90,6 +90,7 @@ class Counted:
 
     def __init__(self, bound_usd: float = 0.0) -> None:
         self.simulated, self.bound = 0, bound_usd
+        self.pools = [OpenPool(0, "p", 1, 1, owned=False)]
         self.asked: list[tuple[Any, Any]] = []
 
     def __call__(self, point: Any, racing: Tried | None) -> Tried:
