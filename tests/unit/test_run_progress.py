@@ -71,3 +71,21 @@ def test_what_is_expected_grows_with_what_is_open_and_with_what_is_asked(tmp_pat
     needs = needs_of(long, [])
     assert needs.seconds == 0.0
     assert beforehand(long, needs) == "3 topologies: 22 trials for sizes of 2 topologies, about 1 s of one core"
+
+
+@pytest.mark.parametrize("topologies", [(FIXED,), (OPEN, FIXED)])
+def test_the_bar_is_shared_by_the_trials_of_open_sizes_and_what_is_simulated_after_them(
+    tmp_path: Path, topologies: tuple[str, ...]
+) -> None:
+    """Written sizes have no trials before them, so all of the bar is theirs."""
+    loaded = written(tmp_path, chat(*topologies, study="months: 1", rate_rps=20, horizon_s=5, warmup_s=1))
+    told: list[tuple[str, float]] = []
+    simulate(loaded, tmp_path / "out", progress=lambda what, share: told.append((what, share)))
+    trials = [share for what, share in told if "trial" in what]
+    after = [share for what, share in told if what.startswith("fixed: replication 1 of ")]
+    assert after
+    if len(topologies) == 1:
+        assert not trials
+        assert after[0] < 0.3
+    else:
+        assert 0.3 < trials[-1] <= after[0] < 1.0
