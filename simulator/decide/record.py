@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from simulator.decide.budget import Affordable
 from simulator.decide.costed import Costed, months
 from simulator.study.decision import BreakEven, Capacity, Verdict
 
@@ -17,12 +18,14 @@ def record(
     pairs: Sequence[BreakEven],
     capacities: Mapping[str, Json] | None = None,
     left_out: Sequence[str] = (),
+    bought: Sequence[Affordable] = (),
 ) -> Json:
     """`decision.json`: the verdict, and for each topology its months, break-evens and why it is not the answer.
 
     Parameters
     ----------
     left_out : what time kept from being asked, in words
+    bought : what a budget buys; told only where there is one
     """
     bindings = {one.topology: one for one in verdict.bindings}
     known = capacities or {}
@@ -37,6 +40,7 @@ def record(
         "margin_share_of_draws": verdict.margin_share_of_draws,
         "flips": [asdict(flip) for flip in verdict.flips],
         "time_ended": list(left_out),
+        **({"budget": [asdict(one) for one in bought]} if bought else {}),
         "topologies": {
             one.name: {
                 "meets": None if one.unmeasured else one.meets,

@@ -29,6 +29,7 @@ def decide(
     cheapest_in: Mapping[str, NDArray[np.bool_]] | None = None,
     flips: Sequence[Flip] = (),
     today_usd: float | None = None,
+    budget: str = "",
 ) -> Verdict:
     """Compare topologies of one study.
 
@@ -37,6 +38,7 @@ def decide(
     cheapest_in : of those that meet the SLO, the paired draws in which no other of them costs less
     flips : by further trials; one of a price stands for the one at sizes that stay
     today_usd : what is paid a month now, where that was said
+    budget : what a budget buys, in words
     """
     contenders = [one.contender for one in found]
     ranking = rank(contenders)
@@ -53,7 +55,7 @@ def decide(
     twins = {name for name, _ in ranking.same}
     reasons = [f"{one.text}." for one in why if one.topology not in twins and one.kind != UNMEASURED]
     beside = "" if today_usd is None else today_words(found, ranking, today_usd)
-    parts = [said, beside, *reasons, present_value_words(found, ranking), flips_sentence(every, ranking)]
+    parts = [said, beside, budget, *reasons, present_value_words(found, ranking), flips_sentence(every, ranking)]
     return Verdict(
         ranking,
         margin,

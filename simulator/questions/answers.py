@@ -194,6 +194,10 @@ class Answers:
         Ask("Prices", "In the median, after how many seconds does it send the first token?", "the offer's"),
     ] = None
     api_tpot_s: Annotated[float | None, Ask("Prices", "And each further token, in seconds?", "the offer's")] = None
+    budget_usd_per_month: Annotated[
+        float | None,
+        Ask("How long", "What may a month cost, in USD? Then it is told what load that buys.", "no limit"),
+    ] = None
     growth_per_month: Annotated[float, Ask("How long", "By what share does the load grow each month?", "not known")] = (
         0.0
     )

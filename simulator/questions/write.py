@@ -264,6 +264,8 @@ def _study(answers: Answers) -> Sequence[str]:
     lines = ["study:", f"  months: {answers.months:g}"]
     if answers.spend_usd_per_month is not None:
         lines.append(f"  paid_today_usd_per_month: {answers.spend_usd_per_month:.12g}")
+    if answers.budget_usd_per_month is not None:
+        lines.append(f"  budget_usd_per_month: {answers.budget_usd_per_month:.12g}")
     if abs(growth) >= SMALLEST:
         lines.append(f"  growth_per_year: {growth:.6g}")
     if answers.trace is None:

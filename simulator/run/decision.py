@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.decide.assumptions import growth_of, questions
 from simulator.decide.break_even import break_evens, hours_flip
+from simulator.decide.budget import Affordable, budget_words
 from simulator.decide.chance import chance_of
 from simulator.decide.costed import FIXED, Costed
 from simulator.decide.explore import (
@@ -147,6 +148,7 @@ def decide_run(
     further: Further | None = None,
     estimate: bool = False,
     store: Store | None = None,
+    bought: Sequence[Affordable] = (),
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
 
@@ -156,6 +158,7 @@ def decide_run(
     further : trials at other loads, limits and prices; None leaves volumes and these flips out
     estimate : find the capacity of each fleet by a few trials, where there is no time for more
     store : where trials are looked up and kept
+    bought : what each topology serves for the study's budget; empty where it has none
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
@@ -183,10 +186,14 @@ def decide_run(
     elif estimate:
         known = estimated(measured, demand, store)
     hours = hours_flip(found, pairs)
-    today_usd = loaded.scenario.study.paid_today_usd_per_month
-    verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])], today_usd)
+    today_usd, budget_usd = (
+        loaded.scenario.study.paid_today_usd_per_month,
+        loaded.scenario.study.budget_usd_per_month,
+    )
+    budget = budget_words(bought, budget_usd) if budget_usd is not None and bought else ""
+    verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])], today_usd, budget)
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
-    return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told, left_out))
+    return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told, left_out, bought))
 
 
 def _left_out(unsized: Sequence[str], no_capacity: Sequence[str], pairs: Sequence[BreakEven]) -> list[str]:

@@ -54,6 +54,7 @@ from simulator.run.tables import latency_frame
 from simulator.run.thresholds import threshold_words
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.traces_read import left_out_words, traces_read
+from simulator.run.within_budget import loads_within_budget
 from simulator.run.written_instances import may_change_instances
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
@@ -217,7 +218,7 @@ def _simulate(
         further = further_trials(loaded, asked, loads, work.sizer, left_s, sizes) if explore_s > 0 else None
         decision = decide_run(
             *(sized, loads.shown.demand, measured, costs.cheapest_in, further),
-            *(work.estimates, store),
+            *(work.estimates, store, loads_within_budget(asked, loads, work.sizer)),
         )
         traces = traces_read(loaded, loads.shown.demand.start_s + loads.shown.demand.horizon_s)
         orders = {one.name: early_orders(one) for one in decision.topologies}

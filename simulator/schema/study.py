@@ -93,6 +93,8 @@ class StudySettings(Settings):
     Periods in the FOCUS export stay empty unless given."""
     paid_today_usd_per_month: Positive | None = None
     """What is paid a month today, as to a token API: the verdict says what the cheapest costs beside it."""
+    budget_usd_per_month: Positive | None = None
+    """What a month may cost: the verdict says what load each topology serves for it, at its cheapest size."""
     growth_per_year: Growing = 0.0
     """Growth of the load, as a share per year: month m has (1 + g)^((m - 1)/12) times that of month 1."""
     growth_per_year_by_class: dict[Name, Growing] = {}
