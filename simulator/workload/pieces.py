@@ -31,6 +31,8 @@ _JSON_ROWS = 20_000
 """Of a piece: rows of text are larger as objects, above all lists of hashes."""
 _PIECE_BYTES = 2**28
 """Of a piece of a Parquet file as it is unpacked, texts that come again counted once."""
+_VALUE_BYTES, _NESTED_BYTES = 8, 100
+"""Of a value of a column, and of one within lists or objects, which become objects of Python."""
 _AS_WRITTEN: Any = {"skip_blank_lines": False, "keep_default_na": False}
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """Between the values of a line, unless its first line has none; then what it has instead."""
@@ -153,14 +155,14 @@ def _read_parquet(file: Path) -> Iterator[Table]:
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(file)
-        _check_number(file, len(schema.names))
-        texts = [field.name for field in schema if _is_text(field.type)]
-        rows, first = pq.ParquetFile(file, read_dictionary=texts), 1
-        row_bytes = sum(_group_bytes(rows.metadata)) / max(rows.metadata.num_rows, 1)
-        for batch in rows.iter_batches(max(min(PIECE_ROWS, int(_PIECE_BYTES / max(row_bytes, 1.0))), 1)):
-            yield Table(file, _frame(batch), np.arange(first, first + len(batch)), is_text=False)
-            first += len(batch)
+        _check_number(file, len(pq.read_schema(file).names))
+        rows, first = pq.ParquetFile(file), 1
+        rows = pq.ParquetFile(file, read_dictionary=list(_texts(rows.schema)))
+        row_bytes = max(_row_bytes(rows.metadata), default=1.0)
+        for batch in rows.iter_batches(max(min(PIECE_ROWS, int(_PIECE_BYTES / row_bytes)), 1)):
+            for part in _within_a_piece(file, batch, first):
+                yield Table(file, _frame(part), np.arange(first, first + len(part)), is_text=False)
+                first += len(part)
         if first == 1:
             yield Table(file, rows.schema_arrow.empty_table().to_pandas(), np.zeros(0, np.int64), is_text=False)
     except (pa.ArrowInvalid, OSError) as error:
@@ -169,15 +171,60 @@ def _read_parquet(file: Path) -> Iterator[Table]:
         raise InputError(Problem(f"holds what cannot be unpacked: {error}", file=str(file))) from error
 
 
-def _is_text(kind: Any) -> bool:
-    import pyarrow.types as of
+def _texts(schema: Any) -> Iterator[str]:
+    """Paths of the values of any length, within lists and objects too."""
+    for leaf in (schema.column(k) for k in range(len(schema))):
+        if leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type != "DECIMAL":
+            yield leaf.path
 
-    kinds = of.is_string, of.is_large_string, of.is_string_view, of.is_binary, of.is_large_binary, of.is_binary_view
-    return any(is_kind(kind) for is_kind in kinds)
+
+def _row_bytes(metadata: Any) -> Iterator[float]:
+    """Of the rows of each group in the mean, as they are written or with their values apart, whichever is more."""
+    for group in (metadata.row_group(k) for k in range(metadata.num_row_groups)):
+        values = (_unpacked_bytes(group.column(k)) for k in range(group.num_columns))
+        yield max(group.total_byte_size, sum(values), 1) / max(group.num_rows, 1)
 
 
-def _group_bytes(metadata: Any) -> Iterator[int]:
-    return (metadata.row_group(k).total_byte_size for k in range(metadata.num_row_groups))
+def _unpacked_bytes(column: Any) -> int:
+    """Of a column's values, of which those that come again are written as next to nothing."""
+    values: int = column.num_values
+    return values * (_NESTED_BYTES if "." in column.path_in_schema else _VALUE_BYTES)
+
+
+def _within_a_piece(file: Path, batch: Any, first: int) -> Iterator[Any]:
+    """Rows in order, as many at once as may be when each text within their lists and objects stands for itself.
+
+    Raises
+    ------
+    InputError : a row alone is more
+    """
+    nested = (column for column in batch.columns if column.type.num_fields > 0)
+    if sum(map(_text_bytes, nested)) <= _PIECE_BYTES:
+        yield batch
+    elif len(batch) > 1:
+        half = len(batch) // 2
+        yield from _within_a_piece(file, batch.slice(0, half), first)
+        yield from _within_a_piece(file, batch.slice(half), first + half)
+    else:
+        text = f"a row of more than {_PIECE_BYTES >> 20} MiB is none of a log"
+        raise InputError(Problem(text, file=str(file), line=first))
+
+
+def _text_bytes(array: Any) -> int:
+    """Of all texts in a column, those that come again as often as they do."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(array.type):
+        letters: int | None = pc.sum(pc.binary_length(array.dictionary).take(array.indices)).as_py()
+        return letters or 0
+    parts: Any = ()
+    if pa.types.is_map(array.type):
+        begin, end = array.offsets[0].as_py(), array.offsets[-1].as_py()
+        parts = array.keys[begin:end], array.items[begin:end]
+    elif array.type.num_fields > 0:
+        parts = array.flatten()
+    return sum(map(_text_bytes, parts if isinstance(parts, list | tuple) else [parts]))
 
 
 def _frame(batch: Any) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import bz2
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 
 from dashboard.checks import compose
 from simulator.errors import InputError
-from simulator.workload.pieces import LONGEST_LINE, MOST_COLUMNS, _frame, read_table
+from simulator.workload.pieces import LONGEST_LINE, MOST_COLUMNS, _frame, read_pieces, read_table
 
 HEAD = "arrival_s,input_tokens,output_tokens\n"
 
@@ -93,6 +94,48 @@ def test_a_text_that_comes_again_in_parquet_is_kept_once(
     assert first == (b"a" if kind == pa.large_binary() else "a") * 10_000
     assert all(text is first for text in found.iloc[::2])
     assert pd.isna(found.iloc[1::2]).all()
+
+
+_TALK = {"said": [{"role": "user", "text": "a" * 10_000}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.struct({"said": pa.list_(pa.struct({"role": pa.string(), "text": pa.string()}))}), _TALK),
+        (pa.list_(pa.large_string()), ["a" * 10_000]),
+        (pa.map_(pa.string(), pa.string()), [("text", "a" * 10_000)]),
+    ],
+)
+def test_texts_within_objects_are_unpacked_by_as_many_rows_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType, value: Any
+) -> None:
+    """100,000 rows of twice 18 kB are 600 kB on disk, and were 1.9 GB in memory where each row has its own copy."""
+    values = pa.array([value, None] * 500, kind)
+    pq.write_table(pa.table({"arrival_s": np.arange(1_000), "talk": values}), tmp_path / "a.parquet")
+    (whole,) = read_pieces(tmp_path / "a.parquet")
+    monkeypatch.setattr("simulator.workload.pieces._PIECE_BYTES", 1_000_000)
+    pieces = list(read_pieces(tmp_path / "a.parquet"))
+    assert max(len(piece.line) for piece in pieces) <= 200
+    assert [line for piece in pieces for line in piece.line] == [*range(1, 1_001)]
+    kept = [str(talk) for piece in pieces for talk in piece.frame["talk"]]
+    assert kept == [str(talk) for talk in whole.frame["talk"]]
+    assert "aaa" in kept[0]
+    monkeypatch.setattr("simulator.workload.pieces._PIECE_BYTES", 5_000)
+    assert told(tmp_path / "a.parquet").startswith("1: a row of more than 0 MiB")
+
+
+@pytest.mark.parametrize("columns", [1, 50])
+def test_numbers_that_come_again_in_parquet_are_unpacked_by_as_many_rows_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """100,000 rows of 5,000 hashes that are one are 600 kB on disk, and were 9 GB and more in memory."""
+    monkeypatch.setattr("simulator.workload.pieces._PIECE_BYTES", 1_000_000)
+    ids = {f"ids{k}": pa.array([[7] * (500 // columns)] * 1_000) for k in range(columns)}
+    pq.write_table(pa.table(ids | {"arrival_s": np.arange(1_000)}), tmp_path / "a.parquet")
+    pieces = list(read_pieces(tmp_path / "a.parquet"))
+    assert max(len(piece.line) for piece in pieces) * 500 * 8 <= 1_000_000
+    assert [line for piece in pieces for line in piece.line] == [*range(1, 1_001)]
 
 
 def test_what_parquet_cannot_unpack_is_told_by_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
