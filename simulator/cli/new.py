@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ def _option(asked: Asked) -> tuple[str, Any, None]:
     return asked.name, Annotated[asked.hint | None, Parameter(help=f"{asked.text}{default}")], None
 
 
+_WORTH_A_WORD_S = 5.0
+"""That a log took to read."""
 _FILES = ("model", "trace")
 """Answers that may name a file."""
 Given: Any = make_dataclass("Given", map(_option, questions()), frozen=True, namespace={"__module__": __name__})
@@ -68,14 +71,17 @@ def new(
     if ask and sys.stdin.isatty():
         answers |= _asked(answers)
     answers |= {name: _from(file.parent, answers[name]) for name in _FILES if name in answers}
+    began_s = time.monotonic()
     write_text(file, scenario_text(answers, file.parent, plain_name(file.stem) or "new"))
+    took_s = time.monotonic() - began_s if "trace" in answers else 0.0
     try:
         _check(file)
     except InputError as error:
         file.unlink()
         placeless = (replace(one, file=None, line=None, column=None) for one in error.problems)
         raise InputError("the answers make no scenario that holds", *placeless) from error
-    print(f"{file} is written; next:\n  servecast run {shlex.quote(str(file))}")
+    again = f"\nwhich reads the log once more: here that took {took_s:.0f} s" if took_s > _WORTH_A_WORD_S else ""
+    print(f"{file} is written; next:\n  servecast run {shlex.quote(str(file))}{again}")
     return 0
 
 

@@ -283,3 +283,16 @@ def test_a_sum_of_columns_needs_its_first_number_in_each_row(tmp_path: Path) -> 
     with pytest.raises(InputError) as refused:
         read_log(Answers(trace="log.csv", column=said), tmp_path)
     assert [problem.line for problem in refused.value.problems] == [3, 4]
+
+
+def test_a_log_that_takes_long_to_read_is_told_to_be_read_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{k},100,20\n" for k in range(100))
+    (tmp_path / "log.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{rows}", "utf-8")
+    found = []
+    for k, least_s in enumerate((0.0, 60.0)):
+        monkeypatch.setattr(import_module("simulator.cli.new"), "_WORTH_A_WORD_S", least_s)
+        assert new(tmp_path / f"{k}.yaml", given=Given(trace="log.csv"), ask=False) == 0
+        found.append("reads the log once more" in capsys.readouterr().out)
+    assert found == [True, False]
