@@ -35,18 +35,41 @@ def descend(searcher: Searcher, k: int) -> None:
         in_vain = 0 if searcher.best is not best else in_vain + (searcher.trials.simulated > before)
 
 
+def exchange(searcher: Searcher, k: int, j: int) -> None:
+    """A higher target of one autoscaler with one more at most, or a higher target too, of another, while that pays."""
+    while (best := searcher.best) is not None:
+        if not (isinstance(best.point[k], Scaled) and isinstance(best.point[j], Scaled)):
+            return
+        points = [
+            two
+            for one in _moved(searcher, k, best.point, ((0, 0, 1),))
+            for two in _moved(searcher, j, one, ((0, 1, 0), (0, 1, 1)))
+        ]
+        for point in points:
+            if _is_new(searcher, point):
+                searcher.close(point)
+        if searcher.best is best:
+            return
+
+
 def _is_new(searcher: Searcher, point: Point) -> bool:
     return point not in searcher.trail and searcher.excluded(point) is None
 
 
 def _neighbours(searcher: Searcher, k: int, at: Point) -> Iterator[Point]:
+    size = at[k]
+    assert isinstance(size, Scaled)
+    yield from _moved(searcher, k, at, ((0, -((size.most - size.least) // 4), 0), *_STEPS))
+
+
+def _moved(searcher: Searcher, k: int, at: Point, steps_of: Sequence[tuple[int, int, int]]) -> Iterator[Point]:
     pool, size = searcher.trials.pools[k], at[k]
     assert isinstance(size, Scaled)
     assert pool.scaler is not None
     stated_least, stated_most, stated_target = pool.scaler
     spec = next(one for one in searcher.trials.sized(at).subject.fleet.pools if one.name == pool.name)
     choices = targets(spec, searcher.trials.demand, size.most)
-    for less, more, steps in ((0, -((size.most - size.least) // 4), 0), *_STEPS):
+    for less, more, steps in steps_of:
         target = size.target if stated_target is not None else _stepped(choices, size.target, steps)
         found = replace(size, least=size.least + less, most=size.most + more, target=target, instance="")
         is_stated = (stated_least is not None and less) or (stated_most is not None and more)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import permutations, product
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
@@ -15,10 +15,10 @@ from simulator.size.found import UNFINISHED, Interrupted, Limits, Search, best_o
 from simulator.size.guess import guess_replicas, guess_units
 from simulator.size.lighter import Lighter
 from simulator.size.limited import beyond_usd
-from simulator.size.nearby import descend
+from simulator.size.nearby import descend, exchange
 from simulator.size.numbers import minimal_points, smallest
 from simulator.size.searcher import Searcher, Spent
-from simulator.size.settings import settings
+from simulator.size.settings import beside, settings
 from simulator.size.several import close, descents, exchanges
 from simulator.size.trials import Point, Trials, Tried
 
@@ -94,9 +94,16 @@ def search(
 
 
 def _descend(searcher: Searcher) -> None:
-    for k, pool in enumerate(searcher.trials.pools):
-        if refinable(pool):
+    """To neighbours of the best, of one autoscaler after the other, until none of several costs less."""
+    open_ones = [k for k, pool in enumerate(searcher.trials.pools) if refinable(pool)]
+    before = None
+    while before is not searcher.best:
+        before = searcher.best
+        for k in open_ones:
             descend(searcher, k)
+            beside(searcher, k)
+        for k, j in permutations(open_ones, 2):
+            exchange(searcher, k, j)
 
 
 def _result(searcher: Searcher, finished: bool) -> Search:

@@ -27,6 +27,16 @@ def settings(searcher: Searcher, k: int) -> None:
             _grid(searcher, k, others, n, fewest_of_all)
 
 
+def beside(searcher: Searcher, k: int) -> None:
+    """Settings of the k-th pool's autoscaler beside the best of the others, where it has a fixed number there."""
+    best = searcher.best
+    if best is None or not isinstance(best.point[k], Fixed) or best.point[k] == BY_TOKEN:
+        return
+    others = (*best.point[:k], Fixed(0), *best.point[k + 1 :])
+    pool = searcher.trials.pools[k]
+    _grid(searcher, k, others, max(best.point[k].most, 1), pool.low)
+
+
 def _fewest_enough(searcher: Searcher, k: int) -> dict[Point, int]:
     """Beside each number of the others, the fewest fixed replicas that may be enough.
 
