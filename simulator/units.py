@@ -18,6 +18,11 @@ BYTES_PER_GIB = 2.0**30
 JOULES_PER_KWH = 3.6e6
 
 
+def rough(value: float) -> str:
+    """A number in three digits, from 100 on whole, as `0.125`, `12.5` and `1,234`."""
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
 def month_words(months: float) -> str:
     """A length in months, as `1 month` and `2.5 months`."""
     return f"{months:g} month{'' if months == 1 else 's'}"
@@ -27,7 +32,8 @@ def span_words(seconds: float) -> str:
     """A length of time in the largest of hours, minutes and seconds that it has one of, as `36 h`, `20 min`, `8 s`."""
     for unit, unit_s in (("h", SECONDS_PER_HOUR), ("min", SECONDS_PER_MINUTE)):
         if seconds >= unit_s:
-            return f"{seconds / unit_s:.4g} {unit}"
+            value = seconds / unit_s
+            return f"{value:.4g} {unit}" if value < 9_999.5 else f"{value:,.0f} {unit}"
     return f"{seconds:.4g} s"
 
 
@@ -38,4 +44,4 @@ def rough_span_words(seconds: float) -> str:
     if seconds < 2 * SECONDS_PER_HOUR:
         return f"{seconds / SECONDS_PER_MINUTE:.0f} min"
     hours = seconds / SECONDS_PER_HOUR
-    return f"{hours:.3g} h" if hours < 2 * HOURS_PER_DAY else f"{hours / HOURS_PER_DAY:.3g} days"
+    return f"{rough(hours)} h" if hours < 2 * HOURS_PER_DAY else f"{rough(hours / HOURS_PER_DAY)} days"

@@ -77,6 +77,7 @@ def live(
     from simulator.results.bundle import finite
     from simulator.results.files import make_folder, write_text
     from simulator.schema.checked import checked
+    from simulator.units import rough
     from simulator.workload.describe import write_description
 
     if (url is None) == (from_ is None):
@@ -119,7 +120,7 @@ def live(
         print_json(value)
         return 1 if check and drift.significant else 0
     print(
-        f"{load.rate_rps:.3g} requests/s, ISL {load.isl_mean:.0f}, OSL {load.osl_mean:.0f}, "
+        f"{rough(load.rate_rps)} requests/s, ISL {load.isl_mean:.0f}, OSL {load.osl_mean:.0f}, "
         f"prefix hits {100 * load.hit_share:.0f} %, {len(observation.gaps)} gaps\n"
     )
     print_table(

@@ -162,11 +162,13 @@ def _busiest_rps(found: dict[str, Any]) -> float:
 
 
 def _summary(found: dict[str, Any]) -> list[list[str]]:
+    from simulator.units import rough
+
     rows = [
         ["requests", f"{found['requests']:,}"],
         ["duration [s]", f"{found['duration_s']:,.1f}"],
-        ["rate [requests/s]", f"{found['requests'] / found['duration_s']:.3g}"],
-        [f"busiest {found['bin_s']:g} s [requests/s]", f"{_busiest_rps(found):.3g}"],
+        ["rate [requests/s]", rough(found["requests"] / found["duration_s"])],
+        [f"busiest {found['bin_s']:g} s [requests/s]", rough(_busiest_rps(found))],
         ["burstiness (cv of gaps, Poisson 1)", f"{found['burstiness_cv']:.2f}"],
     ]
     for length in ("isl", "osl"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.study.usage import PoolUsage
+from simulator.units import rough
 
 _STANDS = 1.0
 """Requests that wait for a replica on average, from which on it is at its limit."""
@@ -42,7 +43,8 @@ class Hot:
         """What is said of it, after the name of the pool."""
         return (
             f"one replica of {self.replicas} is at its limit while the others have room: {self.share:.0%} of the "
-            f"requests went to it, and on average {self.waiting:.3g} wait for it, {self.elsewhere:.2g} for each other"
+            f"requests went to it, and on average {rough(self.waiting)} wait for it, {rough(self.elsewhere)} for each "
+            "other"
         )
 
 

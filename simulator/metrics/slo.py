@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.fleet.records import Status
 from simulator.metrics.intervals import share_interval
 from simulator.metrics.sketch import Sketch, rank
-from simulator.units import SECONDS_PER_HOUR
+from simulator.units import SECONDS_PER_HOUR, rough
 
 METRICS = ("ttft_s", "tpot_s", "e2e_s", "queue_s")
 SHARES = ("served", "begun")
@@ -205,7 +205,7 @@ def late_words(row: Mapping[str, Any]) -> str:
 def _span_words(span_s: float) -> str:
     if span_s >= SECONDS_PER_HOUR:
         return f"{span_s / SECONDS_PER_HOUR:,.1f} h"
-    return f"{span_s:,.0f} s" if span_s >= 100 else f"{span_s:.3g} s"
+    return f"{rough(span_s)} s"
 
 
 def binding_term(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month
 from simulator.schema.study import Event
 from simulator.study.demand import Growth, Level
+from simulator.units import rough
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class PlanMonth:
         if alike and not self.done and not self.later:
             return ""
         least, most = self.since_first
-        times = f"{most:.3g}" if math.isclose(least, most) else f"{least:.3g} to {most:.3g}"
+        times = rough(most) if math.isclose(least, most) else f"{rough(least)} to {rough(most)}"
         load = "load, where month 1 has nobody" if math.isinf(most) else f"{times} times the load of month 1"
         found = [f"for month {self.number} of {self.of}"]
         if not alike:

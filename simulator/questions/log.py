@@ -16,7 +16,7 @@ from simulator.errors import InputError, Problem, unknown_name
 from simulator.questions.answers import Answers
 from simulator.scenario.week import week_time_words
 from simulator.schema.workload import TraceColumn
-from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, rough
 from simulator.workload.reading import Reading
 from simulator.workload.spool import Spool
 from simulator.workload.ticks import Ticks
@@ -141,7 +141,7 @@ def log_words(log: Log) -> str:
     """What a log is, so that one's own can be told from its look."""
     left = f"; {log.failures:,} without an answer are left out" if log.failures else ""
     return (
-        f"{log.requests:,} requests in {log.span_s / SECONDS_PER_HOUR:.3g} h, prompts of {log.isl:,} and answers of "
+        f"{log.requests:,} requests in {rough(log.span_s / SECONDS_PER_HOUR)} h, prompts of {log.isl:,} and answers of "
         f"{log.osl:,} tokens in the mean{left}; {_sharing_words(log)}"
     )
 

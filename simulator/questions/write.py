@@ -31,7 +31,7 @@ from simulator.questions.traffic import (
 )
 from simulator.resolve.memory import writes_text
 from simulator.schema.base import SMALLEST, DataClass
-from simulator.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR
+from simulator.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR, rough
 
 LONGEST_WARM_UP_S = 3600
 LEAST_WARM_UPS = 20
@@ -110,7 +110,7 @@ def _description(answers: Answers, rate_rps: float, log: Log | None) -> str:
     name = f"{said}: " if said and said != plain_name(said) else ""
     people = f" for {answers.users:,} people" if answers.users else ""
     waiting = f", and {answers.batch_per_day:,.12g} a day that may wait" if answers.batch_per_day else ""
-    asked = f"{rate_rps:.3g} requests per second {_when(log)}{waiting}"
+    asked = f"{rough(rate_rps)} requests per second {_when(log)}{waiting}"
     return f"{name}{title_of('model', answers.model)}{people}, {asked}."
 
 

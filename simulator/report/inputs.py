@@ -19,4 +19,4 @@ def input_unit(name: str) -> str:
 
 def input_value(value: float) -> str:
     """A value with the digits that tell two of them apart, large ones in full."""
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 9_999.5 else f"{value:.4g}"

@@ -16,7 +16,7 @@ from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Schedule
-from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK, rough
 from simulator.workload.spec import DAYS_PER_WEEK
 
 Spans = Sequence[tuple[float, float]]
@@ -168,8 +168,8 @@ def _loads(scenario: Scenario, period: str, meant: Spans, simulated: Spans) -> I
         of_hours, of_time = (cls.arrivals.rate_rps * _mean(table.tolist(), spans) for spans in (meant, simulated))
         if abs(of_hours - of_time) > _APART * max(of_hours, of_time):
             yield (
-                f"{period} stands for hours with {of_hours:.3g} requests/s of {cls.name} by its schedule and simulates "
-                f"{of_time:.3g}: give periods of the same hours, or simulate all of them"
+                f"{period} stands for hours with {rough(of_hours)} requests/s of {cls.name} by its schedule and "
+                f"simulates {rough(of_time)}: give periods of the same hours, or simulate all of them"
             )
 
 

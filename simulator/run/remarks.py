@@ -18,7 +18,7 @@ from simulator.schema.topology import Topology
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import FleetSpec
-from simulator.units import SECONDS_PER_DAY, SECONDS_PER_WEEK
+from simulator.units import SECONDS_PER_DAY, SECONDS_PER_WEEK, rough
 from simulator.workload.arrivals import schedule_rate
 from simulator.workload.replay import trace_rows, trace_span
 from simulator.workload.spec import DAYS_PER_WEEK, Profile, Schedule, Trace, WorkloadSpec
@@ -156,8 +156,8 @@ def part_of_the_week(workload: WorkloadSpec, run: RunSettings) -> list[str]:
         week_rps = cls.arrivals.rate_rps * float(week.mean())
         if abs(simulated_rps - week_rps) > _APART * max(simulated_rps, week_rps):
             found.append(
-                f"a month of {cls.name} is scaled from {simulated_rps:.3g} requests/s in the simulated time; the mean "
-                f"of its week is {week_rps:.3g}: {ways}"
+                f"a month of {cls.name} is scaled from {rough(simulated_rps)} requests/s in the simulated time; the "
+                f"mean of its week is {rough(week_rps)}: {ways}"
             )
     return found
 

@@ -17,6 +17,7 @@ from simulator.resolve.demand import jobs_per_month, request_source
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec, PoolSpec
+from simulator.units import rough
 from simulator.workload.requests import Requests, RequestSource
 
 KEPT_UP = 0.97
@@ -179,7 +180,7 @@ def load_warnings(load: Load | None, planned: PlannedTopology, met: bool = False
     capacity = capacity_rps(planned.fleet, load)
     if load.rate_rps <= capacity:
         return []
-    words = f"{load.rate_rps:.3g} requests/s are offered, about {capacity:.3g} can be served"
+    words = f"{rough(load.rate_rps)} requests/s are offered, about {rough(capacity)} can be served"
     if met:
         return [f"{words} by step times alone, yet what was simulated meets the SLO: whether it lasts is not known"]
     return [f"unstable: {words}; the queue will only grow"]

@@ -28,6 +28,11 @@ def test_servers_held_into_the_window_know_since_when() -> None:
     assert launched_before(spans, 0.0) == ()
 
 
+def test_a_window_may_begin_just_as_one_stay_follows_another() -> None:
+    spans = (span(100.0, 500.0, 1), span(500.0, 900.0, 1), span(500.0, 900.0, 2), span(100.0, 500.0, 3))
+    assert launched_before(spans, 500.0) == ((1, 100.0),)
+
+
 def test_replicas_that_are_busy_throughout_were_never_idle() -> None:
     """Steps and stays are summed in other orders: what is left by that was billed as $0.0000000000023 of idle time."""
     assert left_s(2280.0, 0.0, 0.0, 2280.0 - 4.5e-13) == 0.0

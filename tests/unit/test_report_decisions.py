@@ -183,6 +183,12 @@ def test_inputs_are_told_with_their_units(bundle: Bundle) -> None:
         for swing in found["tornado"]:
             assert input_unit(swing["input"]), swing["input"]
     assert (input_value(250_000.0), input_value(0.59245)) == ("250,000", "0.5925")
+    assert [input_value(value) for value in (9_999.4, 9_999.6, 10_000.0, -10_000.0)] == [
+        "9999",
+        "10,000",
+        "10,000",
+        "-10,000",
+    ]
 
 
 def test_the_memo_says_what_the_table_says_and_is_always_the_same(bundle: Bundle) -> None:
