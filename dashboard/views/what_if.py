@@ -102,6 +102,9 @@ def _show_answer(context: Context, found: Mapping[str, Any], fault: Fault | None
         return "Only prices differ, so nothing is simulated: the run's own use, all of it, is billed again."
     words = _show_simulated(context, found)
     _show_over_time(context, found, fault)
+    pools = [pool for name in context.topologies for pool in found["changed"][name]["pools"]]
+    if fault is not None and fault.kind == "no_capacity" and not any(pool["stockouts"] for pool in pools):
+        words += " Nothing asked for a machine meanwhile, so that the lack of one changes nothing."
     return words
 
 

@@ -32,18 +32,19 @@ class Affordable:
 
 
 def affordable(explorer: Explorer, topology: str, budget_usd: float) -> Affordable:
-    """The largest load that a topology serves within the SLO for a budget, by doublings and then by halves.
+    """The largest load that a topology serves within the SLO for a budget: by doublings, else from a 64th, by halves.
 
     A larger load is taken to cost no less. Where time ends it is as far as it got.
     """
     low, high = 0.0, math.inf
     with suppress(OutOfTime):
         load = 1.0
-        while 1 / _REACH <= load <= _REACH and (low == 0.0 or high == math.inf):
-            if _fits(explorer, topology, load, budget_usd):
-                low, load = load, 2 * load
-            else:
-                high, load = load, load / 2
+        while load <= _REACH and high == math.inf:
+            low, high = (load, high) if _fits(explorer, topology, load, budget_usd) else (low, load)
+            load *= 2
+        if not low and high == 1.0:
+            least = 1 / _REACH
+            low, high = (least, high) if _fits(explorer, topology, least, budget_usd) else (low, least)
         while low > 0 and math.isfinite(high) and high > _NEAR * low:
             middle = math.sqrt(low * high)
             low, high = (middle, high) if _fits(explorer, topology, middle, budget_usd) else (low, middle)
@@ -65,7 +66,7 @@ def _load_words(one: Affordable) -> str:
     if one.most == math.inf:
         return f"at least × {one.least:.3g} of this load" if one.least else "a load that was not found in time"
     if not one.least:
-        return f"less than × {one.most:.2g} of this load, if any"
+        return "this load for more" if one.most == 1.0 else f"none, as × {one.most:.2g} of this load costs more"
     if one.most > _NEAR * one.least:
         return f"from × {one.least:.3g} to × {one.most:.3g} of this load"
     return f"× {one.least:.2f} of this load"

@@ -42,6 +42,19 @@ def test_what_costs_more_at_the_least_load_and_less_at_the_most_is_left_open() -
     assert affordable(explorer(), "rent", 1e9) == Affordable("rent", 64.0, math.inf)
 
 
+def test_of_a_budget_below_the_bill_the_part_that_it_pays_is_found() -> None:
+    """A dollar for each hundredth of the load: $30 pay 0.3 of it."""
+    asks: list[float] = []
+
+    def serve(asked: Asked, left_s: float) -> Answered:
+        asks.append(asked.load)
+        return Answered(True, 100.0 * asked.load)
+
+    found = affordable(Explorer(serve, serve, math.inf), "api", 30.0)
+    assert found.least <= 0.3 < found.most <= 1.05 * found.least
+    assert asks[:2] == [1.0, 1 / 64]
+
+
 def test_where_time_ends_it_is_told_as_far_as_it_got() -> None:
     asks: list[float] = []
     assert affordable(explorer(asks=asks, ends_after=4), "rent", 520.0) == Affordable("rent", 4.0, 8.0)
@@ -59,7 +72,7 @@ def test_it_is_said_in_words_the_most_first() -> None:
     ]
     assert budget_words(found, 20_000.0) == (
         "For $20,000 a month c serves at least × 64 of this load; d serves from × 4 to × 8 of this load; b serves "
-        "× 2.00 of this load; a serves less than × 0.016 of this load, if any; e serves a load that was not found in "
+        "× 2.00 of this load; a serves none, as × 0.016 of this load costs more; e serves a load that was not found in "
         "time."
     )
 
