@@ -45,12 +45,13 @@ def _takes(provider: Any, slot: Any, limit: int, cached: int, output: int) -> fl
     """What a call takes out of the bucket of a limit."""
     if limit == _PER_REQUEST:
         return 1.0
+    answer = max(float(output), provider.reserved_tokens)
     if limit == _OF_OUTPUT:
-        return float(output)
+        return answer
     prompt = slot.isl - (1.0 - provider.cached_weight) * cached
     if limit == _OF_INPUT:
         return prompt
-    return prompt + provider.output_weight * output
+    return prompt + provider.output_weight * answer
 
 
 @kernel

@@ -84,6 +84,7 @@ PROVIDER = np.dtype(
         ("level_s", np.float64),  # time of the levels of its limits
         ("cached_weight", np.float64),  # of a token in the buckets of tokens
         ("output_weight", np.float64),
+        ("reserved_tokens", np.float64),  # of an answer, taken at least
         ("max_wait_s", np.float64),
         ("max_context_tokens", np.int64),
         ("error_probability", np.float64),

@@ -31,7 +31,9 @@ def provider_table(spec: FleetSpec) -> NDArray[np.void]:
     for k, (row, provider) in enumerate(zip(table, spec.providers, strict=True)):
         for name in ("ttft_median_s", "ttft_sigma", "tpot_median_s", "tpot_sigma", "ttft_s_per_input_token"):
             row[name] = getattr(provider, name)
-        for name in ("max_wait_s", "max_context_tokens", "error_probability", "cached_weight", "output_weight"):
+        for name in ("max_wait_s", "max_context_tokens", "error_probability"):
+            row[name] = getattr(provider, name)
+        for name in ("cached_weight", "output_weight", "reserved_tokens"):
             row[name] = getattr(provider, name)
         row["luck"] = stream_seed(0, "provider", provider.luck or k) >> 2
         for name in ("initial_s", "max_s", "jitter"):

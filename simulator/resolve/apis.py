@@ -90,6 +90,7 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
         output_tokens_per_minute=answers or 0.0,
         cached_weight=settings.limit_weights.cached_input,
         output_weight=settings.limit_weights.output,
+        reserved_tokens=settings.reserved_output_tokens,
         max_context_tokens=int(_first(settings.max_context_tokens, base.max_context_tokens)),
         error_probability=_first(settings.error_probability, base.error_probability),
         cache=_cache(settings, base.cache),

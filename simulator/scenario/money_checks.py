@@ -289,7 +289,7 @@ def _unit_problems(path: str, provider: Provider) -> Iterator[Found]:
 
 
 def _weight_problems(path: str, provider: Provider) -> Iterator[Found]:
-    """Weights of tokens for which there is no limit."""
+    """Weights of tokens, and longest answers, for which there is no limit."""
     prompts, answers = provider.input_tokens_per_minute, provider.output_tokens_per_minute
     offered = provider.offer if prompts is None and answers is None else None
     both = provider.tokens_per_minute or provider.tokens_per_minute_per_unit or offered
@@ -302,6 +302,15 @@ def _weight_problems(path: str, provider: Provider) -> Iterator[Found]:
             "weighs nothing: a limit of output tokens counts each once, and none holds for both kinds together",
             provider.limit_weights.output,
         )
+    reserved = provider.reserved_output_tokens
+    if not reserved:
+        return
+    if provider.tokens_per_minute_per_unit is not None:
+        text = "must be left out: units are given back what an answer does not take of the longest one asked for"
+        yield f"{path}.reserved_output_tokens", text, reserved
+    elif not both and not answers:
+        text = "takes nothing: no limit of tokens a minute is given that counts answers"
+        yield f"{path}.reserved_output_tokens", text, reserved
 
 
 def _band_problems(path: str, bands: Sequence[TokenPriceSettings]) -> Iterator[Found]:

@@ -119,6 +119,9 @@ class Provider(Settings):
     """Output tokens per minute, each counted once; no limit unless given."""
     limit_weights: LimitWeights = LimitWeights()
     """What a token counts for in limits of tokens a minute, an uncached prompt token being 1."""
+    reserved_output_tokens: NotNegative = 0.0
+    """Longest answer that calls ask for (`max_tokens`), where limits of tokens a minute count it instead of a shorter
+    one."""
     max_wait_s: NotNegative = 10.0
     """A request that the rate limits would hold back longer goes to the next in an overflow, else is rejected."""
     region: Annotated[str, Field(min_length=1)] | None = None

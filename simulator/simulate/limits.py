@@ -53,7 +53,8 @@ def _calls(fleet: FleetSpec, demand: Demand, chunk: Requests) -> NDArray[np.floa
             provider = fleet.providers[j]
             cached = hits * (hits >= provider.cache.least_tokens) if _weighs_hits(provider) else 0.0 * hits
             prompt = isl - (1.0 - provider.cached_weight) * cached
-            each = np.stack([np.ones(len(osl)), prompt + provider.output_weight * osl, prompt, osl])
+            answer = np.maximum(osl, provider.reserved_tokens)
+            each = np.stack([np.ones(len(osl)), prompt + provider.output_weight * answer, prompt, answer])
             if not provider.tier_by_class or provider.tier_by_class[k].batch_window_s == 0.0:
                 found[j] += share * np.stack([each.sum(axis=1), (each**2).sum(axis=1)], axis=1)
     return found

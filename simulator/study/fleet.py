@@ -261,6 +261,7 @@ class ProviderSpec:
     taken : out of the buckets of its `LIMITS` by calls before the run
     cached_weight : what a cached prompt token takes out of the buckets of tokens and of input tokens
     output_weight : what a token of an answer takes out of that of tokens
+    reserved_tokens : of an answer that a call takes out of the buckets at least, however short it is
     """
 
     name: str
@@ -287,6 +288,7 @@ class ProviderSpec:
     taken: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     cached_weight: float = 1.0
     output_weight: float = 1.0
+    reserved_tokens: float = 0.0
 
     @property
     def limits_per_minute(self) -> tuple[float, float, float, float]:

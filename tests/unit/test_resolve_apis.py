@@ -104,6 +104,18 @@ def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
             "{name: api, offer: openai/gpt-4o, input_tokens_per_minute: 9, limit_weights: {output: 8}}",
             "limit_weights.output: weighs nothing",
         ),
+        (OWN_API.replace("price_scale: 2", "reserved_output_tokens: 9"), "reserved_output_tokens: takes nothing"),
+        (
+            OWN_API.replace("price_scale: 2", "input_tokens_per_minute: 9, reserved_output_tokens: 9"),
+            "reserved_output_tokens: takes nothing",
+        ),
+        (
+            OWN_API.replace(
+                "price_scale: 2",
+                "provisioned_units: 1, usd_per_unit_hour: 1, tokens_per_minute_per_unit: 9, reserved_output_tokens: 9",
+            ),
+            "reserved_output_tokens: must be left out: units are given back",
+        ),
         (
             OWN_API.replace(
                 "price_scale: 2",

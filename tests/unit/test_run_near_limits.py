@@ -148,6 +148,8 @@ def test_batches_and_calls_in_outages_ask_for_nothing() -> None:
 def test_answers_and_cached_prompts_ask_by_their_weights() -> None:
     found = asked(60, output_weight=8.0, cached_weight=0.0)
     assert found.asked[:, 0].tolist() == pytest.approx([50, 50 * (7 + 8 * 3), 350, 150])
+    found = asked(60, output_weight=8.0, reserved_tokens=5.0)
+    assert found.asked[:, 0].tolist() == pytest.approx([50, 50 * (7 + 8 * 5), 350, 250])
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,7 @@ OF_APIS = {
     "residency": False,
     "throttling": [],
     "limit_weights": {"cached_input": 1, "output": 1},
+    "reserved_output_tokens": 0,
 }
 VLLM = {
     "dtype": "auto",

@@ -33,10 +33,16 @@ def begins(folder: Path, topology: str, *sets: str, rate_rps: float = 20, horizo
         ("input_tokens_per_minute: 300000", 10.0),
         ("output_tokens_per_minute: 120000", 10.0),
         ("input_tokens_per_minute: 300000, output_tokens_per_minute: 96000", 8.0),
+        ("tokens_per_minute: 420000, reserved_output_tokens: 900", 5.0),
+        ("tokens_per_minute: 420000, reserved_output_tokens: 200", 10.0),
+        ("output_tokens_per_minute: 120000, reserved_output_tokens: 400", 5.0),
     ],
 )
 def test_a_short_run_is_served_at_the_rate_of_the_limit(tmp_path: Path, limit: str, served: float) -> None:
-    """20 requests of 500 + 200 tokens a second, 10 let through: a full bucket would serve all of the first minute."""
+    """20 requests of 500 + 200 tokens a second, 10 let through: a full bucket would serve all of the first minute.
+
+    Where 900 tokens are asked for, each takes 1,400.
+    """
     text = chat(f"t: {{providers: [{{{API}, {limit}}}]}}", study="months: 1", rate_rps=20, warmup_s=0)
     loaded = written(tmp_path, text, *PUBLIC)
     outcome = simulate_one(subject_of(plan_topology(loaded, "t")), demand_of(loaded), 0)
@@ -79,6 +85,13 @@ def test_below_the_limit_what_is_taken_is_what_waits_in_the_mean(tmp_path: Path)
 def test_tokens_of_answers_take_by_their_weight(tmp_path: Path) -> None:
     """500 + 4 · 200 of 20 calls a second at a limit of 52,000: 26,000 · 1,300 / (2 · 26,000)."""
     api = f"providers: [{{{API}, tokens_per_minute: {60 * 52_000}, limit_weights: {{output: 4}}}}]"
+    found = begins(tmp_path, api, "workload.classes[chat].lengths={isl: 500, osl: 200}", horizon_s=1800)
+    assert found.taken[1] == pytest.approx(650, rel=0.05)
+
+
+def test_the_longest_answer_asked_for_takes_as_a_longer_answer_does(tmp_path: Path) -> None:
+    """500 + 800 of 20 calls a second at a limit of 52,000: 26,000 · 1,300 / (2 · 26,000)."""
+    api = f"providers: [{{{API}, tokens_per_minute: {60 * 52_000}, reserved_output_tokens: 800}}]"
     found = begins(tmp_path, api, "workload.classes[chat].lengths={isl: 500, osl: 200}", horizon_s=1800)
     assert found.taken[1] == pytest.approx(650, rel=0.05)
 
