@@ -22,6 +22,8 @@ from simulator.workload.requests import Requests, RequestSource
 
 KEPT_UP = 0.97
 """Share of the arrivals that were completed in the window, from which a fleet has kept up with its load."""
+ROUGH = 0.1
+"""Share by which rough capacities may be off."""
 
 
 def replica_capacity_rps(
@@ -165,7 +167,7 @@ def _most_cached_share(requests: Requests) -> float:
     return float((shared - longest.sum()) / requests.isl.sum())
 
 
-def load_warnings(load: Load | None, planned: PlannedTopology, met: bool = False) -> list[str]:
+def load_warnings(load: Load | None, planned: PlannedTopology, met: bool | None = None) -> list[str]:
     """A warning when the load exceeds what all replicas can serve, though all that prompts share were in the cache.
 
     *Unstable* is a fleet whose queue grows, and which misses the SLO by that. Of one that meets it in all that was
@@ -173,7 +175,7 @@ def load_warnings(load: Load | None, planned: PlannedTopology, met: bool = False
 
     Parameters
     ----------
-    met : whether it was simulated, and met the SLO
+    met : whether it met the SLO; None where it was not simulated, so that a load near the capacity decides nothing
     """
     if load is None or planned.fleet.providers or not planned.fleet.pools or jobs_per_month(planned.loaded.scenario):
         return []
@@ -183,6 +185,8 @@ def load_warnings(load: Load | None, planned: PlannedTopology, met: bool = False
     words = f"{rough(load.rate_rps)} requests/s are offered, about {rough(capacity)} can be served"
     if met:
         return [f"{words} by step times alone, yet what was simulated meets the SLO: whether it lasts is not known"]
+    if met is None and load.rate_rps <= (1 + ROUGH) * capacity:
+        return [f"{words} by step times alone, which may be a tenth off: a run tells whether the queue grows"]
     return [f"unstable: {words}; the queue will only grow"]
 
 

@@ -29,6 +29,7 @@ from simulator.simulate.capacity import (
     kept_up,
     load_by_target,
     load_of,
+    load_warnings,
     replica_capacity_rps,
 )
 from simulator.study.choices import TargetRouting
@@ -192,3 +193,26 @@ def test_equal_pools_can_do_what_one_of_their_size_can_and_an_autoscaler_what_it
     assert alone == pytest.approx(4 * replica_capacity_rps(pool(), 100.0, 20.0))
     assert capacity_rps(fleet((pool(replicas=2), pool("q", replicas=2))), load) == pytest.approx(alone)
     assert capacity_rps(fleet((scaled,)), load) == pytest.approx(alone)
+
+
+@pytest.mark.parametrize(
+    ("share", "met", "said"),
+    [
+        (0.99, None, ""),
+        (1.05, None, "may be a tenth off: a run tells whether the queue grows"),
+        (1.15, None, "unstable"),
+        (1.05, False, "unstable"),
+        (1.15, True, "whether it lasts is not known"),
+    ],
+)
+def test_within_a_tenth_of_the_rough_capacity_a_run_decides(
+    share: float, met: bool | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(load_warnings.__globals__, "jobs_per_month", lambda scenario: 0.0)
+    spec = fleet((pool(replicas=2),))
+    load = Load(share * capacity_rps(spec, Load(1.0, 120.0, 9.0, 0.0)), 120.0, 9.0, 0.0)
+    planned: Any = SimpleNamespace(fleet=spec, loaded=SimpleNamespace(scenario=None))
+    told = load_warnings(load, planned, met)
+    assert bool(told) == bool(said)
+    assert all(said in text for text in told)
+    assert said == "unstable" or not any("unstable" in text for text in told)
