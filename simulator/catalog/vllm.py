@@ -62,6 +62,7 @@ def rules(
     flashinfer: bool = False,
     quantized: bool = False,
     drafts_by: str | None = None,
+    newer_runner: bool | None = None,
 ) -> Rules:
     """Rules of a version for a model; the newest known unless given.
 
@@ -70,6 +71,7 @@ def rules(
     flashinfer : whether FlashInfer is installed, as in vLLM's container images, where a version does not require it
     quantized : whether the weights are, though the shape does not say so
     drafts_by : method of speculative decoding
+    newer_runner : whether the newer model runner serves; as the version does unless given
 
     Raises
     ------
@@ -82,7 +84,8 @@ def rules(
     values.pop(_LONGROPE)
     if flashinfer:
         values["sampler_bytes"] = min(values["sampler_bytes"], with_flashinfer)
-    newer_runner = _in_newer_runner(lean, shape, quantized or bool(shape.quantization), drafts_by)
+    if newer_runner is None:
+        newer_runner = _in_newer_runner(lean, shape, quantized or bool(shape.quantization), drafts_by)
     if newer_runner:
         values["sampler_bytes"] = values["draft_sampler_bytes"] = lean["lean_sampler_bytes"]
         values["graphs_in_budget"] = values["graphs_in_budget"] and lean["lean_graphs_estimated"]

@@ -90,6 +90,9 @@ def question(
     weights : format of the weights, None for the checkpoint's own
     """
     spec = settings.speculative_config
+    chosen = weights or "auto"
+    if chosen == "bf16" and settings.dtype != "bfloat16":  # vLLM's auto takes what the GPU computes in
+        chosen = "fp16"
     return Question(
         model=name,
         gpu=gpu,
@@ -98,7 +101,7 @@ def question(
         dp=split.dp,
         expert_parallel=split.expert_parallel,
         redundant_experts=split.redundant_experts,
-        dtype=weights or "auto",
+        dtype=chosen,
         kv_dtype=settings.kv_cache_dtype,
         gpu_memory_utilization=settings.gpu_memory_utilization,
         max_model_len=settings.max_model_len,

@@ -38,6 +38,8 @@ PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2,
 """Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
 """Formats of weights that no GPU before Ampere has a kernel for."""
+BFLOAT16 = ("bf16", "bfloat16")
+"""Names of the type of 16 bits that no GPU before Ampere computes in."""
 SPELLINGS = {
     ending: name
     for name, endings in {
@@ -91,7 +93,8 @@ def answer(question: Question) -> Answer:
     card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
     shape, items = _encoding(question, checkpoint, checkpoint.shape)
     quantized = _quantized(question.dtype.lower(), checkpoint) is not None
-    found = rules(question.version, shape, question.flashinfer, quantized, question.speculative_method)
+    told = question.flashinfer, quantized, question.speculative_method, question.newer_runner
+    found = rules(question.version, shape, *told)
     if question.disable_hybrid_kv_cache_manager is not None:
         separate = not question.disable_hybrid_kv_cache_manager
         found = replace(found, hybrid_groups=separate, chunked_groups=separate)
@@ -263,6 +266,9 @@ def _weights(
     asked = question.dtype.lower()
     if asked not in PLAIN_DTYPES and asked not in BY_NAME:
         raise InputError(unknown_name("dtype", question.dtype, [*PLAIN_DTYPES, *BY_NAME]))
+    if asked in BFLOAT16 and card.generation == "turing":
+        told = f"{question.gpu} does not compute in bfloat16, and vLLM refuses it; use fp16, or auto, which takes that"
+        raise InputError(Problem(told, got=f"dtype={question.dtype}"))
     section: Mapping[str, Any] | None = shape.quantization
     if section is not None and asked in PLAIN_DTYPES:
         weights = of_checkpoint(section, checkpoint.file, card, found.hopper_expert_kernel)

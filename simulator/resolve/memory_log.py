@@ -105,6 +105,11 @@ FORMATS = {
     "modelopt_fp4": "nvfp4",
 }
 """Quantisations of vLLM that are one format of weights."""
+RUNNERS = {
+    True: r"Using V2 Model Runner|gpu/model_runner\.py|\[model_runner\.py:\d+\] (?:Model loading|Graph capturing)",
+    False: r"\[gpu_model_runner\.py:\d+\] (?:Model loading|Graph capturing)",
+}
+"""Whether the newer model runner served, by what each of the two prints."""
 DRAFTING = {"eagle": "eagle", "eagle3": "eagle", "mtp": "mtp", "ngram": "ngram"}
 """Its methods of speculative decoding; names that end in `mtp` are one more spelling of that."""
 SLEEPS = (
@@ -164,6 +169,9 @@ def settings(text: str) -> dict[str, str]:
         match = re.search(pattern, text)
         if match:
             found[name] = next(group for group in match.groups() if group is not None)
+    if "V0 LLM engine" not in text:
+        served = [newer for newer, pattern in RUNNERS.items() if re.search(pattern, text)]
+        found |= {"newer_runner": str(served[0])} if len(served) == 1 else {}
     return found
 
 
@@ -306,6 +314,8 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
     if question.enable_prefix_caching is None:
         caching = found.get("enable_prefix_caching", found.get("asked_prefix_caching"))
         changes["enable_prefix_caching"] = None if caching is None else caching == "True"
+    if question.newer_runner is None and "newer_runner" in found:
+        changes["newer_runner"] = found["newer_runner"] == "True"
     if question.fuse_allreduce_rms is None and "fuse_allreduce_rms" in found:
         changes["fuse_allreduce_rms"] = found["fuse_allreduce_rms"] == "True"
     if question.speculative_method is None and "speculative_method" in found:

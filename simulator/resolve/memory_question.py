@@ -34,6 +34,7 @@ class Question:
     language_model_only : no images, video or audio: neither encoders nor what they encode
     limit_mm_per_prompt : items of a prompt at most, by kind, as vLLM's option has them
     enable_lora, max_loras, max_lora_rank : room for so many LoRA adapters of at most that rank
+    newer_runner : whether the newer model runner serves; None as the version does
     fuse_allreduce_rms : all-reduces take the norm after them along, which needs a workspace; None as the version does
     card : the GPU itself, instead of the one called `gpu`
     folder : of files that are named by relative paths
@@ -69,6 +70,7 @@ class Question:
     enable_lora: bool = False
     max_loras: int = 1
     max_lora_rank: int = 16
+    newer_runner: bool | None = None
     fuse_allreduce_rms: bool | None = None
     card: Card | None = None
     folder: Path = Path()

@@ -373,3 +373,25 @@ def test_a_log_in_sleep_mode_is_told_to_promise_more_than_there_is(
     )
     notes = printed(capsys, "--compare", str(log), "--gpu", "h200")["notes"]
     assert len([note for note in notes if "sleep mode" in note]) == len(notes) == told
+
+
+@pytest.mark.parametrize(
+    ("printed_by", "newer"),
+    [
+        ("[model_runner.py:329]", True),
+        ("[gpu_model_runner.py:5255]", False),
+        ("[gpu/model_runner.py:329]", True),
+        ("", True),
+    ],
+)
+def test_a_log_tells_which_model_runner_served(
+    printed_by: str, newer: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Six bytes of each vocabulary entry and sequence in the newer one, thirty of 128,256 and 1,024 in the other's
+    place of them: an engine that a variable of its environment keeps in the older one says so by its file."""
+    log = tmp_path / "start.log"
+    text = LOG.replace("v0.11.0", "v0.26.0").replace("[gpu_model_runner.py:2653]", printed_by)
+    log.write_text(text.replace("[gpu_model_runner.py:3480]", printed_by), encoding="utf-8")
+    rows = {row["term"]: row for row in printed(capsys, "--compare", str(log), "--gpu", "h100-sxm")["rows"]}
+    sampled = rows["activation_gib"]["plan"] * 2**30 / (1024 * 128256)
+    assert sampled < 10 if newer else 14 <= sampled < 24

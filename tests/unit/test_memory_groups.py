@@ -154,3 +154,15 @@ def test_what_was_encoded_has_blocks_of_its_own_for_all_that_a_step_may_encode(t
         answer(replace(asked, version="0.10.1"))
     with pytest.raises(InputError, match="not simulated"):
         kv_groups(found, prefix_caching=True)
+
+
+@pytest.mark.parametrize(("dtype", "starts"), [("auto", True), ("float16", True), ("bfloat16", False)])
+def test_a_run_on_an_old_gpu_is_in_the_type_of_16_bits_that_it_computes_in(dtype: str, starts: bool) -> None:
+    """vLLM takes fp16 where it chooses (`auto`), and refuses a bfloat16 that is asked for before Ampere."""
+    settings = EngineSettings(dtype=dtype, max_model_len=4096)
+    asked = question("qwen3-0.6b", "t4", Split(), settings, "bf16", Path())
+    if starts:
+        assert answer(asked).plan.fits
+        return
+    with pytest.raises(InputError, match="does not compute in bfloat16"):
+        answer(asked)

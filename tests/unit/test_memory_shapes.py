@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.catalog.architecture import architecture_of
-from simulator.catalog.shapes.config import shape_from_config
+from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.catalog.shapes.reader import Config
 from simulator.errors import InputError
 from simulator.perf.architecture import mlp_parameters
@@ -294,3 +296,57 @@ def test_numbers_without_a_rule_of_their_own_are_counts(value: object) -> None:
     config = Config({"own_count": value}, None)
     with pytest.raises(InputError, match="own_count: a whole number is needed here"):
         config.number("own_count")
+
+
+MPT = {"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "vocab_size": 50432, "max_seq_len": 2048}
+REFINED = {"model_type": "RefinedWeb", "vocab_size": 65024, "hidden_size": 8192, "n_head": 128, "n_layer": 60}
+QWEN = {
+    "model_type": "qwen",
+    "hidden_size": 4096,
+    "intermediate_size": 22016,
+    "kv_channels": 128,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "seq_length": 8192,
+    "max_position_embeddings": 32768,
+    "vocab_size": 151936,
+    "tie_word_embeddings": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters", "kv_heads", "context"),
+    [
+        (MPT | {"expansion_ratio": 4}, 6649286656, 32, 2048),
+        (MPT | {"d_model": 7168, "n_heads": 64, "n_layers": 48, "max_seq_len": 8192}, 29957200896, 64, 8192),
+        (REFINED | {"n_head_kv": 8}, 41303293952, 8, 2048),
+        (FALCON | {"model_type": "RefinedWebModel", "max_position_embeddings": None}, 6921720704, 1, 2048),
+        (QWEN, 7721324544, 32, 8192),
+    ],
+    ids=["mpt-7b", "mpt-30b", "falcon-40b", "falcon-7b", "qwen-7b"],
+)
+def test_first_publications_under_names_of_their_own(
+    config: dict[str, Any], parameters: int, kv_heads: int, context: int
+) -> None:
+    """MPT, Falcon before transformers had it, and the first Qwen, whose MLPs are half as wide as they tell."""
+    shape = shape_from_config("m", config)
+    assert shape.parameters == pytest.approx(parameters, rel=1e-3)
+    assert (shape.kv_heads, shape.context) == (kv_heads, context)
+
+
+def test_mpt_may_share_keys_and_widen_its_mlps() -> None:
+    shape = shape_from_config("m", MPT | {"expansion_ratio": 2, "attn_config": {"kv_n_heads": 4}})
+    layer = 2 * 4096 * 4096 + 2 * 4096 * 4 * 128 + 2 * 2 * 4096 * 4096
+    assert shape.kv_heads == 4
+    assert shape.parameters == pytest.approx(50432 * 4096 + 32 * layer, rel=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "head"), [("Pooling", False), ("Normalize", True)])
+def test_a_decoder_that_is_pooled_has_no_head(kind: str, head: bool, tmp_path: Path) -> None:
+    """Qwen3-Embedding's config.json names Qwen3ForCausalLM; modules.json beside it says that vectors are pooled."""
+    config = DENSE | {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "tie_word_embeddings": False}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    modules = [{"type": "sentence_transformers.models.Transformer"}, {"type": f"sentence_transformers.models.{kind}"}]
+    (tmp_path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    pooled = shape_from_config(*read_config(tmp_path)).parameters
+    assert shape_from_config("m", config).parameters - pooled == (0 if head else 32000 * 1024)

@@ -285,6 +285,7 @@ def test_what_is_not_understood_is_named(tmp_path: Path, changes: dict[str, Any]
         ({"kv_dtype": "fp3"}, "fp3"),
         ({"gpu_memory_utilization": 1.2}, "gpu_memory_utilization"),
         ({"gpu": "t4", "dtype": "fp8"}, "t4"),
+        ({"gpu": "t4", "dtype": "bf16"}, "t4 does not compute in bfloat16.*use fp16"),
     ],
 )
 def test_bad_questions_say_what_is_wrong(changes: dict[str, Any], message: str) -> None:

@@ -22,6 +22,9 @@ TEXT_SECTIONS = ("thinker_config", "text_config", "llm_config", "language_config
 """Where multimodal configs keep the keys of their language model, outer sections first."""
 BESIDE = "hf_quant_config.json"
 """File of older exports of ModelOpt with what later ones have as `quantization_config` of the `config.json`."""
+MODULES = "modules.json"
+"""File of sentence-transformers with what follows the decoder: where vectors are pooled, vLLM chooses no tokens
+(`get_pooling_config`, also of classes named `ForCausalLM`)."""
 MOST_WEIGHTS = 1e15
 REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 OF_LATENT = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
@@ -85,6 +88,9 @@ def read_config(path: str | Path) -> tuple[str, dict[str, Any], str]:
         if not isinstance(found, dict):
             raise InputError(Problem(f"{BESIDE} must hold an object", file=str(beside)))
         values = {**values, "quantization_config": found}
+    modules = file.with_name(MODULES)
+    if modules.is_file():
+        values = {**values, "modules": input_json(modules)}
     place = file.resolve()
     named = place.parent.name if place.name == "config.json" else place.stem
     name = Path(str(values.get("_name_or_path") or named)).name.lower()
@@ -140,6 +146,9 @@ def _completed(text: Config, kind: str) -> Config:
 
 def chooses_tokens(top: Config | Mapping[str, Any]) -> bool:
     """Whether the model writes text; others answer what was read with a vector or a score."""
+    modules = top.get("modules")
+    if isinstance(modules, list) and any("Pooling" in str(each) for each in modules):
+        return False
     return not any(
         "Embedding" in str(each) or each == "Qwen3Model" or str(each).endswith(HEADLESS)
         for each in top.get("architectures") or ()

@@ -14,7 +14,7 @@ _OVERRIDES = "model_max_length"
 """Key that decides alone where it stands beside the others, as in Command R (`derive_max_model_len_and_key`)."""
 _EXTENDED = "gemma3"
 """Beginning of the types whose context is already the one that their rotary scaling reaches."""
-UNBOUNDED = ("mamba", "mamba2", "falcon_mamba", "bloom")
+UNBOUNDED = ("mamba", "mamba2", "falcon_mamba", "bloom", "RefinedWeb", "RefinedWebModel")
 """Types whose configs have no longest context."""
 UNBOUNDED_CONTEXT = 2048
 """What vLLM takes for it (`_get_and_verify_max_len`, vLLM 0.32.0)."""

@@ -95,8 +95,8 @@ def head_width(config: Config) -> int:
 def kv_head_count(config: Config) -> int:
     """Heads of keys and values; Falcon and StarCoder name them their own way."""
     heads = config.number("num_attention_heads")
-    if config.model_type in ("falcon", "gpt_bigcode"):
-        if config.get("new_decoder_architecture"):
+    if config.model_type in ("falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode"):
+        if config.get("new_decoder_architecture") or config.model_type == "RefinedWeb":
             return config.number("num_kv_heads", heads)
         return 1 if config.get("multi_query", True) else heads
     return config.first("num_key_value_heads", "num_attention_groups", default=heads) or heads

@@ -131,7 +131,9 @@ FAMILIES: dict[str, Family] = {
     "gpt_oss": Family(every_other_windowed=True, expert_bias=True, sinks=True),
     "starcoder2": Family(gated_mlp=False, tied=True),
     **dict.fromkeys(("nemotron", "apertus", "phi", "arcee"), Family(gated_mlp=False)),
-    "falcon": Family(gated_mlp=False, tied=True),
+    **dict.fromkeys(("falcon", "RefinedWeb", "RefinedWebModel"), Family(gated_mlp=False, tied=True)),
+    "mpt": Family(gated_mlp=False, tied=True, rotated=False),
+    "qwen": PLAIN,
     "gpt_neox": Family(gated_mlp=False),
     "opt": Family(gated_mlp=False, tied=True, learned_positions=2, rotated=False),
     **dict.fromkeys(
@@ -304,4 +306,7 @@ def feed_forward(config: Config, family: Family, built: Built, layer: int) -> No
         return
     width = config.first("intermediate_size_mlp", "dense_intermediate_size", default=0) if count else 0
     inner = first_number(config, "intermediate_size") or config.first("ffn_dim", "ffn_hidden_size", default=0)
-    add_mlp(config, family, built, layer, width or inner or 4 * config.number("hidden_size"))
+    if config.model_type == "qwen":  # of gate and input together (`qwen.py`, vLLM 0.32.0)
+        inner //= 2
+    wider = config.number("expansion_ratio", 4)
+    add_mlp(config, family, built, layer, width or inner or wider * config.number("hidden_size"))

@@ -21,6 +21,14 @@ SPELLED: dict[str, Mapping[str, str]] = {
         "multi_query_group_num": "num_key_value_heads",
         "kv_channels": "head_dim",
     },
+    **{kind: {**_GPT, "n_head_kv": "num_kv_heads"} for kind in ("RefinedWeb", "RefinedWebModel")},
+    "mpt": {
+        "d_model": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "attn_config.kv_n_heads": "num_key_value_heads",
+    },
+    "qwen": {"kv_channels": "head_dim"},
     "dbrx": {
         "d_model": "hidden_size",
         "n_layers": "num_hidden_layers",
@@ -47,7 +55,7 @@ SPELLED: dict[str, Mapping[str, str]] = {
 """By the type of a model: its own name of a key, in a section after a point, and the usual one."""
 OF_ENCODER = ("whisper",)
 """Types that tell of their encoder under the usual names."""
-FOUR_TIMES = ("gpt2", "gpt-sw3", "gptj", "gpt_bigcode", "bloom", "falcon")
+FOUR_TIMES = ("gpt2", "gpt-sw3", "gptj", "gpt_bigcode", "bloom", "falcon", "RefinedWeb", "RefinedWebModel", "mpt")
 """Types whose MLPs are four times as wide as the hidden state where no key tells."""
 
 
