@@ -41,6 +41,10 @@ def _tries(found: Answer) -> Iterator[tuple[Question, str]]:
     for utilization in (0.9, 0.92, 0.94, 0.95, 0.96):
         if utilization > found.request.gpu_memory_utilization:
             yield replace(question, gpu_memory_utilization=utilization), f"gpu_memory_utilization={utilization}"
+    adapters = question.max_loras if question.enable_lora else 1
+    while adapters > 1:
+        adapters //= 2
+        yield replace(question, max_loras=adapters), f"max_loras={adapters}"
     for tp in DEGREES:
         if tp > question.tp:
             yield replace(question, tp=tp), f"tp={tp}"

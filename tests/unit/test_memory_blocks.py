@@ -161,6 +161,15 @@ def test_a_model_that_does_not_fit_names_a_split_that_does(name: str, gpu: str, 
         kv_blocks(replace(question, tp=int(found[1]) // 2))
 
 
+def test_more_adapters_than_fit_name_how_many_do() -> None:
+    """64 adapters of rank 32 of a 70B take, with what tp leaves whole, 561 MB of bf16 each on either GPU: 36 GB."""
+    asked = Question("llama-3.1-70b", "h100-sxm", tp=2, dtype="fp8", enable_lora=True, max_loras=64, max_lora_rank=32)
+    with pytest.raises(InputError, match=r"start, each alone: .*max_loras=32") as caught:
+        kv_blocks(asked)
+    assert "max_loras=16" not in str(caught.value)
+    assert kv_blocks(replace(asked, max_loras=32)).num_blocks > NULL_BLOCK
+
+
 def test_the_missing_memory_is_what_would_make_it_fit(tmp_path: Path) -> None:
     def card(gib: float) -> str:
         file = tmp_path / f"{gib}.yaml"
