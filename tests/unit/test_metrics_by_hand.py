@@ -14,10 +14,24 @@ from scenario_cases import chat, written
 from simulator.fleet.records import RECORD, Escalation, Reason, Status
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import COUNTS, LOST, Demand
+from simulator.metrics.sketch import RELATIVE_ERROR, Sketch
 from simulator.metrics.slo import ClassSlo
 from simulator.plan.month import all_months_alike, in_month, plan_month
 from simulator.run.loads import loads_of
 from simulator.run.summary import _replica_range
+from simulator.simulate.one import itl
+
+
+def gaps(*values: float) -> Any:
+    sketch = Sketch()
+    sketch.add(np.array(values))
+    return SimpleNamespace(itl_counts=sketch.counts)
+
+
+def test_gaps_between_tokens_are_those_of_all_replications() -> None:
+    found = itl([gaps(0.01, 0.01, 0.01), gaps(), gaps(0.04, 2.0)])
+    assert found.n == 5
+    assert [found.quantile(share) for share in (0.5, 0.8, 1.0)] == pytest.approx([0.01, 0.04, 2.0], rel=RELATIVE_ERROR)
 
 
 def ended(n: int, **columns: Any) -> NDArray[Any]:

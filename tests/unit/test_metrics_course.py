@@ -47,6 +47,23 @@ def test_more_comes_in_every_part_than_is_begun() -> None:
     assert found.grows
 
 
+@pytest.mark.parametrize(
+    ("came_s", "begun_s", "told"),
+    [
+        (-1.0, 0.0, (1, -1, 0)),  # waits at the beginning, in which it is begun
+        (-1.0, 100.0, (0, 0, 0)),  # waits at both ends
+        (0.0, 0.0, (1, 0, 1)),
+        (0.0, 100.0, (0, 1, 1)),
+        (100.0, 100.0, (0, 0, 0)),  # comes when the window is over
+    ],
+)
+def test_who_is_begun_just_at_an_end_of_the_window_is_counted_once(
+    came_s: float, begun_s: float, told: tuple[int, int, int]
+) -> None:
+    found = through(queued(np.array([came_s]), np.array([begun_s])))
+    assert (found.begun, found.grown, found.came) == told
+
+
 @pytest.mark.parametrize(("waiting", "grows"), [(15, False), (16, True)])
 def test_a_queue_of_so_few_is_chance(waiting: int, grows: bool) -> None:
     """100 come: up to 1.5·√100 = 15 of them may wait."""

@@ -62,6 +62,20 @@ def test_what_gives_a_run_the_fleet_is_below_the_pools_that_were_sized(tmp_path:
     assert one.values(sizes) == [("pools[other].gpu", "h200"), ("pools[other].replicas", 3)]
 
 
+def test_units_of_a_token_api_have_no_hardware(tmp_path: Path) -> None:
+    units = "provisioned_units: auto, usd_per_unit_hour: 1, tokens_per_minute_per_unit: 3400"
+    api = f"{{name: api, offer: openai/gpt-4o-mini, {units}}}"
+    both = f"t: {{pools: [{POOLS[0]}], providers: [{api}], routing: {{kind: overflow, order: [mine, api]}}}}"
+    (one,) = candidates(written(tmp_path, chat(both, study="")), "t", (), ("h200",), ())
+    sizes = {pool.index: _fixed(n) for pool, n in zip(one.pools(), (3, 8), strict=True)}
+    assert one.values(sizes) == [
+        ("pools[mine].gpu", "h200"),
+        ("pools[mine].price_usd_per_gpu_hour", None),
+        ("pools[mine].replicas", 3),
+        ("providers[api].provisioned_units", 8),
+    ]
+
+
 def _fixed(replicas: int) -> Any:
     from simulator.resolve.sizes import Fixed
 

@@ -41,12 +41,13 @@ def test_replicas_are_those_of_the_window_in_each(
 ) -> None:
     schedule = Schedule(tuple(windows), outside, cycle_s=CYCLE_S)
     spec = replace(fleet((pool(schedule=schedule),)), clock_s=float(clock_s))
-    (again,) = coming_again(spec, window_s).pools
+    found = coming_again(spec, window_s)
+    (again,) = found.pools
     there = [schedule.replicas_at(clock_s + at_s) for at_s in range(window_s)]
     if again.schedule is None:
         assert set(there) == {again.replicas}
     else:
-        assert [again.schedule.replicas_at(at_s) for at_s in range(2 * window_s)] == 2 * there
+        assert [again.schedule.replicas_at(found.clock_s + at_s) for at_s in range(2 * window_s)] == 2 * there
     assert mean_replicas(coming_again(spec, window_s), window_s) == [pytest.approx(sum(there) / window_s)]
 
 
@@ -64,7 +65,7 @@ def test_targets_are_open_as_in_the_window_in_each(
     spec = replace(fleet((pool(),), providers=(provider(),), routing=rule), clock_s=float(clock_s))
     again = coming_again(spec, window_s)
     there = [is_open(rule, clock_s + at_s) for at_s in range(window_s)]
-    assert [is_open(again.routing, at_s) for at_s in range(2 * window_s)] == 2 * there
+    assert [is_open(again.routing, int(again.clock_s) + at_s) for at_s in range(2 * window_s)] == 2 * there
     opened = sum(to_pool for to_pool, _ in there) / window_s
     assert mean_replicas(again, window_s) == [pytest.approx(spec.pools[0].replicas * opened)]
 

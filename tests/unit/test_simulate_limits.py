@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from scenario_cases import chat, written
 
 from simulator.resolve.topology import plan_topology
 from simulator.simulate.demand import demand_of
-from simulator.simulate.limits import in_steady_use
+from simulator.simulate.limits import _repeated, in_steady_use
 from simulator.simulate.one import simulate_one, subject_of
 from simulator.study.fleet import ProviderSpec
 
@@ -135,3 +137,13 @@ def test_nothing_is_taken_by_what_did_not_come_before(tmp_path: Path) -> None:
     job = begins(tmp_path, limited, "workload.classes[chat].arrivals={kind: job, requests: 900, deadline_s: 50}")
     assert (behind.taken[0], job.taken[0]) == (0.0, 0.0)
     assert begins(tmp_path, f"providers: [{{{API}, requests_per_minute: 0}}]").taken[0] == 0.0
+
+
+def test_tokens_that_came_before_are_those_of_pieces_that_an_earlier_request_had() -> None:
+    """Piece 7 opens three prompts and 9 ends two; a request without pieces has none of it."""
+    chunk: Any = SimpleNamespace(
+        segment_id=np.array([7, 8, 7, 9, 7, 9]),
+        segment_tokens=np.array([100, 20, 100, 30, 100, 30]),
+        segment_start=np.array([0, 2, 4, 4, 6]),
+    )
+    assert _repeated(chunk).tolist() == [0.0, 100.0, 0.0, 130.0]

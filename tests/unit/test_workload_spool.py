@@ -75,6 +75,25 @@ def test_rows_come_back_in_order_of_time_and_equal_times_as_they_came() -> None:
         assert [each.tolist() for each in rows.lengths("osl")] == [[7, 8], [4, 1]]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "order"),
+    [
+        (([3.0], [1.0]), [2, 1]),
+        (([1.0, 4.0], [2.0, 3.0]), [1, 3, 4, 2]),
+        (([1.0, 2.0], [2.0, 3.0]), [1, 2, 3, 4]),
+        (([9.0], [], [1.0, 2.0]), [2, 3, 1]),
+    ],
+)
+def test_pieces_each_in_order_may_not_be_so_together(pieces: tuple[list[float], ...], order: list[int]) -> None:
+    with Spool() as rows:
+        number = 1
+        for times in pieces:
+            numbers = np.arange(number, number + len(times), dtype=np.int32)
+            rows.add(Piece(np.array(times), numbers, numbers))
+            number += len(times)
+        assert [row for piece in rows.pieces() for row in piece.isl.tolist()] == order
+
+
 def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
