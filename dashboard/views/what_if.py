@@ -254,7 +254,8 @@ def _fault(context: Context) -> Fault | None:
     share = 1.0
     if fault.kind == "throttles":
         share = st.number_input("share of the calls [%]", 1, 100, 50, key="what_if.share", bind="query-params") / 100
-    return replace(fault, start_s=_MINUTE_S * start, duration_s=_MINUTE_S * span, share=share)
+    start_s, duration_s = round(_MINUTE_S * start, 3), round(_MINUTE_S * span, 3)
+    return replace(fault, start_s=start_s, duration_s=duration_s, share=share)
 
 
 def _busiest_s(context: Context) -> float:

@@ -53,7 +53,7 @@ def _befell(planned: PlannedTopology, month: Walked) -> Iterator[str]:
         yield from (words for words, times in happened.items() if times)
     for api in (api for usage in usages for api in usage.providers):
         yield from [f"the outage of {api.name}"] if api.outages else []
-    yield from (f"the 429 of {api.name}" for api in planned.fleet.providers if api.throttling)
+    yield from (f"429 answers of {api.name}" for api in planned.fleet.providers if api.throttling)
 
 
 def _meets_undisturbed(planned: PlannedTopology, month: Walked, loads: Loads, store: Store) -> bool:

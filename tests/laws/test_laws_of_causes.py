@@ -38,7 +38,7 @@ WINDOW = "{start_s: 30, duration_s: 30}"
     ("sets", "topology", "cause"),
     [
         (f"topologies[api].providers[vendor].outages={{windows: [{WINDOW}]}}", "api", "the outage of vendor"),
-        (f"topologies[api].providers[vendor].throttling=[{WINDOW}]", "api", "the 429 of vendor"),
+        (f"topologies[api].providers[vendor].throttling=[{WINDOW}]", "api", "429 answers of vendor"),
         (f"topologies[own].pools[base].outages={{windows: [{WINDOW}]}}", "own", "the outage of base"),
         (f"topologies[own].pools[base].server_failures=[{WINDOW}]", "own", "failures of base"),
     ],
