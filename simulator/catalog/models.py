@@ -23,7 +23,8 @@ class Model(Entry):
     native_dtype : weight format that it is published in
     config : keys of its Hugging Face `config.json`, all read in `config_source`
     total_parameters, active_parameters : as published; the second for mixtures of experts
-    checkpoints : keys that the publisher's quantised checkpoint of a format has otherwise, by format
+    checkpoints : keys that the publisher's quantised checkpoint of a format has otherwise, by format; another owner's
+        after its name and a stroke
     """
 
     name: str

@@ -226,3 +226,19 @@ def test_a_state_is_cut_by_tensor_parallelism_unless_it_is_not_and_groups_are_co
     assert _state_bytes(LayerCache("state", state=(part, part), scan="mamba"), tp, made, 2, 2) == 2 * size
     without = _state_bytes(LayerCache("state", state=(part,), scan="other"), tp, made, 2, 2)
     assert without == (5 * 3 * 2 if part.tail else size)
+
+
+@pytest.mark.parametrize(
+    ("name", "drafts", "text_alone", "logged"),
+    [
+        ("nvidia/Qwen3.6-27B-NVFP4", 2, False, 20.57),
+        ("nvidia/Qwen3.8-27B-NVFP4", 0, False, 19.75),
+        ("qwen3.6-27b-nvfp4", 0, True, 17.62),
+    ],
+)
+def test_an_owner_s_checkpoint_has_formats_of_its_own(name: str, drafts: int, text_alone: bool, logged: float) -> None:
+    """Logged: on a GB10 with mtp, on an RTX A6000 without, and of another owner's, all in NVFP4, in text alone."""
+    method = "mtp" if drafts else None
+    asked = Question(name, "gb10", version="0.23.0", speculative_method=method, num_speculative_tokens=drafts)
+    found = answer(replace(asked, language_model_only=text_alone)).plan.terms.weight_bytes / 2**30
+    assert found == pytest.approx(logged, abs=0.04)
