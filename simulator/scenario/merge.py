@@ -214,6 +214,12 @@ def _assign(base: Document, where: str, value: Any, origin: Origin, gone: list[_
         elif isinstance(node, dict):
             if value is None and key not in node and steps[k + 1].startswith("["):
                 raise InputError(Problem("is not given: there is nothing to take away", origin.file, path=path))
+            if (
+                key not in node
+                and path == join(_TOPOLOGIES, key)
+                and any(one.startswith("[") for one in steps[k + 1 :])
+            ):
+                raise InputError(Problem(unknown_name("topology", str(key), node), origin.file, path=_TOPOLOGIES))
             base.origins.setdefault(path, origin)
             node = node.setdefault(key, {})
         else:

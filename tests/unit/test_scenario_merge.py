@@ -206,6 +206,7 @@ def test_what_cannot_be_taken_away_is_said(tmp_path: Path) -> None:
         [], [f"topologies.{n}=null" for n in names]
     )
     assert "unknown topology 'owm': did you mean 'own'?" in clash([], ["topologies.owm=null"])
+    assert "unknown topology 'owm': did you mean 'own'?" in clash([], ["topologies.owm.pools[base].replicas=2"])
     both = clash([], ["topologies.own=null", "topologies.own.pools[base].replicas=2"])
     assert "is also given by --set topologies.own=null: keep one" in both
     other = overlay(tmp_path, "other.yaml", "topologies: {own: {staff: {base_fte: 1}}}")
