@@ -118,7 +118,7 @@ SLEEPS = (
 )
 ENGINES = {
     "SGLang": r"max_total_num_tokens=|server_args=ServerArgs|\bsglang\b",
-    "llama.cpp": r"llama_model_loader|llm_load_print_meta|ggml_",
+    "llama.cpp": r"llama_(?:model_load|kv_cache|context)|llm_load_print_meta|load_tensors: |ggml_",
     "TensorRT-LLM": r"\[TensorRT-LLM\]|\[TRT-LLM\]|tensorrt_llm",
     "Text Generation Inference": r"text_generation_launcher|text-generation-router",
     "LMDeploy": r"\[TM\]\[INFO\]|lmdeploy",

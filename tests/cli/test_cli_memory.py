@@ -218,6 +218,7 @@ def test_a_log_is_held_against_the_plan(tmp_path: Path, capsys: pytest.CaptureFi
     [
         ("[2026-01-01] server_args=ServerArgs(model_path='x')\nmax_total_num_tokens=100\n", "SGLang"),
         ("llama_model_loader: loaded meta data\n", "llama.cpp"),
+        ("load_tensors: offloading 32 layers\nllama_context: n_ctx = 4096\n", "other.log:1: a log of llama.cpp"),
         ("nothing of the kind\n", "memory lines"),
     ],
 )
