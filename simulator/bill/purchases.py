@@ -71,11 +71,22 @@ def lots(site: OwnedSite, needed: Sequence[int]) -> list[Lot]:
     ----------
     needed : of each month, spares among them; none before and after the span of the site
     """
+    there, gone = _bought(site, needed)
+    return sorted([*gone, *(lot for lot, _ in there)], key=lambda lot: (lot.start, lot.until is None, lot.until or 0))
+
+
+def in_life(site: OwnedSite, needed: Sequence[int]) -> int:
+    """Servers that stand after these months and are not at the end of their life then; arguments as `lots` has them."""
+    there, _ = _bought(site, needed)
+    return sum(lot.count for lot, end in there if end > len(needed))
+
+
+def _bought(site: OwnedSite, needed: Sequence[int]) -> tuple[list[tuple[Lot, int]], list[Lot]]:
+    """What is there at the end, with the month after which it is at the end of its life, and what is gone."""
     kinds, first = prices(site), site.span.first - 1
     lives = [_mean_life(kind) for _, kind in kinds]
     last = len(needed) if site.span.last is None else min(site.span.last, len(needed))
     there: list[tuple[Lot, int]] = []
-    """With the month after which they are at the end of their life."""
     gone: list[Lot] = []
     for k in range(first, last):
         due = [lot for lot, end in there if end == k]
@@ -91,7 +102,7 @@ def lots(site: OwnedSite, needed: Sequence[int]) -> list[Lot]:
                 gone.append(replace(lot, count=lot.count - kept, until=k))
         if missing > 0:
             there.append((Lot(k, missing), end))
-    return sorted([*gone, *(lot for lot, _ in there)], key=lambda lot: (lot.start, lot.until is None, lot.until or 0))
+    return there, gone
 
 
 def lots_of(site: OwnedSite, servers: Sequence[Servers]) -> list[Lot]:
@@ -162,12 +173,8 @@ def life_months(kind: ServerKind) -> NDArray[np.float64]:
     return np.round(np.asarray(kind.life_years, dtype=np.float64) * MONTHS_PER_YEAR)
 
 
-def life_of(site: OwnedSite) -> int:
-    """Whole months after which its first servers are at the end of their life, of lives by draw in the mean."""
-    return _mean_life(site.server)
-
-
 def _mean_life(kind: ServerKind) -> int:
+    """Whole months after which it is at the end of its life, of lives by draw in the mean."""
     return max(round(float(np.mean(life_months(kind)))), 1)
 
 

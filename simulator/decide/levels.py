@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 
 from simulator.study.demand import Level
@@ -49,16 +48,6 @@ def _straight(levels: Sequence[Level], first: int, last: int) -> bool:
         if values != sorted(values) and values != sorted(values, reverse=True):
             return False
     return True
-
-
-def neighbours(found: Sequence[int], index: int) -> tuple[int, int]:
-    """Positions in `found` of the nodes on both sides of a month; equal for a node, or for months without growth."""
-    if len(found) == 1:
-        return 0, 0
-    right = bisect_right(found, index)
-    if found[right - 1] == index:
-        return right - 1, right - 1
-    return right - 1, right
 
 
 def share_of_way(level: Level, low: Level, high: Level) -> float:

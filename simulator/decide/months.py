@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from simulator.decide.levels import neighbours, nodes, share_of_way
+from simulator.decide.levels import nodes, share_of_way
 from simulator.decide.standing import over_hours
 from simulator.study.decision import Served, Share, Sizes, Unmeasured, Walked
 from simulator.study.demand import Horizon, Level, Load, MonthLoad, Period
@@ -23,6 +23,10 @@ Alike = Callable[[MonthLoad, MonthLoad], bool]
 
 Scales = Callable[[MonthLoad], bool]
 """Whether what a search found for a month has an autoscaler."""
+
+Standing = Callable[[Sequence[Sizes]], Sizes]
+"""By size, how many of an owned pool stand in the next month on servers that are not at the end of their life then, by
+the sizes of all months so far; by none, what stands as the first month begins."""
 
 _ORDER = {False: 0, None: 1, True: 2}
 """What is told of a month first: what it misses, then what is not known."""
@@ -48,16 +52,17 @@ class _Known:
 
 @dataclass(frozen=True)
 class _Walk:
+    """Attributes are those of `walk`; `may_fall` says whether owned pools may."""
+
     horizon: Horizon
     trial: _Known
-    found: tuple[int, ...]
-    sizes: tuple[Sizes, ...]
     search: Search | None
     owned: Sequence[bool]
     alike: Alike | None
     asks: Callable[[int], MonthLoad]
-    renewed_from: int
+    standing: Standing | None
     scales: Scales | None
+    may_fall: bool
 
     def at(self, sizes: Sizes, month: int, period: Period) -> Served:
         return self.trial(sizes, period.at(self.horizon.level(month)), self.asks(month))
@@ -68,13 +73,12 @@ class _Walk:
         meets = all_meet(share.served.meets for share in shares)
         return _walked(month, self.horizon.level(month), sizes, shares, meets)
 
-    def between(self, month: int, low: int, high: int) -> Walked:
+    def between(self, month: int, sizes: Sizes, first: int, last: int) -> Walked:
         """A month whose neighbours have the same sizes: hours of both, and the answer that both give.
 
         Where they differ, the answer of the month's own load.
         """
-        sizes, level = self.sizes[low], self.horizon.level(month)
-        first, last = (self.horizon.numbers[self.found[k]] for k in (low, high))
+        level = self.horizon.level(month)
         way = share_of_way(level, self.horizon.level(first), self.horizon.level(last))
         shares, answers = [], list[bool | None]()
         for period in self.horizon.periods_of(month):
@@ -86,34 +90,57 @@ class _Walk:
                 answers.append(ends[0].meets)
         return _walked(month, level, sizes, shares, all_meet(answers))
 
-    def stays(self, low: int, high: int) -> bool:
+    def stays(self, low: Sizes, high: Sizes, first: int, last: int) -> bool:
         """Whether the months between two nodes have their fleet: where sizes are open, a month may need others.
 
         An autoscaler may miss the SLO between two loads at which it meets it.
         """
-        first, last = (self.horizon.numbers[self.found[k]] for k in (low, high))
-        if self.sizes[low] != self.sizes[high] or self.search is None:
-            return self.sizes[low] == self.sizes[high]
+        if low != high or self.search is None:
+            return low == high
         if self.alike is not None and not self.alike(self.asks(first), self.asks(last)):
             return False
-        meets = self.own(self.sizes[low], first).meets
-        if meets != self.own(self.sizes[high], last).meets:
+        meets = self.own(low, first).meets
+        if meets != self.own(low, last).meets:
             return False
         if not meets or self.scales is None or not self.scales(self.asks(first)):
             return True
-        between = (month for month in self.horizon.numbers if first < month < last)
-        return all(self.own(self.sizes[low], month).meets is not False for month in between)
+        return all(self.own(low, month).meets is not False for month in range(first + 1, last))
 
-    def changed(self, month: int, before: Sizes, after: Sizes) -> Walked:
+    def changed(self, month: int, so_far: Sequence[Sizes], after: Sizes) -> Walked:
         """A month between two nodes of other fleets: searched for itself."""
-        asked, stay = self.asks(month), _stays(month, self.renewed_from, self.owned)
-        best = self.search(asked, _staying(before, stay, self.owned)) if self.search else None
-        if best is None:
-            return self.own(_kept(before, after, stay), month)
-        sizes = _kept(before, best, stay)
-        for load in (period.at(asked.level) for period in self.horizon.periods_of(month)):
-            self.trial.forget(sizes, load, asked)
+        asked, floor = self.asks(month), self.floor(so_far)
+        best = self.search(asked, floor) if self.search else None
+        sizes = self.kept(floor, best or after)
+        if best is not None:
+            for load in (period.at(asked.level) for period in self.horizon.periods_of(month)):
+                self.trial.forget(sizes, load, asked)
         return self.own(sizes, month)
+
+    def floor(self, so_far: Sequence[Sizes]) -> Sizes:
+        """The sizes of the month before; of owned pools what stands of them in the next one."""
+        before = so_far[-1]
+        if not self.may_fall or self.standing is None:
+            return before
+        stand = self.standing(so_far)
+        return tuple(min(n, of) if own else n for n, of, own in zip(before, stand, self.owned, strict=True))
+
+    def kept(self, floor: Sizes, found: Sizes) -> Sizes:
+        """Sizes that were found, of owned pools no fewer than stand."""
+        if not self.owned:
+            return found
+        return tuple(max(a, b) if own else b for a, b, own in zip(floor, found, self.owned, strict=True))
+
+    def next_node(self, so_far: Sequence[Sizes], node: int) -> int:
+        """The next node, or the month before that in which servers are at the end of their life, or that one."""
+        here = len(so_far) - 1
+        if not self.may_fall:
+            return node
+        held = [*so_far]
+        for k in range(here + 1, node):
+            if self.floor(held) != so_far[-1]:
+                return max(k - 1, here + 1)
+            held.append(so_far[-1])
+        return node
 
     def _meets(self, sizes: Sizes, month: int, period: Period, first: int, last: int) -> bool | None:
         """By halving from the neighbours, whose answers differ: the load only rises or only falls between them."""
@@ -137,7 +164,7 @@ def walk(
     cheaper: Cheaper | None = None,
     alike: Alike | None = None,
     asks: Callable[[int], MonthLoad] | None = None,
-    renewed_from: int = 0,
+    standing: Standing | None = None,
     scales: Scales | None = None,
 ) -> list[Walked]:
     """The months of a topology.
@@ -154,31 +181,47 @@ def walk(
     search : makes sizes open: finds those of each node, and both sides of a change of periods are nodes then; a node
         that no allowed size serves keeps the sizes before it
     owned : by number of `sizes`, whether it is of owned hardware, which does not shrink from month to month
-    renewed_from : month from which on it may, as the first servers are at the end of their life; 0: never
-    cheaper : asked for each node but the first, the last one first, once all are searched
+    standing : what it does not shrink below, where a class falls, periods change or servers stood before; both sides of
+        a month in which servers are at the end of their life are nodes then; None: it does not shrink
+    cheaper : where nothing is owned asked for each node but the first, the last one first, once all are searched
     alike : whether two nodes of the same sizes have the same fleet; they have unless given
     asks : what sizes are searched for in a month; what it has unless given
     scales : of which nodes the fleet is tried at the load of each month between; none unless given
     """
-    known = _Known(trial)
-    numbers = horizon.numbers
-    levels = [horizon.level(month) for month in numbers]
-    asks = asks or horizon.asked
-    renewed_from = renewed_from if _may_fall(levels) else 0
-    kinds = [(asks(month).periods, 0 < renewed_from <= month) for month in numbers]
-    found = nodes(levels, [] if search is None else kinds)
-    staying = [_stays(numbers[k], renewed_from, owned) for k in found]
-    at_nodes = _sizes([asks(numbers[k]) for k in found], sizes, search, owned, staying, cheaper)
-    way = _Walk(horizon, known, found, at_nodes, search, owned, alike, asks, renewed_from, scales)
-    walked: list[Walked] = []
-    for index, month in enumerate(numbers):
-        low, high = neighbours(found, index)
-        if low == high:
-            walked.append(way.own(at_nodes[low], month))
-        elif way.stays(low, high):
-            walked.append(way.between(month, low, high))
-        else:
-            walked.append(way.changed(month, walked[-1].sizes, at_nodes[high]))
+    numbers, asks = horizon.numbers, asks or horizon.asked
+    levels, periods = [horizon.level(month) for month in numbers], [asks(month).periods for month in numbers]
+    may_fall = (
+        standing is not None
+        and search is not None
+        and any(owned)
+        and (_may_fall(levels) or len(set(periods)) > 1 or any(standing(())))
+    )
+    way = _Walk(horizon, _Known(trial), search, owned, alike, asks, standing, scales, may_fall)
+    found = nodes(levels, [] if search is None else periods)
+    if may_fall and len(found) == 1:
+        found = tuple(dict.fromkeys((0, len(numbers) - 1)))
+    if len(found) == 1:
+        first = search(asks(numbers[0]), None) or sizes if search else sizes
+        return [way.own(first, month) for month in numbers]
+    of_nodes = [] if any(owned) else _sizes([asks(numbers[k]) for k in found], sizes, search, cheaper)
+    known = dict(zip(found, of_nodes, strict=False))
+    first = known[0] if known else (search(asks(numbers[0]), None) if search else None) or sizes
+    walked = [way.own(first, numbers[0])]
+    while len(walked) < len(numbers):
+        low, so_far = len(walked) - 1, [month.sizes for month in walked]
+        high = way.next_node(so_far, next(k for k in found if k > low))
+        after = so_far[-1]
+        if search is not None:
+            floor = way.floor(so_far + so_far[-1:] * (high - low - 1))
+            after = known[high] if known else way.kept(floor, search(asks(numbers[high]), floor) or after)
+        stays = way.stays(so_far[-1], after, numbers[low], numbers[high])
+        for month in numbers[low + 1 : high]:
+            if stays:
+                walked.append(way.between(month, after, numbers[low], numbers[high]))
+            else:
+                walked.append(way.changed(month, [one.sizes for one in walked], after))
+        after = way.kept(way.floor([one.sizes for one in walked]), after)
+        walked.append(way.own(after, numbers[high]))
     return walked
 
 
@@ -215,43 +258,18 @@ def alike(walked: Sequence[Walked]) -> bool:
     return len(found) == 1 and not any(month.event for month in walked)
 
 
-def _sizes(
-    asked: Sequence[MonthLoad],
-    sizes: Sizes,
-    search: Search | None,
-    owned: Sequence[bool],
-    staying: Sequence[Sequence[bool]],
-    cheaper: Cheaper | None,
-) -> tuple[Sizes, ...]:
+def _sizes(asked: Sequence[MonthLoad], sizes: Sizes, search: Search | None, cheaper: Cheaper | None) -> list[Sizes]:
+    """Sizes of nodes in order, of pools that may all fall."""
     if search is None:
-        return (sizes,) * len(asked)
+        return [sizes] * len(asked)
     found: list[Sizes] = []
-    for month, stay in zip(asked, staying, strict=True):
+    for month in asked:
         before = found[-1] if found else None
-        best = search(month, before and _staying(before, stay, owned)) or before or sizes
-        found.append(_kept(before, best, stay))
+        found.append(search(month, before) or before or sizes)
     if cheaper is not None:
         for k in range(len(asked) - 2, 0, -1):
             found[k] = cheaper(asked[k], found[k])
-    return tuple(found)
-
-
-def _kept(before: Sizes | None, after: Sizes, stay: Sequence[bool]) -> Sizes:
-    if before is None or not stay:
-        return after
-    return tuple(max(a, b) if stays else b for a, b, stays in zip(before, after, stay, strict=True))
-
-
-def _stays(month: int, renewed_from: int, owned: Sequence[bool]) -> Sequence[bool]:
-    """By size, whether it may not fall in a month."""
-    return [False] * len(owned) if 0 < renewed_from <= month else owned
-
-
-def _staying(before: Sizes, stay: Sequence[bool], owned: Sequence[bool]) -> Sizes:
-    """What a search is told of the month before: of owned sizes that may fall none."""
-    if not owned:
-        return before
-    return tuple(0 if own and not stays else n for n, own, stays in zip(before, owned, stay, strict=True))
+    return found
 
 
 def _may_fall(levels: Sequence[Level]) -> bool:

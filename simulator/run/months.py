@@ -7,17 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from simulator.bill.purchases import life_of
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import binding_term, late_words, share_words, slo_met
 from simulator.resolve.agreed import Spell
 from simulator.resolve.apis import bought_units
-from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
 from simulator.run.left_open import LeftOpen, limited_months, open_months
 from simulator.run.loads import Loads
+from simulator.run.standing import standing
 from simulator.simulate.demand import Demand
 from simulator.simulate.jobs import beyond_month
 from simulator.simulate.key import digest, fleet_key
@@ -128,7 +127,8 @@ def walk_months(
     progress: Progress | None = None,
     sizing: Sizing | None = None,
     known: Known | None = None,
-    stood_since: Mapping[tuple[str, str], int] | None = None,
+    spells: Sequence[Spell] = (),
+    before: Sequence[Walked] = (),
 ) -> Journey:
     """The months of a topology.
 
@@ -138,7 +138,7 @@ def walk_months(
     base : what it gave in the period that is shown, which is not simulated again; None where none was
     sizing : searches the sizes of the months that are simulated; None where they stay
     known : what was simulated in other months, or to find the sizes
-    stood_since : month in which owned servers came that stand already, by site and GPU
+    spells, before : months of the study before these, as they were planned and as they are
     """
     horizon, known = loads.horizon, known or Known(Store())
     asks = horizon.asked if sizing is None else sizing.asks
@@ -207,9 +207,11 @@ def walk_months(
         walked = walk(horizon, trial, now)
     else:
         owned = sizing.owned
-        renewed_from = _first_renewal(planned, horizon.numbers[0], stood_since or {}) if any(owned) else 0
+        begins = Spell(horizon.numbers[0], planned, spells[-1].stage + 1 if spells else 0)
+        stood = [_gpus(month, spells) for month in before]
+        stand = standing(pools, at, begins, spells, stood) if any(owned) else None
         nodes = None if any(owned) else cheaper
-        walked = walk(horizon, trial, now, search, owned, nodes, alike, asks, renewed_from, scales)
+        walked = walk(horizon, trial, now, search, owned, nodes, alike, asks, stand, scales)
     if sizing is not None:
         walked = [replace(_with_reason(month, asks, sizing.growth), units=sizing.units) for month in walked]
     asked_in = {month.month: asks(month.month) for month in walked}
@@ -218,7 +220,7 @@ def walk_months(
         asked = asked_in[month.month]
         return under(month.sizes, asked.periods[0].at(month.level), asked)
 
-    spells = _spells([(month.month, stands(month)) for month in walked], pools)
+    found_spells = _spells([(month.month, stands(month)) for month in walked], pools)
     near = {
         month.month: under(month.sizes, share.period.at(month.level), asked_in[month.month])
         for month in walked
@@ -226,13 +228,13 @@ def walk_months(
         if month.meets and share.served.is_near
     }
     if sizing is None:
-        return Journey(tuple(walked), spells, near=near)
+        return Journey(tuple(walked), found_spells, near=near)
     at_levels = (found_at.get(asked_in[month.month]) for month in walked)
     keys = tuple(key for key, _ in groupby(fleet_key(subject_of(one)) for one in at_levels if one is not None))
     hours = _changed_hours(walked, asks, sizing.growth)
     return Journey(
         tuple(walked),
-        spells,
+        found_spells,
         hours,
         fleets=keys if len(keys) > 1 else (),
         open=open_months(walked, asks, sizing.growth, sizing.owned),
@@ -241,10 +243,12 @@ def walk_months(
     )
 
 
-def _first_renewal(planned: PlannedTopology, first: int, stood_since: Mapping[tuple[str, str], int]) -> int:
-    """Month in which the first servers are at the end of their life, of those that come in the first month; 0: none."""
-    sites = resolve_terms(planned).terms.owned
-    return min((stood_since.get((one.site, one.server.gpu), first) + life_of(one) for one in sites), default=0)
+def _gpus(month: Walked, spells: Sequence[Spell]) -> dict[str, int]:
+    """Of each pool in an earlier month."""
+    spell = max((one for one in spells if one.first <= month.month), key=lambda one: one.first)
+    pools = spell.planned.fleet.pools
+    sizes = replicas(spell.planned, [pool.name for pool in pools])
+    return {pool.name: n * pool.gpus_per_replica for pool, n in zip(pools, sizes, strict=True)}
 
 
 def _spells(fleets: Sequence[tuple[int, PlannedTopology]], pools: Sequence[str]) -> tuple[Spell, ...]:

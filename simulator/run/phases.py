@@ -189,7 +189,7 @@ def walk_study(
             found = sizer.answer(phase.loaded, planned.name, here, told, None, stands, closed, by_month, phase.running)
             sized = plan_topology(sizer.sized(phase.loaded, planned.name, here, found, progress=told), planned.name)
             sizing = sizer.sizing(phase.loaded, found, here, sized) if found else None
-            then = walk_months(here, sized, None, progress, sizing, known, _stood_since(spells))
+            then = walk_months(here, sized, None, progress, sizing, known, spells, months)
             then = with_paid_units(written, planned.name, here, then, known, months) if found else then
         if found:
             edges[month] = found.edge
@@ -224,12 +224,6 @@ def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTop
         for one in (before, after)
     ]
     return tuple(name for name, place in owned[1].items() if name in there and owned[0].get(name) == place)
-
-
-def _stood_since(spells: Sequence[Spell]) -> dict[tuple[str, str], int]:
-    """Month in which the first owned servers came, by site and GPU."""
-    owned = [((pool.site, pool.gpu), one.first) for one in spells for pool in one.planned.fleet.pools if pool.owned]
-    return dict(reversed(owned))
 
 
 def _recommitted(before: LoadedScenario, after: LoadedScenario, name: str) -> tuple[str, ...]:

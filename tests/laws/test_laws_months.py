@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.decide.capacity import capacity
-from simulator.decide.levels import STEP, neighbours, nodes
+from simulator.decide.levels import STEP, nodes
 from simulator.decide.months import lasts_until, walk
 from simulator.study.decision import Served, Sizes
 from simulator.study.demand import Growth, Horizon, Level, Load, MonthLoad, Period
@@ -80,7 +81,8 @@ def test_months_lie_between_their_nodes(a: list[float], b: list[float]) -> None:
     assert found[0] == 0
     assert len(found) == 1 or found[-1] == len(levels) - 1
     for index, level in enumerate(levels):
-        low, high = (levels[found[k]] for k in neighbours(found, index))
+        low = levels[max(node for node in found if node <= index)]
+        high = levels[min((node for node in found if node >= index), default=0)]
         for x, y, z in zip(low, level, high, strict=True):
             assert min(x, z) <= y <= max(x, z)
             if index not in found and len(found) > 1:
@@ -158,6 +160,43 @@ def test_a_season_is_sized_in_its_own_months(growth: float, season: set[int], fi
     fixed = walk(horizon, fleet, (2,))
     assert [month.meets for month in fixed] == [n <= 2 for n in need]
     assert all(month.meets for month in (*rented, *owned))
+
+
+@given(
+    st.lists(st.tuples(st.integers(2, 40), st.sampled_from([0.5, 1.0, 2.0, 3.0, 5.0])), max_size=6),
+    st.integers(3, 14),
+    st.integers(20, 44),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_each_server_that_was_bought_stands_for_a_life_of_its_own(
+    steps: list[tuple[int, float]], life: int, months: int, seasonal: bool
+) -> None:
+    """Server by server: what is worn goes unless the month needs it, and what is missing is bought."""
+    periods = (Period("peak", 730.0, (3.0,), months=(11, 12)), Period("rest", 730.0, months=tuple(range(1, 11))))
+    growth = Growth(steps=((1, 2.0), *sorted(dict(steps).items())))
+    horizon = Horizon(months, (growth,), periods if seasonal else (Period("all", 730.0),), first_month=1)
+    need = [math.ceil(max(one.at(horizon.level(k)).level[0] for one in horizon.periods_of(k))) for k in horizon.numbers]
+
+    def after(sizes: Sequence[int]) -> list[int]:
+        """Months after which servers are worn, as they are after some months."""
+        worn: list[int] = []
+        for k, n in enumerate(sizes):
+            worn = [end for end in worn if end > k]
+            worn += [k + life] * max(n - len(worn), 0)
+        return worn
+
+    def standing(so_far: Sequence[Sizes]) -> Sizes:
+        return (sum(end > len(so_far) for end in after([sizes[0] for sizes in so_far])),)
+
+    expected: list[int] = []
+    for n in need:
+        expected.append(max(n, standing([(size,) for size in expected])[0]))
+    falls = any(b < a for a, b in itertools.pairwise(need))
+    fleet = Fleet()
+    walked = walk(horizon, fleet, (need[0],), fleet.search, (True,), standing=standing)
+    assert [month.sizes[0] for month in walked] == (expected if falls else list(itertools.accumulate(need, max)))
+    assert all(month.meets for month in walked)
 
 
 def test_a_table_by_month_is_followed_exactly() -> None:

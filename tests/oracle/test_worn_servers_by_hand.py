@@ -154,6 +154,22 @@ def test_servers_of_an_event_are_at_the_end_of_their_life_a_life_after_it(
     assert replicas[-1] < replicas[3]
 
 
+def test_servers_that_growth_bought_stand_for_a_life_of_their_own(tmp_path: Path) -> None:
+    """Those that come in month 4, of a life of a year, stand until month 15, when the load has long fallen.
+
+    In month 13 so many of the first are bought again as the month needs beside them, none if they are enough.
+    """
+    low = "{from_month: 1, load: 0.3}, {from_month: 4, load: 6.0}, {from_month: 7, load: 0.3}"
+    found = simulate(written(tmp_path, SCENARIO.replace("EVENTS", f"load_steps: [{low}]"), *FALLING), tmp_path)
+    months = found.decision["topologies"]["own"]["months"]
+    few, many = (months[k]["replicas"][0] for k in (0, 3))
+    assert many - few > few
+    assert [one["replicas"][0] for one in months] == [few] * 3 + [many] * 9 + [many - few] * 3 + [few] * 3
+    assert [one["servers"] for one in months] == [one["replicas"][0] for one in months]
+    bill = second_bill(found.bundle, "own").mean_lines()
+    assert sum(row["usd"] for row in bill) == pytest.approx(found.summary["topologies"]["own"]["cost"]["usd_per_month"])
+
+
 def test_an_event_that_frees_a_server_leaves_it_to_the_end_of_its_life(tmp_path: Path) -> None:
     sets = (*FALLING[2:], "topologies.own.pools[base].replicas=3")
     event = "events: [{name: fewer, from_month: 5, topology: own, change: {pools: [{name: base, replicas: 2}]}}]"

@@ -10,7 +10,7 @@ from simulator.decide.assumptions import growth_of, questions
 from simulator.decide.capacity import capacity
 from simulator.decide.explore import Answered, Asked, Explorer, _between_loads
 from simulator.decide.flips import change_within, crossing, smallest_change
-from simulator.decide.levels import neighbours, nodes, share_of_way
+from simulator.decide.levels import nodes, share_of_way
 from simulator.decide.rivals import rank
 from simulator.decide.why import more_words, sentence
 from simulator.study.decision import Contender
@@ -149,8 +149,6 @@ def test_months_of_other_periods_are_nodes_on_both_sides_and_classes_count_one_b
 
 
 def test_a_month_between_two_nodes_lies_as_far_as_its_load() -> None:
-    assert [neighbours((0, 3, 5), index) for index in range(6)] == [(0, 0), (0, 1), (0, 1), (1, 1), (1, 2), (2, 2)]
-    assert neighbours((0,), 7) == (0, 0)
     assert share_of_way((1.5, 3.0), (1.0, 2.0), (2.0, 5.0)) == pytest.approx((0.5 + 1.0) / (1.0 + 3.0))
     assert share_of_way((1.0,), (1.0,), (1.0,)) == 0.0
 
