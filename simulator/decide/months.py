@@ -22,7 +22,7 @@ Alike = Callable[[MonthLoad, MonthLoad], bool]
 """Whether a search found the same fleet for both months, with the same settings of its autoscalers."""
 
 Scales = Callable[[MonthLoad], bool]
-"""Whether what a search found for a month has an autoscaler."""
+"""Whether what stands in a month has an autoscaler."""
 
 Standing = Callable[[Sequence[Sizes]], Sizes]
 """By size, how many of an owned pool stand in the next month on servers that are not at the end of their life then, by
@@ -76,7 +76,8 @@ class _Walk:
     def between(self, month: int, sizes: Sizes, first: int, last: int) -> Walked:
         """A month whose neighbours have the same sizes: hours of both, and the answer that both give.
 
-        Where they differ, the answer of the month's own load.
+        Where they differ, the answer of the month's own load. An autoscaler that is written and meets the SLO at both
+        is tried at that load, too, and is as it is there where it misses.
         """
         level = self.horizon.level(month)
         way = share_of_way(level, self.horizon.level(first), self.horizon.level(last))
@@ -88,6 +89,9 @@ class _Walk:
                 answers.append(self._meets(sizes, month, period, first, last))
             else:
                 answers.append(ends[0].meets)
+        is_written = self.search is None and self.scales is not None and self.scales(self.asks(first))
+        if is_written and all(answers) and not (own := self.own(sizes, month)).meets:
+            return own
         return _walked(month, level, sizes, shares, all_meet(answers))
 
     def stays(self, low: Sizes, high: Sizes, first: int, last: int) -> bool:
@@ -170,10 +174,10 @@ def walk(
     """The months of a topology.
 
     Months are simulated at the nodes of `decide.levels.nodes` alone. A fleet that meets the SLO at both neighbours is
-    taken to meet it between; where it meets at one, the months between are tried at their own load by halving, so the
-    month of its failure is exact. Where searches found other fleets for the two, or an autoscaler that does not meet it
-    in all months between, each of these is searched for itself. Each period is judged by itself: a month meets the SLO
-    if all its periods do. A fleet that fails stays and is billed.
+    taken to meet it between, but for one that scales, which is tried there; where it meets at one, the months between
+    are tried at their own load by halving, so the month of its failure is exact. Where searches found other fleets for
+    the two, or an autoscaler that does not meet it in all months between, each of these is searched for itself. Each
+    period is judged by itself: a month meets the SLO if all its periods do. A fleet that fails stays and is billed.
 
     Parameters
     ----------

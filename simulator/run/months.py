@@ -204,7 +204,8 @@ def walk_months(
         return one is not None and any(pool.autoscaler is not None for pool in one.fleet.pools)
 
     if sizing is None:
-        walked = walk(horizon, trial, now)
+        scaled = any(pool.autoscaler is not None for pool in planned.fleet.pools)
+        walked = walk(horizon, trial, now, scales=lambda asked: scaled)
     else:
         owned = sizing.owned
         begins = Spell(horizon.numbers[0], planned, spells[-1].stage + 1 if spells else 0)

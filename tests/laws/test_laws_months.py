@@ -257,6 +257,24 @@ def test_an_autoscaler_that_misses_between_two_loads_that_it_meets_is_searched_f
     assert [month.month for month in walked if month.sizes == (3,)] == [5]
 
 
+@pytest.mark.parametrize("scales", [False, True])
+def test_an_autoscaler_that_is_written_is_tried_between_two_loads_that_it_meets(scales: bool) -> None:
+    """It misses in month 5 of a load that grows by a half in two years, between nodes that it meets."""
+    horizon = _horizon(0.25, 24)
+    odd = horizon.level(5)
+    tried: set[Level] = set()
+
+    def trial(sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
+        tried.add(load.level)
+        return Served(load.level != odd, 0.5 if load.level == odd else 1.0, "late" if load.level == odd else "", ())
+
+    walked = walk(horizon, trial, (2,), scales=lambda asked: scales)
+    assert [month.month for month in walked if not month.meets] == ([5] if scales else [])
+    assert lasts_until(walked) == (4 if scales else None)
+    assert (walked[4].binding, walked[4].attainment) == (("late", 0.5) if scales else ("", 1.0))
+    assert (tried == {horizon.level(month) for month in horizon.numbers}) == scales
+
+
 def test_the_month_that_no_size_serves_any_more_is_found_between_nodes() -> None:
     fleet = Fleet()
     searched: list[Level] = []
