@@ -183,7 +183,7 @@ def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
             parsed = parse_document(value or '""', origin.file).data
         except InputError as error:
             raise InputError(*(replace(one, line=None, column=None, path=where) for one in error.problems)) from error
-        given = _assign(base, where, parsed, origin, gone)
+        given = _assign(base, where, parsed, origin, gone, claims)
         problems += claims.conflicts(given)
         claims.add(given)
     if problems:
@@ -192,7 +192,9 @@ def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
         _without_item(base, path, items, k)
 
 
-def _assign(base: Document, where: str, value: Any, origin: Origin, gone: list[_Item]) -> dict[str, Origin]:
+def _assign(
+    base: Document, where: str, value: Any, origin: Origin, gone: list[_Item], claims: Claims
+) -> dict[str, Origin]:
     """Assign a value; a list item that is null is added to those that are `gone`."""
     steps = [name or f"[{item}]" for name, item in _STEP.findall(where)]
     node, path = base.data, ""
@@ -214,11 +216,8 @@ def _assign(base: Document, where: str, value: Any, origin: Origin, gone: list[_
         elif isinstance(node, dict):
             if value is None and key not in node and steps[k + 1].startswith("["):
                 raise InputError(Problem("is not given: there is nothing to take away", origin.file, path=path))
-            if (
-                key not in node
-                and path == join(_TOPOLOGIES, key)
-                and any(one.startswith("[") for one in steps[k + 1 :])
-            ):
+            is_new = key not in node and path == join(_TOPOLOGIES, key) and not claims.conflicts({path: origin})
+            if is_new and any(one.startswith("[") for one in steps[k + 1 :]):
                 raise InputError(Problem(unknown_name("topology", str(key), node), origin.file, path=_TOPOLOGIES))
             base.origins.setdefault(path, origin)
             node = node.setdefault(key, {})
