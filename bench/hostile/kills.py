@@ -34,10 +34,20 @@ _PARTIAL = ".partial"
 """Of a run that was interrupted: what it had written."""
 _CALLS = ("open", "os.", "shutil.")
 _REPORTS = (("md", "memo.md"), ("html", "page.html"), ("xlsx", "bill.xlsx"), ("memo", "memo.html"))
-_WHOLE_OR_NOT = (".md", ".html", ".xlsx", ".json")
+_WHOLE_OR_NOT = (".md", ".html", ".xlsx", ".json", ".yaml", ".parquet")
 _INTERRUPTED = 130
 _STEPS = ROOT / "tests" / "data" / "vllm-runs" / "small-llama-cpu.json"
 _MOST_STEPS = 150
+_DATA = ROOT / "tests" / "data"
+_ASKED = (
+    ("cache",),
+    ("cache", "--clear"),
+    ("verify", "bundle", "{bundle}"),
+    ("verify", "schedule", str(_DATA / "vllm-schedule-traces" / "plain.json"), "--engine", "reference"),
+    ("memory", "--table", "{questions}"),
+    ("traces", str(_DATA / "traces" / "table.csv")),
+)
+"""What is only asked; nothing but a cache may be written."""
 _JOB: dict[str, Any] = {
     "workload": {
         "classes": [
@@ -79,6 +89,7 @@ def killed(rng: Random, folder: Path) -> Run:
     for name in ("cache", "tmp"):
         (folder / name).mkdir()
     steps = json.loads(_STEPS.read_text(encoding="utf-8"))
+    (folder / "questions.csv").write_text("id,model,gpu\n" + "".join(f"q{k},qwen3-14b,h100-sxm\n" for k in range(20)))
     (folder / "steps.json").write_text(json.dumps({**steps, "profile_steps": steps["profile_steps"][:_MOST_STEPS]}))
     for name, scenario in (("chat", CHAT), ("job", CHAT | _JOB)):
         (folder / f"{name}.yaml").write_text(text_of(scenario))
@@ -87,7 +98,7 @@ def killed(rng: Random, folder: Path) -> Run:
     run_it = ("run", chat, "--out", str(out), "--no-advice", *common)
     grid = "workload.classes[0].arrivals.rate_rps=2,3"
     first = None
-    match rng.choice(("run", "job", "again", "sweep", "plan", "fit", "report")):
+    match rng.choice(("run", "job", "again", "sweep", "plan", "fit", "report", "shard", "written", "asked")):
         case "run":
             arguments = run_it
         case "job":
@@ -101,6 +112,15 @@ def killed(rng: Random, folder: Path) -> Run:
         case "fit":
             arguments = ("calibrate", "fit", str(folder / "steps.json"), "--out", str(out / "fit.json"))
             arguments = (*arguments, "--plots", str(out / "fit.html"))
+        case "shard":
+            shard = ("sweep", chat, "--grid", grid, "--shard", "1/1", "--out", str(out), *common)
+            first, arguments = shard, ("merge", "{bundle}", "--out", str(out))
+        case "written":
+            first, arguments = run_it, rng.choice(_writers(out))
+        case "asked":
+            questions = str(folder / "questions.csv")
+            asked = rng.choice(_ASKED)
+            first, arguments = run_it, tuple(questions if each == "{questions}" else each for each in asked)
         case _:
             form, name = rng.choice(_REPORTS)
             first, arguments = run_it, ("report", "{bundle}", "--format", form, "--out", str(out / name))
@@ -109,6 +129,24 @@ def killed(rng: Random, folder: Path) -> Run:
     if rng.random() < 0.4:
         fate = Fate(seconds=_MOST_S * rng.random(), how=how)
     return lambda: _through(out, first, arguments, fate)
+
+
+def _writers(out: Path) -> tuple[tuple[str, ...], ...]:
+    """Commands that write a file of a bundle, of a log or of measured points."""
+    return (
+        ("traces", str(_DATA / "traces" / "table.csv"), "--write", str(out / "traffic.json")),
+        ("steps", "{bundle}", "--out", str(out / "steps.parquet")),
+        (
+            "calibrate",
+            "serving",
+            str(_DATA / "serving" / "points.csv"),
+            "--rounds",
+            "0",
+            "--output",
+            str(out),
+            "--quiet",
+        ),
+    )
 
 
 def _through(out: Path, first: tuple[str, ...] | None, arguments: tuple[str, ...], fate: Fate) -> int:
