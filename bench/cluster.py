@@ -7,6 +7,11 @@ local pool against one, in turn; and what one process does before the first simu
 
     python -m bench.cluster --two --points 40 --rounds 3
     python -m bench.cluster --look scenarios/quickstart.yaml --points 100
+
+A sweep that is killed at half of its points and begun again, against one at once, in the local pool unless there is a
+`--ray-address`: whether the bundles are the same, and memory of the commands.
+
+    python -m bench.cluster --killed --points 10000 --horizon 20 --rate 3
 """
 
 from __future__ import annotations
@@ -35,6 +40,9 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--horizon", type=float, default=3000.0, help="simulated seconds of a point")
     options.add_argument("--ray-address", default="")
+    options.add_argument("--rate", type=float, default=80.0, help="requests/s of a point")
+    options.add_argument("--killed", action="store_true", help="kill a sweep at half of its points and begin it again")
+    options.add_argument("--into", metavar="FOLDER", help="the sweep alone, kept there")
     options.add_argument("--local", type=int, metavar="CORES", help="the local pool alone, once")
     options.add_argument("--two", action="store_true", help="the local pool alone, with one process and with two")
     options.add_argument("--look", type=Path, metavar="SCENARIO", help="CPU time of looking through its points")
@@ -42,6 +50,11 @@ def main() -> None:
     if given.look:
         print(f"{looked_ms(given.look, given.points):.1f} ms of CPU a point")
         return
+    if given.into:
+        _into(given)
+        return
+    if given.killed:
+        raise SystemExit(_killed(given))
     if given.local:
         print(wall_s(swept(given), given.local))
         return
@@ -76,6 +89,44 @@ def _two(given: argparse.Namespace) -> None:
     print(f"median {statistics.median(ratios):.2f}")
 
 
+def _killed(given: argparse.Namespace) -> int:
+    """Print what a sweep that is killed and begun again takes and leaves; 1 where it differs from one at once."""
+    command = [sys.executable, "-m", "bench.cluster", f"--points={given.points}", f"--horizon={given.horizon}"]
+    command += [f"--rate={given.rate}", f"--ray-address={given.ray_address}"]
+    with tempfile.TemporaryDirectory() as name:
+        whole, again = Path(name, "whole"), Path(name, "again")
+        for folder, is_killed in ((whole, False), (again, True), (again, False)):
+            began = time.perf_counter()
+            with subprocess.Popen([*command, f"--into={folder}"], stdout=subprocess.PIPE, text=True) as sweep:
+                while is_killed and sweep.poll() is None and kept(folder) < given.points // 2:
+                    time.sleep(0.05)
+                if is_killed:
+                    sweep.kill()
+                told = sweep.communicate()[0].strip() or f"killed at {kept(folder)} points"
+            print(f"{time.perf_counter() - began:.1f} s: {told}", flush=True)
+        is_same = _files(whole) == _files(again)
+    print("the same bundle, byte for byte" if is_same else "the bundles differ")
+    return 0 if is_same else 1
+
+
+def kept(folder: Path) -> int:
+    """Points of a sweep under way that it has done."""
+    return sum(1 for _ in folder.glob("*.points/*.json"))
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def _into(given: argparse.Namespace) -> None:
+    if given.ray_address:
+        with joined(given.ray_address) as cluster:
+            run_sweep(swept(given), given.into, None, cluster=cluster)
+    else:
+        run_sweep(swept(given), given.into, None)
+    print(f"{given.points} points, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB of the command")
+
+
 def _used_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -91,7 +142,7 @@ def _alone_s(given: argparse.Namespace, cores: int) -> float:
 def swept(given: argparse.Namespace, seeds: str = "") -> Sweep:
     """One topology at as many seeds as there are points."""
     only = "topologies={two: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
-    rate = "workload.classes[chat].arrivals.rate_rps=80"
+    rate = f"workload.classes[chat].arrivals.rate_rps={given.rate}"
     sets = ["run.replications=1", f"run.horizon_s={given.horizon}", rate, only]
     return read_sweep(SCENARIO, [f"run.seed={seeds or numbers(given.points)}"], sets=sets)
 
