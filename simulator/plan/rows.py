@@ -106,7 +106,7 @@ def _figures(evaluation: Evaluation, found: Search | None) -> dict[str, Any]:
         "usd_per_month": cost["usd_per_month"],
         "usd_by_replication": [one["usd_per_month"] for one in summary.replications],
         "chance": cost["chance"],
-        **{name: cost[name] for name in cost if name.startswith("usd_per_million_")},
+        **{name: cost[name] for name in cost if name.startswith(("usd_per_million_", "usd_per_thousand_"))},
         "arrived": metrics["arrived"],
         "served_share": metrics["served_share"],
         "binding_term": metrics["binding_term"],

@@ -26,6 +26,7 @@ _FIGURES = [
         "usd_per_million_processed_tokens",
         "usd_per_million_output_tokens",
         "usd_per_million_tokens",
+        "usd_per_thousand_requests",
     )
 ]
 _FLEET = ("topology", "GPU", "TP", "PP", "replicas", "GPUs", "SLO met in")

@@ -24,6 +24,7 @@ _FIGURES = [
         "usd_per_million_processed_tokens",
         "usd_per_million_output_tokens",
         "usd_per_million_tokens",
+        "usd_per_thousand_requests",
     )
 ]
 _WIDTH = 110

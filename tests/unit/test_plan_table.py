@@ -28,8 +28,9 @@ FIGURES = {
     "usd_per_million_processed_tokens": 0.1234,
     "usd_per_million_output_tokens": 1.7006,
     "usd_per_million_tokens": 0.4567,
+    "usd_per_thousand_requests": 2.3456,
 }
-SHOWN = ["98.77%", "99.50%", "1,250", "31.2", "46%", "12,346", "0.123", "1.701", "0.457"]
+SHOWN = ["98.77%", "99.50%", "1,250", "31.2", "46%", "12,346", "0.123", "1.701", "0.457", "2.346"]
 
 
 def pool(name: str = "base", replicas: int = 3, **given: Any) -> dict[str, Any]:
