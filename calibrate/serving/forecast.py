@@ -215,14 +215,21 @@ def simulate_case(case: Case, step_time: StepTime, each_s: float | None = None) 
 
 
 def _served(case: Case, step_time: StepTime, each_s: float) -> NDArray[Any]:
-    """Records of the case's requests. Where the API process takes its time, their arrivals are those at the server."""
+    """Records of the case's requests. Where the API process takes its time, their arrivals are those at the server.
+
+    Of a closed loop the requests that begin it queue there together; a later one, which is sent when another has ended,
+    is rendered at once.
+    """
     requests = case.traffic.requests
-    if not each_s or requests.n_open < len(requests):
+    if not each_s:
         return run_single(case.engine.config, step_time, requests, replicas=case.row.dp).records
-    heard = heard_s(requests.arrival_s, each_s) - each_s
-    heard_of = replace(requests, arrival_s=heard)
+    opens = ~np.isnan(requests.arrival_s)
+    heard = requests.arrival_s.copy()
+    heard[opens] = heard_s(requests.arrival_s[opens], each_s)
+    heard_of = replace(requests, arrival_s=heard, think_s=np.where(opens, requests.think_s, requests.think_s + each_s))
     records = run_single(case.engine.config, step_time, heard_of, replicas=case.row.dp).records
-    records["arrival_s"] = requests.arrival_s[records["request"]]
+    sent = requests.arrival_s[records["request"]]
+    records["arrival_s"] = np.where(np.isnan(sent), records["arrival_s"] - each_s, sent)
     return records
 
 

@@ -47,10 +47,12 @@ class Scored:
 
 def regime(row: MeasuredRow, forecast: Forecast) -> str:
     """Whether the server kept up with what was offered: from the measured figures, for a closed loop from whether the
-    KV cache holds all users' contexts."""
+    KV cache holds all users' contexts. A closed loop that sends more than half its requests at once is a burst."""
     if isinstance(row.load, Burst):
         return BURST
     if isinstance(row.load, ClosedLoop):
+        if row.num_requests is not None and row.num_requests < 2 * row.load.concurrency:
+            return BURST
         wanted = row.load.concurrency * (row.isl + row.generated_tokens / 2)
         return SATURATED if wanted > forecast.kv_tokens else BELOW
     ttft = row.figures.get(("ttft", "mean"), row.figures.get(("ttft", "p50"), 0.0))

@@ -55,6 +55,10 @@ REQUESTS, E2E, TTFT, TPOT = ("throughput", "requests"), ("e2e", "mean"), ("ttft"
         (Burst(), {}, {}, BURST),
         (ClosedLoop(10), {}, {}, BELOW),  # 10 users hold 100 + 20/2 tokens each: 1,100
         (ClosedLoop(11), {}, {}, SATURATED),
+        (ClosedLoop(10), {}, {"num_requests": 20}, BELOW),  # half of them are sent at once
+        (ClosedLoop(10), {}, {"num_requests": 19}, BURST),
+        (ClosedLoop(11), {}, {"num_requests": 21}, BURST),
+        (ClosedLoop(10), {}, {"num_requests": None}, BELOW),
         (open_loop(2.0), {TTFT: 1.5}, {}, BELOW),  # five times 0.3 s
         (open_loop(2.0), {TTFT: 1.51}, {}, SATURATED),
         (open_loop(2.0), {("ttft", "p50"): 1.51}, {}, SATURATED),
@@ -188,36 +192,28 @@ def test_a_knee_is_the_first_rate_beyond_twice_the_ttft_of_the_lowest() -> None:
     assert knees(users) == []
 
 
-class Turns:
-    """Requests of which the last is a later turn."""
-
-    def __init__(self, requests: Any) -> None:
-        self.arrival_s, self.n_open = requests.arrival_s, len(requests) - 1
-
-    def __len__(self) -> int:
-        return self.n_open + 1
-
-
 def test_requests_come_to_the_server_when_the_api_process_has_heard_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two at once the engine hears when both have taken the process 0.5 s, one of which every request takes."""
-    asked: list[list[float]] = []
+    """Of two at once the engine hears when both have taken the process 0.5 s; of a later turn 0.5 s after it came."""
+    asked: list[tuple[list[float], list[float]]] = []
 
     def run_single(config: Any, step_time: Any, requests: Any, replicas: int) -> Any:
-        asked.append(requests.arrival_s.tolist())
+        asked.append((requests.arrival_s.tolist(), requests.think_s.tolist()))
         records = np.zeros(len(requests), [("arrival_s", float), ("request", int)])
-        records["arrival_s"], records["request"] = requests.arrival_s, np.arange(len(requests))
+        records["arrival_s"] = np.where(np.isnan(requests.arrival_s), 90.0, requests.arrival_s)
+        records["request"] = np.arange(len(requests))
         return SimpleNamespace(records=records[::-1].copy())
 
     monkeypatch.setattr(import_module("calibrate.serving.forecast"), "run_single", run_single)
-    requests = make_requests(np.array([0.0, 0.0, 5.0]), np.full(3, 9), np.full(3, 2))
+    arrival_s = np.array([0.0, 0.0, 5.0, np.nan])
+    turns = {"next_turn": np.array([3, -1, -1, -1]), "think_s": np.array([0.0, 0.0, 0.0, 2.0])}
+    requests = make_requests(arrival_s, np.full(4, 9), np.full(4, 2), session_id=np.array([0, 1, 2, 0]), **turns)
     case: Any = SimpleNamespace(
         row=SimpleNamespace(dp=1), traffic=SimpleNamespace(requests=requests), engine=SimpleNamespace(config=None)
     )
     step = constant_step_time(0.1, 64, 1)
-    assert _served(case, step, 0.5)["arrival_s"].tolist() == [5.0, 0.0, 0.0]
-    assert asked.pop() == pytest.approx([0.5, 0.5, 5.0])
-    _served(case, step, 0.0)
-    assert asked.pop() == [0.0, 0.0, 5.0]
-    case.traffic.requests = Turns(requests)
-    _served(case, step, 0.5)
-    assert asked.pop() == [0.0, 0.0, 5.0], "later turns come when their answers are there"
+    assert _served(case, step, 0.5)["arrival_s"].tolist() == [89.5, 5.0, 0.0, 0.0]
+    came, pauses = asked.pop()
+    assert came[:3] == pytest.approx([1.0, 1.0, 5.5])
+    assert pauses == [0.0, 0.0, 0.0, 2.5]
+    assert _served(case, step, 0.0)["arrival_s"].tolist() == [90.0, 5.0, 0.0, 0.0]
+    assert asked.pop()[1] == [0.0, 0.0, 0.0, 2.0]
