@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from bill_cases import FEES, FREE, HOUR_S, PLAIN_SERVER, SERVER, STAFF, fixed, month, owned, pool, servers
 
-from simulator.bill.hardware import resale_share
+from simulator.bill.hardware import _book_usd, resale_share
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.terms import Terms
 from simulator.study.usage import Usage
+
+
+def test_what_is_left_to_pay_off_after_two_years() -> None:
+    """1,200 less 300 a year, and at a tenth of interest 1,200 * 1.21 less 300 * (1 + 1.1)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _book_usd(1200.0, 300.0, 0.0, 2.0) == pytest.approx(600.0)
+        assert _book_usd(1200.0, 300.0, 0.1, 2.0) == pytest.approx(822.0)
+        assert _book_usd(1200.0, 300.0, np.array([0.0, 0.1]), 2.0) == pytest.approx([600.0, 822.0])
+        assert _book_usd(1200.0, 300.0, 0.1, 0.0) == pytest.approx(1200.0)
 
 
 def two_pools(used: int = 1) -> Usage:

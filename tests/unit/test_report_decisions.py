@@ -92,6 +92,14 @@ def test_differences_in_words_and_pictures_are_the_same(bundle: Bundle) -> None:
     assert "[% of its figure]" in str(drawn)
 
 
+def test_the_line_of_no_difference_stands_at_none(bundle: Bundle) -> None:
+    topologies = ordered(bundle.summary)
+    drawn = spec(differences_chart(paired(topologies, "own"), "own", list(topologies)))
+    line = drawn["layer"][0]
+    assert line["mark"]["type"] == "rule"
+    assert [row[line["encoding"]["x"]["field"]] for row in drawn["datasets"][line["data"]["name"]]] == [0.0]
+
+
 def test_what_may_be_chance_is_hollow_and_as_easy_to_see(bundle: Bundle) -> None:
     """At two fifths of its colour green is hardly to be told from a dark page: the contrast is below 2."""
     topologies = ordered(bundle.summary)
