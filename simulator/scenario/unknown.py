@@ -110,6 +110,8 @@ CALLED = {
     "sla_credits": "service_credits",
     "credits": "service_credits",
     "free_tokens": "free_tokens_per_month",
+    "max_output_tokens": "reserved_output_tokens",
+    "max_completion_tokens": "reserved_output_tokens",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
 NOT_SIMULATED = {
@@ -146,6 +148,7 @@ _AT_ONCE = "what is paid once for a server is in its 'capex_usd' or 'install_usd
 _SEATS = "a price by seat times the seats is 'usd_per_month'"
 _FALLBACK = "spot with a fallback on demand is two pools and 'routing: {kind: overflow}'"
 _ESCALATED = "a share that a second model answers anew is 'routing: {kind: cascade}', with 'escalate: {share: 0.3}'"
+_ENQUEUED = "quotas of enqueued tokens hold no batch back: it has as many as its prompts have in half of 'window_s'"
 _GIVEN_AWAY = "credits that a vendor gives away are in no bill: take them off what is paid"
 _SPACE = (
     "rent of space goes by kW ('space_usd_per_kw_month'): a server's, by its 'reserved_kw'; or it is a fee by month"
@@ -225,6 +228,9 @@ SAID_OTHERWISE = {
     "cached_share": _CACHED,
     "credits_usd": _GIVEN_AWAY,
     "free_credits_usd": _GIVEN_AWAY,
+    "enqueued_tokens": _ENQUEUED,
+    "enqueued_token_limit": _ENQUEUED,
+    "batch_queue_limit": _ENQUEUED,
     "mfu": "a measured rate of tokens is 'engine.throughput'",
 }
 """What cost studies have as a figure and a scenario has not, and how it is said, if at all."""
@@ -257,7 +263,8 @@ def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
         return f"unknown key {name!r}: {NOT_SIMULATED[name]}"
     if name in SAID_OTHERWISE and name not in keys:
         return f"unknown key {name!r}: {SAID_OTHERWISE[name]}"
-    meant = next((key for key in (CALLED.get(name), f"output_{name}") if key in keys), CALLED.get(name))
+    others = (CALLED.get(name), f"output_{name}", name.replace("max_", "reserved_output_", 1))
+    meant = next((key for key in others if key in keys), CALLED.get(name))
     unit = ", in seconds" if name in IN_SECONDS else ""
     if meant in keys:
         return f"unknown key {name!r}: did you mean {meant!r}{unit}?"
