@@ -17,7 +17,7 @@ from simulator.catalog.overheads import fused_reduce_bytes
 from simulator.catalog.shapes.config import chooses_tokens, read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint
 from simulator.catalog.shapes.step_format import notes_of_mixture, precision_of
-from simulator.catalog.vllm import default_length, default_limits, overheads, rules
+from simulator.catalog.vllm import default_length, default_limits, overheads, parsed, rules
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.drafts import with_head, with_model
 from simulator.memory.experts import padded_for_kernel
@@ -38,6 +38,8 @@ PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2,
 """Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
 """Formats of weights that no GPU before Ampere has a kernel for."""
+FIRST_WITH = {"mxfp4": "0.10.1"}
+"""First version with a format of weights (release notes: GPT-OSS among the new families of models)."""
 BFLOAT16 = ("bf16", "bfloat16")
 """Names of the type of 16 bits that no GPU before Ampere computes in."""
 SPELLINGS = {
@@ -272,6 +274,7 @@ def _weights(
         told = f"{question.gpu} does not compute in bfloat16, and vLLM refuses it; use fp16, or auto, which takes that"
         raise InputError(Problem(told, got=f"dtype={question.dtype}"))
     section: Mapping[str, Any] | None = shape.quantization
+    _check_version(section.get("quant_method") if section else None, found.version)
     if section is not None and asked in PLAIN_DTYPES:
         weights = of_checkpoint(section, checkpoint.file, card, found.hopper_expert_kernel)
         return padded_for_kernel(weights, shape, card, found), shape
@@ -279,6 +282,7 @@ def _weights(
     if name is None:
         size = PLAIN_DTYPES[asked] or 2
         return Weights(lambda matrix: None), replace(shape, dtype_bytes=size)
+    _check_version(name, found.version)
     _check_precision(name, question.gpu, card)
     published = checkpoint.quantized.get(name)
     if published is not None:
@@ -309,6 +313,13 @@ def weights_of(question: Question) -> str:
     if checkpoint.shape.quantization is not None and asked in PLAIN_DTYPES:
         return precision_of(checkpoint.shape, checkpoint.file)
     return _quantized(asked, checkpoint) or "bf16"
+
+
+def _check_version(name: str | None, version: str) -> None:
+    """Refuse a format of weights that a version does not have yet."""
+    first = FIRST_WITH.get(str(name))
+    if first is not None and parsed(version) < parsed(first):
+        raise InputError(Problem(f"vLLM has {name} weights from {first} on", path="version", got=version))
 
 
 def _check_precision(name: str, gpu_name: str, card: Card) -> None:

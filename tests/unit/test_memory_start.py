@@ -285,6 +285,8 @@ def test_what_is_not_understood_is_named(tmp_path: Path, changes: dict[str, Any]
         ({"kv_dtype": "fp3"}, "fp3"),
         ({"gpu_memory_utilization": 1.2}, "gpu_memory_utilization"),
         ({"gpu": "t4", "dtype": "fp8"}, "t4"),
+        ({"model": "gpt-oss-20b", "version": "0.10.0"}, "version: vLLM has mxfp4 weights from 0.10.1 on"),
+        ({"dtype": "mxfp4", "version": "0.9.2"}, "version: vLLM has mxfp4 weights from 0.10.1 on"),
         ({"gpu": "t4", "dtype": "bf16"}, "t4 does not compute in bfloat16.*use fp16"),
     ],
 )
