@@ -103,6 +103,8 @@ def _killed(given: argparse.Namespace) -> int:
                 if is_killed:
                     sweep.kill()
                 told = sweep.communicate()[0].strip() or f"killed at {kept(folder)} points"
+            if not is_killed and sweep.returncode:
+                raise SystemExit(f"the sweep ended with {sweep.returncode}")
             print(f"{time.perf_counter() - began:.1f} s: {told}", flush=True)
         is_same = _files(whole) == _files(again)
     print("the same bundle, byte for byte" if is_same else "the bundles differ")
