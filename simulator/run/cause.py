@@ -36,7 +36,8 @@ def with_cause(journey: Journey, loads: Loads, store: Store) -> Journey:
 
 def _as(told: Walked, failed: Walked, month: Walked) -> Walked:
     """A month that is served as the one that misses."""
-    alike = month.shares == failed.shares and month.binding == failed.binding
+    here, there = ([(one.hours, one.period, id(one.served)) for one in each.shares] for each in (month, failed))
+    alike = here == there and month.binding == failed.binding
     return replace(month, cause=told.cause, binding=told.binding) if alike else month
 
 
@@ -46,14 +47,16 @@ def _befell(planned: PlannedTopology, month: Walked) -> Iterator[str]:
     for pool in (pool for usage in usages for pool in usage.pools):
         happened = {
             f"the outage of {pool.name}": pool.outages,
-            f"failures of {pool.name}": pool.failures,
+            f"failures of {pool.name}": pool.failures or pool.down_s > 0,
             f"reclaims of {pool.name}": pool.reclaims,
             f"launches of {pool.name} without capacity": pool.stockouts,
         }
         yield from (words for words, times in happened.items() if times)
-    for api in (api for usage in usages for api in usage.providers):
-        yield from [f"the outage of {api.name}"] if api.outages else []
-    yield from (f"429 answers of {api.name}" for api in planned.fleet.providers if api.throttling)
+    yield from (f"the outage of {api.name}" for usage in usages for api in usage.providers if api.outages)
+    for api in planned.fleet.providers:
+        times = [(start_s, end_s) for start_s, end_s, _ in api.throttling]
+        if any(start_s < usage.end_s and end_s > usage.start_s for usage in usages for start_s, end_s in times):
+            yield f"429 answers of {api.name}"
 
 
 def _meets_undisturbed(planned: PlannedTopology, month: Walked, loads: Loads, store: Store) -> bool:

@@ -56,6 +56,34 @@ def test_what_befell_is_named_where_the_slo_is_met_without(
     assert sentence(contenders(found)) == run.summary["verdict"].partition(". ")[0].rstrip(".") + "."
 
 
+def test_a_storm_after_the_window_is_no_cause_and_a_failure_that_began_before_it_is_one(tmp_path: Path) -> None:
+    written(tmp_path, SCENARIO)
+    other = "{name: late, offer: openai/gpt-4o-mini, requests_per_minute: 0, tokens_per_minute: 0"
+    sets = [
+        f"topologies[own].pools[base].server_failures=[{WINDOW}]",
+        f"topologies[own].providers=[{other}, throttling: [{{start_s: 500, duration_s: 60}}]}}]",
+        "topologies[own].routing={kind: weighted, weights: {base: 1, late: 1}}",
+        "run.warmup_s=31",
+    ]
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    assert run.summary["topologies"]["own"].get("cause", "") == "failures of base"
+
+
+def test_months_that_fail_alike_by_other_fleets_are_told_apart(tmp_path: Path) -> None:
+    """Of two token APIs that are down all the time no request is answered, by the first nor by what an event makes."""
+    written(tmp_path, SCENARIO)
+    event = "{name: tuned, from_month: 2, topology: api, change: {providers: [{name: vendor, ttft_s: {median: 0.5}}]}}"
+    sets = [
+        "topologies[api].providers[vendor].outages={windows: [{start_s: 0, duration_s: 400}]}",
+        "study.months=3",
+        f"study.events=[{event}]",
+    ]
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    months = run.decision["topologies"]["api"]["months"]
+    said = [month["binding"].endswith("without the outage of vendor the SLO is met") for month in months]
+    assert said == [True, False, False]
+
+
 def test_what_misses_anyway_is_put_down_to_nothing(tmp_path: Path) -> None:
     written(tmp_path, SCENARIO)
     sets = [
