@@ -251,3 +251,25 @@ def test_vectors_have_no_gaps_and_no_token_api_is_blamed() -> None:
 
     assert why_no_gaps({"own": one(None), "cloud": one(None)}) == "No answer has a second token."
     assert "Token APIs" in why_no_gaps({"own": one(None), "api": one(0.02)})
+
+
+def _told(paths: list[str]) -> None:
+    import streamlit as st
+
+    from dashboard.views.start import _tell
+    from simulator.errors import Problem
+
+    _tell(tuple(Problem(f"is wrong at {path}", path=path) for path in paths), {"isl": st.container()})
+
+
+@pytest.mark.parametrize(
+    ("paths", "at_a_question"),
+    [(["isl"], True), (["isl", "run.seed"], True), (["run.seed"], False), ([], False)],
+)
+def test_that_some_answers_do_not_hold_is_told_where_any_says_why(paths: list[str], at_a_question: bool) -> None:
+    app = AppTest.from_function(_told, args=(paths,)).run()
+    assert not app.exception
+    assert len(app.error) == len(paths)
+    assert [warning.value for warning in app.warning] == ["Some answers above do not hold: each says why."][
+        : int(at_a_question)
+    ]

@@ -125,6 +125,12 @@ def test_what_the_cache_holds_takes_no_time_to_read() -> None:
     assert records["first_token_s"] - records["arrival_s"] == pytest.approx([0.5 + 4.0, 0.5 + 1.0])
 
 
+def test_beginnings_count_in_single_tokens_unless_steps_are_told() -> None:
+    columns = {"segment_start": np.arange(3), "segment_id": np.full(2, 5), "segment_tokens": np.full(2, 31)}
+    records = serve(fleet((), (provider(**CALM, cache=PromptCache(1e6)),)), evenly(2, 1.0, 40, 2, **columns)).by_arrival
+    assert records["cached_tokens"].tolist() == [0, 31]
+
+
 ONE_CLASS = (ClassSpec("a", (True,)),)
 
 

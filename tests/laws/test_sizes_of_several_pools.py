@@ -10,14 +10,14 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.decide.explore import Asked, Explorer
-from simulator.resolve.sizes import Scaled, alone, open_pool, open_pools
+from simulator.resolve.sizes import Fixed, Scaled, alone, open_pool, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.phases import phases
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
-from simulator.size.advice import MOST_POOLS, advice
+from simulator.size.advice import MOST_POOLS, MOST_TRIALS, advice
 from simulator.size.found import Limits, Search
 from simulator.size.larger import larger_points
 from simulator.size.search import search
@@ -205,6 +205,25 @@ def test_sizes_of_many_pools_are_not_looked_at_for_advice(n: int, tmp_path: Path
     said = advice(scenario, "several", (n * 6 * 730,), whole_month(demand_of(scenario)), store)
     assert ("meets the SLO for $" in said) == bool(store.misses) == (n <= MOST_POOLS)
     assert said.endswith(f"was not looked at: {n} pools are more than {MOST_POOLS}") == (n > MOST_POOLS)
+
+
+@pytest.mark.parametrize(("n", "larger"), [(2, 0), (2, 2), (3, 5)])
+def test_larger_sizes_are_tried_beside_the_trials_that_advice_has_anyway(
+    n: int, larger: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many for each pool beyond the first, and one for each larger size."""
+    asked: list[Limits] = []
+
+    def searched(trials: Trials, limits: Limits, *rest: Any, **more: Any) -> Search:
+        asked.append(limits)
+        return Search(None, (), "minimal")
+
+    points = [(Fixed(3 + k),) * n for k in range(larger)]
+    monkeypatch.setattr("simulator.size.advice.search", searched)
+    monkeypatch.setattr("simulator.size.advice.larger_points", lambda *of: points)
+    scenario = of(tmp_path, *(RENTED.format(f"p{k}", 1, 3).replace("auto", "2") for k in range(n)))
+    assert advice(scenario, "several", (n * 6 * 730,), whole_month(demand_of(scenario)), Store()) == ""
+    assert [one.max_trials for one in asked] == [MOST_TRIALS * (n - 1) + larger]
 
 
 def test_so_many_requests_are_not_looked_at_for_advice_and_that_is_said(

@@ -10,6 +10,8 @@ import pytest
 from calibrate.serving import docs
 from calibrate.serving.measured import Excluded
 from calibrate.serving.report import HEADERS, knee_rows, table_rows
+from dashboard.views.calibration import _json
+from simulator.errors import InputError
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
 
 ERRORS = {"rows": 12, "median_abs_error": 0.0312, "p90_abs_error": 0.154, "bias": -0.021}
@@ -138,3 +140,12 @@ def test_ranges_of_fitted_figures() -> None:
     assert docs._range(quantity(12.345e-6, 10e-6, 15e-6)) == "12.3 (10 to 15)"
     assert docs._share(quantity(0.876)) == "0.88"
     assert docs._share(quantity(0.876, 0.8, 0.95)) == "0.88 (0.80 to 0.95)"
+
+
+def test_a_file_that_is_no_object_is_told_by_its_name() -> None:
+    assert _json(b'{"a": [1]}', "ours.json") == {"a": [1]}
+    for content, said in ((b"[1, 2]", "is not a JSON object"), (b"{1", "is not JSON: ")):
+        with pytest.raises(InputError) as told:
+            _json(content, "ours.json")
+        (problem,) = told.value.problems
+        assert (problem.file, problem.message.startswith(said)) == ("ours.json", True)

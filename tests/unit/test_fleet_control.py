@@ -55,7 +55,7 @@ def pool(**changes: Any) -> PoolSpec:
 
 
 def serve(
-    spec: PoolSpec, arrivals: np.ndarray, horizon_s: float, timeout_s: float = 0.0
+    spec: PoolSpec, arrivals: np.ndarray, horizon_s: float, timeout_s: float = 0.0, drain_s: float = 200.0
 ) -> tuple[FleetRun, np.ndarray]:
     n = len(arrivals)
     requests = make_requests(arrivals, np.full(n, 20), np.full(n, 10))
@@ -63,7 +63,7 @@ def serve(
     fleet = FleetSpec("f", (spec,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), classes)
     ended: list[np.ndarray] = []
     run = simulate_fleet(
-        fleet, RequestList(requests), horizon_s=horizon_s, drain_s=200.0, warmup_s=0.0, seed=1, sink=ended.append
+        fleet, RequestList(requests), horizon_s=horizon_s, drain_s=drain_s, warmup_s=0.0, seed=1, sink=ended.append
     )
     records = np.concatenate(ended)
     check_causality(records)
@@ -71,6 +71,14 @@ def serve(
     check_gpu_seconds(run.usage.pools[0])
     assert sorted(records["request"]) == list(range(n))
     return run, records
+
+
+@pytest.mark.parametrize(("drain_s", "end_s"), [(200.0, 110.0), (10.0, 101.0), (0.4, 100.4)])
+def test_a_drain_ends_at_the_first_of_its_looks_that_finds_nobody(drain_s: float, end_s: float) -> None:
+    """Asked for half a second before the end, ended half a second after it: twenty looks, a second apart or more."""
+    run, records = serve(pool(), np.array([99.5]), 100.0, drain_s=drain_s)
+    assert run.end_s == pytest.approx(end_s)
+    assert (records["status"] == Status.COMPLETED).all() == (drain_s > 0.5)
 
 
 def test_a_cold_start_is_waited_for_and_paid() -> None:

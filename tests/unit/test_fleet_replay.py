@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from simulator.engine.logged_step import LoggedStep
 from simulator.engine.schedule_trace import TraceEvent, TraceRequest
-from simulator.engine.state import NONE
+from simulator.engine.state import N_REQUESTS, NONE
 from simulator.fleet.records import RECORD, Status
 from simulator.fleet.replay import (
+    _advance_to_the_end,
     _copies,
     _drafted,
     _entries,
@@ -190,3 +192,37 @@ def test_entries_are_plans_that_do_something() -> None:
     assert found[1].scheduled == ((9, 16, 4), (8, 1, 40))
     assert (found[3].preempted, found[1].free_blocks) == ((9,), 5)
     assert [one.step for one in _entries(steps, ordered, ended(), copied=True)] == [0, 2, 4, 5]
+
+
+class Engines:
+    """Ends requests, and makes tokens, as is told for each time that it is advanced."""
+
+    def __init__(self, ended: tuple[int, ...], tokens: tuple[int, ...]) -> None:
+        self.engines = SimpleNamespace(
+            counters=np.zeros(N_REQUESTS + 1, np.int64), replicas=np.zeros(2, [("output_tokens", np.int64)])
+        )
+        self.work = list(zip(ended, tokens, strict=True))
+        self.until_s: list[float] = []
+
+    def advance(self, until_s: float) -> None:
+        self.until_s.append(until_s)
+        ended, tokens = self.work.pop(0) if self.work else (0, 0)
+        self.engines.counters[N_REQUESTS] += ended
+        self.engines.replicas["output_tokens"][1] += tokens
+
+    def close(self, at_s: float) -> None:
+        self.closed_s = at_s
+
+
+@pytest.mark.parametrize(
+    ("ended", "tokens", "advanced"),
+    [((), (), 1), ((1, 1, 1), (1, 1, 1), 4), ((0, 0, 1), (9, 9, 0), 4), ((1, 0, 1), (4, 0, 4), 2)],
+)
+def test_a_replay_goes_on_while_tokens_are_made_or_requests_end(
+    ended: tuple[int, ...], tokens: tuple[int, ...], advanced: int
+) -> None:
+    """A thousand seconds at a time from the last arrival, until in one of them nothing has happened."""
+    engines: Any = Engines(ended, tokens)
+    _advance_to_the_end(engines, 7.0)
+    assert engines.until_s == [7.0 + 1000.0 * k for k in range(1, advanced + 1)]
+    assert engines.closed_s == engines.until_s[-1]

@@ -126,6 +126,18 @@ def test_several_replications_are_a_mean_between_two_ends() -> None:
     assert {*rows_of(bundle(3)["demand"], "t", 2)["replication"]} == {2}
 
 
+def test_what_is_counted_is_drawn_with_ticks_at_whole_numbers() -> None:
+    axes = {}
+    for row in load_over_time(load_tables(bundle().__getitem__, "t", SUMMARY)).to_dict()["vconcat"]:
+        for layer in (row, *row.get("layer", ())):
+            shown = layer.get("encoding", {}).get("y", {})
+            axes[shown.get("field")] = shown.get("axis", {}).get("tickMinStep")
+    assert {name: axes[name] for name in ("running", "ready")} == {"running": 1, "ready": 1}
+    assert {name: axes[name] for name in ("output_tokens_per_s", "kv_percent")} == dict.fromkeys(
+        ("output_tokens_per_s", "kv_percent")
+    )
+
+
 def titles(**changes: Any) -> list[str]:
     chart = load_over_time(load_tables({**bundle(), **changes}.__getitem__, "t", SUMMARY)).to_dict()
     found = [row.get("title") for row in chart["vconcat"]]

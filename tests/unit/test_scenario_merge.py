@@ -284,3 +284,12 @@ def value_at(node: Any, path: str) -> Any:
     for key in path.split("."):
         node = node.get(key) if isinstance(node, dict) else None
     return node
+
+
+def test_overlays_that_are_no_mappings_are_all_told_before_anything_is_merged(tmp_path: Path) -> None:
+    several = [overlay(tmp_path, "list.yaml", "[1]"), overlay(tmp_path, "word.yaml", "seed")]
+    with pytest.raises(InputError) as caught:
+        load_scenario(SMALL, several, ["run.seed=3"])
+    assert [(problem.file, problem.message) for problem in caught.value.problems] == [
+        (str(path), "must be a mapping of keys to values") for path in several
+    ]

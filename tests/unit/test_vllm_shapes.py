@@ -214,3 +214,25 @@ def test_embeddings_norms_and_convolutions_are_never_quantised_and_projections_a
     assert {each for each, end in ends.items() if end.endswith(NEVER_QUANTISED)} <= plain
     if name != "glm5_next":
         assert not {each for each, end in ends.items() if end in ("q_proj", "k_proj", "v_proj", "o_proj")} & plain
+
+
+def widths(shape: ModelShape, part: str) -> dict[str, tuple[int, int]]:
+    return {matrix.name: (matrix.rows, matrix.columns) for matrix in shape.matrices if part in matrix.name}
+
+
+def test_images_have_a_router_of_their_own_in_every_layer_with_experts() -> None:
+    """`vision_experts_gate` of `Ernie4_5_VLMoeMoE`, vLLM 0.32.0: in layers from the first to the last with experts."""
+    config = MODELS["ernie4_5_moe_vl"]["config"] | {"moe_num_experts": [64, 32]}
+    routers = widths(shape_from_config("ernie", config), "mlp.gate.weight_1")
+    assert routers == {f"model.layers.{layer}.mlp.gate.weight_1": (32, 2560) for layer in range(1, 28)}
+
+
+def test_residual_streams_are_mixed_before_attention_and_experts_of_every_layer() -> None:
+    """`hc_fn` of `HYV4HCPreLayer`, vLLM 0.32.0: two weights of each stream, in fp32, from all streams at once."""
+    config = MODELS["hy_v4"]["config"]
+    mixed = widths(shape_from_config("hy", config), ".hc_")
+    assert mixed == {
+        f"model.layers.{layer}.hc_{part}_fn": (2 * 4, 4 * 2816) for layer in range(34) for part in ("attn", "mlp")
+    }
+    assert {m.value_bytes for m in shape_from_config("hy", config).matrices if m.name in mixed} == {4}
+    assert widths(shape_from_config("hy", config | {"enable_ihc": False}), ".hc_") == {}
