@@ -24,11 +24,13 @@ class Affordable:
     ----------
     least : the largest that is known to; 0 for none
     most : the smallest that is known not to; infinite where none was found
+    missed : what keeps it below that is the SLO, which no size meets there, and not the budget
     """
 
     topology: str
     least: float
     most: float
+    missed: bool = False
 
 
 def affordable(explorer: Explorer, topology: str, budget_usd: float) -> Affordable:
@@ -36,37 +38,49 @@ def affordable(explorer: Explorer, topology: str, budget_usd: float) -> Affordab
 
     A larger load is taken to cost no less. Where time ends it is as far as it got.
     """
-    low, high = 0.0, math.inf
+    low, high, missed = 0.0, math.inf, False
+
+    def ask(load: float) -> None:
+        nonlocal low, high, missed
+        found = explorer.best(Asked(topology, load=load))
+        if found.meets and found.usd_per_month is not None and found.usd_per_month <= budget_usd:
+            low = load
+        else:
+            high, missed = load, not found.meets
+
     with suppress(OutOfTime):
         load = 1.0
         while load <= _REACH and high == math.inf:
-            low, high = (load, high) if _fits(explorer, topology, load, budget_usd) else (low, load)
+            ask(load)
             load *= 2
         if not low and high == 1.0:
-            least = 1 / _REACH
-            low, high = (least, high) if _fits(explorer, topology, least, budget_usd) else (low, least)
+            ask(1 / _REACH)
         while low > 0 and math.isfinite(high) and high > _NEAR * low:
-            middle = math.sqrt(low * high)
-            low, high = (middle, high) if _fits(explorer, topology, middle, budget_usd) else (low, middle)
-    return Affordable(topology, low, high)
+            ask(math.sqrt(low * high))
+    return Affordable(topology, low, high, missed)
 
 
-def _fits(explorer: Explorer, topology: str, load: float, budget_usd: float) -> bool:
-    found = explorer.best(Asked(topology, load=load))
-    return found.meets and found.usd_per_month is not None and found.usd_per_month <= budget_usd
+def budget_words(found: Sequence[Affordable], budget_usd: float, month: int = 0) -> str:
+    """What a budget buys, the most first.
 
-
-def budget_words(found: Sequence[Affordable], budget_usd: float) -> str:
-    """What a budget buys, the most first."""
-    told = [f"{one.topology} serves {_load_words(one)}" for one in sorted(found, key=lambda one: -one.least)]
+    Parameters
+    ----------
+    month : whose load is meant; 0 where all months are alike
+    """
+    this = f"the load of month {month}" if month else "this load"
+    told = [f"{one.topology} serves {_load_words(one, this)}" for one in sorted(found, key=lambda one: -one.least)]
     return f"For {money(budget_usd)} a month {'; '.join(told)}."
 
 
-def _load_words(one: Affordable) -> str:
+def _load_words(one: Affordable, this: str) -> str:
     if one.most == math.inf:
-        return f"at least × {one.least:.3g} of this load" if one.least else "a load that was not found in time"
+        return f"at least × {one.least:.3g} of {this}" if one.least else "a load that was not found in time"
     if not one.least:
-        return "this load for more" if one.most == 1.0 else f"none, as × {one.most:.2g} of this load costs more"
+        if one.most == 1.0:
+            return f"less than {this}, with which it misses the SLO" if one.missed else f"{this} for more"
+        least = f"× {one.most:.2g} of {this}"
+        return f"none, as it misses the SLO at {least}, too" if one.missed else f"none, as {least} costs more"
+    beyond = ", and misses the SLO beyond" if one.missed else ""
     if one.most > _NEAR * one.least:
-        return f"from × {one.least:.3g} to × {one.most:.3g} of this load"
-    return f"× {one.least:.2f} of this load"
+        return f"from × {one.least:.3g} to × {one.most:.3g} of {this}{beyond}"
+    return f"× {one.least:.2f} of {this}{beyond}"

@@ -190,7 +190,7 @@ def decide_run(
         loaded.scenario.study.paid_today_usd_per_month,
         loaded.scenario.study.budget_usd_per_month,
     )
-    budget = budget_words(bought, budget_usd) if budget_usd is not None and bought else ""
+    budget = budget_words(bought, budget_usd, shown) if budget_usd is not None and bought else ""
     verdict = decide(found, cheapest_in, [*flips, *([hours] if hours else [])], today_usd, budget)
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told, left_out, bought))

@@ -35,6 +35,7 @@ def test_the_largest_load_is_that_of_the_replicas_that_the_budget_pays(budget_us
     found = affordable(explorer(most), "rent", budget_usd)
     assert found.least <= load < found.most
     assert found.most / found.least <= 1.05
+    assert found.missed is (load == most)
 
 
 def test_what_costs_more_at_the_least_load_and_less_at_the_most_is_left_open() -> None:
@@ -60,6 +61,28 @@ def test_where_time_ends_it_is_told_as_far_as_it_got() -> None:
     assert affordable(explorer(asks=asks, ends_after=4), "rent", 520.0) == Affordable("rent", 4.0, 8.0)
     assert asks == [1.0, 2.0, 4.0, 8.0]
     assert affordable(explorer(ends_after=0), "rent", 520.0) == Affordable("rent", 0.0, math.inf)
+
+
+def test_a_load_that_no_size_serves_is_told_to_miss_the_slo_and_not_to_cost_too_much() -> None:
+    """No replica meets at any load, and four meet it up to four times the load for less than is there."""
+    assert affordable(explorer(0), "storm", 1e9) == Affordable("storm", 0.0, 1 / 64, missed=True)
+    words = budget_words(
+        [
+            Affordable("none", 0.0, 1 / 64, missed=True),
+            Affordable("late", 0.0, 1.0, missed=True),
+            Affordable("four", 4.0, 4.2, missed=True),
+            Affordable("wide", 4.0, 8.0, missed=True),
+            Affordable("dear", 2.0, 2.04),
+        ],
+        20_000.0,
+        month=1,
+    )
+    assert words == (
+        "For $20,000 a month four serves × 4.00 of the load of month 1, and misses the SLO beyond; wide serves from "
+        "× 4 to × 8 of the load of month 1, and misses the SLO beyond; dear serves × 2.00 of the load of month 1; none "
+        "serves none, as it misses the SLO at × 0.016 of the load of month 1, too; late serves less than the load of "
+        "month 1, with which it misses the SLO."
+    )
 
 
 def test_it_is_said_in_words_the_most_first() -> None:
