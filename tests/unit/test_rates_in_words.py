@@ -29,7 +29,7 @@ def load(rate_rps: float) -> Load:
     [
         (1000.0, 1000.0, ""),
         (999.0, 1000.0, ""),
-        (12.34, 12.3, "12.3 requests/s are offered, about 12.3 can be served"),
+        (12.34, 11.2, "12.3 requests/s are offered, about 11.2 can be served"),
         (1234.5, 1000.0, "1,234 requests/s are offered, about 1,000 can be served"),
         (250_000.0, 99.96, "250,000 requests/s are offered, about 100 can be served"),
     ],
