@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from fleet_cases import Source, evenly, fleet, pool, provider
 from simulator.fleet.events import KINDS
 from simulator.fleet.records import Reason, Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
+from simulator.fleet.throttling import throttled_shares
 from simulator.simulate.later import from_second
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import (
@@ -131,3 +134,34 @@ def test_no_launch_finds_capacity_while_it_is_out_of_stock() -> None:
         kind = KINDS.index("no_capacity")
         assert run.events[run.events["kind"] == kind][["start_s", "end_s"]].tolist() == list(spans)
     assert started[1] - started[0] == pytest.approx(63.0)
+
+
+class Counted(tuple[Any, ...]):
+    """Spans that know how often they were gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.rounds += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_spans_that_overlap_the_largest_share_holds_at_every_moment(seed: int) -> None:
+    """Against a look at every span for every moment; moments are few, so that many begin and end together."""
+    rng = np.random.default_rng(seed)
+    starts_s, lengths_s = rng.integers(0, 20, 40), rng.integers(1, 9, 40)
+    shares = rng.integers(1, 5, 40) / 4
+    spans = [(float(s), float(s + n), float(x)) for s, n, x in zip(starts_s, lengths_s, shares, strict=True)]
+    found = list(throttled_shares(spans))
+    moments = sorted({moment for start_s, end_s, _ in spans for moment in (start_s, end_s)})
+    assert [moment_s for moment_s, _ in found] == moments
+    for moment_s, share in found:
+        assert share == max((x for start_s, end_s, x in spans if start_s <= moment_s < end_s), default=0.0)
+
+
+def test_many_times_of_429_are_not_looked_through_at_each_of_them() -> None:
+    """Of a scenario of 20,000 times each was compared with all at each: a run of 20 s that did not end."""
+    spans = Counted((0.25 * k, 0.25 * k + 0.2, 0.5) for k in range(400))
+    served(fleet((), (provider(**CALM, throttling=spans),), classes=classes()))
+    assert 0 < spans.rounds < 10
