@@ -7,9 +7,11 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from simulator.cli.main import _run
+from simulator.sweep.result import SweepRun
 
 SIZED = str(Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml")
 RATE = "workload.classes[chat].arrivals.rate_rps"
@@ -96,3 +98,19 @@ def test_shards_merge_into_the_same_output(tmp_path: Path, capsys: Capture) -> N
     assert capsys.readouterr().out.count("shard-") == 2
     assert _run(["sweep", SIZED, *grid, "--out", str(parts), "--shard", "3/2"]) == 2
     assert "--shard: must be a share" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("check", "code"), [([], 0), (["--check"], 1)])
+def test_shards_of_which_no_point_meets_the_slo_end_with_1_where_that_is_asked(
+    check: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.DataFrame([{"topology": "own", "status": "ok", "slo_met": False}])
+    none_meets = SweepRun(table, 1, 0, 0, tmp_path)
+    monkeypatch.setattr("simulator.sweep.merge.merge_shards", lambda shards, out: none_meets)
+    assert _run(["merge", "a", "b", "--format", "csv", *check]) == code
+
+
+@pytest.mark.parametrize(("jobs", "told"), [("0", "--jobs: must be at least 1"), ("1", "No such file")])
+def test_one_process_is_the_fewest_of_a_run(jobs: str, told: str, tmp_path: Path, capsys: Capture) -> None:
+    assert _run(["run", str(tmp_path / "none.yaml"), "--jobs", jobs]) == 2
+    assert told in capsys.readouterr().err

@@ -6,16 +6,18 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import streamlit
 from scenario_cases import chat
 
 from dashboard import check_worker, worker
 from dashboard.check_worker import _answer, _check, _unreadable
-from dashboard.command import _arguments
+from dashboard.command import _arguments, dashboard
 from dashboard.limits import MAX_RUN_S
 from dashboard.line import Status, read_status, write_status
 from simulator.errors import InputError, Problem
@@ -186,3 +188,7 @@ def test_a_server_answers_by_its_own_names_alone_and_takes_uploads_of_eight_mega
     hosts = [word.partition("=")[2] for word in named if word.startswith("--server.allowedHosts")]
     assert hosts == ["localhost", "127.0.0.1", "::1", "plan.example.com"]
     assert "--browser.serverAddress=plan.example.com" in named
+
+
+def test_it_is_found_at_the_port_that_streamlit_has_unless_told_otherwise() -> None:
+    assert signature(dashboard).parameters["port"].default == streamlit.get_option("server.port") == 8501

@@ -132,6 +132,7 @@ def test_down_time_is_that_of_the_union_of_windows() -> None:
     clock, calls = clock_of(Outages(windows=((5.0, 9.0), (7.0, 12.0), (20.0, 21.0))), 30.0)
     assert clock.count(0.0, 30.0) == 2
     assert clock.down_s(0.0, 30.0) == pytest.approx(8.0)
+    assert [clock.down_s(since_s, 30.0) for since_s in (10.0, 12.0, 15.0, 20.5, 25.0)] == [3.0, 1.0, 1.0, 0.5, 0.0]
     assert calls == [("down", 5.0), ("up", 12.0), ("down", 20.0), ("up", 21.0)]
 
 

@@ -138,6 +138,18 @@ def test_what_is_counted_is_drawn_with_ticks_at_whole_numbers() -> None:
     )
 
 
+def test_what_is_drawn_over_time_ends_at_the_axes_where_a_part_of_the_run_is_shown() -> None:
+    chart = load_over_time(load_tables(bundle(3).__getitem__, "t", SUMMARY)).to_dict()
+    marks = [
+        layer["mark"]
+        for row in chart["vconcat"]
+        for layer in row.get("layer", [row])
+        if layer.get("mark", {}).get("type") in ("line", "area")
+    ]
+    assert {mark["type"] for mark in marks} == {"line", "area"}
+    assert all(mark["clip"] for mark in marks)
+
+
 def titles(**changes: Any) -> list[str]:
     chart = load_over_time(load_tables({**bundle(), **changes}.__getitem__, "t", SUMMARY)).to_dict()
     found = [row.get("title") for row in chart["vconcat"]]

@@ -30,6 +30,11 @@ CASES: dict[str, Edge] = {
         [f"{CHAT}.lengths.isl={{kind: uniform, low: 9.1, high: 10}}"],
         f"{CLASS}.lengths.isl: holds no whole number between 9.1 and 9.9",
     ),
+    "least of a range": (
+        [f"{CHAT}.lengths.isl={{kind: uniform, low: 0, high: 9}}"],
+        [f"{CHAT}.lengths.isl={{kind: uniform, low: 1, high: 9}}"],
+        f"{CLASS}.lengths.isl.low: must be at least 1 (got 0)",
+    ),
     "least length": (
         [f"{CHAT}.lengths.osl=0.9"],
         [f"{CHAT}.lengths.osl=1"],

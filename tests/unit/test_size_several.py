@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from simulator.size.several import close, descents, exchanges
+from simulator.size.several import _less, close, descents, exchanges
 
 MOST = 7
 Point = tuple[int, ...]
@@ -103,3 +103,9 @@ def test_what_may_cost_least_is_looked_at_first() -> None:
     assert asked[:4] == [(1, 1, 4), (1, 2, 3), (2, 1, 2), (1, 3, 2)]
     affordable = [at for at in itertools.product(range(1, 10), repeat=3) if costs(at) <= 6.5]
     assert all(any(all(a <= b for a, b in zip(at, one, strict=True)) for one in asked) for at in affordable)
+
+
+def test_less_of_a_number_is_one_less_and_its_fewest() -> None:
+    """In place of (3, 5, 2): nothing below the fewest, and nothing twice."""
+    found = sorted(_less((3, 5, 2), [(0, 9), (4, 9), (2, 9)]))
+    assert found == [((0, 5, 2), 0), ((2, 5, 2), 0), ((3, 4, 2), 1)]

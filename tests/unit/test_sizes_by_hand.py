@@ -17,9 +17,10 @@ from simulator.resolve.sizes import BY_TOKEN, Fixed, OpenPool
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
 from simulator.size.bounds import _least_use, _role
-from simulator.size.guess import requests_until, requests_within
+from simulator.size.guess import _hits, requests_until, requests_within
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
+from simulator.workload.requests import make_requests
 from tests.fleet_cases import ENGINE, pool
 
 
@@ -163,3 +164,15 @@ def test_the_least_use_of_a_pool_is_its_replicas_from_the_warm_up_to_the_horizon
     ]
     none = _least_use(two, 1800.0, 8100.0, 3, counted=False)
     assert (none.billed_s, none.billed_by_hour_s.tolist(), none.stays) == (0.0, [0.0, 0.0, 0.0], ())
+
+
+def test_prompt_tokens_that_another_request_has_are_all_but_the_longest_of_each_text() -> None:
+    """Text 5 with 30 and 20 tokens, text 7 with 10 and 10, text 9 once: 20 and 10 of four requests are another's."""
+    requests = make_requests(
+        *(np.arange(4.0), np.full(4, 60), np.full(4, 3)),
+        segment_start=np.array([0, 2, 4, 5, 5]),
+        segment_id=np.array([5, 7, 7, 5, 9]),
+        segment_tokens=np.array([30, 10, 10, 20, 40]),
+    )
+    assert _hits(requests) == (20 + 10) / 4
+    assert _hits(make_requests(np.arange(2.0), np.full(2, 60), np.full(2, 3))) == 0.0
