@@ -102,10 +102,15 @@ def _show_answer(context: Context, found: Mapping[str, Any], fault: Fault | None
         return "Only prices differ, so nothing is simulated: the run's own use, all of it, is billed again."
     words = _show_simulated(context, found)
     _show_over_time(context, found, fault)
-    pools = [pool for name in context.topologies for pool in found["changed"][name]["pools"]]
-    if fault is not None and fault.kind == "no_capacity" and not any(pool["stockouts"] for pool in pools):
-        words += " Nothing asked for a machine meanwhile, so that the lack of one changes nothing."
-    return words
+    return words + _lacked_words(fault, [found["changed"][name] for name in context.topologies])
+
+
+def _lacked_words(fault: Fault | None, changed: Sequence[Mapping[str, Any]]) -> str:
+    """That nothing looked for the machines of which there were none."""
+    stock_outs = sum(pool["stockouts"] for topology in changed for pool in topology["pools"])
+    if fault is None or fault.kind != "no_capacity" or stock_outs:
+        return ""
+    return " Nothing asked for a machine meanwhile, so that the lack of one changes nothing."
 
 
 def _full_run(context: Context) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import yaml
 
 from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.faults import Fault, possible_faults
-from dashboard.views.what_if import _electricity_words
+from dashboard.views.what_if import _electricity_words, _lacked_words
 from simulator.cli.traces import traces
 from simulator.questions.write import scenario_text
 from simulator.resolve.demand import request_source
@@ -178,6 +179,17 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     limited = after("limit", "api").scenario.topologies["mixed"].providers[0]
     assert limited.tokens_per_minute == pytest.approx(0.5 * 60 * 1670)
     assert peak_tokens_per_s(plain) == pytest.approx(4 * 355 + 1 * 250, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stock_outs", "said"),
+    [("no_capacity", (0, 0), True), ("no_capacity", (0, 3), False), ("place", (0, 0), False)],
+)
+def test_a_lack_of_machines_that_nobody_looked_for_is_told(kind: Any, stock_outs: tuple[int, int], said: bool) -> None:
+    changed = [{"pools": [{"stockouts": times}]} for times in stock_outs]
+    words = _lacked_words(Fault(kind, "lambda"), [*changed, {"pools": []}])
+    assert ("Nothing asked for a machine" in words) is said
+    assert _lacked_words(None, changed) == ""
 
 
 def test_a_rate_is_half_that_of_the_busiest_time_of_a_log(tmp_path: Path) -> None:

@@ -25,6 +25,6 @@ from simulator.catalog.shapes.families import is_sparse
         ({"moe_layers_enum": "3, 5"}, [3, 5]),
     ],
 )
-def test_experts_are_in_every_so_manieth_layer_behind_the_dense_ones(told: dict[str, Any], sparse: list[int]) -> None:
+def test_experts_are_in_every_nth_layer_behind_the_dense_ones(told: dict[str, Any], sparse: list[int]) -> None:
     config = Config(told, None)
     assert [layer for layer in range(6) if is_sparse(config, layer)] == sparse

@@ -117,6 +117,8 @@ def test_a_process_takes_no_more_memory_than_it_is_given(hard: int, most: int, m
         ({"run": {"replications": 201}}, [("run.replications", 201)]),
         ({"topologies": {"a": {"pools": [{"replicas": 2001}]}}}, [("topologies.a.pools[0].replicas", 2001)]),
         ({"pools": [0] * 32}, []),
+        ({"stock_outs": [0] * 1000, "throttling": [0] * 1001}, [("throttling", 1001)]),
+        ({"stock_outs": [0] * 1001, "server_failures": [0] * 1001}, [("stock_outs", 1001), ("server_failures", 1001)]),
         ({"run": {"pools": [{"replications": 9999}] * 33}}, [("run.pools", 33)]),
         ({"other": [0] * 99, "run": {"horizon_s": math.inf}}, [("run.horizon_s", math.inf)]),
     ],

@@ -73,14 +73,14 @@ def test_a_queue_of_so_few_is_chance(waiting: int, grows: bool) -> None:
 
 @pytest.mark.parametrize(("waiting", "left"), [(10, 0.0), (11, 0.11)])
 def test_a_bill_leaves_out_what_waits_beyond_chance(waiting: int, left: float) -> None:
-    """100 come: up to √100 = 10 may wait; of two replications, 200 come and 11 wait, below √200."""
+    """100 come: up to √100 = 10 may wait. Of two replications 200 come: 11 are below √200, 20 and 22 are not."""
     scheduled_s = np.concatenate([np.linspace(0.0, 99.0, 100 - waiting), np.full(waiting, 101.0)])
     course, none = through(queued(np.zeros(100), scheduled_s)), through(queued(np.zeros(100), np.zeros(100)))
     chat = ClassSlo("chat", (ALL_SOON,))
     assert left_waiting([chat], [[course]]) == course.left == pytest.approx(left)
     assert left_waiting([chat], [[course], [none]]) == 0.0
     assert left_waiting([chat, replace(chat, is_open=False)], [[none, course]]) == 0.0
-    assert left_waiting([chat], [[course], [course]]) == pytest.approx(2 * waiting / 200 if waiting**2 * 4 > 200 else 0)
+    assert left_waiting([chat], [[course], [course]]) == pytest.approx(waiting / 100)
 
 
 @pytest.mark.parametrize(("late", "grows"), [(89, False), (90, False), (91, True)])

@@ -159,6 +159,13 @@ def test_what_is_paid_today_goes_into_the_study(tmp_path: Path) -> None:
     assert "paid_today" not in scenario_text({"rate_rps": 1.0}, tmp_path)
 
 
+def test_what_a_month_may_cost_goes_into_the_study(tmp_path: Path) -> None:
+    assert planned(tmp_path, budget_usd_per_month=8000.0)[0].study.budget_usd_per_month == 8000
+    assert planned(tmp_path)[0].study.budget_usd_per_month is None
+    with pytest.raises(InputError, match="budget_usd_per_month"):
+        scenario_text({"rate_rps": 1.0, "budget_usd_per_month": 0.0}, tmp_path)
+
+
 @pytest.mark.parametrize(("given", "limit"), [({"spend_usd_per_month": 1e5}, 0), ({"rate_rps": 1.0}, None)])
 def test_what_is_paid_for_today_meets_no_limit(tmp_path: Path, given: dict[str, Any], limit: float | None) -> None:
     text = scenario_text({"offer": "openai/gpt-4.1", **given}, tmp_path)
@@ -238,11 +245,13 @@ def test_prices_that_the_catalog_lacks_are_asked_at_their_questions(tmp_path: Pa
 def test_requests_that_may_wait_come_beside_the_others_in_all_hours_alike(tmp_path: Path) -> None:
     """43,200 a day are one in two seconds, by night, too; within 12 hours; at the batch prices of the token API."""
     batch = {"batch_per_day": 43_200.0, "batch_isl": 6000, "batch_osl": 100, "batch_hours": 12.0}
+    batch["data_class"] = "public"
     scenario, found = planned(tmp_path, users=None, rate_rps=2.0, offer="openai/gpt-4o-mini", **batch)
     chat, waiting = scenario.workload.classes
     assert (chat.name, chat.arrivals.rate_rps, chat.service_tier) == ("requests", 2.0, "standard")
     assert (waiting.name, waiting.arrivals.rate_rps, waiting.service_tier) == ("batch", 0.5, "batch")
     assert (waiting.lengths.isl.mean, waiting.lengths.osl.mean) == (6000, 100)
+    assert (chat.data_class, waiting.data_class) == ("public", "public")
     assert (waiting.slo.e2e_s, waiting.slo.ttft_s) == ({"p95": 12 * 3600}, {})
     assert [(one.load, one.load_by_class) for one in scenario.study.periods] == [
         (load, {"batch": 1}) for load in (1, 0.1, 0.1)

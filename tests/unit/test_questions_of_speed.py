@@ -112,6 +112,8 @@ def test_a_model_that_writes_no_text_answers_with_one_token() -> None:
     assert "default osl" not in text
     assert "a token." not in text
     assert scenario_text({**given, "osl": 1}) == text
+    (_, batch) = yaml.safe_load(scenario_text({**given, "batch_per_day": 9000.0}))["workload"]["classes"]
+    assert (batch["name"], batch["lengths"]["osl"]) == ("batch", 1)
     with pytest.raises(InputError, match=r"osl: .*not with text"):
         scenario_text({**given, "osl": 20})
     (chat,) = yaml.safe_load(scenario_text({**given, "model": "qwen3-8b"}))["workload"]["classes"]
