@@ -36,8 +36,8 @@ class Fault:
     kind : a server until its repair or for good, a site or zone, a token API, launches at a site, calls that a token
         API refuses, or the rate of a token API
     target : site, `site/zone`, `topology: pool`, or name of the provider
-    start_s, duration_s : of an outage, or to a repair; other faults last as long as the run
-    share : of the calls that are refused
+    start_s, duration_s : of a fault that has an end (`is_timed`); the others last as long as the run
+    share : of the calls, that a token API refuses meanwhile
     peak_tokens_per_s : of the busiest time, of which the rate of a token API lets half through
     called : the target as people call it
     """

@@ -225,8 +225,10 @@ OWN_PRICES = ("api_input_usd", "api_output_usd")
 """Prices of a token API of one's own; neither without the other."""
 OWN_SPEED = ("api_ttft_s", "api_tpot_s")
 """Of a token API that is no offer of the catalog."""
-BATCH = ("batch_isl", "batch_osl", "batch_hours")
+OF_BATCH = ("batch_isl", "batch_osl", "batch_hours")
 """Of requests that may wait for hours beside the others."""
+BATCH = "batch"
+"""Name of their class."""
 _FOLLOWS: dict[str, tuple[str, ...]] = {
     "currency": RATE,
     "own_gpu": OWN_GPU,
@@ -235,7 +237,7 @@ _FOLLOWS: dict[str, tuple[str, ...]] = {
     "other_share": ("other_data_class",),
     "users": ("requests_per_user_per_hour",),
     "trace": ("column",),
-    "batch_per_day": BATCH,
+    "batch_per_day": OF_BATCH,
 }
 """Questions that make sense only once another is answered."""
 _LEADS = {name: lead for lead, names in _FOLLOWS.items() for name in names}

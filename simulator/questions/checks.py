@@ -14,7 +14,7 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import (
-    BATCH,
+    OF_BATCH,
     OWN_GPU,
     OWN_PRICES,
     OWN_SPEED,
@@ -29,7 +29,7 @@ from simulator.schema.base import LARGEST
 
 _ABOVE_0 = (
     *("isl", "osl", "requests_per_user_per_hour", "ttft_s", "tpot_s", "months", "turns", "gpus_per_server"),
-    *("usd_per_unit", *OWN_GPU, *OWN_SPEED, "batch_per_day", *BATCH, "budget_usd_per_month"),
+    *("usd_per_unit", *OWN_GPU, *OWN_SPEED, "batch_per_day", *OF_BATCH, "budget_usd_per_month"),
 )
 _LEAST_0 = (
     *("owned_gpus", "think_s", "rent_usd_per_gpu_hour", "server_usd"),

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import pairwise
 
 from simulator.errors import InputError, Problem
-from simulator.questions.answers import Answers, Busy
+from simulator.questions.answers import BATCH, Answers, Busy
 from simulator.scenario.week import begin_and_length_s, week_spans, week_time_words
 from simulator.schema.base import LARGEST
 from simulator.schema.clock import WeekWindow
@@ -146,7 +146,7 @@ def period_lines(answers: Answers) -> list[str]:
             name = "busy" if k == 0 else f"quiet_{k}" if answers.hours is None else f"hours_{k + 1}"
             when = f'name: {name}, days: "{each.window.days}", hours: {each.window.hours}'
             when = when if "," in each.window.days else when.replace('"', "")
-        alike = ", load_by_class: {batch: 1}" if answers.batch_per_day else ""
+        alike = f", load_by_class: {{{BATCH}: 1}}" if answers.batch_per_day else ""
         lines.append(f"    - {{{when}, load: {each.load:g}{alike}}}")
     return lines
 

@@ -9,20 +9,16 @@ from simulator.errors import InputError, Problem
 from simulator.questions.answers import AMOUNTS, Answers
 from simulator.questions.hours import mean_share
 from simulator.questions.log import Log
-from simulator.units import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 TOKENS_PER_PRICE = 1e6
 LENGTH_CV, ANSWER_CV = 0.8, 0.7
 """Coefficients of variation of the tokens that a request brings, and of those of its answer."""
 
 
-BATCH = "batch"
-"""Name of the class of requests that may wait for hours."""
-
-
 def batch_rate_rps(answers: Answers) -> float:
     """Requests per second that may wait for hours: as many in each hour; 0 without any."""
-    return (answers.batch_per_day or 0.0) / (HOURS_PER_DAY * SECONDS_PER_HOUR)
+    return (answers.batch_per_day or 0.0) / SECONDS_PER_DAY
 
 
 def shared_tokens(answers: Answers) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from simulator.catalog.titles import title_of
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
-from simulator.questions.answers import Answers, is_asked, plain_name, questions
+from simulator.questions.answers import BATCH, Answers, is_asked, plain_name, questions
 from simulator.questions.checks import check_answers, check_prices
 from simulator.questions.fit import DEGREES, fit_of, format_of
 from simulator.questions.hours import period_lines
@@ -20,7 +20,6 @@ from simulator.questions.log import Log, log_words, read_log
 from simulator.questions.topologies import has_api, own_hardware, server_lines, topology_lines
 from simulator.questions.traffic import (
     ANSWER_CV,
-    BATCH,
     LENGTH_CV,
     batch_rate_rps,
     busy_rate_rps,

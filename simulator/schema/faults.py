@@ -63,7 +63,7 @@ class Throttling(Settings):
     duration_s: Positive
     """Length."""
     share: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 1.0
-    """Of the calls, each anew when it is made again."""
+    """Share of the calls that it refuses; one that is made again has a new chance."""
 
 
 class Outages(Settings):
