@@ -39,8 +39,8 @@ request alone, or less than 93 % of the rate is served in a long run; a closed l
 contexts. There TTFT is a place in a queue, so only TPOT and throughput are scored. A closed loop that sends more than
 half its requests at once counts as a *burst*. *Left out* means: the overheads were fitted without any row of that model
 (GPU, source) and then forecast at most six rows of each of its series; that is the error to expect for a model (GPU,
-source) that was never measured. The kernels themselves are measured per GPU and not
-refitted. *Only compared* are rows whose source gives a reason not to trust them for that (below, and `not_fitted` in
+source) that was never measured. The kernels themselves are measured per GPU and not refitted. *Only compared* are rows
+whose source gives a reason not to trust them for that (below, and `not_fitted` in
 `calibrate/serving/data/sources.yaml`): they are in no fit and in no error to expect. This section is written by
 `servecast verify gpu --data FOLDER --write-docs docs/accuracy.md` with the tables named under *Sources*, of which
 `python -m bench.published SOURCE CHECKOUT --out FOLDER` makes three from checkouts of their repositories; `--rows`,
