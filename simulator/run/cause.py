@@ -8,6 +8,7 @@ from dataclasses import replace
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.loads import Loads
 from simulator.run.months import Journey, served
+from simulator.run.storms import stormed
 from simulator.simulate.one import Subject, subject_of
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
@@ -53,10 +54,7 @@ def _befell(planned: PlannedTopology, month: Walked) -> Iterator[str]:
         }
         yield from (words for words, times in happened.items() if times)
     yield from (f"the outage of {api.name}" for usage in usages for api in usage.providers if api.outages)
-    for api in planned.fleet.providers:
-        times = [(start_s, end_s) for start_s, end_s, _ in api.throttling]
-        if any(start_s < usage.end_s and end_s > usage.start_s for usage in usages for start_s, end_s in times):
-            yield f"429 answers of {api.name}"
+    yield from (f"429 answers of {api.name}" for api in planned.fleet.providers if stormed(api, usages))
 
 
 def _meets_undisturbed(planned: PlannedTopology, month: Walked, loads: Loads, store: Store) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from simulator.decide.why import unlike
 from simulator.money import sign
 from simulator.resolve.apis import sells_tier
+from simulator.run.storms import stormed
 from simulator.scenario.week import week_days
 from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import RunSettings
@@ -18,6 +19,7 @@ from simulator.schema.topology import Topology
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import FleetSpec
+from simulator.study.usage import Usage
 from simulator.units import SECONDS_PER_DAY, SECONDS_PER_WEEK, rough
 from simulator.workload.arrivals import schedule_rate
 from simulator.workload.replay import trace_rows, trace_span
@@ -107,9 +109,15 @@ def waited_for_windows(fleet: FleetSpec, metrics: Mapping[str, Any]) -> list[str
 
 
 def held_before_the_next(
-    fleet: FleetSpec, classes: Iterable[RequestClass], metrics: Mapping[str, Any], sized: Collection[str]
+    fleet: FleetSpec,
+    classes: Iterable[RequestClass],
+    metrics: Mapping[str, Any],
+    usages: Sequence[Usage],
+    sized: Collection[str],
 ) -> list[str]:
     """A warning where rate limits hold calls back beyond their SLO before an overflow sends any to the next target.
+
+    Of calls that also go on because their target is down or answers 429 it says nothing.
 
     Parameters
     ----------
@@ -131,7 +139,10 @@ def held_before_the_next(
         after = [names[other] for other in fleet.routing.order[place + 1 :]]
         if api is None or not any(api.limits_per_minute) or api.max_wait_s <= tightest_s:
             continue
-        if after and (api.name in sized or any(metrics["targets"][name]["requests"] for name in after)):
+        calm = not stormed(api, usages) and not any(
+            usage.providers[target - len(fleet.pools)].down_s for usage in usages
+        )
+        if after and (api.name in sized or (calm and any(metrics["targets"][name]["requests"] for name in after))):
             found.append(
                 f"calls wait up to {api.max_wait_s:g} s for the rate limits of {api.name} before any goes on to "
                 f"{' or '.join(after)}, and {words}: a smaller max_wait_s sends them on sooner"

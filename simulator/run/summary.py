@@ -109,7 +109,9 @@ def summarise(
             *remarks("basis", near_limits(planned.fleet, usages, dispersion, _comes_by_chance(loaded))),
             *remarks("load", fewer_units),
             *remarks("size", more_units),
-            *remarks("size", held_before_the_next(planned.fleet, loaded.scenario.workload.classes, metrics, sized)),
+            *remarks(
+                "size", held_before_the_next(planned.fleet, loaded.scenario.workload.classes, metrics, usages, sized)
+            ),
             *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,
@@ -252,7 +254,7 @@ def _warnings(
     basis = [
         *sources(planned.engines),
         *_unserved(metrics, "rejected", "failed", "timed_out"),
-        *limits_of_rejected(planned.fleet, metrics),
+        *limits_of_rejected(planned.fleet, metrics, [found.usage for found in priced.replications]),
         *unsent_turns(metrics),
         *_other_warnings(loaded, planned, metrics),
         *cache_words(planned, prices, workload_spec(loaded.scenario, loaded.path.parent)),

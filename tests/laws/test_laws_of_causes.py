@@ -107,3 +107,16 @@ def test_of_two_the_one_that_comes_closest_says_what_it_would_do_without(tmp_pat
     run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
     assert run.summary["verdict"].startswith("No topology meets the SLO; api comes closest")
     assert "without the outage of vendor api meets it" in run.summary["verdict"]
+
+
+@pytest.mark.parametrize(("least", "limits"), [(0, ""), (9000, "; vendor takes 9,000 requests a minute, and no call")])
+def test_what_a_storm_rejects_is_not_put_down_to_limits_alone(tmp_path: Path, least: int, limits: str) -> None:
+    written(tmp_path, SCENARIO)
+    vendor = "topologies[api].providers[vendor]"
+    sets = [f"{vendor}.throttling=[{WINDOW}]", f"{vendor}.requests_per_minute={least}"]
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    (told,) = [
+        one["text"] for one in run.summary["topologies"]["api"]["warnings"] if one["text"].startswith("rejected (rate")
+    ]
+    words = "rejected (rate limit): vendor answers 429 in the times of its throttling, whatever its limits are"
+    assert told.partition(" waits longer")[0] == words + limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from simulator.schema.topology import Topology
 from simulator.schema.workload import RequestClass
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import FleetSpec, RoutingSpec
+from simulator.study.usage import ProviderUsage, Usage
 from simulator.workload.spec import ClassWorkload, Constant, Poisson, Schedule, WorkloadSpec
 
 DAY_S = 86_400.0
@@ -156,6 +158,11 @@ def overflow(max_wait_s: float, limited: bool, last: bool) -> FleetSpec:
     return fleet(providers=(units, provider(name="tokens")), routing=RoutingSpec(OVERFLOW, (1, 0) if last else (0, 1)))
 
 
+def use(down_s: float = 0.0) -> Usage:
+    units, tokens = (ProviderUsage(name, 9, 0, 0, 0) for name in ("units", "tokens"))
+    return Usage(660.0, (), (replace(units, down_s=down_s), tokens), start_s=60.0)
+
+
 @pytest.mark.parametrize(
     ("max_wait_s", "limited", "last", "gone_on", "sized", "told"),
     [
@@ -175,9 +182,33 @@ def test_a_wait_beyond_the_slo_before_an_overflow_goes_on_is_told(
     """Of ten seconds behind limits of units, a first token within three is missed: they were called too few."""
     classes = [RequestClass.model_validate({**CLASS, "slo": {"ttft_s": {"p95": 3.0}, "e2e_s": {"p99": 8.0}}})]
     metrics = {"targets": {"units": {"requests": 9}, "tokens": {"requests": gone_on}}}
-    found = held_before_the_next(overflow(max_wait_s, limited, last), classes, metrics, sized)
+    found = held_before_the_next(overflow(max_wait_s, limited, last), classes, metrics, [use()], sized)
     assert found == [
         f"calls wait up to {max_wait_s:g} s for the rate limits of units before any goes on to tokens, and chat has "
         "3 s for its first token: a smaller max_wait_s sends them on sooner"
     ] * bool(told)
-    assert not held_before_the_next(overflow(10.0, True, False), [RequestClass.model_validate(CLASS)], metrics, sized)
+    without = [RequestClass.model_validate(CLASS)]
+    assert not held_before_the_next(overflow(10.0, True, False), without, metrics, [use()], sized)
+
+
+@pytest.mark.parametrize(
+    ("storm", "down_s", "sized", "told"),
+    [
+        ((100.0, 200.0), 0.0, (), False),
+        ((100.0, 200.0), 0.0, ("units",), True),
+        ((700.0, 800.0), 0.0, (), True),
+        ((0.0, 60.0), 0.0, (), True),
+        ((), 30.0, (), False),
+        ((), 0.0, (), True),
+    ],
+)
+def test_calls_that_go_on_in_an_outage_or_a_storm_of_429_are_not_put_down_to_limits(
+    storm: tuple[float, ...], down_s: float, sized: tuple[str, ...], told: bool
+) -> None:
+    """The window is from 60 s to 660 s: a storm that ended with the warm-up, or comes later, sent nobody on."""
+    spec = overflow(10.0, True, False)
+    units, tokens = spec.providers
+    spec = replace(spec, providers=(replace(units, throttling=((*storm, 1.0),) if storm else ()), tokens))
+    classes = [RequestClass.model_validate({**CLASS, "slo": {"ttft_s": {"p95": 3.0}}})]
+    metrics = {"targets": {"units": {"requests": 9}, "tokens": {"requests": 5}}}
+    assert bool(held_before_the_next(spec, classes, metrics, [use(), use(down_s)], sized)) is told
