@@ -111,7 +111,10 @@ def _sized(pool: Pool, then: Pool | None) -> dict[str, Any]:
     if then is None:
         return {"name": pool.name, "replicas": 0, "autoscaler": None}
     if isinstance(scaler := then.autoscaler, QueueAutoscaler):
-        return {"name": pool.name, "autoscaler": {"kind": "queue", "min": scaler.min, "max": scaler.max}}
+        written = pool.autoscaler
+        kept = written.model_dump(mode="json", exclude_unset=True) if isinstance(written, QueueAutoscaler) else {}
+        limits = {"kind": "queue", "min": scaler.min, "max": scaler.max}
+        return {"name": pool.name, "replicas": pool.replicas, "autoscaler": {**kept, **limits}}
     return {"name": pool.name, "replicas": then.replicas}
 
 

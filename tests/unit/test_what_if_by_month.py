@@ -11,10 +11,12 @@ from scenario_cases import written
 from dashboard.changes import changed_text
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.excerpt import Excerpt, excerpt_of
+from simulator.run.phases import phases
 from simulator.run.simulate import simulate
 from simulator.run.sizes_by_month import found_by_month, parts, planned_with
 from simulator.run.what_if import Kept, Summaries, served_in
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.schema.pool import QueueAutoscaler
 from simulator.simulate.store import Store
 
 GROWING = """
@@ -196,3 +198,35 @@ def test_a_run_in_full_adds_its_change_to_the_sizes_of_each_month(bundle: Bundle
     assert found == right
     assert "auto" in changed_text(bundle.scenario_file, [], anew=True, sizes=run.sizes)
     assert yaml.safe_load(changed_text(bundle.scenario_file, [], anew=True, sizes=run.sizes))["study"]["events"] == []
+
+
+SEASONS = """
+schema_version: 1
+name: seasons
+model: llama-3.1-8b
+engine: {max_model_len: 4096}
+workload:
+  classes:
+    - {name: chat, arrivals: {kind: poisson, rate_rps: 4}, lengths: {isl: 300, osl: 40}, slo: {ttft_s: {p95: 2}}}
+topologies:
+  rent:
+    pools:
+      - {name: base, gpu: l40s}
+      - {name: more, gpu: l40s, autoscaler: {min: 1, max: 2, target_per_replica: 7, period_s: 20}}
+study: {months: 8}
+run: {horizon_s: 120}
+"""
+
+
+def test_a_pool_that_is_not_there_for_some_months_comes_back_with_its_autoscaler(tmp_path: Path) -> None:
+    plain_run = written(tmp_path, SEASONS)
+    sizes = {"rent": {1: (1, 2), 4: (1, 0), 6: (1, 3)}}
+    text = changed_text(plain_run.path, ["topologies[rent].pools[base].price_usd_per_gpu_hour=1"], sizes=sizes)
+    found = phases(written(tmp_path, text), "rent")
+    assert [phase.first for phase in found] == [4, 6]
+    away, back = (phase.loaded.scenario.topologies["rent"].pools[1] for phase in found)
+    assert (away.replicas, away.autoscaler) == (0, None)
+    _, plain_pool = plain_run.scenario.topologies["rent"].pools
+    assert isinstance(plain_pool.autoscaler, QueueAutoscaler)
+    assert back.autoscaler == plain_pool.autoscaler.model_copy(update={"max": 3})
+    assert back.replicas == plain_pool.replicas
