@@ -243,8 +243,8 @@ def _checkpoint(name: str, folder: Path) -> _Checkpoint:
 def _of_catalog(name: str) -> _Checkpoint:
     entry, suffix = _by_name(name)
     shape = shape_from_config(entry.name, entry.config, whole=True)
-    owner = name.lower().rpartition("/")[0]
-    theirs = {key.rpartition("/")[2]: keys for key, keys in entry.checkpoints.items() if owner and owner in key}
+    whose = name.lower().rpartition("/")[0] + "/"
+    theirs = {key.removeprefix(whose): keys for key, keys in entry.checkpoints.items() if key.startswith(whose)}
     return _Checkpoint(shape, entry.config, None, entry.native_dtype, suffix, {**entry.checkpoints, **theirs})
 
 

@@ -234,6 +234,7 @@ def test_a_state_is_cut_by_tensor_parallelism_unless_it_is_not_and_groups_are_co
         ("nvidia/Qwen3.6-27B-NVFP4", 2, False, 20.57),
         ("nvidia/Qwen3.8-27B-NVFP4", 0, False, 19.75),
         ("qwen3.6-27b-nvfp4", 0, True, 17.62),
+        ("dia/Qwen3.6-27B-NVFP4", 0, True, 17.62),  # an owner whose name is within another's
     ],
 )
 def test_an_owner_s_checkpoint_has_formats_of_its_own(name: str, drafts: int, text_alone: bool, logged: float) -> None:
