@@ -63,7 +63,7 @@ def by_hour(
     ]
     found = pd.concat(pieces).groupby("cell").sum()
     able = fleet.assign(
-        capacity=fleet["ready"] * fleet["pool"].map(known).fillna(0.0),
+        capacity=fleet["ready"] * fleet["pool"].map(known).astype(float).fillna(0.0),
         cell=np.floor((fleet["time_s"] + clock_s) / cell_s),
     )
     capacity = able.groupby(["cell", "replication", "time_s"])["capacity"].sum().groupby("cell").mean()

@@ -87,3 +87,13 @@ def test_what_came_in_a_period_of_two_cells_is_shared_by_its_time_in_each() -> N
     counts = [(12, 0, 0), *[(0, 0, 0)] * 79]
     table = by_hour(tables(counts, 1200.0), "t", {"pools": POOLS, "clock_s": HOUR_S - 400.0}, 0)
     assert table["arrived_per_s"].tolist()[:3] == pytest.approx([4 / 400, 8 / 3600, 0.0])
+
+
+def test_a_token_api_alone_has_its_load_by_day_and_hour() -> None:
+    read = tables([(1800, 0, 0)] * 25, HOUR_S)
+    came = read("demand").assign(topology="api")
+    found = {"demand": came[came["target"] == "own"], "fleet": read("fleet")}
+    table = by_hour(found.__getitem__, "api", {"pools": []}, 0)
+    assert table["arrived_per_s"].tolist() == [0.5] * 25
+    assert table["used"].isna().all()
+    assert len(calendar_charts(table)) == 1
