@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from config_cases import LLAMA
 
 from simulator.catalog.shapes.config import shape_from_config
+from simulator.catalog.shapes.projectors import Between, _ernie, _isaac, _step_3
+from simulator.catalog.shapes.reader import Config
 from simulator.errors import InputError
 
 CONFIGS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/vllm-shapes.json").read_text("utf-8"))["models"]
@@ -179,3 +182,34 @@ def test_an_encoder_of_audio_has_the_parameters_that_vllm_builds_but_for_vectors
 def of_audio(values: dict[str, Any]) -> int:
     matrices = shape_from_config("m", {"projector_hidden_size": 4096, **values}).matrices
     return sum(matrix.parameters for matrix in matrices if matrix.name.startswith("audio_tower"))
+
+
+def between(width: int, top: dict[str, Any], **encoder: Any) -> Between:
+    return Between(Config(encoder), Config(top), width, 2048)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "asked", "expected"),
+    [
+        (_isaac, between(1152, {}, pixel_shuffle_scale_factor=2), [(4 * 4608, 4608), (2048, 4 * 4608)]),
+        (_isaac, between(1152, {}, pixel_shuffle_scale_factor=3), [(4 * 10_368, 10_368), (2048, 4 * 10_368)]),
+        (
+            _step_3,
+            between(1792, {}, output_hidden_size=4096),
+            [(4096, 1792 * 2 * 2), (8192, 4096 * 3 * 3), (2048, 8192)],
+        ),
+        (_ernie, between(1280, {"spatial_conv_size": 2}), [(5120, 5120), (5120, 5120), (2048, 5120)]),
+        (
+            _ernie,
+            between(1280, {"spatial_conv_size": 3, "temporal_conv_size": 2, "use_temporal_conv": True}),
+            [(11_520, 11_520), (11_520, 11_520), (11_520, 23_040), (11_520, 11_520), (2048, 11_520)],
+        ),
+    ],
+)
+def test_projectors_of_patches_that_are_put_side_by_side(
+    sizes: Callable[[Between], Any], asked: Between, expected: list[tuple[int, int]]
+) -> None:
+    """`IsaacVisionEmbedding` behind its pixel shuffle, two convolutions of Step 3 and a linear matrix, and the
+    `VariableResolutionResamplerModel` of Ernie, which puts frames side by side as well, as vLLM 0.32.0 builds them.
+    """
+    assert list(sizes(asked)) == expected
