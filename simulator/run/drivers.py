@@ -16,9 +16,10 @@ from simulator.catalog.offers import offer_name
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import ServiceTier
 from simulator.resolve.figures import Figures
-from simulator.resolve.offers import named_term
+from simulator.resolve.offers import named_term, own_price
 from simulator.resolve.terms import ResolvedTerms, spelled_terms
 from simulator.resolve.topology import PlannedTopology
+from simulator.schema.pool import Pool
 from simulator.simulate.priced import Priced
 from simulator.study.bill import Line
 from simulator.study.terms import Terms
@@ -64,14 +65,15 @@ def _offers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, usd
     """Prices of the catalog's offers, of GPUs and of tokens."""
     noted = {figure.id for figure in prices.figures}
     pools = {pool.name: pool for pool in planned.settings.pools}
-    offers = {one.name: one.offer for one in planned.settings.providers if one.offer is not None}
+    offers = {one.name: one.offer for one in planned.settings.providers if one.offer and not one.prices}
     terms_sold = _terms_sold(priced.terms)
     paid: dict[str, list[float]] = {}
     for line in priced.bill.lines:
         if line.owner in pools:
             pool = pools[line.owner]
             tier = terms_sold.get((line.owner, line.category)) or _TIERS.get(line.category, "")
-            names = [offer_name(site(pool.site).name, gpu(pool.gpu).name, tier)]
+            by_catalog = tier not in _own_tiers(pool)
+            names = [offer_name(site(pool.site).name, gpu(pool.gpu).name, tier)] if by_catalog else []
         else:
             names = _token_prices(offers.get(line.owner, ""), line)
         name = next((one for one in names if one in noted), None)
@@ -88,6 +90,13 @@ def _offers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, usd
         for figure in prices.figures
         if figure.kind != "given" and figure.id in paid
     ]
+
+
+def _own_tiers(pool: Pool) -> set[str | None]:
+    """Tiers for which the scenario gives the price that the pool pays."""
+    listed = pool.commitments if isinstance(pool.commitments, tuple) else ()
+    own = {named_term(one.term_months) for one in listed if one.price_usd_per_gpu_hour is not None}
+    return own if own_price(pool) is None else own | {*_TIERS.values(), pool.billing}
 
 
 def _terms_sold(terms: Terms) -> dict[tuple[str, str], str | None]:

@@ -90,6 +90,21 @@ def test_what_the_scenario_gives_is_no_default(tmp_path: Path) -> None:
     assert "onprem.fte_per_cluster" in shares(found)
 
 
+def test_prices_of_ones_own_are_not_those_of_the_catalog_that_others_pay_there(tmp_path: Path) -> None:
+    """A GPU at the list price beside one at $9 an hour; tokens at the list price beside others at a dollar."""
+    one, reply = "site: lambda, gpu: h100-sxm, replicas: 1", "offer: openai/gpt-4o-mini, error_probability: 0"
+    pools = f"{{pools: [{{name: a, {one}}}, {{name: b, {one}, price_usd_per_gpu_hour: 9}}]}}"
+    calls = f"{{providers: [{{name: a, {reply}}}, {{name: b, {reply}, prices: [{{input: 1, output: 1}}]}}]}}"
+    run = simulate(load_scenario(SCENARIO, sets=[*SHORT, f"topologies={{gpus: {pools}, calls: {calls}}}"]), tmp_path)
+    gpus, api = (run.summary["topologies"][name] for name in ("gpus", "calls"))
+    listed = gpu_offer("lambda", "h100-sxm", "on_demand", gpus=1).usd_per_instance_hour
+    assert shares(gpus)["lambda/h100-sxm/on_demand"] == pytest.approx(listed / (listed + 9))
+    lines = read_bundle(run.bundle).table("costs")
+    mine = lines[(lines["topology"] == "calls") & (lines["owner"] == "a")]["usd_per_month"].sum()
+    assert 0 < mine < 0.5 * api["cost"]["usd_per_month"]
+    assert sum(shares(api).values()) == pytest.approx(mine / api["cost"]["usd_per_month"])
+
+
 @pytest.mark.exhaustive
 def test_a_bill_of_nothing_divides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     price = "price_usd_per_gpu_hour: 0, storage_usd_per_gb_month: 0, egress_usd_per_gb: 0"
