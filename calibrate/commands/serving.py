@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date as day
 from pathlib import Path
 
 
@@ -10,7 +11,7 @@ def serving(
     /,
     *,
     data: Path | None = None,
-    date: str = "2026-11-27",
+    date: str | None = None,
     output: Path | None = None,
     rounds: int = 2,
     quiet: bool = False,
@@ -29,7 +30,7 @@ def serving(
         Folder of tables by their usual names, used when no table is given; else the environment variable
         SERVECAST_SERVING_DATA.
     date
-        Date of the fit, for the provenance.
+        Date of the fit, for the provenance; today unless given.
     output
         Folder of engine_overheads.yaml and expected_errors.yaml; the catalog's own unless given.
     rounds
@@ -49,6 +50,7 @@ def serving(
     from simulator.catalog.quantity import DATA
     from simulator.cli.output import print_table, progress_bar
 
+    date = date or day.today().isoformat()
     runs = fit_runs(read_tables(table_files(tables, data)))
     with progress_bar(quiet) as progress:
         result = fit(runs.composed, PARAMETERS, progress, rounds, present_values())

@@ -26,6 +26,7 @@ from simulator.catalog.overheads import (
     penalty_seq_s,
 )
 from simulator.catalog.quantity import Quantity
+from simulator.units import rough
 
 BEGIN = "<!-- serving: begin (servecast verify gpu --write-docs) -->"
 END = "<!-- serving: end -->"
@@ -234,7 +235,7 @@ def _experts() -> str:
 
 def _range(quantity: Quantity) -> str:
     value, low, high = (1e6 * (one or 0.0) for one in (quantity.value, quantity.low, quantity.high))
-    return f"{value:.3g} ({low:.2g} to {high:.2g})" if quantity.low is not None else f"{value:.3g}"
+    return f"{rough(value)} ({rough(low)} to {rough(high)})" if quantity.low is not None else rough(value)
 
 
 def _share(quantity: Quantity) -> str:
