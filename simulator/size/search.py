@@ -107,7 +107,7 @@ def _descend(searcher: Searcher) -> None:
 
 
 def _result(searcher: Searcher, finished: bool) -> Search:
-    if searcher.best is None and searcher.late:
+    if searcher.best is None and searcher.rival is None and searcher.late:
         searcher.best = min(searcher.late, key=lambda one: one.usd_per_month)
         searcher.trail[searcher.best.point] = searcher.best
     best, pools = searcher.best, searcher.trials.pools

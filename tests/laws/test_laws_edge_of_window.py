@@ -13,6 +13,8 @@ from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.store import Store
 from simulator.size.answer import searched
+from simulator.size.found import Limits
+from simulator.size.search import search
 from simulator.size.trials import Trials
 
 WINDOW_S, HELD = 150, 64
@@ -80,6 +82,17 @@ def test_a_bill_of_a_window_leaves_out_what_waits_at_its_end(tmp_path: Path) -> 
     (text,) = _left_out(bursts(tmp_path, 1, "{min: 0, max: 2, target_per_replica: 150, period_s: 3, down_window_s: 8}"))
     assert text.startswith("14% of what came still waits when the simulated time ends: the bill of gpus leaves out")
     assert not _left_out(bursts(tmp_path, 1, "{min: 0, max: 2, target_per_replica: 64, period_s: 3, down_window_s: 8}"))
+
+
+def test_a_bill_that_leaves_work_out_beats_nobody_whose_bill_does_not(tmp_path: Path) -> None:
+    """A search that ends before it comes to another point has it; of two windows the other's bill is the whole one."""
+    loaded, one = bursts(tmp_path, 1), Limits(max_trials=1)
+    left, whole = (Scaled(0, 2, 150.0),), trials_of(loaded)((Scaled(0, 2, 64.0),))
+    found = search(trials_of(loaded), one, first=[left])
+    assert found.best is not None
+    assert found.best.point == left
+    assert found.best.usd_per_month < whole.usd_per_month
+    assert search(trials_of(loaded), one, first=[left], rival=whole).best is None
 
 
 def test_requests_that_may_wait_allow_targets_above_what_a_replica_holds(tmp_path: Path) -> None:
