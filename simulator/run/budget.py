@@ -42,7 +42,7 @@ _PROGRAM_BYTES = 400 * 2**20
 _RECORD_BYTES = 200
 """Of a user who waits for answers: requests drawn ahead, timers."""
 _TURN_BYTES = 800
-"""Of a turn of conversations that are built together (726 measured, docs/reliability.md)."""
+"""Of a turn that is built or still to come (726 and 779 measured, docs/reliability.md)."""
 _LEAST_BYTES = 2**28
 _MOST = 1e9
 """Of both limits, seconds and GiB, that the system still counts."""
@@ -127,7 +127,7 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
 
     Of one core, with n requests of o output tokens and d decisions of autoscalers; searches, months and events come on
     top. Memory is that of the largest topology: its replicas' blocks and tables, users who wait, samples of the fleet;
-    and of the conversations that are built together, all turns of each, also those past the horizon.
+    and turns of conversations that are built together or under way, also those past the horizon.
     """
     run = loaded.scenario.run
     decisions = sum(_decisions(topology, run.horizon_s) for topology in planned) * run.replications
@@ -140,14 +140,22 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
 
 
 def _turns_together(loaded: LoadedScenario) -> float:
-    """Turns of the conversations of each class that are built at once, in a replication."""
-    specs = workload_spec(loaded.scenario, loaded.path.parent).classes
+    r"""Turns of each class that a replication holds at once: those built together, or all that are still to come.
+
+    .. math:: r\,m\left(1 - \frac{m}{2 D}\right), \quad m = \min(H, D)
+
+    Of r turns a second in conversations that pause for D in all, as much of each as its age leaves, at the horizon H;
+    answers take time too, so it is the least.
+    """
+    run, specs = loaded.scenario.run, workload_spec(loaded.scenario, loaded.path.parent).classes
     found = 0.0
     for spec in specs:
         if isinstance(spec, ClassWorkload) and isinstance(spec.arrivals, Sessions):
-            turns = length_mean(spec.arrivals.turns)
-            begun = spec.arrivals.rate_rps / turns * loaded.scenario.run.horizon_s
-            found += turns * min(math.ceil(begun), BLOCK)
+            turns, rate_rps = length_mean(spec.arrivals.turns), spec.arrivals.rate_rps
+            built = turns * min(math.ceil(rate_rps / turns * run.horizon_s), BLOCK)
+            pauses_s = (turns - 1) * spec.arrivals.think_s
+            held_s = min(run.horizon_s, pauses_s)
+            found += max(built, rate_rps * held_s * (1 - held_s / (2 * pauses_s)) if pauses_s > 0 else 0.0)
     return found
 
 

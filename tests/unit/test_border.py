@@ -188,6 +188,22 @@ def test_all_turns_of_the_conversations_that_are_built_together_are_in_the_estim
         check_needs(needs[1_000_000], checked_budget(None, 8.0))
 
 
+@pytest.mark.parametrize(("think_s", "turns_together"), [(0.1, 20_480), (2, 90_000), (10, 400_000), (1e9, 600_000)])
+def test_turns_to_come_of_conversations_under_way_are_in_the_estimate(
+    tmp_path: Path, think_s: float, turns_together: int
+) -> None:
+    """Of 1,000 conversations of 10 turns a second, for 60 s: 2,048 are built together; those that pause for 18 s in all
+    have half of their turns left on average, of 90 s two thirds at 60 s; and who pauses for ever has all of them."""
+    needs = {}
+    for kind, own in (("poisson", ""), ("sessions", f", turns: 10, think_s: {think_s}, user_tokens: 1")):
+        arrivals = f"{{kind: {kind}, rate_rps: 10000{own}}}"
+        text = chat(OWN, study="months: 6").replace("{kind: poisson, rate_rps: 15}", arrivals)
+        (tmp_path / "scenario.yaml").write_text(text)
+        loaded = load_scenario(tmp_path / "scenario.yaml")
+        needs[kind] = needs_of(loaded, plan_topologies(loaded)).memory_bytes
+    assert needs["sessions"] - needs["poisson"] == pytest.approx(800 * turns_together, rel=1e-4)
+
+
 def test_spikes_and_rounds_of_a_trace_are_in_the_estimate(tmp_path: Path) -> None:
     spikes = "spikes: [{start_s: 10, duration_s: 20, factor: 100}, {start_s: 20, duration_s: 10, factor: 10}]"
     schedule = f"{{kind: schedule, rate_rps: 2, {spikes}}}"
