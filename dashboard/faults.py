@@ -10,6 +10,8 @@ from typing import Literal
 from simulator.catalog.titles import title_of
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.base import Settings
+from simulator.schema.faults import Outages
 from simulator.schema.pool import Pool
 from simulator.simulate.capacity import offered_load
 from simulator.units import SECONDS_PER_MINUTE
@@ -66,7 +68,7 @@ def possible_faults(loaded: LoadedScenario) -> list[Fault]:
     providers = [one.name for topology in loaded.scenario.topologies.values() for one in topology.providers]
     sites = dict.fromkeys(pool.site for pool in pools)
     found = [Fault("server", place) for place in [*sites, *_among_others(loaded)]]
-    found += [Fault("server_lost", site) for site in sites]
+    found += [Fault("server_lost", site) for site in dict.fromkeys(p.site for p in pools if _is_of_a_size(p))]
     found += [Fault("place", place) for place in dict.fromkeys(map(_place, pools))]
     found += [Fault("vendor", name) for name in dict.fromkeys(providers)]
     found += [Fault("throttles", name) for name in dict.fromkeys(providers)]
@@ -110,25 +112,42 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
         for pool, spec in zip(planned.settings.pools, planned.fleet.pools, strict=True):
             path = f"topologies[{name}].pools[{pool.name}]"
             if fault.kind == "place" and _place(pool) == fault.target:
-                yield f"{path}.outages={json.dumps({'windows': [window]})}"
+                yield f"{path}.outages={_outages(pool.outages, window)}"
             elif fault.kind == "no_capacity" and pool.site == fault.target and pool.billing != "owned":
-                yield f"{path}.stock_outs={json.dumps([window])}"
+                yield f"{path}.stock_outs={_beside(pool.stock_outs, window)}"
             elif fault.kind == "server" and fault.target in (_named(name, pool), first.get(pool.name)):
-                yield f"{path}.server_failures={json.dumps([window])}"
+                yield f"{path}.server_failures={_beside(pool.server_failures, window)}"
             elif fault.kind == "server_lost" and pool.site == fault.target and isinstance(pool.replicas, int):
-                if pool.autoscaler is not None or pool.schedule or not pool.replicas:
+                if not _is_of_a_size(pool) or not pool.replicas:
                     continue
                 left = pool.replicas - max(spec.server_gpus // spec.gpus_per_replica, 1)
                 yield f"{path}.replicas={left}" if left > 0 else f"{path}.outages={json.dumps({'windows': [whole]})}"
         for provider in planned.settings.providers:
             path = f"topologies[{name}].providers[{provider.name}]"
             if fault.kind == "vendor" and provider.name == fault.target:
-                yield f"{path}.outages={json.dumps({'windows': [window]})}"
+                yield f"{path}.outages={_outages(provider.outages, window)}"
             elif fault.kind == "throttles" and provider.name == fault.target:
-                yield f"{path}.throttling={json.dumps([window | {'share': fault.share}])}"
+                yield f"{path}.throttling={_beside(provider.throttling, window | {'share': fault.share})}"
             elif fault.kind == "limit" and provider.name == fault.target:
                 per_minute = max(_LIMIT_SHARE * fault.peak_tokens_per_s * SECONDS_PER_MINUTE, 1)
+                per_minute = min(per_minute, provider.tokens_per_minute or per_minute)
                 yield f"{path}.tokens_per_minute={per_minute:.0f}"
+
+
+def _beside(known: Sequence[Settings], window: Mapping[str, float]) -> str:
+    """What a scenario lets fail, and a window more."""
+    return json.dumps([*(one.model_dump(exclude_unset=True) for one in known), window])
+
+
+def _outages(known: Outages | None, window: Mapping[str, float]) -> str:
+    windows = [*(one.model_dump() for one in known.windows), window] if known else [window]
+    kept = known.model_dump(exclude_unset=True) if known else {}
+    return json.dumps(kept | {"windows": windows})
+
+
+def _is_of_a_size(pool: Pool) -> bool:
+    """Whether it has one size: of others nobody starts what is lost anew."""
+    return pool.autoscaler is None and not pool.schedule
 
 
 def _among_others(loaded: LoadedScenario) -> list[str]:

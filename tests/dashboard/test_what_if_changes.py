@@ -143,7 +143,6 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
         ("server", "datacentre"),
         ("server", "lambda"),
         ("server_lost", "datacentre"),
-        ("server_lost", "lambda"),
         ("place", "datacentre"),
         ("place", "lambda"),
         ("vendor", "api"),
@@ -179,6 +178,41 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     limited = after("limit", "api").scenario.topologies["mixed"].providers[0]
     assert limited.tokens_per_minute == pytest.approx(0.5 * 60 * 1670)
     assert peak_tokens_per_s(plain) == pytest.approx(4 * 355 + 1 * 250, rel=0.3)
+
+
+def test_a_fault_comes_beside_those_of_the_scenario(tmp_path: Path) -> None:
+    file = tmp_path / "troubled.yaml"
+    outages = "outages: {mtbf_h: 100, mttr_h: 1, windows: [{start_s: 6, duration_s: 8}]}"
+    pool = f"server_failures: [{{start_s: 5, duration_s: 7}}], {outages}"
+    api = "tokens_per_minute: 600, throttling: [{start_s: 3, duration_s: 4, share: 0.1}]"
+    text = SCENARIO.read_text().replace("billing: owned}", f"billing: owned, {pool}}}")
+    windows = "outages: {windows: [{start_s: 1, duration_s: 2}]}"
+    file.write_text(text.replace("llama-3.3-70b}", f"llama-3.3-70b, {windows}, {api}}}"))
+    plain = load_scenario(file)
+
+    def after(kind: Any, target: str) -> Any:
+        fault = Fault(kind, target, 60.0, 30.0, 0.4, peak_tokens_per_s=1670.0)
+        sets = assignments(plain, Change(fault=fault))
+        return load_scenario(file, sets=sets).scenario.topologies["mixed"]
+
+    def spans(found: Any) -> list[tuple[float, float]]:
+        return [(one.start_s, one.duration_s) for one in found]
+
+    assert spans(after("server", "datacentre").pools[0].server_failures) == [(5, 7), (60, 30)]
+    down = after("place", "datacentre").pools[0].outages
+    assert (spans(down.windows), down.mtbf_h, down.mttr_h) == ([(6, 8), (60, 30)], 100, 1)
+    assert spans(after("vendor", "api").providers[0].outages.windows) == [(1, 2), (60, 30)]
+    storms = after("throttles", "api").providers[0].throttling
+    assert [(one.start_s, one.share) for one in storms] == [(3, 0.1), (60, 0.4)]
+    assert after("limit", "api").providers[0].tokens_per_minute == 600, "a fault lets no more through"
+
+
+def test_of_what_an_autoscaler_starts_anew_nothing_is_lost_for_good() -> None:
+    fixed = "topologies[mixed].pools[burst]={name: burst, site: lambda, gpu: h100-sxm, replicas: 1}"
+    for sets, is_offered in (([], False), ([fixed], True)):
+        found = {(one.kind, one.target) for one in possible_faults(load_scenario(SCENARIO, sets=sets))}
+        assert ("server", "lambda") in found
+        assert (("server_lost", "lambda") in found) is is_offered
 
 
 @pytest.mark.parametrize(
