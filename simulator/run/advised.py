@@ -52,7 +52,8 @@ def advised(
 
 def _in_others(planned: PlannedTopology, priced: Priced, journey: Journey, loads: Loads, sizer: Sizer) -> str:
     """How a size fares in the months beside the first: until when it meets the SLO, or what it costs in all of them."""
-    requests = loads.demand.requests * simulated_loads(loads.horizon, loads.demand.horizon_s)
+    scales = any(pool.autoscaler is not None for pool in planned.fleet.pools)
+    requests = loads.demand.requests * simulated_loads(loads.horizon, loads.demand.horizon_s, scales)
     if requests > MOST_REQUESTS:
         return f"{_NOT_TRIED}: about {requests:,.0f} requests are more than {MOST_REQUESTS:,}"
     try:

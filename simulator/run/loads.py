@@ -118,15 +118,17 @@ def _without_requests(demand: Demand) -> frozenset[int]:
     return frozenset(k for k, most in enumerate(demand.most_requests) if most == 0)
 
 
-def simulated_loads(horizon: Horizon, horizon_s: float) -> float:
+def simulated_loads(horizon: Horizon, horizon_s: float, each: bool = False) -> float:
     """Loads of all periods of the months that are simulated, together, as multiples of the scenario's own.
 
     Parameters
     ----------
     horizon_s : of the scenario, of which a window is a part
+    each : the months between two that are nodes are simulated, too, as of an autoscaler
     """
     months = list(horizon.numbers)
     found = nodes([horizon.level(month) for month in months], [horizon.periods_of(month) for month in months])
+    found = tuple(range(len(months))) if each and len(found) > 1 else found
     return math.fsum(
         math.fsum(load.level) / len(load.level) * _share(load, horizon_s)
         for k in found

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from scenario_cases import chat, written
 
+from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
+from simulator.scenario.load import LoadedScenario
 
 AUTO = "replicas: auto finds one for each month"
 POOL = "name: a, site: lambda, gpu: h100-sxm, price_usd_per_gpu_hour: 3, gpus_per_instance: 1"
 
 
-def run(folder: Path, growth: float, replicas: int, *sets: str) -> dict[str, Any]:
-    topology = f"t: {{pools: [{{{POOL}, replicas: {replicas}}}]}}"
+def run(folder: Path, growth: float, size: int | str, *sets: str) -> dict[str, Any]:
+    topology = f"t: {{pools: [{{{POOL}, {size if isinstance(size, str) else f'replicas: {size}'}}}]}}"
     study = f"months: 6, growth_per_year: {growth}"
     text = chat(topology, study=study, rate_rps=25, tpot_s=0.02, horizon_s=20, warmup_s=2)
     return dict(simulate(written(folder, text, "cost.draws=0", *sets), None, advise=True).summary["topologies"]["t"])
@@ -62,3 +64,18 @@ def test_other_months_of_too_many_requests_are_said_not_to_be_tried(
     said = told(run(tmp_path, 0.05, 6))
     count = re.findall(r"; other months were not tried at that size: about ([\d,]+) requests are more than 800$", said)
     assert 800 < float(count[0].replace(",", "")) < 1100
+
+
+def test_of_an_autoscaler_all_months_are_counted_as_each_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six months of some 450 requests, each of a few more than the one before; the size that is asked is as written."""
+
+    def as_written(loaded: LoadedScenario, name: str, *rest: Any) -> str:
+        return f"it meets the SLO in month 1{rest[-1](plan_topology(loaded, name))}"
+
+    monkeypatch.setattr("simulator.run.advised.MOST_REQUESTS", 2000)
+    monkeypatch.setattr("simulator.run.advised.advice", as_written)
+    said = told(run(tmp_path, 0.05, "autoscaler: {min: 6, max: 8, target_per_replica: 64, period_s: 5}"))
+    (count,) = re.findall(r"; other months were not tried at that size: about ([\d,]+) requests are more than", said)
+    assert 2600 < float(count.replace(",", "")) < 3100
