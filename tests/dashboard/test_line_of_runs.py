@@ -123,6 +123,15 @@ def test_a_run_of_another_visitor_goes_before_the_second_of_one(
     assert line.take_turn(tmp_path / "b0", 2)
 
 
+def test_what_lies_beside_the_jobs_and_is_none_takes_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "has_process", lambda folder: True)
+    for name, state in ((".kept", "running"), ("a-0", "running"), ("a0", "waiting"), ("b0", "waiting")):
+        (tmp_path / name).mkdir()
+        write_status(tmp_path / name, Status(state, queued_s=float("b" in name)))
+    assert line.take_turn(tmp_path / "a0", 1)
+    assert not line.take_turn(tmp_path / "b0", 1), "a0 is a job and runs"
+
+
 def test_one_visitors_many_questions_wait_behind_anothers_first(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, may_answer = [], threading.Event()
 
