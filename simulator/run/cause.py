@@ -20,10 +20,11 @@ from simulator.study.demand import Load
 def with_cause(journey: Journey, loads: Loads, store: Store) -> Journey:
     """The months, the first that misses the SLO with what befell the fleet where it meets it without.
 
-    The same requests are served by the same fleet, undisturbed. Later months that are as that one say the same.
+    The same requests are served by the same fleet, undisturbed. Later months that are as that one say the same. Hours
+    without service at an event are no such thing: a month that has some says nothing more.
     """
     failed = next((month for month in journey.months if month.meets is False), None)
-    if failed is None:
+    if failed is None or _has_downtime(failed):
         return journey
     planned = [spell.planned for spell in journey.spells if spell.first <= failed.month][-1]
     names = list(dict.fromkeys(_befell(planned, failed)))
@@ -33,6 +34,12 @@ def with_cause(journey: Journey, loads: Loads, store: Store) -> Journey:
     told = replace(failed, cause=cause, binding=f"{failed.binding}; without {cause} the SLO is met")
     months = (told if month == failed else _as(told, failed, month) for month in journey.months)
     return replace(journey, months=tuple(months))
+
+
+def _has_downtime(month: Walked) -> bool:
+    """Whether nobody came in some of its hours, and they miss the SLO."""
+    missed = (share.served.usages for share in month.shares if share.served.meets is False)
+    return any(usages and not any(any(usage.requests) for usage in usages) for usages in missed)
 
 
 def _as(told: Walked, failed: Walked, month: Walked) -> Walked:

@@ -84,6 +84,23 @@ def test_months_that_fail_alike_by_other_fleets_are_told_apart(tmp_path: Path) -
     assert said == [True, False, False]
 
 
+def test_hours_without_service_are_not_put_down_to_what_befell_the_fleet(tmp_path: Path) -> None:
+    """An outage of a quarter of a second ends one request, which the SLO allows; three days without service do not."""
+    written(tmp_path, SCENARIO)
+    move = "{name: move, from_month: 2, topology: api, downtime_h: 72, change: {staff: {base_fte: 0.1}}}"
+    sets = [
+        "topologies[api].providers[vendor].outages={windows: [{start_s: 30, duration_s: 0.25}]}",
+        "topologies[api].providers[vendor].error_probability=0",
+        "study.months=2",
+        f"study.events=[{move}]",
+    ]
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    first, second = run.decision["topologies"]["api"]["months"]
+    assert first["meets"]
+    assert second["binding"] == "move: 72 hours without service"
+    assert "cause" not in run.summary["topologies"]["api"]
+
+
 def test_what_misses_anyway_is_put_down_to_nothing(tmp_path: Path) -> None:
     written(tmp_path, SCENARIO)
     sets = [
