@@ -329,7 +329,7 @@ def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
         k = [slo.name for slo in whole.classes].index(near["class"])
         told = [late] if near["metric"] == "begun" else [f"{near['term']} is {kept}", late]
         apis = [api for one in outcomes for api in one.usage.providers]
-        again = any(api.down_s > 0 or bool(api.failed_tokens[k].any()) for api in apis)
+        again = any(api.down_s > 0 or bool(api.failed_tokens[k].any() or api.retried_calls[k].any()) for api in apis)
         hot = [f"{pool}: {words}" for pool, words in whole.hot_replicas.items()] if met is False else []
         told += [lost(whole, k, near), held_up(whole, k, near, again), *hot]
         words = f"{near['class']}: {'; '.join(filter(None, told))}"

@@ -142,14 +142,14 @@ def turned_away(metrics: MetricAccumulator, fleet: FleetSpec) -> str:
 def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any], again: bool = False) -> str:
     """How long calls of token APIs wait before the one that is answered, where that is a tenth of the limit missed.
 
-    They wait for limits by the minute, or to be made again after errors and outages. Empty where pools answer too:
-    their requests wait for steps.
+    They wait for limits by the minute, or to be made again after errors, outages and 429 answers. Empty where pools
+    answer too: their requests wait for steps.
 
     Parameters
     ----------
     k : number of the class
     missed : row of its term (`term_rows`)
-    again : calls of the class ended in errors, or in outages, after which they are made again
+    again : calls of the class were made again, or ended in errors or outages
     """
     waits = metrics.by_class[k].sketches["queue_s"]
     if metrics.n_pools or missed["met"] is not False or missed["metric"] == "tpot_s" or not waits.n:
@@ -159,7 +159,8 @@ def held_up(metrics: MetricAccumulator, k: int, missed: Mapping[str, Any], again
         return ""
     limited = not again or bool(metrics.by_class[k].reasons[:, Reason.RATE_LIMIT].any())
     why = " or ".join(
-        ["for the rate limits of the token API"] * limited + ["to be made again after errors and outages"] * again
+        ["for the rate limits of the token API"] * limited
+        + ["to be made again after errors, outages and 429 answers"] * again
     )
     return f"calls wait up to {wait_s:.3g} s {why}"
 

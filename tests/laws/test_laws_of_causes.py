@@ -137,3 +137,13 @@ def test_what_a_storm_rejects_is_not_put_down_to_limits_alone(tmp_path: Path, le
     ]
     words = "rejected (rate limit): vendor answers 429 in the times of its throttling, whatever its limits are"
     assert told.partition(" waits longer")[0] == words + limits
+
+
+def test_calls_that_are_made_again_in_a_storm_are_not_said_to_wait_for_limits_alone(tmp_path: Path) -> None:
+    """What is waited here is the pause before the second call."""
+    written(tmp_path, SCENARIO)
+    storm = "[{start_s: 0, duration_s: 120, share: 0.5}]"
+    sets = [f"topologies[api].providers[vendor].throttling={storm}", "workload.classes[chat].max_retries=1"]
+    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    (month, *_) = run.decision["topologies"]["api"]["months"]
+    assert "or to be made again after errors, outages and 429 answers" in month["binding"]

@@ -58,7 +58,7 @@ def test_calls_that_are_made_again_after_errors_wait_for_no_rate_limit() -> None
     """As one that fails in 3 of 10 calls does where it has no limit: it was said to wait up to 2.4 s for one."""
     words = held_up(calls(8.0), 0, missed("served", 0.99), again=True)
     assert words.startswith("calls wait up to 8")
-    assert words.endswith(" s to be made again after errors and outages")
+    assert words.endswith(" s to be made again after errors, outages and 429 answers")
 
 
 def ended(counts: dict[tuple[Status, Reason], int]) -> MetricAccumulator:
@@ -106,4 +106,6 @@ def test_calls_that_a_limit_rejected_too_wait_for_limits_and_to_be_made_again() 
     metrics = calls(8.0)
     metrics.by_class[0].reasons[Status.REJECTED, Reason.RATE_LIMIT] = 3
     words = held_up(metrics, 0, missed("served", 0.99), again=True)
-    assert words.endswith(" s for the rate limits of the token API or to be made again after errors and outages")
+    assert words.endswith(
+        " s for the rate limits of the token API or to be made again after errors, outages and 429 answers"
+    )
