@@ -18,7 +18,7 @@ from simulator.figures.table import figure
 from simulator.report.calendar_chart import by_hour, calendar_charts
 from simulator.report.charts import ZOOM
 from simulator.report.table import has_choice
-from simulator.report.time_axis import clock_words
+from simulator.report.time_axis import clock_words, time_unit
 from simulator.report.time_charts import LoadTables, load_over_time, load_tables, span_min
 from simulator.results.bundle import Bundle
 
@@ -27,9 +27,9 @@ _ALWAYS = ("pool", "site", "peak replicas")
 """Columns of pools that stand there also where they say nothing; what befell none of them has none."""
 _ZOOM = "all rows show this time, and the link of the page holds it; scrolling over a row or dragging it changes it"
 _WINDOW, _DRAWN, _MOVES = "load.window", "load.drawn", "load.moves"
-"""The minutes that are shown; what the chart was drawn for, with its minutes; how often the slider was moved."""
-_LEAST_MIN, _PLACES = 0.01, 2
-"""Shortest time that the slider holds, and the places of its minutes."""
+"""The time that is shown; what the chart was drawn for, with its minutes; how often the slider was moved."""
+_PLACES = {"minute": 2, "hour": 3}
+"""Of the slider's times, by what they are told in."""
 _MINUTE_S = 60.0
 
 
@@ -85,24 +85,25 @@ def show(context: Context) -> None:
 
 def _window(tables: LoadTables, run: str) -> tuple[float, float]:
     """Minutes that are shown, which the address keeps; at first those that another page showed."""
-    end = span_min(tables)
+    end_min = span_min(tables)
+    unit, unit_min = time_unit(end_min)
     if (seen := seen_s(run)) is not None and is_new(_WINDOW):
-        st.session_state[_WINDOW] = _within((seen[0] / _MINUTE_S, seen[1] / _MINUTE_S), end)
-    begin_min, end_min = st.slider(
-        *("Shown minutes", 0.0, end, (0.0, end)),
+        st.session_state[_WINDOW] = _within((seen[0] / _MINUTE_S, seen[1] / _MINUTE_S), end_min)
+    begin, end = st.slider(
+        *(f"Shown {unit}s", 0.0, end_min / unit_min, (0.0, end_min / unit_min)),
+        step=10.0 ** -_PLACES[unit],
         key=_WINDOW,
         bind="query-params",
         format="%.1f",
         help=_ZOOM,
         on_change=_moved,
     )
-    if end_min <= begin_min:
-        begin_min, end_min = 0.0, end
-    is_all = (begin_min, end_min) == (0.0, end)
-    see(run, None if is_all else (_MINUTE_S * begin_min, _MINUTE_S * end_min))
-    if begins := clock_words(begin_min, end, tables.clock_s):
-        st.caption(f"From {begins} to {clock_words(end_min, end, tables.clock_s)}.")
-    return begin_min, end_min
+    is_all = end <= begin or (begin, end) == (0.0, end_min / unit_min)
+    shown = (0.0, end_min) if is_all else (unit_min * begin, unit_min * end)
+    see(run, None if is_all else (_MINUTE_S * shown[0], _MINUTE_S * shown[1]))
+    if begins := clock_words(shown[0], end_min, tables.clock_s):
+        st.caption(f"From {begins} to {clock_words(shown[1], end_min, tables.clock_s)}.")
+    return shown
 
 
 def _moved() -> None:
@@ -110,19 +111,21 @@ def _moved() -> None:
     st.session_state[_MOVES] = st.session_state.get(_MOVES, 0) + 1
 
 
-def _zoomed(name: str, end: float) -> None:
+def _zoomed(name: str, end_min: float) -> None:
     """The chart was scrolled or dragged: the slider, and so the address, says what it shows, at first all of it.
 
     It is not drawn anew, so that the mouse goes on where it is.
     """
     found = next(iter(st.session_state[name].selection.get(ZOOM, {}).values()), None)
-    st.session_state[_WINDOW] = _within(st.session_state[_DRAWN][1] if found is None else found, end)
+    st.session_state[_WINDOW] = _within(st.session_state[_DRAWN][1] if found is None else found, end_min)
 
 
-def _within(window_min: tuple[float, float], end: float) -> tuple[float, float]:
-    """Minutes as the slider holds them, of a run that ends at `end`."""
-    begin_min = round(min(max(float(window_min[0]), 0.0), end - _LEAST_MIN), _PLACES)
-    return begin_min, min(max(round(float(window_min[1]), _PLACES), begin_min + _LEAST_MIN), end)
+def _within(window_min: tuple[float, float], end_min: float) -> tuple[float, float]:
+    """Minutes as the slider holds them, of a run that ends at `end_min`."""
+    unit, unit_min = time_unit(end_min)
+    least, end = 10.0 ** -_PLACES[unit], end_min / unit_min
+    begin = round(min(max(float(window_min[0]) / unit_min, 0.0), end - least), _PLACES[unit])
+    return begin, min(max(round(float(window_min[1]) / unit_min, _PLACES[unit]), begin + least), end)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

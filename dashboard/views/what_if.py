@@ -17,6 +17,7 @@ from dashboard.changes import Change, as_events_write, assignments, changed_text
 from dashboard.components.answer import answer
 from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_verdict
+from dashboard.components.fault_time import ask_fault_time
 from dashboard.components.felt import show_over_time
 from dashboard.components.flow import flow
 from dashboard.components.job_panel import show_job
@@ -54,7 +55,6 @@ _UNCHANGED: dict[str, Any] = {
 }
 _FAULT_SHARE = 0.1
 """Of the run, in the middle of its busiest time, unless another time is chosen."""
-_LEAST_FAULT_MIN = 0.1
 
 
 def show(context: Context) -> None:
@@ -248,19 +248,15 @@ def _fault(context: Context) -> Fault | None:
     run_min = resolved(context.bundle).scenario.run.horizon_s / _MINUTE_S
     lasts_min = _FAULT_SHARE * run_min
     begins_min = max(_busiest_s(context) / _MINUTE_S - lasts_min / 2, 0.0)
-    row = st.columns(2)
-    start = row[0].number_input(
-        "from minute", 0.0, run_min, begins_min, key="what_if.from", format="%.1f", bind="query-params"
-    )
-    least = min(_LEAST_FAULT_MIN, lasts_min)
-    span = row[1].number_input(
-        "for minutes", least, run_min, lasts_min, key="what_if.for", format="%.1f", bind="query-params"
-    )
+    start_s, duration_s = ask_fault_time(run_min, begins_min, lasts_min, _clock_s(context))
     share = 1.0
     if fault.kind == "throttles":
         share = st.number_input("share of the calls [%]", 1, 100, 50, key="what_if.share", bind="query-params") / 100
-    start_s, duration_s = round(_MINUTE_S * start, 3), round(_MINUTE_S * span, 3)
     return replace(fault, start_s=start_s, duration_s=duration_s, share=share)
+
+
+def _clock_s(context: Context) -> float:
+    return float(next(iter(context.topologies.values())).get("clock_s") or 0.0)
 
 
 def _busiest_s(context: Context) -> float:
@@ -337,8 +333,7 @@ def _show_over_time(context: Context, found: Mapping[str, Any], fault: Fault | N
         words: {name: found[side][name]["over_time"] for name in context.topologies}
         for side, words in (("plain", "as it is"), ("changed", "changed"))
     }
-    clock_s = float(next(iter(context.topologies.values())).get("clock_s") or 0.0)
-    drawn = partial(felt_over_time, sides, context.names, window, clock_s)
+    drawn = partial(felt_over_time, sides, context.names, window, _clock_s(context))
     ends = [minute for found in sides["changed"].values() for minute in (found["minutes"][0], found["minutes"][-1])]
     show_over_time(drawn, context.bundle.path.name, (min(ends), max(ends)))
     fault_words = "Shaded: while the fault lasts." if window else ""

@@ -42,6 +42,16 @@ def time_axis(end_min: float, clock_s: float = 0.0, begin_min: float = 0.0) -> a
     return alt.Axis(title="days", values=ticks, labelExpr=f"format(datum.value / {_DAY}, '.0f')")
 
 
+def time_unit(end_min: float) -> tuple[str, float]:
+    """In what times of a run are told and asked for, with its minutes: minutes up to two hours, hours beyond that.
+
+    Parameters
+    ----------
+    end_min : of the run
+    """
+    return ("minute", 1.0) if end_min <= 2 * _HOUR else ("hour", float(_HOUR))
+
+
 def clock_words(minute: float, end_min: float, clock_s: float) -> str:
     """A minute of a run by the clock, as `Tue 17:30`, in runs beyond a week with its day; empty where minutes do.
 

@@ -110,3 +110,19 @@ def test_all_topologies_of_another_run_are_shown_unless_some_were_chosen(
             app.multiselect(key="topologies").set_value(chosen).run()
         app.selectbox(key="run").select(other.path.name).run()
         assert set(app.multiselect(key="topologies").value) == shown
+
+
+def test_a_run_of_hours_is_shown_by_the_hour(open_view: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Three hours from Tuesday at six: the second of them is what the link names."""
+    rare = [f"workload.classes[{name}].arrivals.rate_rps=0.01" for name in ("chat", "secret")]
+    sets = ["run.horizon_s=10800", "run.start=tue 6:00", "run.replications=1", *rare]
+    found = simulate(load_scenario(SCENARIO.with_name("small.yaml"), sets=sets), tmp_path).bundle
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings((str(tmp_path),), str(tmp_path)))
+    app = open_view("load", run=found.name, **{"load.topology": "own", "load.window": ["1", "2"]})
+    assert [error.value for error in app.error] == []
+    (slider,) = app.slider
+    assert slider.label == "Shown hours"
+    assert slider.max == pytest.approx(3, abs=0.1)
+    assert "From Tue 07:00 to Tue 08:00." in [caption.value for caption in app.caption]
+    encoding = rows(app)[0].get("encoding") or rows(app)[0]["layer"][0]["encoding"]
+    assert encoding["x"]["scale"]["domain"] == [60.0, 120.0]

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.fleet.records import RECORD, Reason, Status
 from simulator.metrics.demand import COUNTS, LOST, Demand
-from simulator.report.time_axis import clock_words, time_axis
+from simulator.report.time_axis import clock_words, time_axis, time_unit
 from simulator.results.bundle import read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -79,3 +79,8 @@ def test_a_minute_is_told_by_the_clock_of_the_run() -> None:
     assert clock_words(18.5 * 60, 20_000.0, monday_s) == "Tue 00:00 of day 2"
     assert clock_words(14 * 1440.0, 20_160.0, 6 * 86_400.0) == "Sun 00:00 of day 15"
     assert clock_words(5.0, 60.0, monday_s) == "", "minutes are told as such"
+
+
+def test_times_are_asked_for_in_minutes_up_to_two_hours() -> None:
+    assert time_unit(120.0) == ("minute", 1.0)
+    assert time_unit(120.1) == ("hour", 60.0)
