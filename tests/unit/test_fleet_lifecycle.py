@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -348,3 +349,14 @@ def test_steps_of_a_log_have_what_was_preempted_and_loaded_before_them() -> None
     assert (last.start_s, last.replica, last.scheduled, last.loads) == (3.5, 0, (), ((9, 5),))
     assert [step.start_s for step in steps_of(log, empty=True)] == [1.5, 2.5, 3.5]
     assert [*steps_of(log[:0])] == []
+
+
+def test_who_joins_a_server_waits_until_it_is_there() -> None:
+    """Those of time 0 are there; a third replica needs a server of its own, which a fourth then shares."""
+    servers = Servers(simpy.Environment(), 8, Reliability(), Luck(1, ("a",)), Luck(1, ("z",)))
+    tenants: list[Any] = [SimpleNamespace(gpus=4, servers=()) for _ in range(4)]
+    first, *later = tenants
+    servers.place_first([first])
+    waits_s = [servers.place(tenant, provision_s) for tenant, provision_s in zip(later, (90.0, 90.0, 5.0), strict=True)]
+    assert waits_s == [0.0, 90.0, 90.0]
+    assert [[server.number for server in tenant.servers] for tenant in tenants] == [[0], [0], [1], [1]]
