@@ -90,7 +90,7 @@ class _Walk:
             else:
                 answers.append(ends[0].meets)
         is_written = self.search is None and self.scales is not None and self.scales(self.asks(first))
-        if is_written and all(answers) and not (own := self.own(sizes, month)).meets:
+        if is_written and all(answers) and (own := self.own(sizes, month)).meets is False:
             return own
         return _walked(month, level, sizes, shares, all_meet(answers))
 

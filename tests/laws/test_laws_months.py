@@ -275,6 +275,19 @@ def test_an_autoscaler_that_is_written_is_tried_between_two_loads_that_it_meets(
     assert (tried == {horizon.level(month) for month in horizon.numbers}) == scales
 
 
+def test_a_month_between_in_which_a_class_by_chance_has_no_request_is_as_its_neighbours() -> None:
+    """No request is measured in month 5, so that it tells nothing of a written autoscaler, which meets it beside."""
+    horizon = _horizon(0.25, 24)
+    odd = horizon.level(5)
+
+    def trial(sizes: Sizes, load: Load, asked: MonthLoad) -> Served:
+        return Served(None if load.level == odd else True, 1.0, "", ())
+
+    walked = walk(horizon, trial, (2,), scales=lambda asked: True)
+    assert all(month.meets is True for month in walked)
+    assert len({share.hours for share in walked[4].shares}) == 2
+
+
 def test_the_month_that_no_size_serves_any_more_is_found_between_nodes() -> None:
     fleet = Fleet()
     searched: list[Level] = []
