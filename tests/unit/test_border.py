@@ -183,7 +183,7 @@ def test_all_turns_of_the_conversations_that_are_built_together_are_in_the_estim
         loaded = load_scenario(tmp_path / "scenario.yaml")
         needs[turns] = needs_of(loaded, plan_topologies(loaded))
     more_bytes = needs[1_000_000].memory_bytes - needs[1].memory_bytes
-    assert more_bytes == pytest.approx(800 * (60 * 1_000_000 - 2048))
+    assert more_bytes == pytest.approx(950 * (60 * 1_000_000 - 2048))
     with pytest.raises(InputError, match=r"raise --memory-limit"):
         check_needs(needs[1_000_000], checked_budget(None, 8.0))
 
@@ -201,7 +201,7 @@ def test_turns_to_come_of_conversations_under_way_are_in_the_estimate(
         (tmp_path / "scenario.yaml").write_text(text)
         loaded = load_scenario(tmp_path / "scenario.yaml")
         needs[kind] = needs_of(loaded, plan_topologies(loaded)).memory_bytes
-    assert needs["sessions"] - needs["poisson"] == pytest.approx(800 * turns_together, rel=1e-4)
+    assert needs["sessions"] - needs["poisson"] == pytest.approx(950 * turns_together, rel=1e-4)
 
 
 def test_spikes_and_rounds_of_a_trace_are_in_the_estimate(tmp_path: Path) -> None:
