@@ -19,18 +19,20 @@ from simulator.metrics.slo import ClassSlo
 WARMUP_S, HORIZON_S = 50.0, 250.0
 
 
-def rates(rate_rps: float, drain_s: float, engine: EngineConfig = ENGINE) -> tuple[float, float]:
+def rates(
+    rate_rps: float, drain_s: float, engine: EngineConfig = ENGINE, horizon_s: float = HORIZON_S
+) -> tuple[float, float]:
     """Requests and output tokens per second of the window, of two replicas that can do some 13 requests/s."""
-    n = int(rate_rps * HORIZON_S)
+    n, warmup_s = int(rate_rps * horizon_s), horizon_s * WARMUP_S / HORIZON_S
     requests = poisson(np.random.default_rng(3), n, rate_rps, class_id=np.zeros(n, np.int32))
     spec = fleet((pool(replicas=2, engine=engine),), classes=classes(1))
-    metrics = MetricAccumulator([ClassSlo("a", ())], WARMUP_S, HORIZON_S, ["p"], 1)
+    metrics = MetricAccumulator([ClassSlo("a", ())], warmup_s, horizon_s, ["p"], 1)
     run = simulate_fleet(
         spec,
         RequestList(requests),
-        horizon_s=HORIZON_S,
+        horizon_s=horizon_s,
         drain_s=drain_s,
-        warmup_s=WARMUP_S,
+        warmup_s=warmup_s,
         seed=1,
         sink=metrics.add,
     )
@@ -45,10 +47,12 @@ def test_more_load_than_can_be_served_changes_no_rate(drain_s: float) -> None:
 
 
 @pytest.mark.rare_kernels
+@pytest.mark.parametrize("horizon_s", few([50.0, HORIZON_S], 50.0))
 @pytest.mark.parametrize("flight", few([None, Flight(depth=2, asynchronous=True)], None))
-def test_nor_of_ranks_that_share_experts_and_step_together(flight: Flight | None) -> None:
+def test_nor_of_ranks_that_share_experts_and_step_together(flight: Flight | None, horizon_s: float) -> None:
     ranks = replace(ENGINE, modes=Modes(flight=flight, waves=Waves(2, lock_step=True)))
-    check_saturation([rates(rate_rps, 0.0, ranks) for rate_rps in (5.0, 30.0, 60.0, 240.0)])
+    beyond = (240.0,) if horizon_s == HORIZON_S else ()
+    check_saturation([rates(rate_rps, 0.0, ranks, horizon_s) for rate_rps in (5.0, 30.0, 60.0, *beyond)])
 
 
 def check_saturation(at: list[tuple[float, float]]) -> None:
