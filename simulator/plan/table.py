@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.figures.table import NONE, figure, met_words
+from simulator.figures.whole import cell_text
 from simulator.money import money
 from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
@@ -67,7 +68,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         " + ".join(map(_replicas, row["pools"])) or "-",
         str(row["gpus"]) if row["pools"] else "-",
         _met(row),
-        *(shown.text(row[shown.id]) for shown in _FIGURES),
+        *(cell_text(shown, row[shown.id]) for shown in _FIGURES),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
+from simulator.figures.whole import cell_text
 from simulator.metrics.slo import SHARES, late_words, share_words
 from simulator.money import converted, places
 from simulator.report.decision import used_words
@@ -23,8 +24,6 @@ _LIMIT = re.compile(" [≤≥] ")
 """Before the limit of an SLO term."""
 _OF_FOUND = "cheapest of sizes found"
 """In place of `cheapest`, where sizes that were not looked at might cost less than all that were."""
-_WHOLE = "whole"
-"""Time per output token of answers that come whole, as those that a cascade has checked."""
 _TIMES = 2.0
 """Misses that are used beyond which they are told in times what is allowed."""
 
@@ -60,8 +59,7 @@ def _latency(metric: str, share: str) -> Row:
     shown = figure(f"{metric}_{share}_s")
 
     def cell(summary: Summary) -> str:
-        text = shown.text(summary["metrics"][f"{metric}_s"][share])
-        return _WHOLE if metric == "tpot" and text == shown.text(0.0) else text
+        return cell_text(shown, summary["metrics"][f"{metric}_s"][share])
 
     return shown.label, cell
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from simulator.figures.table import figure, met_words
+from simulator.figures.whole import cell_text
 from simulator.scenario.short_names import short_names
 
 _FIGURES = [
@@ -41,7 +42,7 @@ def table(found: pd.DataFrame, paths: Sequence[str]) -> tuple[list[list[str]], l
 def _cells(row: dict[Any, Any]) -> list[str]:
     if row["status"] != "ok":
         return ["-" if pd.isna(row["topology"]) else row["topology"], "failed", *["-"] * len(_FIGURES)]
-    figures = [shown.text(None if pd.isna(row[shown.id]) else row[shown.id]) for shown in _FIGURES]
+    figures = [cell_text(shown, None if pd.isna(row[shown.id]) else row[shown.id]) for shown in _FIGURES]
     return [row["topology"], met_words(None if pd.isna(row["slo_met"]) else bool(row["slo_met"])), *figures]
 
 

@@ -73,6 +73,8 @@ def test_each_cell_of_a_fleet_stands_under_its_header() -> None:
     rows, headers = table(plan(fleet(pp=[4])))
     assert headers == plan_headers()
     assert rows == [["own *", "h100-sxm", "2", "4", "3", "6", "2 of 3", *SHOWN]]
+    (batch,), _ = table(plan(fleet(pp=[4], tpot_p99_s=0.0)))
+    assert batch == ["own *", "h100-sxm", "2", "4", "3", "6", "2 of 3", *SHOWN[:3], "whole", *SHOWN[4:]]
 
 
 def test_where_too_little_was_measured_no_word_says_met() -> None:

@@ -99,6 +99,13 @@ def test_rows_are_shown_with_their_values_and_failed_ones_as_such() -> None:
     assert all(cell != "-" for row in rows[:2] for cell in row[3:])
 
 
+@pytest.mark.parametrize(("tpot_s", "cell"), [(0.0, "whole"), (0.00004, "whole"), (0.00006, "0.1"), (math.nan, "-")])
+def test_answers_that_come_whole_have_no_time_per_token(tpot_s: float, cell: str) -> None:
+    """A batch of a token API was shown with a TPOT of 0.0 ms in a sweep, and as whole in a run."""
+    rows, headers = table(pd.DataFrame([{**ROWS.iloc[0].to_dict(), "tpot_p99_s": tpot_s}]), ["run.seed"])
+    assert rows[0][headers.index("TPOT p99 [ms]")] == cell
+
+
 def test_errors_are_told_with_their_point_and_wrapped() -> None:
     first, *rest = notes(ROWS, ["run.seed"])
     assert first == "! own, seed=3: too large"

@@ -1,0 +1,14 @@
+"""A cell of a table, where answers that come as a whole have no time per output token."""
+
+from __future__ import annotations
+
+from simulator.figures.table import Figure
+
+_WHOLE = "whole"
+"""As answers of batches, and those that a cascade has checked."""
+
+
+def cell_text(shown: Figure, value: float | None) -> str:
+    """The value in digits; a word for a time per output token of nothing."""
+    text = shown.text(value)
+    return _WHOLE if shown.id.startswith("tpot_") and text == shown.text(0.0) else text
