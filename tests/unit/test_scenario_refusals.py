@@ -16,6 +16,7 @@ from simulator.scenario.load import load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = ROOT / "tests/data/scenarios/dashboard.yaml"
+SMALL = ROOT / "tests/data/scenarios/small.yaml"
 TRAFFIC = ROOT / "scenarios/traffic/azure-llm-2023-conv.json"
 CHAT = "workload.classes[chat]"
 BASE = "topologies.own.pools[base]"
@@ -106,3 +107,22 @@ def test_blocks_that_hold_no_request_are_refused() -> None:
     text = str(refused("engine.num_gpu_blocks_override=2", "topologies.api=null", long))
     assert "the shortest request has 17 tokens" in text
     assert "holds more than 16" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("many", [("", "unknown value 'many': known are auto")]),
+        ("[3]", [("[0]", "must be a mapping of keys to values")]),
+        (
+            "[{upfront_share: 2}]",
+            [("[0]", "'term_months' is missing"), ("[0].upfront_share", "must be less than or equal to 1")],
+        ),
+    ],
+)
+def test_of_a_number_a_word_and_a_list_what_was_meant_is_told_alone(given: str, told: list[tuple[str, str]]) -> None:
+    """A list as a list, text as the one word that may stand in its place."""
+    with pytest.raises(InputError) as caught:
+        load_scenario(SMALL, sets=[f"topologies.own.pools[base].commitments={given}"])
+    place = "topologies.own.pools[0].commitments"
+    assert sorted((str(one.path).removeprefix(place), one.message) for one in caught.value.problems) == told
