@@ -11,7 +11,7 @@ from typing import Any
 from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
-from simulator.figures.whole import cell_text
+from simulator.figures.whole import cell_text, interval_text
 from simulator.metrics.slo import SHARES, late_words, share_words
 from simulator.money import converted, places
 from simulator.report.decision import used_words
@@ -69,7 +69,7 @@ def _latency_interval(metric: str, share: str) -> Row:
 
     def cell(summary: Summary) -> str:
         found = summary["metrics"]["intervals"][f"{metric}_s"][share]
-        return shown.span(found["low"], found["high"])
+        return interval_text(shown, found["low"], found["high"])
 
     return f"{shown.words}, 95 % [{shown.unit}]", cell
 

@@ -218,6 +218,18 @@ def test_answers_that_come_whole_have_no_time_per_token() -> None:
 
 
 @pytest.mark.parametrize(
+    ("low_s", "high_s", "text"), [(0.0, 0.00004, None), (0.0, 0.0002, "0.0 to 0.2"), (0.01, 0.02, "10.0 to 20.0")]
+)
+def test_answers_that_come_whole_have_no_interval_of_time_per_token(
+    low_s: float, high_s: float, text: str | None
+) -> None:
+    ends = {"low": low_s, "high": high_s}
+    spans = {f"{metric}_s": dict.fromkeys(("p50", "p90", "p95", "p99"), ends) for metric in ("ttft", "tpot")}
+    found = cells(summary(metrics={"tpot_s": latency(low_s, high_s), "intervals": spans}))
+    assert found.get("TPOT p99, 95 % [ms]") == (text and [text])
+
+
+@pytest.mark.parametrize(
     ("pools", "calibrated", "text"),
     [(["p"], True, "not known"), (["p"], False, "uncalibrated"), ([], False, NONE), ([], True, NONE)],
 )
