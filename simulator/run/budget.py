@@ -280,5 +280,16 @@ def _replica_bytes(config: EngineConfig) -> float:
 
 
 def _decisions(topology: PlannedTopology, horizon_s: float) -> float:
+    """Of autoscalers; and what comes as often: resets of caches, outages, tries to launch without capacity."""
     scalers = [pool.autoscaler for pool in topology.settings.pools]
-    return sum(horizon_s / scaler.period_s for scaler in scalers if isinstance(scaler, QueueAutoscaler))
+    found = sum(horizon_s / scaler.period_s for scaler in scalers if isinstance(scaler, QueueAutoscaler))
+    fleet = topology.fleet
+    for outages in [*(pool.outages for pool in fleet.pools), *(provider.outages for provider in fleet.providers)]:
+        found += horizon_s / (outages.mtbf_s + outages.mttr_s) if outages.mtbf_s > 0 else 0.0
+    for pool in fleet.pools:
+        if pool.cache_resets:
+            found += pool.most_replicas * horizon_s / pool.cache_resets.every_s
+        if pool.autoscaler or pool.schedule:
+            dry_s = sum(max(min(end_s, horizon_s) - start_s, 0.0) for start_s, end_s in pool.reliability.stock_outs)
+            found += pool.most_replicas * min(dry_s, horizon_s) / pool.reliability.retry_s
+    return found

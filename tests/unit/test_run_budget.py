@@ -60,6 +60,21 @@ def test_time_is_that_of_requests_their_tokens_and_decisions(tmp_path: Path) -> 
     assert two.seconds == pytest.approx(3 * (2 * 900 * 12e-6 + 3 * 1e-5))
 
 
+@pytest.mark.parametrize(
+    ("keys", "decisions"),
+    [
+        ("stock_outs: [{start_s: 30, duration_s: 1000}], reliability: {retry_s: 0.001}", 6 * 30_000),
+        ("outages: {mtbf_h: 0.000001, mttr_h: 0.000001}", 60 / 0.0072),
+        ("engine: {enable_prefix_caching: true, prefix_cache_resets: {every_s: 0.001}}", 6 * 60_000),
+    ],
+)
+def test_what_comes_as_often_as_decisions_is_in_the_time(tmp_path: Path, keys: str, decisions: float) -> None:
+    """Of at most six replicas in 60 s, each 10 us."""
+    pool = SCALED.replace("{name: p,", f"{{name: p, {keys},")
+    more_s = needs(scenario(tmp_path, pool)).seconds - needs(scenario(tmp_path, SCALED)).seconds
+    assert more_s == pytest.approx(decisions * 1e-5)
+
+
 def test_memory_is_that_of_the_largest_fleet_and_of_users_who_wait(tmp_path: Path) -> None:
     two, four = (needs(scenario(tmp_path, RENTED.replace("2}", f"{n}}}"))) for n in (2, 4))
     program = 400 * 2**20
