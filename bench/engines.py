@@ -26,7 +26,7 @@ DRAFTING = {"drafts": False, "drafts, plans in flight": True}
 
 def pipeline() -> FleetSpec:
     """The benchmark's replica as a pipeline of four stages on a GPU each."""
-    planned = plan_engine(MODEL, GPU, 1, STAGES, EngineSettings(quantization="none"), Path())
+    planned = plan_engine(MODEL, GPU, 1, STAGES, EngineSettings(quantization="none", endpoint="completions"), Path())
     spec = fleet_spec(Setting(asynchronous=True))
     pool = replace(
         spec.pools[0],
@@ -43,6 +43,7 @@ def drafting(asynchronous: bool) -> FleetSpec:
     drafts = SpeculativeConfig(method="eagle", num_speculative_tokens=3, acceptance=0.7)
     settings = EngineSettings(
         quantization="none",
+        endpoint="completions",
         enable_prefix_caching=False,
         async_scheduling=asynchronous,
         speculative_config=drafts,

@@ -30,7 +30,7 @@ REQUESTS = 4_000
 
 def spec_of(size_gib: float) -> tuple[FleetSpec, int]:
     """The fleet, and how many tokens its GPU keeps."""
-    settings = EngineSettings(quantization="none", kv_offloading_size=size_gib or None)
+    settings = EngineSettings(quantization="none", endpoint="completions", kv_offloading_size=size_gib or None)
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
     spec = bench_spec(Setting(prefix_caching=True))
     pool = replace(spec.pools[0], engine=planned.config, step_time=planned.step_time)

@@ -163,6 +163,7 @@ def _settings(row: MeasuredRow) -> EngineSettings:
             "enable_expert_parallel": row.expert_parallel,
             "data_parallel_size": row.dp if architecture(row.model, Path())[0].experts else 1,
             "version": engine_version(row),
+            "endpoint": "completions",  # chats of a row wait in a queue of their own: `front_end.heard_s`
             **source.get("engine", {}),
             "async_scheduling": async_scheduling(row),
         }

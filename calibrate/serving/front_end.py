@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.serving.measured import MeasuredRow
 from calibrate.serving.sources import source_of
-from simulator.catalog.overheads import front_end
+from simulator.catalog.overheads import rendering_s
 
-CHAT = "chat"
 Floats = NDArray[np.float64]
 
 
@@ -24,12 +22,7 @@ def service_s(row: MeasuredRow, values: Mapping[str, float] | None = None) -> fl
     ----------
     values : trial values by name, before the catalog's
     """
-    if (row.endpoint or source_of(row).get("endpoint", "")) != CHAT:
-        return 0.0
-    known = front_end()
-    own = any(fnmatchcase(row.model, pattern) for pattern in known.own_models)
-    name = "own_s" if own else "template_s"
-    return (values or {}).get(name, getattr(known, name).value)
+    return rendering_s(row.model, row.endpoint or source_of(row).get("endpoint", ""), values)
 
 
 def heard_s(arrival_s: Floats, each_s: float) -> Floats:

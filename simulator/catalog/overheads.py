@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ FUSION = "all_reduce_fusion.yaml"
 EXPERT_KERNELS = "expert_kernels.yaml"
 HOST_FIGURES = ("exposed_s", "exposed_seq_s", "launch_layer_s", "host_s", "host_seq_s")
 FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
+CHAT = "chat"
 Row = TypeVar("Row", "OverheadRow", "ExpertsRow")
 
 
@@ -190,6 +192,25 @@ def eager_layer_s(gpu_name: str | None, trial: Mapping[str, float]) -> float:
 def front_end() -> FrontEnd:
     """The API process."""
     return FrontEnd(**read_yaml(FILE)["front_end"])
+
+
+def rendering_s(model: str, endpoint: str, trial: Mapping[str, float] | None = None) -> float:
+    """Time in which the API process renders one request before the engine hears of it; none where the endpoint takes
+    prompts as they are.
+
+    Parameters
+    ----------
+    model : name of the model
+    endpoint : `chat`, or another
+    trial : values of a fit, by name, before those of the catalog
+    """
+    if endpoint != CHAT:
+        return 0.0
+    known = front_end()
+    own = any(fnmatchcase(model.lower(), pattern) for pattern in known.own_models)
+    name = "own_s" if own else "template_s"
+    planned: float = getattr(known, name).value
+    return (trial or {}).get(name, planned)
 
 
 @lru_cache

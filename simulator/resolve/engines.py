@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from simulator.catalog.expected import expected_error
 from simulator.catalog.gpus import Gpu
-from simulator.catalog.overheads import engine_overheads, version_key
+from simulator.catalog.overheads import engine_overheads, rendering_s, version_key
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.offload.spec import with_offload
@@ -300,6 +300,7 @@ def step_time(
         fused=settings.fuse_allreduce_rms,
         captured_tokens=settings.max_cudagraph_capture_size,
     )
+    overheads = replace(overheads, request_s=overheads.request_s + rendering_s(arch.name, settings.endpoint))
     step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, in_flight)
     drafts = drafting is not None and drafting.draft is not None
     if drafts or layout.is_wide(card.device) or arch.is_mla or arch.state:

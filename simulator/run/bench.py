@@ -145,6 +145,7 @@ def fleet_spec(setting: Setting) -> FleetSpec:
     """Replicas of the model in bf16, with the GPU's memory plan and vLLM's default limits, at the same step times."""
     settings = EngineSettings(
         quantization="none",
+        endpoint="completions",
         enable_prefix_caching=setting.prefix_caching,
         kv_connector=KvConnector(gb_per_s_per_gpu=STORE_GB_PER_S) if setting.store else None,
         kv_offloading_size=OFFLOAD_GIB if setting.offload else None,

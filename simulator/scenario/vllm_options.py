@@ -23,11 +23,11 @@ _PARTS = {
 }
 """Keys that are a part of an option in JSON."""
 OWN = re.compile(
-    r"engine\.(?:version|profile|batching|throughput|gpu_power|prefix_cache_resets)(?:\..*)?"
+    r"engine\.(?:version|endpoint|profile|batching|throughput|gpu_power|prefix_cache_resets)(?:\..*)?"
     r"|engine\.kv_connector\..*"
     r"|engine\.speculative_config\.(?:acceptance\w*|drafted_\w+|by_class.*)"
 )
-"""Keys of the engine that vLLM has no option for: what is measured, what is given instead, and what happens to it."""
+"""Keys of the engine without an option of vLLM: what is measured, who calls, what is given instead, what befalls it."""
 
 
 def option_of(path: str) -> str:

@@ -171,6 +171,9 @@ class EngineSettings(Settings):
 
     version: str | None = None
     """vLLM version, as 0.11.0: its overheads are simulated; the newest known unless given."""
+    endpoint: Literal["chat", "completions"] = "chat"
+    """What clients call: chats, whose messages the API process renders by the model's template before the engine hears
+    of them, or completions, whose prompts it takes as they are."""
     dtype: Literal["auto", "bfloat16", "float16"] = "auto"
     """Type of activations, and of weights that are not quantized; auto is the model's own."""
     quantization: Quantization | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.catalog.overheads import engine_overheads
+from simulator.catalog.overheads import engine_overheads, front_end
 from simulator.cli.doctor import warm_up
 from simulator.engine.modes.flight.arrays import Flight as InFlight
 from simulator.engine.modes.offload.spec import offload_of
@@ -55,7 +55,7 @@ def test_what_is_no_vllm_that_plans_ahead_does_not_and_says_nothing(settings: di
 def test_the_wait_for_the_plan_in_flight_is_counted_once() -> None:
     """It is in a request's overhead where plans are not simulated, and in the plans where they are."""
     simulated, off, not_simulated = planned(), planned(async_scheduling=False), planned(batching="static")
-    request_s = engine_overheads(None, "h100-sxm").request_s
+    request_s = engine_overheads(None, "h100-sxm").request_s + front_end().template_s.value
     assert simulated.step_time.request_overhead_s == off.step_time.request_overhead_s == request_s
     assert not_simulated.step_time.request_overhead_s > request_s
     assert (simulated.step_time.seq_time_s == not_simulated.step_time.seq_time_s).all()

@@ -127,7 +127,7 @@ def test_what_is_served_is_near_where_a_term_has_little_to_spare(
 ) -> None:
     """Some 92 in a hundred of 744 requests keep a limit, ± 1.1: far from half, near nine in ten, below 99 %."""
     slo = f"workload.classes[chat].slo={{ttft_s: {{{quantile}: 0.051}}, served: 0.5}}"
-    loaded = written(tmp_path, chat(OWN, study="months: 1", rate_rps=15), slo)
+    loaded = written(tmp_path, chat(OWN, study="months: 1", rate_rps=15), slo, "engine.endpoint=completions")
     found = served([simulate_one(subject_of(plan_topology(loaded, "own")), demand_of(loaded), 0)], demand_of(loaded))
     assert 0.91 < found.attainment < 0.922
     assert (found.is_near, found.meets) == (near, meets)

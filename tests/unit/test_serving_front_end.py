@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibrate.serving.forecast import prepare, simulate_case
-from calibrate.serving.front_end import heard_s
+from calibrate.serving.front_end import heard_s, service_s
 from calibrate.serving.measured import ClosedLoop, OpenLoop
 from calibrate.serving.read import read_tables
 from calibrate.serving.steps import catalog_steps
+from simulator.catalog.overheads import front_end
+from simulator.resolve.engines import plan_engine
+from simulator.schema.engine import EngineSettings
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 
@@ -67,3 +70,24 @@ def test_users_of_a_closed_loop_wait_together_once_and_then_each_for_its_own_ren
     assert added_s["mean"] == pytest.approx((8 * 8 * 1.0 + 152 * 1.0) / 160, rel=0.05)
     between_s = chat.figures["e2e", "mean"] - plain.figures["e2e", "mean"]
     assert between_s == pytest.approx(added_s["mean"], rel=0.1), "the engine itself is as fast as before"
+
+
+@pytest.mark.parametrize(("model", "name"), [("llama-3.1-8b", "template_s"), ("gpt-oss-20b", "own_s")])
+def test_a_fleets_chats_take_the_rendering_that_published_ones_do(model: str, name: str) -> None:
+    chat, told, prompts = (
+        plan_engine(model, "h100-sxm", 1, 1, EngineSettings.model_validate(said), Path()).step_time
+        for said in ({}, {"endpoint": "chat"}, {"endpoint": "completions"})
+    )
+    row = next(row for row in read_tables([POINTS]).rows if row.row_id == "burst")
+    each_s = service_s(replace(row, model=model, endpoint="chat"))
+    assert each_s == getattr(front_end(), name).value
+    assert chat.request_overhead_s == told.request_overhead_s
+    assert chat.request_overhead_s - prompts.request_overhead_s == pytest.approx(each_s)
+    assert (chat.seq_time_s == prompts.seq_time_s).all(), "the engine's steps are the same"
+    assert (chat.token_time_s == prompts.token_time_s).all()
+
+
+def test_the_engine_of_a_published_row_takes_prompts_as_its_own_queue_hands_them_on() -> None:
+    row = next(row for row in read_tables([POINTS]).rows if row.row_id == "burst")
+    ways = [prepare(replace(row, endpoint=endpoint)).engine.step_time for endpoint in ("chat", "completions")]
+    assert ways[0].request_overhead_s == ways[1].request_overhead_s
