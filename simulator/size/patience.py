@@ -22,8 +22,9 @@ def too_impatient(fleet: FleetSpec, demand: Demand) -> str:
 
     Who leaves misses every term, so of N requests the strictest share q allows N - rank(q, N) of them, as in a trial.
     Counted are those who leave before a replica that is theirs alone has answered, with the prompt but for one token
-    in its prefix cache where it has one. Classes that a token API may serve are left out, and so are those whose
-    drafts may be taken more often than in a run alone, and users who wait for their answers.
+    in its prefix cache where it has one; the time outside its steps counts as little as in a run. Classes that a token
+    API may serve are left out, and so are those whose drafts may be taken more often than in a run alone, and users who
+    wait for their answers.
     """
     found, n_pools = [], len(fleet.pools)
     for k, (slo, cls) in enumerate(zip(demand.classes, fleet.classes, strict=True)):
@@ -51,7 +52,8 @@ def _gone(pools: list[PoolSpec], demand: Demand, k: int) -> int:
     for pool in pools:
         read = np.minimum(isl, 1) if pool.engine.names_blocks else isl
         records = run_apart(pool.engine, pool.step_time, read, osl)
-        quickest_s = np.minimum(quickest_s, records["finish_s"] - records["arrival_s"])
+        took_s = records["finish_s"] - records["arrival_s"] - pool.step_time.request_overhead_s
+        quickest_s = np.minimum(quickest_s, took_s)
     return int((leaves_s < quickest_s).sum())
 
 
