@@ -38,7 +38,7 @@ def renamed(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, list):
         return [renamed(each, names) for each in value]
     if isinstance(value, str):
-        return re.sub(r"(?<![\w./-])\w+(?![\w./-])", lambda word: names.get(word[0], word[0]), value)
+        return re.sub(r"(?<![\w./-])\w+(?![\w/-]|\.\w)", lambda word: names.get(word[0], word[0]), value)
     return value
 
 
