@@ -232,7 +232,7 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
         outages=outages(pool.outages),
-        gpu=engine.gpu.name,
+        gpu=gpu(pool.gpu).name,
         model=engine.model,
         role=pool.role,
         zone=pool.zone or "",

@@ -65,7 +65,8 @@ def standing(
 
 
 def _houses(site: OwnedSite, pool: PoolSpec, month: int) -> bool:
-    return (site.site, site.server.gpu) == (pool.site, pool.gpu) and pool.name in site.pools and month in site.span
+    """A pool stands on the servers of one kind at a time, which may be called otherwise than its GPU."""
+    return site.site == pool.site and pool.name in site.pools and month in site.span
 
 
 def _stand(site: OwnedSite, gpus: Sequence[int]) -> int:

@@ -107,15 +107,18 @@ FALLING = (
 )
 
 
-def test_open_sizes_follow_a_load_that_falls_from_the_end_of_the_first_life_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hardware", ["null", "{name: our card, bandwidth_gb_per_s: 3000}"])
+def test_open_sizes_follow_a_load_that_falls_from_the_end_of_the_first_life_on(hardware: str, tmp_path: Path) -> None:
     """A third of the load from month 7 on: its servers stand until month 12, and those that are needed come again.
 
-    A study at that load alone needs as many; so a server costs the same in each month.
+    A study at that load alone needs as many; so a server costs the same in each month. A card of one's own stands in
+    servers that are called by its relative.
     """
+    sets = (*FALLING, f"topologies.own.pools[base].hardware={hardware}")
     falls = "load_steps: [{from_month: 7, load: 0.3}]"
-    found = simulate(written(tmp_path, SCENARIO.replace("EVENTS", falls), *FALLING), tmp_path)
+    found = simulate(written(tmp_path, SCENARIO.replace("EVENTS", falls), *sets), tmp_path)
     light = simulate(
-        written(tmp_path, SCENARIO.replace("EVENTS", "load_steps: [{from_month: 1, load: 0.3}]"), *FALLING), tmp_path
+        written(tmp_path, SCENARIO.replace("EVENTS", "load_steps: [{from_month: 1, load: 0.3}]"), *sets), tmp_path
     )
     months = found.decision["topologies"]["own"]["months"]
     first, later = (one.decision["topologies"]["own"]["months"][0]["replicas"][0] for one in (found, light))
