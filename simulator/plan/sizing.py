@@ -62,8 +62,7 @@ class Sizing:
         """All months of the study, each served as the periods of the month that is planned for are."""
         if point not in self.known:
             tried, periods = self.trials(point), self.trials.periods
-            met = tried.word == "met"
-            each = tried.outcomes if met else [self.trials.whole(point, k) for k in range(len(periods))]
+            each = tried.outcomes or [self.trials.whole(point, k) for k in range(len(periods))]
             level = self.loads.horizon.level(1)
             at = [one.period.at(level) for one in periods]
             gave = {load: served(outcomes, one.demand) for load, outcomes, one in zip(at, each, periods, strict=True)}

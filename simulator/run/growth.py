@@ -15,7 +15,6 @@ from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.answer import searched
 from simulator.size.assumed import AS_IT_IS, Assumed
-from simulator.size.edge_of_window import left_out
 from simulator.size.found import Limits, Search
 from simulator.size.guess import targets
 from simulator.size.infeasible import judged
@@ -121,8 +120,7 @@ class Growth:
             return None
         trials = self._trials(periods, self._opened(None), above.hours)
         tried = trials(above.best.point)
-        left = left_out(trials.pools, tried)
-        if tried.word != "met" or left or (here.best is not None and not tried.beats(here.best)):
+        if tried.word != "met" or (here.best is not None and not tried.beats(here.best)):
             return None
         best = _bare(tried)
         trail = (*here.trail, best) if here.hours == above.hours else (best,)
@@ -158,8 +156,6 @@ class Growth:
         tried: list[Tried] = []
         for point in self._nearby(trials, last, then if then and then.usd_per_month <= near else None):
             now = trials(point)
-            if left_out(trials.pools, now):
-                continue
             tried.append(_bare(now))
             if now.word == "met":
                 break

@@ -107,8 +107,9 @@ def _descend(searcher: Searcher) -> None:
 
 
 def _result(searcher: Searcher, finished: bool) -> Search:
-    if searcher.best is None and searcher.rival is None and searcher.late:
-        searcher.best = min(searcher.late, key=lambda one: one.usd_per_month)
+    late = [tried for tried in searcher.trail.values() if tried.word == "refused" and tried.usd]
+    if searcher.best is None and searcher.rival is None and late:
+        searcher.best = replace(min(late, key=lambda one: one.usd_per_month), word="met", reason="")
         searcher.trail[searcher.best.point] = searcher.best
     best, pools = searcher.best, searcher.trials.pools
     trail = tuple(searcher.trail.values())

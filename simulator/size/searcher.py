@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from simulator.errors import InputError
 from simulator.money import money
-from simulator.size.edge_of_window import left_out
 from simulator.size.found import Limits
 from simulator.size.lighter import Lighter
 from simulator.size.trials import Point, Trials, Tried
@@ -33,7 +32,6 @@ class Searcher:
     trail: dict[Point, Tried] = field(default_factory=dict)
     until_s: float = math.inf
     left_usd: float = math.inf
-    late: list[Tried] = field(default_factory=list)
 
     @property
     def bar(self) -> Tried | None:
@@ -60,10 +58,6 @@ class Searcher:
                 raise Spent
         racing = self.bar if self.limits.prune else None
         tried = excluded or self.trials(point, racing)
-        if tried.word == "met" and (left := left_out(self.trials.pools, tried)):
-            self.late.append(tried)
-            reason = f"{left:.0%} of what comes waits at the end of the window: its bill leaves that out"
-            tried = Tried(point, "refused", reason=reason)
         self.trail[point] = tried
         if tried.word == "met" and (self.best is None or tried.beats(self.best)):
             self.best = tried

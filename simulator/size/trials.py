@@ -26,6 +26,7 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed, under
 from simulator.size.bounds import least_replicas, least_usd_per_month
+from simulator.size.edge_of_window import left_out
 from simulator.size.expected import expected_trials, share_done
 from simulator.size.instances import (
     at_fewest,
@@ -57,7 +58,7 @@ class Tried:
     ----------
     word : met or refused (simulated), excluded (its bound is no cheaper than the best), skipped (fewer than one that
         missed by far), raced out (dearer than the best in the first replications), open (not simulated to its end)
-    usd : USD per month by replication that ran to its end; empty where it is refused
+    usd : USD per month by replication that ran to its end; empty where it misses the SLO
     outcomes : of each period, in the order of the trials
     reason : why it is refused, excluded or skipped
     """
@@ -245,7 +246,7 @@ class Trials:
         while (other := self._on_better_instances(tried, best)) not in looked:
             looked.add(other)
             found = self._at(other, tried if tried.word == "met" else best, replications)
-            is_worse = found.word in ("refused", "raced out") and tried.word != "raced out"
+            is_worse = found.word in ("refused", "raced out") and tried.word not in ("raced out", found.word)
             if is_worse or not found.usd or found.usd_per_month >= tried.usd_per_month:
                 break
             tried = found
@@ -331,7 +332,10 @@ class Trials:
             if best is not None and upto < every and _dearer(usd, best.usd):
                 reason = f"{money(sum(usd) / len(usd))} after {len(usd)} of {every} replications"
                 return Tried(point, "raced out", usd, done, reason=reason)
-        return Tried(point, "met" if most == every else "open", usd, done)
+        if most < every:
+            return Tried(point, "open", usd, done)
+        left = left_out(self.pools, point, done)
+        return Tried(point, "refused" if left else "met", usd, done, reason=left)
 
     def _through(
         self, point: Point, subject: Subject, upto: int, most: int
