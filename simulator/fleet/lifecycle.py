@@ -12,6 +12,7 @@ import simpy
 
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.servers import PROVISION, Luck, Server, Servers
+from simulator.fleet.spans import covers, union
 from simulator.study.fleet import PoolSpec
 
 State = Literal["starting", "serving", "leaving", "down"]
@@ -176,6 +177,7 @@ class PoolControl:
         self._deferred = 0
         self._has_begun = False
         self._zone_back: simpy.Event | None = None
+        self._out_of_stock = union(spec.reliability.stock_outs)
         self.at_start = self.replicas[: spec.replicas]
 
     def stand_by(self) -> None:
@@ -242,7 +244,7 @@ class PoolControl:
             if replica.visit != visit:
                 return
         while not self.servers.has_room(replica.gpus) and (
-            any(start_s <= self.env.now < end_s for start_s, end_s in reliability.stock_outs)
+            covers(self._out_of_stock, self.env.now)
             or (
                 reliability.unavailable_probability > 0
                 and replica.launches.random() < reliability.unavailable_probability

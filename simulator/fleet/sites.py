@@ -12,6 +12,7 @@ import simpy
 from simulator.fleet.ledger import by_hour, most_at_once, within
 from simulator.fleet.lifecycle import DOWN, PoolControl
 from simulator.fleet.servers import Luck, Servers, past_s
+from simulator.fleet.spans import union
 from simulator.study.canonical import pool_lucks
 from simulator.study.fleet import PoolSpec, Reliability
 from simulator.study.usage import ServerUsage
@@ -96,20 +97,9 @@ def server_usage(site: Site, controls: Sequence[PoolControl], start_s: float, en
         spec.gpu,
         spec.server_gpus,
         tuple(controls[k].spec.name for k in site.pools),
-        most_at_once(span for spans in held.values() for span in _union(spans)),
+        most_at_once(span for spans in held.values() for span in union(spans)),
         by_hour([(start_s, end_s)], hours),
         by_hour([span for span in repairs if span[0] < span[1]], hours),
-        by_hour([span for number in sorted(running) for span in _union(running[number])], hours),
+        by_hour([span for number in sorted(running) for span in union(running[number])], hours),
         held_gpu_s,
     )
-
-
-def _union(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Spans that touch or overlap, joined."""
-    found: list[tuple[float, float]] = []
-    for start_s, end_s in sorted(spans):
-        if found and start_s <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end_s, found[-1][1]))
-        else:
-            found.append((start_s, end_s))
-    return found

@@ -15,6 +15,7 @@ from simulator.endings import raises
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.errors import InputError, Problem
+from simulator.fleet.spans import union
 from simulator.resolve.admissible import expected_requests, mean_output_tokens
 from simulator.resolve.demand import workload_spec
 from simulator.resolve.horizon import horizon_of
@@ -290,6 +291,7 @@ def _decisions(topology: PlannedTopology, horizon_s: float) -> float:
         if pool.cache_resets:
             found += pool.most_replicas * horizon_s / pool.cache_resets.every_s
         if pool.autoscaler or pool.schedule:
-            dry_s = sum(max(min(end_s, horizon_s) - start_s, 0.0) for start_s, end_s in pool.reliability.stock_outs)
-            found += pool.most_replicas * min(dry_s, horizon_s) / pool.reliability.retry_s
+            dry = union(pool.reliability.stock_outs)
+            dry_s = sum(max(min(end_s, horizon_s) - start_s, 0.0) for start_s, end_s in dry)
+            found += pool.most_replicas * dry_s / pool.reliability.retry_s
     return found

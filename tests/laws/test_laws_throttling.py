@@ -13,6 +13,7 @@ from fleet_cases import Source, evenly, fleet, pool, provider
 from simulator.fleet.events import KINDS
 from simulator.fleet.records import Reason, Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
+from simulator.fleet.spans import covers, union
 from simulator.fleet.throttling import throttled_shares
 from simulator.simulate.later import from_second
 from simulator.study.choices import TargetRouting
@@ -134,6 +135,22 @@ def test_no_launch_finds_capacity_while_it_is_out_of_stock() -> None:
         kind = KINDS.index("no_capacity")
         assert run.events[run.events["kind"] == kind][["start_s", "end_s"]].tolist() == list(spans)
     assert started[1] - started[0] == pytest.approx(63.0)
+
+
+@pytest.mark.parametrize("moment_s", range(12))
+def test_a_moment_is_out_of_stock_by_any_of_the_times(moment_s: int) -> None:
+    """Times that overlap, touch, lie within others and come in no order, against a look at every one."""
+    times = [(8.0, 9.0), (1.0, 6.0), (2.0, 3.0), (6.0, 7.0), (2.0, 4.0)]
+    assert covers(union(times), moment_s) == any(start_s <= moment_s < end_s for start_s, end_s in times)
+
+
+def test_many_times_without_capacity_are_not_looked_through_at_each_try() -> None:
+    scaler = Autoscaler(min_replicas=0, max_replicas=1, target_per_replica=10.0, period_s=1.0)
+    spans = Counted((0.25 * k, 0.25 * k + 0.25) for k in range(400))
+    lacking = pool(replicas=0, autoscaler=scaler, reliability=Reliability(retry_s=0.1, stock_outs=spans))
+    run, _ = served(fleet((lacking,), (), classes=classes()), n=5, horizon_s=300.0)
+    assert run.usage.pools[0].stockouts >= 900
+    assert 0 < spans.rounds < 10
 
 
 class Counted(tuple[Any, ...]):
