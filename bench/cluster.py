@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from simulator.cluster import Cluster, joined
@@ -72,8 +73,7 @@ def main() -> None:
             ratios.append(ray / local)
             each = local * cores / given.points
             print(f"local {local:.1f} s ({each:.2f} s a point and core), Ray {ray:.1f} s: {ratios[-1]:.3f}", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"median ratio {statistics.median(ratios):.3f}; peak memory of the command {peak:.0f} MiB")
+    print(f"median ratio {statistics.median(ratios):.3f}; peak memory of the command {_peak_mib():.0f} MiB")
 
 
 def _two(given: argparse.Namespace) -> None:
@@ -91,18 +91,17 @@ def _two(given: argparse.Namespace) -> None:
 
 def _killed(given: argparse.Namespace) -> int:
     """Print what a sweep that is killed and begun again takes and leaves; 1 where it differs from one at once."""
-    command = [sys.executable, "-m", "bench.cluster", f"--points={given.points}", f"--horizon={given.horizon}"]
-    command += [f"--rate={given.rate}", f"--ray-address={given.ray_address}"]
+    command = [*_command(given), f"--ray-address={given.ray_address}"]
     with tempfile.TemporaryDirectory() as name:
         whole, again = Path(name, "whole"), Path(name, "again")
         for folder, is_killed in ((whole, False), (again, True), (again, False)):
             began = time.perf_counter()
             with subprocess.Popen([*command, f"--into={folder}"], stdout=subprocess.PIPE, text=True) as sweep:
-                while is_killed and sweep.poll() is None and kept(folder) < given.points // 2:
+                while is_killed and sweep.poll() is None and _kept(folder) < given.points // 2:
                     time.sleep(0.05)
                 if is_killed:
                     sweep.kill()
-                told = sweep.communicate()[0].strip() or f"killed at {kept(folder)} points"
+                told = sweep.communicate()[0].strip() or f"killed at {_kept(folder)} points"
             if not is_killed and sweep.returncode:
                 raise SystemExit(f"the sweep ended with {sweep.returncode}")
             print(f"{time.perf_counter() - began:.1f} s: {told}", flush=True)
@@ -111,7 +110,7 @@ def _killed(given: argparse.Namespace) -> int:
     return 0 if is_same else 1
 
 
-def kept(folder: Path) -> int:
+def _kept(folder: Path) -> int:
     """Points of a sweep under way that it has done."""
     return sum(1 for _ in folder.glob("*.points/*.json"))
 
@@ -121,12 +120,13 @@ def _files(folder: Path) -> dict[Path, bytes]:
 
 
 def _into(given: argparse.Namespace) -> None:
-    if given.ray_address:
-        with joined(given.ray_address) as cluster:
-            run_sweep(swept(given), given.into, None, cluster=cluster)
-    else:
-        run_sweep(swept(given), given.into, None)
-    print(f"{given.points} points, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB of the command")
+    with joined(given.ray_address) if given.ray_address else nullcontext() as cluster:
+        run_sweep(swept(given), given.into, None, cluster=cluster)
+    print(f"{given.points} points, {_peak_mib():.0f} MiB of the command")
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _used_s() -> float:
@@ -136,9 +136,14 @@ def _used_s() -> float:
 
 def _alone_s(given: argparse.Namespace, cores: int) -> float:
     """Seconds of the sweep in a command of its own without Ray, which forks."""
-    alone = [sys.executable, "-m", "bench.cluster", f"--local={cores}"]
-    alone += [f"--points={given.points}", f"--horizon={given.horizon}"]
-    return float(subprocess.run(alone, check=True, capture_output=True, text=True).stdout)
+    alone = subprocess.run([*_command(given), f"--local={cores}"], check=True, capture_output=True, text=True)
+    return float(alone.stdout)
+
+
+def _command(given: argparse.Namespace) -> list[str]:
+    """This program in a process of its own, for the same points."""
+    points = [f"--points={given.points}", f"--horizon={given.horizon}", f"--rate={given.rate}"]
+    return [sys.executable, "-m", "bench.cluster", *points]
 
 
 def swept(given: argparse.Namespace, seeds: str = "") -> Sweep:
