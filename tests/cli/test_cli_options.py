@@ -35,3 +35,11 @@ def test_a_link_that_leads_nowhere_stays(tmp_path: Path, capsys: pytest.CaptureF
     assert run_command(["new", str(link), "--users", "5", "--no-ask"]) == 2
     assert "is there already" in capsys.readouterr().err
     assert link.is_symlink()
+
+
+@pytest.mark.parametrize(("jobs", "told"), [("0", "--jobs: must be at least 1"), ("1", "No such file")])
+def test_one_process_is_the_fewest_of_a_run(
+    jobs: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["run", str(tmp_path / "none.yaml"), "--jobs", jobs]) == 2
+    assert told in capsys.readouterr().err

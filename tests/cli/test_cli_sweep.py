@@ -108,9 +108,3 @@ def test_shards_of_which_no_point_meets_the_slo_end_with_1_where_that_is_asked(
     none_meets = SweepRun(table, 1, 0, 0, tmp_path)
     monkeypatch.setattr("simulator.sweep.merge.merge_shards", lambda shards, out: none_meets)
     assert _run(["merge", "a", "b", "--format", "csv", *check]) == code
-
-
-@pytest.mark.parametrize(("jobs", "told"), [("0", "--jobs: must be at least 1"), ("1", "No such file")])
-def test_one_process_is_the_fewest_of_a_run(jobs: str, told: str, tmp_path: Path, capsys: Capture) -> None:
-    assert _run(["run", str(tmp_path / "none.yaml"), "--jobs", jobs]) == 2
-    assert told in capsys.readouterr().err

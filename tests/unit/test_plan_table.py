@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from simulator.plan.month import PlanMonth
 from simulator.plan.plan import Plan
-from simulator.plan.sizing import size, with_left_open
 from simulator.plan.table import notes, plan_headers, table
-from simulator.resolve.sizes import Fixed
 from simulator.schema.study import Event
-from simulator.size.found import Limits, Search
-from simulator.size.trials import Tried
-from simulator.size.words import gap_warnings
 
 MONTH = PlanMonth(1, 1, (1.0,), True, (1.0, 1.0), (), ())
 FIGURES = {
@@ -251,43 +245,3 @@ OUTGROWN = Event(name="outgrown", from_month=2, topology="own", change={"pools":
 )
 def test_the_month_of_a_plan_in_words(month: PlanMonth, alike: bool, said: str) -> None:
     assert month.words(alike) == (f"{said}; {PRICED}" if said else "")
-
-
-def test_what_other_hours_leave_open_is_left_open_of_the_plan() -> None:
-    """At the hours that were taken one replica more is all that is open; at others there may be more of a pool."""
-    best = Tried((Fixed(4),), "met", (100.0,))
-    found = Search(best, (best,), "proved", least_usd=90.0)
-    hours = Search(best, (best,), "best of 9 tried", least_usd=60.0, limited=("gpus",))
-    told = with_left_open(found, hours)
-    assert (told.claim, told.gap_usd, told.limited) == ("proved", 40.0, ("gpus",))
-    assert gap_warnings(told) == [
-        "more of gpus might cost less: --max-replicas 64 may be raised; at most 40% could be saved"
-    ]
-    cut = with_left_open(replace(found, least_usd=None), replace(hours, claim="not finished"))
-    assert (cut.is_finished, cut.gap_usd) == (False, 40.0)
-    assert with_left_open(found, replace(hours, least_usd=None, limited=())) == found
-
-
-def test_a_plan_at_the_best_hours_has_its_own_fleets_and_what_other_hours_left_open(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    own, other = Tried((Fixed(4),), "met", (100.0,)), Tried((Fixed(6),), "met", (150.0,))
-    found = Search(own, (own,), "proved", least_usd=90.0)
-    hours = Search(other, (other,), "best of 9 tried", least_usd=60.0, limited=("gpus",))
-    at_nine: Any = SimpleNamespace(settings=None, loaded=None, topology="t", pools=lambda: ())
-    asked: Any = SimpleNamespace(**vars(at_nine), at_hours={"9-14": at_nine}.get)
-    made_up: dict[str, Any] = {
-        "open_windows": lambda settings: True,
-        "best_window": lambda *of, **more: SimpleNamespace(hours="9-14", search=hours),
-        "Trials": lambda *of: None,
-        "with_sizes": lambda *of: None,
-        "planned_at": lambda *of: None,
-        "fleets": lambda *of: (found, (own.point,)),
-    }
-    for name, value in made_up.items():
-        monkeypatch.setattr(f"simulator.plan.sizing.{name}", value)
-    nothing: Any = SimpleNamespace(first_month=())
-    told = size(asked, nothing, nothing, Limits(), nothing)
-    assert told.candidate is at_nine
-    assert told.points == ((Fixed(4),),)
-    assert told.found == replace(found, least_usd=60.0, limited=("gpus",))

@@ -1,10 +1,9 @@
-"""Which fleets are minimal, and how far advice on sizes looks and what it says: small parts by hand."""
+"""How far advice on sizes looks, and what it says: small parts by hand."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from simulator.plan.sizing import _below, _more, minimal
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled
 from simulator.schema.pool import Pool
 from simulator.size.advice import (
@@ -16,40 +15,6 @@ from simulator.size.advice import (
     _with_open_schedule,
     _written,
 )
-from simulator.size.found import Search
-from simulator.size.trials import Tried
-
-
-def met(*points: tuple[Any, ...], refused: tuple[Any, ...] = (), claim: str = "minimal", best: Any = None) -> Search:
-    trail = [Tried(point, "met", (1.0,)) for point in points]
-    trail += [Tried(refused, "refused")] if refused else []
-    return Search(None if best is None else Tried(best, "met", (1.0,)), tuple(trail), claim)
-
-
-def test_minimal_fleets_are_those_of_which_no_smaller_one_met() -> None:
-    points = [(Fixed(a), Fixed(b)) for a, b in ((3, 1), (1, 4), (2, 2), (3, 2), (2, 3), (1, 5))]
-    assert [tuple(size.most for size in point) for point in minimal(met(*points, refused=(Fixed(1), Fixed(1))))] == [
-        (1, 4),
-        (2, 2),
-        (3, 1),
-    ]
-    assert minimal(met()) == ()
-    three = (Fixed(1), Fixed(2), Fixed(3))
-    assert minimal(met(three, (Fixed(1), Fixed(1), Fixed(9)), best=three)) == (three,)
-    two = (Fixed(2), Fixed(2))
-    assert len(minimal(met(*points, best=two))) == 3, "of two pools all are told"
-
-
-def test_below_is_no_larger_in_any_pool_and_not_the_same() -> None:
-    assert _below((1, 2), (1, 3))
-    assert not _below((1, 2), (1, 2))
-    assert not _below((1, 4), (2, 3))
-
-
-def test_spare_replicas_come_on_top_of_those_that_are_there() -> None:
-    assert _more(Fixed(3), 2) == Fixed(5)
-    assert _more(Fixed(0), 2) == Fixed(0)
-    assert _more(Scaled(1, 4, 8.0), 2) == Scaled(1, 6, 8.0)
 
 
 def pool(**more: Any) -> Pool:
