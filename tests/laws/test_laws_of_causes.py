@@ -10,8 +10,7 @@ from scenario_cases import written
 from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
-from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
+from simulator.run.simulate import Run, simulate
 
 SCENARIO = """
 schema_version: 1
@@ -34,8 +33,12 @@ cost: {draws: 0}
 WINDOW = "{start_s: 30, duration_s: 30}"
 
 
+def befallen(folder: Path, *sets: str) -> Run:
+    return simulate(written(folder, SCENARIO, *sets), folder / "runs")
+
+
 @pytest.mark.parametrize(
-    ("sets", "topology", "cause"),
+    ("befell", "topology", "cause"),
     [
         (f"topologies[api].providers[vendor].outages={{windows: [{WINDOW}]}}", "api", "the outage of vendor"),
         (f"topologies[api].providers[vendor].throttling=[{WINDOW}]", "api", "429 answers of vendor"),
@@ -44,10 +47,9 @@ WINDOW = "{start_s: 30, duration_s: 30}"
     ],
 )
 def test_what_befell_is_named_where_the_slo_is_met_without(
-    tmp_path: Path, sets: str, topology: str, cause: str
+    tmp_path: Path, befell: str, topology: str, cause: str
 ) -> None:
-    written(tmp_path, SCENARIO)
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=[sets]), tmp_path / "runs")
+    run = befallen(tmp_path, befell)
     found = run.summary["topologies"]
     assert {name: one.get("cause", "") for name, one in found.items()} == {"own": "", "api": "", topology: cause}
     assert f"{topology} misses the SLO because of {cause}" in run.summary["verdict"]
@@ -57,7 +59,6 @@ def test_what_befell_is_named_where_the_slo_is_met_without(
 
 
 def test_a_storm_after_the_window_is_no_cause_and_a_failure_that_began_before_it_is_one(tmp_path: Path) -> None:
-    written(tmp_path, SCENARIO)
     other = "{name: late, offer: openai/gpt-4o-mini, requests_per_minute: 0, tokens_per_minute: 0"
     sets = [
         f"topologies[own].pools[base].server_failures=[{WINDOW}]",
@@ -65,20 +66,19 @@ def test_a_storm_after_the_window_is_no_cause_and_a_failure_that_began_before_it
         "topologies[own].routing={kind: weighted, weights: {base: 1, late: 1}}",
         "run.warmup_s=31",
     ]
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    run = befallen(tmp_path, *sets)
     assert run.summary["topologies"]["own"].get("cause", "") == "failures of base"
 
 
 def test_months_that_fail_alike_by_other_fleets_are_told_apart(tmp_path: Path) -> None:
     """Of two token APIs that are down all the time no request is answered, by the first nor by what an event makes."""
-    written(tmp_path, SCENARIO)
     event = "{name: tuned, from_month: 2, topology: api, change: {providers: [{name: vendor, ttft_s: {median: 0.5}}]}}"
     sets = [
         "topologies[api].providers[vendor].outages={windows: [{start_s: 0, duration_s: 400}]}",
         "study.months=3",
         f"study.events=[{event}]",
     ]
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    run = befallen(tmp_path, *sets)
     months = run.decision["topologies"]["api"]["months"]
     said = [month["binding"].endswith("without the outage of vendor the SLO is met") for month in months]
     assert said == [True, False, False]
@@ -86,7 +86,6 @@ def test_months_that_fail_alike_by_other_fleets_are_told_apart(tmp_path: Path) -
 
 def test_hours_without_service_are_not_put_down_to_what_befell_the_fleet(tmp_path: Path) -> None:
     """An outage of a quarter of a second ends one request, which the SLO allows; three days without service do not."""
-    written(tmp_path, SCENARIO)
     move = "{name: move, from_month: 2, topology: api, downtime_h: 72, change: {staff: {base_fte: 0.1}}}"
     sets = [
         "topologies[api].providers[vendor].outages={windows: [{start_s: 30, duration_s: 0.25}]}",
@@ -94,7 +93,7 @@ def test_hours_without_service_are_not_put_down_to_what_befell_the_fleet(tmp_pat
         "study.months=2",
         f"study.events=[{move}]",
     ]
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    run = befallen(tmp_path, *sets)
     first, second = run.decision["topologies"]["api"]["months"]
     assert first["meets"]
     assert second["binding"] == "move: 72 hours without service"
@@ -102,12 +101,11 @@ def test_hours_without_service_are_not_put_down_to_what_befell_the_fleet(tmp_pat
 
 
 def test_what_misses_anyway_is_put_down_to_nothing(tmp_path: Path) -> None:
-    written(tmp_path, SCENARIO)
     sets = [
         f"topologies[api].providers[vendor].outages={{windows: [{WINDOW}]}}",
         "topologies[api].providers[vendor].ttft_s={median: 3}",
     ]
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    run = befallen(tmp_path, *sets)
     assert "cause" not in run.summary["topologies"]["api"]
     assert rank(contenders(run.summary["topologies"])).missing == ("api",)
     assert "api misses the SLO" in run.summary["verdict"]
@@ -115,23 +113,21 @@ def test_what_misses_anyway_is_put_down_to_nothing(tmp_path: Path) -> None:
 
 
 def test_of_two_the_one_that_comes_closest_says_what_it_would_do_without(tmp_path: Path) -> None:
-    written(tmp_path, SCENARIO)
     short = "{start_s: 30, duration_s: 20}"
     sets = [
         f"topologies[api].providers[vendor].outages={{windows: [{short}]}}",
         f"topologies[own].pools[base].outages={{windows: [{WINDOW}]}}",
     ]
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    run = befallen(tmp_path, *sets)
     assert run.summary["verdict"].startswith("No topology meets the SLO; api comes closest")
     assert "without the outage of vendor api meets it" in run.summary["verdict"]
 
 
 @pytest.mark.parametrize(("least", "limits"), [(0, ""), (9000, "; vendor takes 9,000 requests a minute, and no call")])
 def test_what_a_storm_rejects_is_not_put_down_to_limits_alone(tmp_path: Path, least: int, limits: str) -> None:
-    written(tmp_path, SCENARIO)
     vendor = "topologies[api].providers[vendor]"
     sets = [f"{vendor}.throttling=[{WINDOW}]", f"{vendor}.requests_per_minute={least}"]
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    run = befallen(tmp_path, *sets)
     (told,) = [
         one["text"] for one in run.summary["topologies"]["api"]["warnings"] if one["text"].startswith("rejected (rate")
     ]
@@ -141,9 +137,8 @@ def test_what_a_storm_rejects_is_not_put_down_to_limits_alone(tmp_path: Path, le
 
 def test_calls_that_are_made_again_in_a_storm_are_not_said_to_wait_for_limits_alone(tmp_path: Path) -> None:
     """What is waited here is the pause before the second call."""
-    written(tmp_path, SCENARIO)
     storm = "[{start_s: 0, duration_s: 120, share: 0.5}]"
     sets = [f"topologies[api].providers[vendor].throttling={storm}", "workload.classes[chat].max_retries=1"]
-    run = simulate(load_scenario(tmp_path / "scenario.yaml", sets=sets), tmp_path / "runs")
+    run = befallen(tmp_path, *sets)
     (month, *_) = run.decision["topologies"]["api"]["months"]
     assert "or to be made again after errors, outages and 429 answers" in month["binding"]

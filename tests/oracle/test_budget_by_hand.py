@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
+from scenario_cases import written
 
 from simulator.decide.budget import Affordable, affordable, budget_words
 from simulator.decide.explore import Answered, Asked, Explorer, OutOfTime
 from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
 
 
 def explorer(most: int = 1000, asks: list[float] | None = None, ends_after: int = 10**6) -> Explorer:
@@ -123,14 +123,11 @@ cost: {draws: 0}
 
 def test_a_token_api_serves_what_its_price_gives(tmp_path: Path) -> None:
     """A request costs 1000 · $1 + 100 · $10 a million = $0.002; one a second is 2,628,000 a month, $5,256."""
-    file = tmp_path / "api.yaml"
-    file.write_text(API)
-    loaded = load_scenario(file, sets=["study.budget_usd_per_month=15768"])
-    run = simulate(loaded, tmp_path / "runs")
+    run = simulate(written(tmp_path, API, "study.budget_usd_per_month=15768"), tmp_path / "runs")
     assert run.summary["topologies"]["api"]["cost"]["usd_per_month"] == pytest.approx(5256, rel=1e-3)
     (found,) = run.decision["budget"]
     assert found["least"] == pytest.approx(3.0, rel=0.05)
     assert found["least"] <= 3.03
     assert found["most"] >= 2.97
     assert "For $15,768 a month api serves × " in run.decision["verdict"]
-    assert "budget" not in simulate(load_scenario(file), tmp_path / "others").decision
+    assert "budget" not in simulate(written(tmp_path, API), tmp_path / "others").decision

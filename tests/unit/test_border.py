@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scenario_cases import chat, written
 
 from simulator.cache_folder import ensure_cache
 from simulator.catalog.models import models
@@ -31,8 +32,6 @@ from simulator.results.files import output_file, write_bytes
 from simulator.results.inputs import input_json, input_text
 from simulator.run.budget import Budget, check_needs, checked_budget, needs_of, within
 from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
-from tests.scenario_cases import chat
 
 CONFIG = models()["qwen3-32b"].config
 OWN = "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}"
@@ -111,10 +110,9 @@ def test_a_file_beyond_the_size_that_is_held_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["1.0e+300", "1.0e-300", "-1.0e+16", str(10**30)])
 def test_numbers_that_nothing_measures_are_refused(tmp_path: Path, value: str) -> None:
-    file = tmp_path / "scenario.yaml"
-    file.write_text(chat(OWN, study="months: 6").replace("tpot_s: {p95: 0.03}", f"tpot_s: {{p95: {value}}}"))
+    text = chat(OWN, study="months: 6").replace("tpot_s: {p95: 0.03}", f"tpot_s: {{p95: {value}}}")
     with pytest.raises(InputError, match=r"scenario.yaml:\d+:\d+: workload.*p95: must be"):
-        load_scenario(file)
+        written(tmp_path, text)
 
 
 def test_of_many_problems_ten_are_told_short_and_without_control_characters() -> None:
@@ -141,8 +139,8 @@ def test_a_run_in_which_nothing_arrived_has_all_its_files_and_is_checked(
 ) -> None:
     api = "api: {providers: [{name: api, offer: together/llama-3.3-70b}]}"
     text = chat(api, study="months: 6", horizon_s=10, warmup_s=0).replace("rate_rps: 15", "rate_rps: 1.0e-9")
-    (tmp_path / "scenario.yaml").write_text(text.replace("keep_requests: false", "keep_requests: true"))
-    folder = simulate(load_scenario(tmp_path / "scenario.yaml"), tmp_path).bundle
+    kept = text.replace("keep_requests: false", "keep_requests: true")
+    folder = simulate(written(tmp_path, kept), tmp_path).bundle
     requests = read_bundle(folder).table("requests")
     assert len(requests) == 0
     assert {"topology", "class", "arrival_s", "status"} <= {*requests.columns}
@@ -166,8 +164,7 @@ def test_a_run_in_which_nothing_arrived_has_all_its_files_and_is_checked(
 def test_what_needs_too_much_does_not_begin(tmp_path: Path, change: tuple[str, str], words: str) -> None:
     text = chat(OWN, study="months: 6", rate_rps=50).replace("run: {", "run: {max_requests: 1000000000000000, ")
     text = text.replace("enable_prefix_caching: false", "enable_prefix_caching: true")
-    (tmp_path / "scenario.yaml").write_text(text.replace(*change))
-    loaded = load_scenario(tmp_path / "scenario.yaml")
+    loaded = written(tmp_path, text.replace(*change))
     with pytest.raises(InputError, match=words):
         check_needs(needs_of(loaded, plan_topologies(loaded)), checked_budget(None, 1.0))
 
@@ -179,8 +176,7 @@ def test_all_turns_of_the_conversations_that_are_built_together_are_in_the_estim
     for turns in (1, 1_000_000):
         sessions = f"{{kind: sessions, rate_rps: 1000000, turns: {turns}, think_s: 1, user_tokens: 1}}"
         text = chat(OWN, study="months: 6").replace("{kind: poisson, rate_rps: 15}", sessions)
-        (tmp_path / "scenario.yaml").write_text(text)
-        loaded = load_scenario(tmp_path / "scenario.yaml")
+        loaded = written(tmp_path, text)
         needs[turns] = needs_of(loaded, plan_topologies(loaded))
     more_bytes = needs[1_000_000].memory_bytes - needs[1].memory_bytes
     assert more_bytes == pytest.approx(950 * (60 * 1_000_000 - 2048))
@@ -198,8 +194,7 @@ def test_turns_to_come_of_conversations_under_way_are_in_the_estimate(
     for kind, own in (("poisson", ""), ("sessions", f", turns: 10, think_s: {think_s}, user_tokens: 1")):
         arrivals = f"{{kind: {kind}, rate_rps: 10000{own}}}"
         text = chat(OWN, study="months: 6").replace("{kind: poisson, rate_rps: 15}", arrivals)
-        (tmp_path / "scenario.yaml").write_text(text)
-        loaded = load_scenario(tmp_path / "scenario.yaml")
+        loaded = written(tmp_path, text)
         needs[kind] = needs_of(loaded, plan_topologies(loaded)).memory_bytes
     assert needs["sessions"] - needs["poisson"] == pytest.approx(950 * turns_together, rel=1e-4)
 
@@ -211,8 +206,7 @@ def test_spikes_and_rounds_of_a_trace_are_in_the_estimate(tmp_path: Path) -> Non
     trace = "{kind: trace, file: t.csv, loop: true}"
     for arrivals, expected in ((schedule, 2 * (40 + 10 * 100 + 10 * 1000)), (trace, 3 * 60 / 2)):
         text = chat(OWN, study="months: 6").replace("{kind: poisson, rate_rps: 15}", arrivals)
-        (tmp_path / "scenario.yaml").write_text(text)
-        (spec,) = workload_spec(load_scenario(tmp_path / "scenario.yaml").scenario, tmp_path).classes
+        (spec,) = workload_spec(written(tmp_path, text).scenario, tmp_path).classes
         assert expected_requests(spec, 60) == pytest.approx(expected)
 
 

@@ -172,9 +172,8 @@ def test_most_replicas_of_an_autoscaler_are_those_of_each_month(
 def test_a_run_in_full_has_the_sizes_of_each_month(bundle: Bundle, tmp_path: Path) -> None:
     """Nothing else changed, it is the run: the same sizes, bought and rented in the same months, for the same bills."""
     run = kept(bundle)
-    file = tmp_path / "scenario.yaml"
-    file.write_text(changed_text(bundle.scenario_file, [], sizes=run.sizes))
-    again = read_bundle(simulate(load_scenario(file), tmp_path / "runs").bundle)
+    text = changed_text(bundle.scenario_file, [], sizes=run.sizes)
+    again = read_bundle(simulate(written(tmp_path, text), tmp_path / "runs").bundle)
     for name, was in bundle.decision["topologies"].items():
         months = again.decision["topologies"][name]["months"]
         assert [month["replicas"] for month in months] == [month["replicas"] for month in was["months"]]
@@ -185,8 +184,7 @@ def test_a_run_in_full_has_the_sizes_of_each_month(bundle: Bundle, tmp_path: Pat
 def test_a_run_in_full_adds_its_change_to_the_sizes_of_each_month(bundle: Bundle) -> None:
     run = kept(bundle)
     more = f"topologies[rented].pools[own].replicas={run.sizes['rented'][1][0] + 2}"
-    ending = "study.months=3"
-    text = changed_text(bundle.scenario_file, [more, ending], sizes=run.sizes)
+    text = changed_text(bundle.scenario_file, [more, "study.months=3"], sizes=run.sizes)
     events = yaml.safe_load(text)["study"]["events"]
     found = {(event["topology"], event["from_month"]): event["change"]["pools"][0]["replicas"] for event in events}
     right = {
@@ -196,8 +194,9 @@ def test_a_run_in_full_adds_its_change_to_the_sizes_of_each_month(bundle: Bundle
         if 1 < first <= 3
     }
     assert found == right
-    assert "auto" in changed_text(bundle.scenario_file, [], anew=True, sizes=run.sizes)
-    assert yaml.safe_load(changed_text(bundle.scenario_file, [], anew=True, sizes=run.sizes))["study"]["events"] == []
+    anew = changed_text(bundle.scenario_file, [], anew=True, sizes=run.sizes)
+    assert "auto" in anew
+    assert yaml.safe_load(anew)["study"]["events"] == []
 
 
 SEASONS = """
