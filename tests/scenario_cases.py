@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import InputError
+from simulator.resolve.sizes import alone, open_pools
+from simulator.run.loads import loads_of
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.simulate.store import Store
+from simulator.size.trials import Trials
 
 SMALL = Path(__file__).resolve().parent / "data/scenarios/small.yaml"
 
@@ -62,6 +66,13 @@ def written(folder: Path, text: str, *sets: str) -> LoadedScenario:
     file = folder / "scenario.yaml"
     file.write_text(text)
     return load_scenario(file, sets=sets)
+
+
+def trials_of(loaded: LoadedScenario, topology: str) -> Trials:
+    """Trials of sizes of a topology in the first month, of which nothing is known beforehand."""
+    return Trials(
+        alone(loaded, topology), topology, open_pools(loaded, topology), loads_of(loaded).first_month, Store()
+    )
 
 
 def check_edge(file: Path, edge: Edge) -> None:

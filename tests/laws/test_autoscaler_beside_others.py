@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenario_cases import written
+from scenario_cases import trials_of, written
 
-from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools
-from simulator.run.loads import loads_of
-from simulator.simulate.store import Store
+from simulator.resolve.sizes import Fixed, Scaled
 from simulator.size.answer import searched
-from simulator.size.trials import Trials
 
 TEXT = """
 schema_version: 1
@@ -45,8 +42,7 @@ TARGETS = (2, 5, 10, 20, 40, 65)
 
 def test_one_replica_that_an_api_stands_beside_goes_where_nobody_comes(tmp_path: Path) -> None:
     """The API alone meets the SLO, so no number of replicas is the fewest that is enough; one costs less than none."""
-    loaded = written(tmp_path, TEXT)
-    trials = Trials(alone(loaded, "t"), "t", open_pools(loaded, "t"), loads_of(loaded).first_month, Store())
+    trials = trials_of(written(tmp_path, TEXT), "t")
     found = searched(trials)
     fixed = {n: trials((Fixed(n),)) for n in range(3)}
     assert all(one.word == "met" for one in fixed.values())

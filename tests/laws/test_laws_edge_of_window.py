@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario_cases import written
+from scenario_cases import trials_of, written
 
-from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools
-from simulator.run.loads import loads_of
+from simulator.resolve.sizes import Fixed, Scaled, Size
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.store import Store
 from simulator.size.answer import searched
 from simulator.size.found import Limits
 from simulator.size.search import search
@@ -52,13 +50,9 @@ def bursts(folder: Path, windows: int, scaler: str = OPEN) -> LoadedScenario:
     return written(folder, FLEET.format(spikes=spikes, horizon_s=WINDOW_S * windows, scaler=scaler))
 
 
-def trials_of(loaded: LoadedScenario) -> Trials:
-    return Trials(alone(loaded, "rent"), "rent", open_pools(loaded, "rent"), loads_of(loaded).first_month, Store())
-
-
-def waiting_share(trials: Trials, target: float) -> float:
+def waiting_share(trials: Trials, size: Size) -> float:
     """Tokens of who came in the window and was not begun in it, by all of who came: plain sums over the outcome."""
-    ((outcome,),) = trials((Scaled(0, 2, target),)).outcomes
+    ((outcome,),) = trials((size,)).outcomes
     (course,) = outcome.metrics.courses
     return float(course.grown_tokens / (course.parts.sum() + course.grown_tokens))
 
@@ -69,15 +63,17 @@ def test_a_bill_of_a_window_leaves_out_what_waits_at_its_end(tmp_path: Path) -> 
     So the bill of one window is too low by about as much as waits there, while that of 64 requests, which leaves
     nothing, is not.
     """
-    short, long = trials_of(bursts(tmp_path, 1)), trials_of(bursts(tmp_path, 6))
-    one, six = ([trials((Scaled(0, 2, float(t)),)).usd_per_month for t in (64, 150)] for trials in (short, long))
-    assert waiting_share(short, 64.0) == 0.0
-    assert waiting_share(short, 150.0) == pytest.approx(0.14, abs=0.005)
+    short, long = (trials_of(bursts(tmp_path, windows), "rent") for windows in (1, 6))
+    sizes = Scaled(0, 2, 64.0), Scaled(0, 2, 150.0)
+    one, six = ([trials((size,)).usd_per_month for size in sizes] for trials in (short, long))
+    assert [waiting_share(short, size) for size in sizes] == [0.0, pytest.approx(0.14, abs=0.005)]
     assert one[1] < 0.95 * six[1]
     found = searched(short)
     assert found.best is not None
     assert found.best.usd_per_month > one[1]
-    assert all(waiting_share(short, size.target) <= 0.05 for t in found.by_word("met") for size in _scaled(t.point))
+    scaled = [size for tried in found.by_word("met") for size in tried.point if isinstance(size, Scaled)]
+    assert scaled
+    assert all(waiting_share(short, size) <= 0.05 for size in scaled)
     assert any("leaves that out" in tried.reason for tried in found.by_word("refused"))
     (text,) = _left_out(bursts(tmp_path, 1, "{min: 0, max: 2, target_per_replica: 150, period_s: 3, down_window_s: 8}"))
     assert text.startswith("14% of what came still waits when the simulated time ends: the bill of gpus leaves out")
@@ -87,32 +83,29 @@ def test_a_bill_of_a_window_leaves_out_what_waits_at_its_end(tmp_path: Path) -> 
 def test_a_bill_that_leaves_work_out_beats_nobody_whose_bill_does_not(tmp_path: Path) -> None:
     """A search that ends before it comes to another point has it; of two windows the other's bill is the whole one."""
     loaded, one = bursts(tmp_path, 1), Limits(max_trials=1)
-    left, whole = (Scaled(0, 2, 150.0),), trials_of(loaded)((Scaled(0, 2, 64.0),))
-    found = search(trials_of(loaded), one, first=[left])
+    left, whole = (Scaled(0, 2, 150.0),), trials_of(loaded, "rent")((Scaled(0, 2, 64.0),))
+    found = search(trials_of(loaded, "rent"), one, first=[left])
     assert found.best is not None
     assert found.best.point == left
     assert found.best.usd_per_month < whole.usd_per_month
-    assert search(trials_of(loaded), one, first=[left], rival=whole).best is None
+    assert search(trials_of(loaded, "rent"), one, first=[left], rival=whole).best is None
 
 
 def test_requests_that_may_wait_allow_targets_above_what_a_replica_holds(tmp_path: Path) -> None:
     """The limit on the time of a token lets a replica hold all 64 that it has places for, and lets any number wait."""
-    trials = trials_of(bursts(tmp_path, 2))
+    trials = trials_of(bursts(tmp_path, 2), "rent")
     found = searched(trials)
+    sizes = [Scaled(0, 2, float(target)) for target in TARGETS]
     usd = [
         tried.usd_per_month
-        for target in TARGETS
-        if (tried := trials((Scaled(0, 2, float(target)),))).word == "met" and waiting_share(trials, target) <= 0.02
+        for size in sizes
+        if (tried := trials((size,))).word == "met" and waiting_share(trials, size) <= 0.02
     ]
     assert trials((Fixed(2),)).word == "met"
     assert found.best is not None
     assert isinstance(found.best.point[0], Scaled)
     assert found.best.point[0].target > HELD
     assert found.best.usd_per_month <= 1.05 * min(usd)
-
-
-def _scaled(point: object) -> list[Scaled]:
-    return [size for size in point if isinstance(size, Scaled)]  # type: ignore[attr-defined]
 
 
 def _left_out(loaded: LoadedScenario) -> list[str]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario_cases import chat, written
+from scenario_cases import chat, trials_of, written
 
 from simulator.metrics.slo import slo_met
-from simulator.resolve.sizes import Fixed, alone, open_pools
-from simulator.simulate.demand import demand_of, whole_month
-from simulator.simulate.store import Store
+from simulator.resolve.sizes import Fixed
 from simulator.size.answer import answered
 from simulator.size.found import Limits
 from simulator.size.search import search
@@ -26,23 +24,23 @@ SPOT = (
 )
 
 
-def trials_of(folder: Path, seed: int, replications: int = 1) -> Trials:
+def reclaimed(folder: Path, seed: int, replications: int = 1) -> Trials:
     text = chat(SPOT, study="months: 1", rate_rps=6, osl=60, tpot_s=0.05, replications=replications)
     loaded = written(folder, text, f"run.seed={seed}", "engine.max_num_seqs=4")
-    return Trials(alone(loaded, "rent"), "rent", open_pools(loaded, "rent"), whole_month(demand_of(loaded)), Store())
+    return trials_of(loaded, "rent")
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_best_that_more_would_not_have_been_is_told_and_asked_of_fresh_luck(tmp_path: Path, seed: int) -> None:
     """Three meet the SLO and four do not. Of four further replications that nobody saw, all must meet it, too."""
-    trials = trials_of(tmp_path, seed)
+    trials = reclaimed(tmp_path, seed)
     met = [trials((Fixed(n),)).word == "met" for n in range(1, MOST + 1)]
     assert met[2:4] == [True, False]
     found = search(trials, Limits(MOST))
     assert found.best is not None
     assert found.best.replicas == 1 + met.index(True)
     assert tuple(map(str, found.falls or ())) == ("3", "4")
-    every = trials_of(tmp_path, seed, replications=1 + FRESH).whole(found.best.point)
+    every = reclaimed(tmp_path, seed, replications=1 + FRESH).whole(found.best.point)
     holds = [slo_met(one.metrics.terms()) for one in every]
     assert holds[0]
     told = answered(trials.loaded, trials, found)
@@ -52,7 +50,7 @@ def test_a_best_that_more_would_not_have_been_is_told_and_asked_of_fresh_luck(tm
 
 
 def test_where_all_that_is_more_meets_nothing_is_told(tmp_path: Path) -> None:
-    trials = trials_of(tmp_path, 4)
+    trials = reclaimed(tmp_path, 4)
     assert all(trials((Fixed(n),)).word == "met" for n in range(1, MOST + 1))
     told = answered(trials.loaded, trials, search(trials, Limits(MOST)))
     assert told.row()["monotone"]

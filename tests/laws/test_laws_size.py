@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenario_cases import trials_of
 
 from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools, with_sizes
 from simulator.resolve.terms import resolve_terms
@@ -115,7 +116,7 @@ def test_whatever_meets_has_at_least_the_replicas_of_the_work(rate: float, serve
     scenario = loaded(*sets)
     best = found(scenario, name).best
     assert best is not None
-    subject = Trials(alone(scenario, name), name, open_pools(scenario, name), whole_month(demand_of(scenario)), Store())
+    subject = trials_of(scenario, name)
     sized = subject.sized(best.point).subject
     assert least_replicas(sized, demand_of(scenario), sized.fleet.pools[0].name) <= best.point[0].most
 

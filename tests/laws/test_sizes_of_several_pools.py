@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario_cases import chat, written
+from scenario_cases import chat, trials_of, written
 
 from simulator.decide.explore import Asked, Explorer
-from simulator.resolve.sizes import Fixed, Scaled, alone, open_pool, open_pools
+from simulator.resolve.sizes import Fixed, Scaled, alone, open_pool
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.phases import phases
 from simulator.run.simulate import simulate
@@ -35,8 +35,7 @@ SERVERS = (
 
 def searched(scenario: LoadedScenario, limits: Limits | None = None) -> Search:
     (name,) = scenario.scenario.topologies
-    demand = whole_month(demand_of(scenario))
-    return search(Trials(alone(scenario, name), name, open_pools(scenario, name), demand, Store()), limits)
+    return search(trials_of(scenario, name), limits)
 
 
 def of(

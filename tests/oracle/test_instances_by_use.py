@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario_cases import chat, written
+from scenario_cases import chat, trials_of, written
 
 from simulator.resolve.size_values import size_values
-from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools, with_sizes
-from simulator.run.loads import loads_of
+from simulator.resolve.sizes import Fixed, Scaled, with_sizes
 from simulator.run.simulate import simulate
 from simulator.run.written_instances import may_change_instances
-from simulator.simulate.store import Store
 from simulator.size.found import Limits
-from simulator.size.trials import Trials
 
 LAMBDA_USD_PER_HOUR = {1: 4.29, 2: 8.38, 4: 16.36, 8: 31.92}
 """H100 SXM instances by their GPUs: price page of 2026-09-20, gpu_offers.csv."""
@@ -118,10 +115,7 @@ def test_a_size_that_is_refused_on_one_instance_is_tried_on_others(tmp_path: Pat
         scaler = FAILS.replace("max: 8", "max: auto")
         rate_rps = 12 if given else 400
         text = chat(pool(scaler, given), study="months: 1", rate_rps=rate_rps, horizon_s=120, warmup_s=10)
-        loaded = written(tmp_path, text)
-        loads = loads_of(loaded)
-        periods = loads.first_month
-        trials = Trials(alone(loaded, "t"), "t", open_pools(loaded, "t"), periods, Store())
+        trials = trials_of(written(tmp_path, text), "t")
         found = trials((Scaled(4, 8, 500.0),))
         (size,) = found.point
         assert isinstance(size, Scaled)
