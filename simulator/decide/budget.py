@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from simulator.decide.explore import Asked, Explorer, OutOfTime
 from simulator.money import money
 
-_REACH = 64.0
+REACH = 64.0
 """Multiples of the load, and parts of it, that are asked for at most."""
 _NEAR = 1.05
 """Ratio of the loads between which the largest that a budget buys is left open."""
@@ -33,10 +33,14 @@ class Affordable:
     missed: bool = False
 
 
-def affordable(explorer: Explorer, topology: str, budget_usd: float) -> Affordable:
+def affordable(explorer: Explorer, topology: str, budget_usd: float, reach: float = REACH) -> Affordable:
     """The largest load that a topology serves within the SLO for a budget: by doublings, else from a 64th, by halves.
 
     A larger load is taken to cost no less. Where time ends it is as far as it got.
+
+    Parameters
+    ----------
+    reach : the multiple up to which loads are asked for, at least 1
     """
     low, high, missed = 0.0, math.inf, False
 
@@ -50,11 +54,11 @@ def affordable(explorer: Explorer, topology: str, budget_usd: float) -> Affordab
 
     with suppress(OutOfTime):
         load = 1.0
-        while load <= _REACH and high == math.inf:
+        while load <= reach and high == math.inf:
             ask(load)
             load *= 2
         if not low and high == 1.0:
-            ask(1 / _REACH)
+            ask(1 / REACH)
         while low > 0 and math.isfinite(high) and high > _NEAR * low:
             ask(math.sqrt(low * high))
     return Affordable(topology, low, high, missed)

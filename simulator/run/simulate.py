@@ -76,8 +76,8 @@ if TYPE_CHECKING:
 _SEARCH_SHARE = 0.6
 _AHEAD_SHARE = 0.8
 """Of the progress bar, where sizes are searched; where other processes simulate all that they can."""
-_SPEEDS_SHARE = 0.25
-"""Of the time for further trials, what sizes at other speeds of the engines may take."""
+_SPEEDS_SHARE = _BUDGET_SHARE = 0.25
+"""Of the time for further trials, what sizes at other speeds of the engines, and loads within a budget may take."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -211,6 +211,8 @@ def _simulate(
         explored_s = time.monotonic()
         by_month = [name for name, one in answers.items() if one.by_month]
         sizes = speeds(asked, planned, loads, work.sizer, _SPEEDS_SHARE * explore_s, by_month)
+        seconds = _BUDGET_SHARE * explore_s if explore_s > 0 else None
+        bought = loads_within_budget(asked, loads, work.sizer, seconds)
         left_s = explore_s - (time.monotonic() - explored_s)
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, sizes)
@@ -218,7 +220,7 @@ def _simulate(
         further = further_trials(loaded, asked, loads, work.sizer, left_s, sizes) if explore_s > 0 else None
         decision = decide_run(
             *(sized, loads.shown.demand, measured, costs.cheapest_in, further),
-            *(work.estimates, store, loads_within_budget(asked, loads, work.sizer)),
+            *(work.estimates, store, bought),
         )
         traces = traces_read(loaded, loads.shown.demand.start_s + loads.shown.demand.horizon_s)
         orders = {one.name: early_orders(one) for one in decision.topologies}

@@ -131,3 +131,19 @@ def test_a_token_api_serves_what_its_price_gives(tmp_path: Path) -> None:
     assert found["most"] >= 2.97
     assert "For $15,768 a month api serves × " in run.decision["verdict"]
     assert "budget" not in simulate(written(tmp_path, API), tmp_path / "others").decision
+
+
+def test_loads_of_more_requests_than_are_simulated_for_it_are_not_asked() -> None:
+    """Up to 5 times today's: 4 times it is known to be paid, 8 times is not looked at."""
+    asks: list[float] = []
+    assert affordable(explorer(asks=asks), "rent", 1e9, reach=5.0) == Affordable("rent", 4.0, math.inf)
+    assert asks == [1.0, 2.0, 4.0]
+
+
+def test_the_reach_of_a_budget_follows_the_requests_and_no_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 requests in the window, of which 350 may be simulated: 1 and 2 times the load are asked, 4 times is not."""
+    monkeypatch.setattr("simulator.run.within_budget._MOST_REQUESTS", 350)
+    run = simulate(written(tmp_path, API, "study.budget_usd_per_month=1000000"), tmp_path / "runs")
+    assert run.decision["budget"] == [{"topology": "api", "least": 2.0, "most": None, "missed": False}]
