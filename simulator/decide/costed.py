@@ -11,7 +11,7 @@ import numpy as np
 from simulator.bill.owned import servers_of_sites
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
-from simulator.decide.months import lasts_until, unmeasured
+from simulator.decide.months import first_missed, lasts_until, unmeasured
 from simulator.simulate.priced import period_uses
 from simulator.study.bill import Bill, MonthUse, PeriodUse
 from simulator.study.decision import Chance, Contender, Month, Trail, Unmeasured, Walked
@@ -63,6 +63,7 @@ class Costed:
 
     @property
     def contender(self) -> Contender:
+        missed = first_missed(self.walked)
         return Contender(
             self.name,
             self.meets,
@@ -76,10 +77,10 @@ class Costed:
             self.chance,
             len({share.period.name for share in self.walked[0].shares}) > 1,
             self.arrived,
-            next((month.binding for month in self.walked if month.meets is False), ""),
+            missed.binding if missed else "",
             bool(self.terms.owned or self.terms.rented),
             self.unmeasured,
-            next((month.cause for month in self.walked if month.meets is False), ""),
+            missed.cause if missed else "",
         )
 
 

@@ -237,7 +237,13 @@ def as_served(month: Walked, shares: Sequence[Share]) -> Walked:
 
 def lasts_until(walked: Sequence[Walked]) -> int | None:
     """The last month before the first that misses the SLO, 0 if that is month 1; None if none does."""
-    return next((month.month - 1 for month in walked if month.meets is False), None)
+    missed = first_missed(walked)
+    return None if missed is None else missed.month - 1
+
+
+def first_missed(walked: Sequence[Walked]) -> Walked | None:
+    """The first month that misses the SLO; None if none does."""
+    return next((month for month in walked if month.meets is False), None)
 
 
 def all_meet(answers: Iterable[bool | None]) -> bool | None:

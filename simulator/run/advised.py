@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.decide.months import first_missed
 from simulator.errors import InputError
 from simulator.money import money
 from simulator.resolve.topology import PlannedTopology
@@ -61,9 +62,8 @@ def _in_others(planned: PlannedTopology, priced: Priced, journey: Journey, loads
     except InputError:
         return f"{_NOT_TRIED}: events leave none that can be planned"
     months = course.journey.months
-    missed = next((month.month for month in months if month.meets is False), None)
-    if missed is not None:
-        return f"; in month {missed} that size misses it: replicas: auto finds one for each month"
+    if (missed := first_missed(months)) is not None:
+        return f"; in month {missed.month} that size misses it: replicas: auto finds one for each month"
     if not all(month.meets for month in months):
         return "; whether it does in other months is not known"
     usd, was = course.priced.usd_per_month, priced.usd_per_month

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from simulator.decide.months import first_missed
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.loads import Loads
 from simulator.run.months import Journey, served
@@ -23,7 +24,7 @@ def with_cause(journey: Journey, loads: Loads, store: Store) -> Journey:
     The same requests are served by the same fleet, undisturbed. Later months that are as that one say the same. Hours
     without service at an event are no such thing: a month that has some says nothing more.
     """
-    failed = next((month for month in journey.months if month.meets is False), None)
+    failed = first_missed(journey.months)
     if failed is None or _has_downtime(failed):
         return journey
     planned = [spell.planned for spell in journey.spells if spell.first <= failed.month][-1]

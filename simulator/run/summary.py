@@ -11,7 +11,7 @@ import pandas as pd
 
 from simulator.catalog.costs import cost_words
 from simulator.catalog.sites import site
-from simulator.decide.months import lasts_until, unmeasured
+from simulator.decide.months import first_missed, lasts_until, unmeasured
 from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
 from simulator.fleet.records import Status
@@ -122,7 +122,7 @@ def summarise(
         expected_error=expected_errors(planned.engines),
         lasts_until=lasts_until(priced.walked),
         unmeasured=tuple({"class": name, "period": period} for name, period in unmeasured(priced.walked)),
-        cause=next((month.cause for month in priced.walked if month.meets is False), ""),
+        cause=missed.cause if (missed := first_missed(priced.walked)) else "",
     )
 
 
