@@ -156,9 +156,11 @@ def _batch(answers: Answers, longest: int, others: Collection[str]) -> list[str]
         return []
     ends = ((answers.batch_isl, LENGTH_CV, longest // 4 * 3), (answers.batch_osl, ANSWER_CV, longest // 4))
     isl, osl = (f"{{kind: lognormal, mean: {mean}, cv: {cv}, max: {most}}}" for mean, cv, most in ends)
-    osl = osl if answers.osl > 1 else "1"
+    osl, name = osl if answers.osl > 1 else "1", BATCH
+    while name in others:
+        name += "_too"
     return [
-        f"    - name: {BATCH if BATCH not in others else f'{BATCH}_too'}",
+        f"    - name: {name}",
         f"      arrivals: {{kind: poisson, rate_rps: {batch_rate_rps(answers):.6g}}}",
         f"      lengths: {{isl: {isl}, osl: {osl}}}",
         f"      data_class: {answers.data_class}",

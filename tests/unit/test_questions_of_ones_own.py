@@ -262,11 +262,15 @@ def test_requests_that_may_wait_come_beside_the_others_in_all_hours_alike(tmp_pa
     assert "batch" not in scenario_text({"rate_rps": 1.0}, tmp_path).partition("schema_version")[2]
 
 
-def test_a_log_with_a_label_of_that_name_keeps_it(tmp_path: Path) -> None:
-    rows = "".join(f"{k},100,20,{'batch' if k % 2 else 'chat'}\n" for k in range(100))
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [("chat", ["batch", "batch_too", "chat"]), ("batch_too", ["batch", "batch_too", "batch_too_too"])],
+)
+def test_a_log_with_a_label_of_that_name_keeps_it(other: str, names: list[str], tmp_path: Path) -> None:
+    rows = "".join(f"{k},100,20,{'batch' if k % 2 else other}\n" for k in range(100))
     (tmp_path / "log.csv").write_text(f"arrival_s,input_tokens,output_tokens,class\n{rows}", "utf-8")
     scenario, _ = planned(tmp_path, rate_rps=None, trace="log.csv", batch_per_day=100.0)
-    assert sorted(one.name for one in scenario.workload.classes) == ["batch", "batch_too", "chat"]
+    assert sorted(one.name for one in scenario.workload.classes) == names
 
 
 @pytest.mark.parametrize("given", [{"batch_per_day": 0.0}, {"batch_per_day": 9.0, "batch_isl": 200_000}])
