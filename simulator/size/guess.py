@@ -99,8 +99,8 @@ def replicas_needed(subject: Subject, demand: Demand, pool_name: str) -> float:
         (pool.hands_to is not None, any(other.hands_to == j for other in pools)) == (prefills, decodes)
         for j, pool in enumerate(pools)
     )
-    isl = load.isl - (load.cached if pools[k].engine.enable_prefix_caching else 0.0)
-    capacity = replica_capacity_rps(pools[k], max(isl, 1.0), load.osl, prefill=not decodes, decode=not prefills)
+    isl = load.isl - _spared(pools[k].engine, load)
+    capacity = replica_capacity_rps(pools[k], isl, load.osl, prefill=not decodes, decode=not prefills)
     return load.rate_rps / alike / capacity
 
 
@@ -130,7 +130,7 @@ def _may_wait(pool: PoolSpec, demand: Demand, held: int) -> float:
     limit_s = min((term.limit_s for term in terms if term.metric in ("ttft_s", "e2e_s")), default=math.inf)
     if load is None:
         return 0.0
-    busy = _busy(pool.engine, pool.step_time, load.isl, load.osl)
+    busy = _busy_of(pool, load)
     at = min(held, len(busy.step_s))
     return min(limit_s * at / load.osl / float(busy.step_s[at - 1]), _WAITING * held)
 
@@ -143,7 +143,7 @@ def requests_in_flight(pool: PoolSpec, demand: Demand, replicas: int) -> int:
     load, held = busy_load(demand), requests_held(pool, demand)
     if load is None:
         return held
-    busy = _busy(pool.engine, pool.step_time, load.isl, load.osl)
+    busy = _busy_of(pool, load)
     ends_rps = np.arange(1, len(busy.step_s) + 1) / load.osl / busy.step_s
     return min(int(np.count_nonzero(ends_rps < load.rate_rps / replicas)) + 1, held)
 
@@ -158,21 +158,32 @@ def requests_held(pool: PoolSpec, demand: Demand) -> int:
         return pool.engine.max_num_seqs
     limits_s = [_token_limit_s(term.metric, term.limit_s, load) for slo in demand.classes for term in slo.terms]
     limit_s = min((limit for limit in limits_s if limit is not None), default=math.inf)
-    return requests_within(pool.engine, pool.step_time, load.isl, load.osl, limit_s)
+    return _within(_busy_of(pool, load), limit_s)
 
 
-def requests_within(engine: EngineConfig, step: StepTime, isl: float, osl: float, limit_s: float) -> int:
+def requests_within(
+    engine: EngineConfig, step: StepTime, isl: float, osl: float, limit_s: float, cached: float = 0.0
+) -> int:
     """Requests of these mean lengths that an engine runs at once with at most so long between two tokens; at least 1.
 
     B requests in flight end B/OSL requests a step, so a step has B/OSL prompts to compute beside B tokens:
-    T(B) + S(B) + A_d·B·context + B/OSL·(ISL·T(budget)/budget + A_p·ISL²/2) ≤ limit, with p pipeline stages that of
-    plans of B/p requests.
+    T(B) + S(B) + A_d·B·context + B/OSL·((ISL - C)·T(budget)/budget + A_p·(ISL² - C²)/2) ≤ limit, with p pipeline
+    stages that of plans of B/p requests.
+
+    Parameters
+    ----------
+    cached : C, prompt tokens of a mean request that the prefix cache spares
     """
-    busy = _busy(engine, step, isl, osl)
+    return _within(_busy(engine, step, isl, osl, cached), limit_s)
+
+
+def _within(busy: _Busy, limit_s: float) -> int:
     return max(int(np.count_nonzero(busy.step_s <= limit_s)), 1)
 
 
-def requests_until(engine: EngineConfig, step: StepTime, isl: float, osl: float, limit_s: float, late: float) -> int:
+def requests_until(
+    engine: EngineConfig, step: StepTime, isl: float, osl: float, limit_s: float, late: float, cached: float = 0.0
+) -> int:
     """Requests of these mean lengths that an engine runs at once with few first tokens beyond the limit; at least 1.
 
     With B in flight, prompts come B/OSL a step. One takes its own time and the decoding beside it in each of its steps;
@@ -182,9 +193,10 @@ def requests_until(engine: EngineConfig, step: StepTime, isl: float, osl: float,
     Parameters
     ----------
     late : share of the requests that may be beyond the limit
+    cached : as `requests_within` takes it
     """
-    busy = _busy(engine, step, isl, osl)
-    steps = isl / engine.max_num_batched_tokens
+    busy = _busy(engine, step, isl, osl, cached)
+    steps = (isl - cached) / engine.max_num_batched_tokens
     taken_s = busy.prefill_s + steps * busy.decode_s
     batch = np.arange(1, len(taken_s) + 1)
     load = np.minimum(batch / osl / busy.step_s * taken_s, 1.0 - _LEAST_ROOM)
@@ -207,13 +219,23 @@ class _Busy(NamedTuple):
     prefill_s: float
 
 
-def _busy(engine: EngineConfig, step: StepTime, isl: float, osl: float) -> _Busy:
-    context = isl + osl / 2
+def _busy_of(pool: PoolSpec, load: BusyLoad) -> _Busy:
+    return _busy(pool.engine, pool.step_time, load.isl, load.osl, _spared(pool.engine, load))
+
+
+def _spared(engine: EngineConfig, load: BusyLoad) -> float:
+    """Prompt tokens of a mean request that the prefix cache spares, at most all but one."""
+    return min(load.cached, load.isl - 1.0) if engine.enable_prefix_caching else 0.0
+
+
+def _busy(engine: EngineConfig, step: StepTime, isl: float, osl: float, cached: float = 0.0) -> _Busy:
+    context, new = isl + osl / 2, isl - cached
     fits = int(requests_at_once(engine, context))
     most = max(min(engine.max_num_seqs, fits, engine.max_num_batched_tokens), 1)
     batch = np.arange(1, most + 1)
     budget = engine.max_num_batched_tokens
-    prefill_s = (isl * step.prompts_s(budget) / budget + step.prefill_attn_s * isl**2 / 2) / step.stages
+    attention_s = step.prefill_attn_s * (isl**2 - cached**2) / 2
+    prefill_s = (new * step.prompts_s(budget) / budget + attention_s) / step.stages
     decode_s = step.round_s(batch, 0, context)
     return _Busy(decode_s, decode_s + batch / osl * prefill_s, prefill_s)
 

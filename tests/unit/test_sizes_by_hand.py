@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from simulator.decide.months import _walked
+from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.metrics.demand import Demand
 from simulator.perf.steptime import constant_step_time
 from simulator.resolve.sizes import BY_TOKEN, Fixed, OpenPool
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
 from simulator.size.bounds import _least_use, _role
-from simulator.size.guess import _hits, requests_until, requests_within
+from simulator.size.guess import _hits, requests_held, requests_until, requests_within
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
 from simulator.workload.requests import make_requests
@@ -39,6 +40,30 @@ def test_requests_that_a_replica_holds_within_a_limit(limit_s: float, held: int)
     each_s = 0.01 + 0.002 / 128 + (60 * 0.002 / 128 + 1e-5 * 60**2 / 2) / 5
     assert each_s == pytest.approx(0.0138, rel=0.01)
     assert requests_within(ENGINE, step, 60, 5, limit_s) == max(min(int(limit_s / each_s), 8), 1) == held
+
+
+@pytest.mark.parametrize(("cached", "held"), [(0.0, 3), (20.0, 3), (59.0, 4)])
+def test_of_cached_prompts_a_replica_holds_more_requests(cached: float, held: int) -> None:
+    """0.045 s / (0.01 + 0.002/128 + (new * 0.002/128 + 1e-5 * (60² - cached²) / 2) / 5): 3.26, 3.36, 4.4."""
+    step = replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :],
+        seq_time_s=0.01 * np.arange(9),
+        prefill_attn_s=1e-5,
+    )
+    each_s = 0.01 + 0.002 / 128 + ((60 - cached) * 0.002 / 128 + 1e-5 * (60**2 - cached**2) / 2) / 5
+    assert requests_within(ENGINE, step, 60, 5, 0.045, cached) == int(0.045 / each_s) == held
+
+
+def test_first_tokens_of_cached_prompts_take_their_new_tokens_alone() -> None:
+    """Of 512 tokens 256 are new: two steps, as of a prompt of 256."""
+    step = replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
+        seq_time_s=0.01 * np.arange(9),
+    )
+    config = replace(ENGINE, num_blocks=100_000, max_model_len=10_000)
+    assert [requests_until(config, step, 512, 5, 0.193, 1e-9, cached) for cached in (256.0, 0.0)] == [3, 2]
 
 
 @pytest.mark.parametrize(
@@ -176,3 +201,28 @@ def test_prompt_tokens_that_another_request_has_are_all_but_the_longest_of_each_
     )
     assert _hits(requests) == (20 + 10) / 4
     assert _hits(make_requests(np.arange(2.0), np.full(2, 60), np.full(2, 3))) == 0.0
+
+
+@pytest.mark.parametrize(("with_cache", "held"), [(False, 4), (True, 5)])
+def test_a_replica_holds_more_of_requests_whose_prompts_its_cache_has(with_cache: bool, held: int) -> None:
+    """Four prompts of 64 tokens with a text of 60: 45 are cached in the mean.
+
+    0.069 s / (0.01 + 0.002/128 + (new * 0.002/128 + 1e-5 * (64² - cached²) / 2) / 5): 4.8 with 64 new ones, 5.7 with 19.
+    """
+    step = replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :],
+        seq_time_s=0.01 * np.arange(9),
+        prefill_attn_s=1e-5,
+    )
+    texts = {"segment_id": np.full(4, 7), "segment_tokens": np.full(4, 60)}
+    requests = make_requests(*(np.arange(4.0), np.full(4, 64), np.full(4, 5)), segment_start=np.arange(5), **texts)
+    demand: Any = SimpleNamespace(
+        source=lambda _: SimpleNamespace(chunks=lambda: iter((requests,))),
+        last_job_s=None,
+        classes=(ClassSlo("a", (SloTerm("tpot_s", 0.95, 0.069),)),),
+    )
+    spec = replace(pool(engine=replace(ENGINE, enable_prefix_caching=with_cache)), step_time=step)
+    new, cached = (19, 45) if with_cache else (64, 0)
+    each_s = 0.01 + 0.002 / 128 + (new * 0.002 / 128 + 1e-5 * (64**2 - cached**2) / 2) / 5
+    assert requests_held(spec, demand) == int(0.069 / each_s) == held
