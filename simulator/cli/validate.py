@@ -38,6 +38,7 @@ def validate(
     from simulator.resolve.admissible import denied
     from simulator.resolve.apis import retired_words
     from simulator.resolve.idle_terms import idle_terms
+    from simulator.resolve.open_thresholds import has_open_threshold
     from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
     from simulator.resolve.topology import changes_placed, check_catalog_names, plan_topologies
@@ -75,8 +76,9 @@ def validate(
         if no_target := denied(loaded, topology.fleet):
             print(f"! {topology.name}: misses the SLO at any size: {no_target}")
             continue
-        if has_open_sizes(loaded.scenario.topologies[topology.name]):
-            print(f"! {topology.name}: sizes or hours are left open: run looks for them")
+        written = loaded.scenario.topologies[topology.name]
+        if has_open_sizes(written) or has_open_threshold(written):
+            print(f"! {topology.name}: sizes, hours or thresholds are left open: run looks for them")
             continue
         for warning in load_warnings(load, topology):
             print(f"! {topology.name}: {warning}")

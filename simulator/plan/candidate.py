@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from simulator.resolve.open_thresholds import has_open_threshold, with_threshold
 from simulator.resolve.open_windows import open_windows, window_values, with_hours
 from simulator.resolve.size_values import size_values
 from simulator.resolve.sizes import OpenPool, Size, check_outside, is_open, open_pool, open_units, replaceable, stated
@@ -24,6 +25,7 @@ class Candidate:
     hardware : what was changed in each of them, as `gpu` and `tp`
     hours : found for the windows that leave them open; empty where none does
     windows : places of these below the topology, and the keys that are open there with their values
+    overflow_at : outstanding requests per replica from which on its overflow passes a pool by, where that is open
     """
 
     loaded: LoadedScenario
@@ -32,11 +34,19 @@ class Candidate:
     hardware: Mapping[str, Any]
     hours: str = ""
     windows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    overflow_at: float | None = None
 
     def at_hours(self, hours: str) -> Candidate:
         """The candidate with the same hours in every window that leaves them open."""
         open_ = tuple((path, tuple(window_values(one, hours).items())) for path, one in open_windows(self.settings))
         return replace(self, loaded=with_hours(self.loaded, self.topology, hours), hours=hours, windows=open_)
+
+    def at_threshold(self, outstanding_per_replica: float) -> Candidate:
+        """The candidate with the threshold of its overflow, where that is open; else as it is."""
+        if not has_open_threshold(self.settings):
+            return self
+        loaded = with_threshold(self.loaded, self.topology, outstanding_per_replica)
+        return replace(self, loaded=loaded, overflow_at=outstanding_per_replica)
 
     @property
     def settings(self) -> Any:
@@ -60,6 +70,7 @@ class Candidate:
     def values(self, sizes: Mapping[int, Size]) -> list[Given]:
         """What makes the topology this fleet: paths below it, and what stands there."""
         found: list[Given] = [(f"{path}.{key}", value) for path, open_ in self.windows for key, value in open_]
+        found += [] if self.overflow_at is None else [("routing.when.outstanding_per_replica", self.overflow_at)]
         for k, size in sizes.items():
             if k < len(self.settings.pools):
                 root = f"pools{item(self.settings.pools, k)}"

@@ -80,7 +80,7 @@ class Plan:
 
 def _check(one: Candidate) -> FleetSpec:
     """The candidate at its smallest; raises what keeps it from being planned or priced, at its place."""
-    one = one.at_hours(WHOLE_WEEK)
+    one = one.at_hours(WHOLE_WEEK).at_threshold(0.0)
     sizes = {pool.index: pool.size(max(pool.low, 1)) for pool in one.pools()}
     return planned_at(with_sizes(one.loaded, one.topology, sizes), one.topology).fleet
 

@@ -25,7 +25,8 @@ def rows_of(sizing: Sizing, spare: int, set_lines: SetLines) -> list[dict[str, A
     set_lines : what `--set` needs to give a topology values at paths below it
     """
     candidate = sizing.candidate
-    head = {"topology": candidate.topology, "hours": candidate.hours, **_hardware(candidate)}
+    head = {"topology": candidate.topology, "hours": candidate.hours, "overflow_at": candidate.overflow_at}
+    head |= _hardware(candidate)
     found = sizing.found
     searched = {
         "simulated_sizes": found.tried if found else 0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from simulator.decide.months import walk
 from simulator.errors import InputError
 from simulator.plan.candidate import Candidate
+from simulator.resolve.open_thresholds import has_open_threshold
 from simulator.resolve.open_windows import open_windows
 from simulator.resolve.sizes import Fixed, Size, refinable, with_sizes
 from simulator.resolve.terms import resolve_terms
@@ -21,6 +22,7 @@ from simulator.simulate.store import Store
 from simulator.size.found import Interrupted, Limits, Search, bounded, is_best_of
 from simulator.size.infeasible import why_infeasible
 from simulator.size.search import search
+from simulator.size.thresholds import best_threshold
 from simulator.size.trials import Point, Progress, Trials
 from simulator.size.windows import best_window
 
@@ -96,8 +98,11 @@ def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
 
 
 def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progress: Progress) -> Sizing:
-    """Search the fleets of a candidate, and the hours of its windows where they are open."""
+    """Search the fleets of a candidate; the threshold of its overflow, and the hours of its windows, where open."""
     periods, other_hours = loads.first_month, None
+    if has_open_threshold(candidate.settings):
+        there = candidate.loaded, candidate.topology, periods, store, replace(limits, prune=True), progress
+        candidate = candidate.at_threshold(best_threshold(*there, candidate.pools()).outstanding_per_replica)
     if open_windows(candidate.settings):
         asked = replace(limits, prune=True)
         hours = best_window(

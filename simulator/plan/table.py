@@ -116,7 +116,8 @@ def _trail(row: Mapping[str, Any]) -> str:
         by_word.setdefault(word, []).append(f"{tried['sizes']}{price}")
     words = "; ".join(f"{word}: {', '.join(sizes)}" for word, sizes in by_word.items())
     hours = f"window {window_words(row['hours'])}; " if row["hours"] else ""
-    return f"{row['topology']}: {hours}{row['claim']}; {words}"
+    at = f"overflow at {row['overflow_at']:g} outstanding per replica; " if row["overflow_at"] is not None else ""
+    return f"{row['topology']}: {at}{hours}{row['claim']}; {words}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,14 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
 from simulator.questions.answers import OWN_GPU, Answers
-from simulator.questions.fit import Fit, engine_of, fit_of
-from simulator.questions.log import LATE, read_log
+from simulator.questions.fit import Fit, fit_of
+from simulator.questions.log import read_log
 from simulator.schema.base import DataClass
 from simulator.schema.hardware import HardwareSettings
-from simulator.size.guess import requests_until, requests_within
 
 OWN_SITE = "datacentre"
 API = "api"
 OWN_API = "an API of your own prices"
-FULL_AT = 0.75
-"""Share of the requests that a replica holds at once within the limit on tokens, from which on a hybrid sends requests
-on: some run ahead of the mean, and prompts come in bunches."""
 Lines = list[str]
 
 
@@ -63,21 +58,19 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
         found.append(("cloud", ["    pools:", rented]))
     if places.api[0]:
         found.append((API, api))
-    full = _full_at(answers, fit, folder)
-    tokens = f", or {FULL_AT:.0%} of what it holds within {answers.tpot_s:g} s a token" if answers.osl > 1 else ""
-    why = f"    # {full}: what a replica of base holds within {answers.ttft_s:g} s to the first token{tokens}."
     if places.api[1] or places.site[1]:
         burst, beside = (API, api) if places.api[1] else ("rented", [])
         pools = ["    pools:", own, *([] if places.api[1] else [rented])]
-        when = f"order: [base, {burst}], when: {{outstanding_per_replica: {full}}}"
-        found.append(("hybrid", [*pools, *beside, why, f"    routing: {{kind: overflow, {when}}}"]))
+        when = f"order: [base, {burst}], when: {{outstanding_per_replica: auto}}"
+        found.append(("hybrid", [*pools, *beside, f"    routing: {{kind: overflow, {when}}}"]))
     if places.api[1] and not places.api[0]:
         said = f"    # {answers.data_class} data go to the API; what may not leave goes to base."
         order = f"    routing: {{kind: overflow, order: [{API}, base]}}"
         found.append(("split", ["    pools:", own, *api, said, order]))
     found += _of_other_gpus(answers, folder, places, talks)
     return [
-        "# auto: the cheapest size that meets the SLO is searched, so each topology is compared at its best.",
+        "# auto: the cheapest size that meets the SLO is searched, and so is the number of requests per replica from",
+        "# which on a hybrid sends them on, so each topology is compared at its best.",
         *_left_out(answers, places),
         "topologies:",
         *(_paid_for(answers.gpu) if answers.owned_gpus and answers.server_usd is None else []),
@@ -239,14 +232,6 @@ def _provider(answers: Answers) -> str:
     if answers.offer is None:
         parts.append(f"data_classes: [{answers.data_class}]")
     return f"{{{', '.join(parts)}}}"
-
-
-def _full_at(answers: Answers, fit: Fit, folder: Path) -> int:
-    """Requests running and waiting per replica from which on a hybrid sends requests on."""
-    engine = engine_of(answers, fit, folder)
-    lengths = engine.config, engine.step_time, answers.isl, answers.osl
-    held = FULL_AT * requests_within(*lengths, answers.tpot_s if answers.osl > 1 else math.inf)
-    return max(int(min(held, requests_until(*lengths, answers.ttft_s, LATE))), 1)
 
 
 def _paid_for(name: str) -> Lines:

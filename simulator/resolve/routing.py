@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from simulator.errors import InputError
+from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
 from simulator.schema.routing import Routing, WindowsRouting
 from simulator.study.choices import TargetRouting
@@ -52,6 +52,13 @@ def _openings(routing: Routing, names: list[str], clock: Clock) -> tuple[Opening
     return tuple(found)
 
 
+def _found(value: float | str | None) -> float | None:
+    if isinstance(value, str):
+        path = "routing.when.outstanding_per_replica"
+        raise InputError(Problem("is open: run, plan and sweep find it, elsewhere give a number", path=path, got=value))
+    return value
+
+
 def _limit(value: float | None) -> float:
     return math.inf if value is None else value
 
@@ -66,7 +73,7 @@ def _rule(routing: Routing, names: list[str], everything: list[int]) -> RoutingS
             tuple(order),
             overflow_waiting=(_limit(when.waiting_per_replica),) * n,
             overflow_kv=(_limit(when.kv_usage),) * n,
-            overflow_outstanding=(_limit(when.outstanding_per_replica),) * n,
+            overflow_outstanding=(_limit(_found(when.outstanding_per_replica)),) * n,
         )
     if isinstance(routing, WindowsRouting):
         listed = [name for window in routing.windows for name in window.use] + list(routing.otherwise or names)

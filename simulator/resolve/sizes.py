@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from simulator.errors import InputError, Problem
 from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.located import located, pool_path
+from simulator.resolve.open_thresholds import with_threshold
 from simulator.resolve.open_windows import WHOLE_WEEK, open_windows, with_hours
 from simulator.resolve.routed import goes_on_without, routed, without
 from simulator.resolve.without_units import sells_nothing, sells_tokens, spared
@@ -353,6 +354,7 @@ def left_out(written: Topology, planned: Topology) -> list[str]:
 def at_start(loaded: LoadedScenario) -> LoadedScenario:
     """The scenario with the smallest size wherever one is open: enough to look up and check everything else."""
     for name, topology in loaded.scenario.topologies.items():
+        loaded = with_threshold(loaded, name, 0.0)
         if has_open_sizes(topology):
             loaded = with_hours(loaded, name, WHOLE_WEEK)
         loaded = with_sizes(loaded, name, {pool.index: smallest(pool) for pool in open_pools(loaded, name)})

@@ -19,13 +19,14 @@ from simulator.fleet.spans import union
 from simulator.resolve.admissible import expected_requests, mean_output_tokens
 from simulator.resolve.demand import workload_spec
 from simulator.resolve.horizon import horizon_of
+from simulator.resolve.open_thresholds import has_open_threshold
 from simulator.resolve.sizes import has_open_sizes, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.loads import simulated_loads
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
 from simulator.schema.pool import QueueAutoscaler
-from simulator.size.expected import expected_trials
+from simulator.size.expected import THRESHOLDS, expected_trials
 from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, rough_span_words
 from simulator.workload.lengths import length_mean
 from simulator.workload.sessions import BLOCK
@@ -183,7 +184,9 @@ def _searched(loaded: LoadedScenario, seconds: float) -> tuple[int, float]:
     """Trials of the searches of a load, and the time of these and of what is shown, where that alone takes so long."""
     topologies = loaded.scenario.topologies
     trials = sum(
-        expected_trials(open_pools(loaded, name)) for name, topology in topologies.items() if has_open_sizes(topology)
+        expected_trials(open_pools(loaded, name)) * (1 + THRESHOLDS * has_open_threshold(topology))
+        for name, topology in topologies.items()
+        if has_open_sizes(topology) or has_open_threshold(topology)
     )
     return trials, seconds * _TYPICAL * (1 + trials / 2 / max(len(topologies), 1))
 

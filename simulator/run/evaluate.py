@@ -11,6 +11,7 @@ from simulator.money import shown_in
 from simulator.resolve.closed import beside_owned
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
+from simulator.run.at_thresholds import with_found_thresholds
 from simulator.run.cause import with_cause
 from simulator.run.left_open import least_usd_per_month
 from simulator.run.loads import Loads, loads_of
@@ -205,6 +206,7 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     check_catalog_names(loaded)
     with shown_in(loaded.currency):
         loads, sizer = loads_of(loaded), Sizer(Store(), bounded(None, loaded))
+        loaded, *_ = with_found_thresholds(loaded, (name,), loads, sizer)
         found = cheapest_answer(sizer, loaded, name, loads)
         sized = sizer.sized(loaded, name, loads, found)
         planned = plan_topology(sized, name)

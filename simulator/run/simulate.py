@@ -30,6 +30,7 @@ from simulator.results.scratch import scratch
 from simulator.run.advised import advised
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
+from simulator.run.at_thresholds import between, with_found_thresholds
 from simulator.run.budget import Budget, beforehand, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, decide_run, measured_of
@@ -179,18 +180,20 @@ def _simulate(
         check_needs(needs, budget)
         if progress:
             progress(beforehand(loaded, needs), 0.0)
+    sizer, names = Sizer(store, limits), loaded.scenario.topologies
+    loaded, thresholds, progress = with_found_thresholds(loaded, names, loads, sizer, progress)
     rows = Rows(folder, loads.shown.period) if loaded.scenario.run.keep_requests else None
-    work = Work(loaded, loads, Sizer(store, limits), rows, advise)
+    work = Work(loaded, loads, sizer, rows, advise)
     searched = _SEARCH_SHARE if any(map(has_open_sizes, loaded.scenario.topologies.values())) else 0.0
     if work.worth(jobs):
         store = store if store.can_keep else Store(folder / "trials")
         work, searched = replace(work, sizer=Sizer(store, limits)), _AHEAD_SHARE
-        answers = answers_ahead(work, list(loaded.scenario.topologies), jobs, _between(0.0, searched, progress))
+        answers = answers_ahead(work, list(loaded.scenario.topologies), jobs, between(0.0, searched, progress))
     else:
-        answers = _answers(work, _between(0.0, searched, progress))
-    begun, searched = searched, _with_instances(loaded, searched)
-    sized = _sized(work, answers, _between(begun, searched, progress))
-    study = _Study(work, sized, answers, searched, progress)
+        answers = _answers(work, between(0.0, searched, progress))
+    begun = max(searched, _AHEAD_SHARE) if may_change_instances(loaded) else searched
+    sized = _sized(work, answers, between(searched, begun, progress))
+    study = _Study(work, sized, answers, thresholds, begun, progress)
     planned = plan_topologies(sized)
     collect(resolve_terms, planned)
     scenario, files = sized.scenario, references(sized)
@@ -260,12 +263,14 @@ class _Study:
     ----------
     sized : the scenario with the sizes that were found
     answers : what was found, by topology
+    thresholds : what is said of those of an overflow that were found, by topology
     searched : share of the progress that is done
     """
 
     work: Work
     sized: LoadedScenario
     answers: Mapping[str, Answer]
+    thresholds: Mapping[str, list[str]]
     searched: float
     progress: Progress | None
 
@@ -310,22 +315,22 @@ class _Study:
             told = replace(told, search=answer.row(), edge=later)
             told = told.warned("size", [*size_warnings(answer), *fresh_words(journey, fresh.nearest)])
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
-        told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
-        told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
-        told = told.warned("size", moved_instances(asked, topology.settings))
-        told = told.warned("size", [*without_terms(asked, topology.settings), *paid_at_other_hours(asked)])
+        out = left_out(asked, topology.settings) if answer is None else []
+        told = told.warned("size", [*self.thresholds.get(name, ()), *out])
+        moved = [*cheaper_instances(asked, topology.settings, unchanged), *moved_instances(asked, topology.settings)]
+        told = told.warned("size", [*moved, *without_terms(asked, topology.settings), *paid_at_other_hours(asked)])
         told = told.warned(
             "size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, sizer.limits or Limits())
         )
-        if work.advise:
+        if work.advise and name not in self.thresholds:
             told = told.warned("size", threshold_words(topology, told.metrics, found, journey, work.loads, sizer.store))
         if answer is None and work.advise:
             words, when = advised(work.loaded, name, found, journey, work.loads, sizer)
             if fresh.was_asked:
                 edge = edge_of(fresh.as_written)
                 told = replace(told, edge=edge or later or fresh.as_written)
-                told = told.warned("size", [f"as written {edge}{when}"] if edge else [])
-                told = told.warned("size", fresh_words(journey, fresh.nearest))
+                as_written = [f"as written {edge}{when}"] if edge else []
+                told = told.warned("size", [*as_written, *fresh_words(journey, fresh.nearest)])
             told = told.warned("size", [words] if words else [])
         return Case(topology, course.prices, found), told
 
@@ -338,23 +343,11 @@ def _measured(case: Case, summary: TopologySummary, demand: Demand) -> Measured:
     return measured_of(case.planned, case.priced, demand, trail, summary.fleet)
 
 
-def _between(begin: float, end: float, progress: Progress | None) -> Progress | None:
-    """Progress of what is so much of the whole."""
-    if progress is None:
-        return None
-    return lambda what, share: progress(what, begin + (end - begin) * share)
-
-
-def _with_instances(loaded: LoadedScenario, searched: float) -> float:
-    """Share of the progress that is done once pools of a written size were simulated for their instances, too."""
-    return max(searched, _AHEAD_SHARE) if may_change_instances(loaded) else searched
-
-
 def _sized(work: Work, answers: Mapping[str, Answer], progress: Progress | None) -> LoadedScenario:
     """The scenario at the sizes that were found, with written autoscalers on the instances that cost least."""
     sized, names = work.loaded, list(work.loaded.scenario.topologies)
     for k, name in enumerate(names):
-        told = _between(k / len(names), (k + 1) / len(names), progress)
+        told = between(k / len(names), (k + 1) / len(names), progress)
         sized = work.sizer.sized(sized, name, work.loads, answers.get(name), work.rows, told)
     return sized
 

@@ -146,7 +146,16 @@ def event_problems(scenario: Scenario) -> Iterator[Found]:
             yield f"{path}.from_month", "another event changes this topology in the same month: make one of them", None
         if not event.change:
             yield f"{path}.change", "say what changes, as pools: [{name: base, gpu: b200}]", None
+        if _threshold_of(event.change) == "auto":
+            where = f"{path}.change.routing.when.outstanding_per_replica"
+            yield where, "is found for the whole study: auto stands in the topology itself, a number here", "auto"
     yield from _shape_problems(scenario)
+
+
+def _threshold_of(change: Any) -> Any:
+    for key in ("routing", "when", "outstanding_per_replica"):
+        change = change.get(key) if isinstance(change, Mapping) else None
+    return change
 
 
 def _shape_problems(scenario: Scenario) -> Iterator[Found]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, NotNegative, Settings, Share, Switch
+from simulator.schema.base import IS_NUMBER, Auto, NotNegative, Settings, Share, Switch
 from simulator.schema.clock import RoutingWindow
 
 UpToAnHour = Annotated[float, Field(ge=0, le=3_600), IS_NUMBER]
@@ -42,8 +42,8 @@ class OverflowWhen(Settings):
 
     waiting_per_replica: NotNegative | None = None
     """Requests waiting per ready replica."""
-    outstanding_per_replica: NotNegative | None = None
-    """Requests running and waiting per ready replica."""
+    outstanding_per_replica: NotNegative | Auto | None = None
+    """Requests running and waiting per ready replica; auto looks for the number with which the study costs least."""
     kv_usage: Share | None = None
     """Share of the KV blocks in use."""
 

@@ -9,6 +9,9 @@ from simulator.resolve.sizes import OpenPool, refinable
 _ONE_NUMBER, _ONE_AUTOSCALER, _TWO_POOLS = 4, 18, 23
 """Of own servers, an autoscaler, and both: about what `python bench/needs.py --searches` counts in the quickstart."""
 
+THRESHOLDS = 6
+"""Those of an overflow that a search is likely to try."""
+
 
 def expected_trials(pools: Sequence[OpenPool]) -> int:
     """Trials that a search of the sizes of these pools takes, about."""

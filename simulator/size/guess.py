@@ -158,7 +158,18 @@ def requests_held(pool: PoolSpec, demand: Demand) -> int:
         return pool.engine.max_num_seqs
     limits_s = [_token_limit_s(term.metric, term.limit_s, load) for slo in demand.classes for term in slo.terms]
     limit_s = min((limit for limit in limits_s if limit is not None), default=math.inf)
-    return _within(_busy_of(pool, load), limit_s)
+    return requests_within(pool.engine, pool.step_time, load.isl, load.osl, limit_s, _spared(pool.engine, load))
+
+
+def requests_in_time(pool: PoolSpec, demand: Demand) -> int:
+    """Requests that one replica holds at once while it keeps the limits on first tokens and on the time of a token."""
+    load, held = busy_load(demand), requests_held(pool, demand)
+    if load is None:
+        return held
+    lengths, cached = (pool.engine, pool.step_time, load.isl, load.osl), _spared(pool.engine, load)
+    terms = [term for slo in demand.classes for term in slo.terms if term.metric == "ttft_s"]
+    late = {term: max(1.0 - term.quantile, _LEAST_ROOM) for term in terms}
+    return min([held, *(requests_until(*lengths, term.limit_s, late[term], cached) for term in terms)])
 
 
 def requests_within(
@@ -174,10 +185,7 @@ def requests_within(
     ----------
     cached : C, prompt tokens of a mean request that the prefix cache spares
     """
-    return _within(_busy(engine, step, isl, osl, cached), limit_s)
-
-
-def _within(busy: _Busy, limit_s: float) -> int:
+    busy = _busy(engine, step, isl, osl, cached)
     return max(int(np.count_nonzero(busy.step_s <= limit_s)), 1)
 
 

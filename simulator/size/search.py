@@ -52,7 +52,8 @@ def search(
     Parameters
     ----------
     known : a point that is known to meet; what costs no less is excluded
-    rival : the best of other points, as those of another window: what costs no less is excluded or raced out too
+    rival : the best of other points, as those of another window: what costs no less is excluded or raced out too; but
+        not a fixed number of a pool with an autoscaler, which costs less than as many that are always there
     lighter : what is known of points under lighter loads: those that miss the SLO or cost too much are not simulated
     first, then : points with which it begins, and those that come after the numbers and before the settings of
         autoscalers, as the best of other loads
@@ -64,7 +65,9 @@ def search(
     Interrupted : in place of a KeyboardInterrupt, with what was found
     """
     limits = limits or Limits()
-    searcher = Searcher(trials, limits, known, rival, lighter or Lighter(), first, then, guess)
+    searcher = Searcher(trials, limits, known, None, lighter or Lighter(), first, then, guess)
+    if not any(map(refinable, trials.pools)):
+        searcher.rival = rival
     if known is not None:
         searcher.trail[known.point] = known
     if limits.seconds is not None:
@@ -80,6 +83,7 @@ def search(
             _descend(searcher)
         if searcher.best is None or not searcher.best.usd_per_month <= enough_usd:
             _every_way(searcher)
+            searcher.rival = rival
             for point in then:
                 searcher.close(point)
             for k, pool in enumerate(trials.pools):

@@ -71,6 +71,7 @@ def test_a_plan_at_the_best_hours_has_its_own_fleets_and_what_other_hours_left_o
     at_nine: Any = SimpleNamespace(settings=None, loaded=None, topology="t", pools=lambda: ())
     asked: Any = SimpleNamespace(**vars(at_nine), at_hours={"9-14": at_nine}.get)
     made_up: dict[str, Any] = {
+        "has_open_threshold": lambda settings: False,
         "open_windows": lambda settings: True,
         "best_window": lambda *of, **more: SimpleNamespace(hours="9-14", search=hours),
         "Trials": lambda *of: None,

@@ -36,6 +36,7 @@ def fleet(topology: str = "own", **given: Any) -> dict[str, Any]:
     return {
         "topology": topology,
         "hours": "",
+        "overflow_at": None,
         "gpu": ["h100-sxm"],
         "tp": [2],
         "pp": [1],

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from simulator.decide.months import _walked
-from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.metrics.demand import Demand
+from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.perf.steptime import constant_step_time
 from simulator.resolve.sizes import BY_TOKEN, Fixed, OpenPool
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
 from simulator.size.bounds import _least_use, _role
-from simulator.size.guess import _hits, requests_held, requests_until, requests_within
+from simulator.size.guess import _hits, requests_held, requests_in_time, requests_until, requests_within
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
 from simulator.workload.requests import make_requests
@@ -207,7 +207,7 @@ def test_prompt_tokens_that_another_request_has_are_all_but_the_longest_of_each_
 def test_a_replica_holds_more_of_requests_whose_prompts_its_cache_has(with_cache: bool, held: int) -> None:
     """Four prompts of 64 tokens with a text of 60: 45 are cached in the mean.
 
-    0.069 s / (0.01 + 0.002/128 + (new * 0.002/128 + 1e-5 * (64² - cached²) / 2) / 5): 4.8 with 64 new ones, 5.7 with 19.
+    0.069 s / (0.01 + 0.002/128 + (new * 0.002/128 + 1e-5 * (64² - cached²) / 2) / 5): 4.8 with 64, 5.7 with 19.
     """
     step = replace(
         constant_step_time(0.002, 128, 8),
@@ -226,3 +226,27 @@ def test_a_replica_holds_more_of_requests_whose_prompts_its_cache_has(with_cache
     new, cached = (19, 45) if with_cache else (64, 0)
     each_s = 0.01 + 0.002 / 128 + (new * 0.002 / 128 + 1e-5 * (64**2 - cached**2) / 2) / 5
     assert requests_held(spec, demand) == int(0.069 / each_s) == held
+
+
+def test_limits_on_first_tokens_let_a_replica_hold_fewer() -> None:
+    """Prompts of 256 tokens as above: two of them within 0.089 s, three within 0.193 s; tokens would let it hold 8."""
+    step = replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
+        seq_time_s=0.01 * np.arange(9),
+    )
+    requests = make_requests(np.arange(4.0), np.full(4, 256), np.full(4, 5))
+
+    def in_time(*terms: SloTerm) -> int:
+        demand: Any = SimpleNamespace(
+            source=lambda _: SimpleNamespace(chunks=lambda: iter((requests,))),
+            last_job_s=None,
+            classes=(ClassSlo("a", terms),),
+        )
+        return requests_in_time(replace(pool(), step_time=step), demand)
+
+    first = [SloTerm("ttft_s", 1.0, limit_s) for limit_s in (0.193, 0.089)]
+    assert in_time() == in_time(SloTerm("tpot_s", 0.95, 9.0)) == 8
+    assert [in_time(one, SloTerm("tpot_s", 0.95, 9.0)) for one in first] == [3, 2]
+    assert in_time(*first) == 2
+    assert in_time(first[0], SloTerm("tpot_s", 0.95, 0.001)) == 1
