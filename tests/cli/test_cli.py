@@ -122,6 +122,14 @@ def test_validate_counts_what_it_checked(capsys: Capture) -> None:
     assert ": 1 topology, 1 request class, no problems" in capsys.readouterr().out
 
 
+def test_validate_says_of_each_topology_with_open_sizes_that_a_run_looks_for_them(capsys: Capture) -> None:
+    pools = "pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned, replicas: "
+    topologies = f"topologies={{told: {{{pools}2}}]}}, open: {{{pools}auto}}]}}, too: {{{pools}auto}}]}}}}"
+    assert _run(["validate", SMALL, "--set", topologies]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "left open" in line]
+    assert said == [f"! {name}: sizes or hours are left open: run looks for them" for name in ("open", "too")]
+
+
 def test_validate_warns_of_what_vllm_turns_off(capsys: Capture) -> None:
     drafts = "engine.speculative_config={method: ngram, num_speculative_tokens: 3, acceptance: 0.5}"
     assert _run(["validate", SMALL, "--set", drafts]) == 0

@@ -48,6 +48,19 @@ def test_what_is_kept_is_told_and_cleared(tmp_path: Path, capsys: Capture, monke
     assert store.user_store().files() == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "kinds"), [({}, 0), ({"warm": True}, 1), ({"warm_all": True}, 5), ({"warm": True, "warm_all": True}, 5)]
+)
+def test_kernels_are_compiled_where_that_is_asked_for(
+    asked: dict[str, bool], kinds: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr("simulator.run.bench.warm_up", compiled.append)
+    monkeypatch.setattr("simulator.processes.cores", lambda: 1)
+    assert doctor(**asked) == 0
+    assert (len(compiled), "kernels are compiled" in capsys.readouterr().out) == (kinds, kinds > 0)
+
+
 def test_a_key_is_explained_in_words(capsys: Capture) -> None:
     (key,) = (one for one in scenario_keys() if one.path == "engine.max_num_seqs")
     assert explain("engine.max_num_seqs") == 0

@@ -16,6 +16,7 @@ from simulator.memory.shape import ModelShape
 from simulator.memory.weights import Weights
 
 CONFIGS = json.loads((Path(__file__).parents[1] / "data" / "transformers-configs.json").read_text())["models"]
+SHAPES = json.loads((Path(__file__).parents[1] / "data" / "vllm-shapes.json").read_text())["models"]
 GLM_5_2 = {
     "architectures": ["GlmMoeDsaForCausalLM"],
     "model_type": "glm_moe_dsa",
@@ -95,6 +96,16 @@ def test_heads_of_single_layers_are_read() -> None:
     with pytest.raises(InputError, match="not understood") as error:
         shape({**config, "per_layer_config": {"5": {"rope_theta": 1.0}}})
     assert error.value.problems[0].path == "per_layer_config.5.rope_theta"
+
+
+@pytest.mark.parametrize("shared", [0, 1, 2])
+@pytest.mark.parametrize("name", ["gemma4_text", "gemma3n_text"])
+def test_the_last_layers_of_gemma_have_no_caches_of_their_own(name: str, shared: int) -> None:
+    config = SHAPES[name]["config"]
+    found = shape({**config, "num_kv_shared_layers": shared})
+    kept = config["num_hidden_layers"] - shared
+    assert found.layer_of_cache == tuple(range(kept))
+    assert len(found.caches) == kept
 
 
 @pytest.mark.parametrize("wrong", [{"five": {}}, {"5": 512}, [{"head_dim": 512}], {"5": {"head_dim": "wide"}}])

@@ -136,6 +136,13 @@ def test_a_model_that_hears_with_whisper_has_its_encoder_and_a_projection() -> N
     heard = whisper + 3584 * (5120 + 3584)
     plain = shape_from_config("qwen", {**decoder, "model_type": "qwen2"})
     assert kimi.parameters - plain.parameters == heard
+    heard = MODELS["minicpmo"]["config"]["audio_config"]
+    without = {key: value for key, value in heard.items() if key != "num_mel_bins"}
+    fewer, as_whisper, more = (
+        shape_from_config("o", {**MODELS["minicpmo"]["config"], "audio_config": config}).parameters
+        for config in ({**heard, "num_mel_bins": 64}, without, {**heard, "num_mel_bins": 128})
+    )
+    assert (as_whisper - fewer, more - as_whisper) == (3 * 16 * heard["d_model"], 3 * 48 * heard["d_model"])
     with pytest.raises(InputError) as caught:
         shape_from_config("o", {**MODELS["minicpmo"]["config"], "audio_config": None})
     assert caught.value.problems[0].path == "audio_config"

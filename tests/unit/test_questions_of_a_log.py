@@ -49,6 +49,16 @@ def test_a_log_is_replayed_whole(tmp_path: Path) -> None:
     assert log.rate_rps == pytest.approx(120 / (ROWS[-1][0] + 60))
 
 
+def test_what_is_asked_is_described_in_a_busy_hour_or_in_the_mean_of_a_log(tmp_path: Path) -> None:
+    """120 requests in 7,800 s, of minutes 10 to 129 and the minute after the last."""
+    write(tmp_path / "log.csv", "arrival_s,input_tokens,output_tokens", ROWS)
+    (tmp_path / "logged.yaml").write_text(scenario_text({"trace": "log.csv"}, tmp_path), "utf-8")
+    (tmp_path / "asked.yaml").write_text(scenario_text({"rate_rps": 2.5}, tmp_path), "utf-8")
+    logged, asked = (load_scenario(tmp_path / f"{name}.yaml").scenario.description for name in ("logged", "asked"))
+    assert "0.0154 requests per second in the mean of a log" in logged
+    assert "2.5 requests per second in a busy hour" in asked
+
+
 @pytest.mark.parametrize(
     ("times", "start"),
     [

@@ -11,6 +11,7 @@ import pytest
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.reference.engine import RequestRecord, run_reference
 from simulator.engine.reference.limits import can_serve
+from simulator.engine.reference.plan import Plan
 from simulator.engine.reference.request import ContentHasher, Request
 from simulator.engine.reference.scheduler import Scheduler
 from simulator.perf.steptime import Launches, StepTime, constant_step_time
@@ -265,6 +266,21 @@ def test_a_victim_returns_its_tokens_of_this_step_to_the_budget() -> None:
     plan = scheduler.schedule()
     assert plan.preempted == [0]
     assert plan.scheduled == [(1, 1, 4), (2, 10, 2)]
+
+
+def test_tokens_and_their_drafts_slots_are_taken_back_whole() -> None:
+    """40 tokens of a plan and 44 inputs of a step, two of these kept for drafts beside each request: 44 - 2·2 = 40."""
+    plan, first, second = Plan(40, 44, 2, 100), Request(0, 0.0, isl=40, osl=1), Request(1, 0.0, isl=40, osl=1)
+    plan.give(first, 10)
+    assert (plan.budget, plan.inputs, plan.room, plan.is_full) == (30, 32, 30, False)
+    plan.give(second, 30)
+    assert (plan.budget, plan.inputs, plan.room, plan.is_full) == (0, 0, -2, True)
+    plan.drafts[second] = 3
+    assert plan.take_back(second)
+    assert (plan.budget, plan.inputs, plan.room, plan.drafts) == (30, 32, 30, {})
+    assert not plan.take_back(second), "it has nothing any more"
+    assert plan.take_back(first)
+    assert (plan.budget, plan.inputs, plan.given) == (40, 44, {})
 
 
 def test_hashes_tell_content_apart_and_nothing_else() -> None:

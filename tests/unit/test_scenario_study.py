@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simulator.errors import InputError
 from simulator.resolve.horizon import horizon_of
 from simulator.scenario.load import load_scenario
+from simulator.scenario.months import hours_left
+from simulator.schema.study import Period
 from simulator.study.demand import Horizon
 
 SMALL = Path(__file__).resolve().parents[2] / "tests/data/scenarios/small.yaml"
@@ -55,6 +59,31 @@ def test_hours_left_out_are_the_rest_of_each_month() -> None:
     assert {p.name: p.hours for p in found.periods_of(5)} == {"ordinary": 670, "peak": 60}
     peak = next(p for p in found.periods if p.name == "peak")
     assert set(peak.at(found.level(1)).level) == {2.0}
+
+
+@pytest.mark.parametrize(
+    ("windows", "left"),
+    [
+        ([{"days": "mon-fri", "hours": "8-20"}], {2: 12, 7: 12}),
+        ([{"days": "mon-fri", "hours": "8-20"}, {"days": "sat,sun", "hours": "8-20"}], {0: 12, 7: 12}),
+        ([{"days": "mon-sun", "hours": "8-9:30"}], {0: 1, 3.5: 1, 7: 22}),
+        ([{"days": "mon-sun", "hours": "0-12"}, {"days": "mon-sun", "hours": "11-24"}], None),
+        ([{"days": "mon-sun", "hours": "0-12"}, {"days": "mon-sun", "hours": "12-24"}], None),
+        ([{"days": "mon", "hours": "8-9"}, {"days": "mon", "hours": "8-9"}], {5: 1, 7: 23}),
+        ([{"hours_per_month": 100}], None),
+        ([], None),
+    ],
+)
+def test_hours_that_are_left_are_those_of_a_week_that_no_other_has(
+    windows: list[dict[str, Any]], left: dict[float, int] | None
+) -> None:
+    """By hours of a week in each hour of the day: none is known where two have one hour more often than a week does."""
+    rest = Period.model_validate({"name": "rest"})
+    others = [Period.model_validate({"name": f"p{k}", **window}) for k, window in enumerate(windows)]
+    found = hours_left(rest, [*others, rest])
+    counts = {hours: sum(math.isclose(one, hours) for one in found) for hours in sorted({round(h, 6) for h in found})}
+    assert counts == (left or {})
+    assert not others or hours_left(others[0], [*others, rest]) == (), "it has its own"
 
 
 QUARTERS = "[{name: a, hours_per_month: 730, quarters: [1]}, {name: b, hours_per_month: 10, quarters: [4]}]"

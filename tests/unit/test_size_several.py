@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from typing import Any
 
 import pytest
 
@@ -109,3 +110,28 @@ def test_less_of_a_number_is_one_less_and_its_fewest() -> None:
     """In place of (3, 5, 2): nothing below the fewest, and nothing twice."""
     found = sorted(_less((3, 5, 2), [(0, 9), (4, 9), (2, 9)]))
     assert found == [((0, 5, 2), 0), ((2, 5, 2), 0), ((3, 4, 2), 1)]
+
+
+@pytest.mark.parametrize(
+    ("needs", "better"),
+    [
+        (lambda at: 2 * at[0] + 2 * at[1] >= 4, (1, 1)),
+        (lambda at: 2 * at[0] + at[1] >= 4, (1, 2)),
+        (lambda at: 2 * at[0] + at[1] >= 4.5, (1, 3)),
+    ],
+)
+def test_one_of_a_number_is_exchanged_for_the_fewest_more_of_another(needs: Any, better: Point) -> None:
+    """From (2, 1), where the other costs a quarter: one, two and three of it do what one of the first did."""
+    asked: dict[Point, bool] = {}
+
+    def meets(at: Point) -> bool:
+        asked[at] = needs(at)
+        return asked[at]
+
+    def best() -> Point:
+        met = [at for at, met in asked.items() if met]
+        return min([(2, 1), *met], key=lambda at: at[0] + at[1] / 4)
+
+    exchanges(meets, [(1, MOST), (0, MOST)], best)
+    assert best() == better
+    assert not any(asked[at] for at in asked if at[0] == 1 and at[1] < better[1])

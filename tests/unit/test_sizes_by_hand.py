@@ -18,7 +18,14 @@ from simulator.resolve.sizes import BY_TOKEN, Fixed, OpenPool
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
 from simulator.size.bounds import _least_use, _role
-from simulator.size.guess import _hits, requests_held, requests_in_time, requests_until, requests_within
+from simulator.size.guess import (
+    _hits,
+    requests_held,
+    requests_in_flight,
+    requests_in_time,
+    requests_until,
+    requests_within,
+)
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
 from simulator.workload.requests import make_requests
@@ -79,6 +86,24 @@ def test_requests_whose_first_tokens_keep_a_limit(limit_s: float, late: float, h
         seq_time_s=0.01 * np.arange(9),
     )
     assert requests_until(ENGINE, step, 256, 5, limit_s, late) == held
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "replicas", "in_flight"),
+    # B requests end B/5 a step of 0.1 s and B/5 prompts of 60 tokens, 0.1/128 s each: 1.83, 3.37, 4.68, 5.82, 6.81,
+    # 7.68, 8.45 and 9.14 a second
+    [(0.25, 1, 3), (0.25, 2, 2), (0.25, 4, 1), (0.5, 1, 2), (0.125, 1, 7), (0.125, 2, 3), (0.1, 1, 8), (0.1, 2, 4)],
+)
+def test_requests_in_flight_are_the_fewest_that_end_as_fast_as_each_replicas_share_comes(
+    gap_s: float, replicas: int, in_flight: int
+) -> None:
+    chunk = make_requests(gap_s * np.arange(8000), np.full(8000, 60), np.full(8000, 5))
+    source = SimpleNamespace(chunks=lambda: iter([chunk]))
+    demand: Any = SimpleNamespace(source=lambda k: source, last_job_s=None, classes=())
+    spec = replace(pool(), step_time=constant_step_time(0.1, 128, 8))
+    ends_rps = [b / 5 / (0.1 + b / 5 * 60 * 0.1 / 128) for b in range(1, 9)]
+    assert sum(each < 1 / gap_s / replicas for each in ends_rps[:7]) + 1 == in_flight
+    assert requests_in_flight(spec, demand, replicas) == in_flight
 
 
 def test_few_prompts_wait_for_few_others() -> None:
