@@ -14,7 +14,7 @@ from simulator.catalog.models import model, models
 from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
-from simulator.perf.blocks import NORM_PASSES, NORMS, layer_context_s, layer_pair_s, small_kernels_s
+from simulator.perf.blocks import NORM_PASSES, NORMS, layer_pair_s, small_kernels_s
 from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import fused_norms_s, kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
@@ -65,22 +65,6 @@ def test_a_pair_of_query_and_key_takes_its_products_with_both(name: str, width: 
     machine, arch = hardware("h100-sxm"), model(name).architecture
     share = machine.attention(width, 2.0, arch.is_mla).compute_share
     assert layer_pair_s(arch, machine, layout("bf16", tp=tp)) == pytest.approx(flops / tp / (share * 989e12))
-
-
-@pytest.mark.parametrize(
-    ("heads", "tp", "is_computed"), [(128, 1, False), (512, 1, True), (512, 4, False), (512, 2, True)]
-)
-def test_a_token_of_context_takes_what_is_longer_its_bytes_or_its_products(
-    heads: int, tp: int, is_computed: bool
-) -> None:
-    """Of DeepSeek V3's latent of 512 values and 64 that are turned, two bytes each, which every GPU of a split reads;
-    each head on a GPU meets the latent twice, as keys and as values. Its 128 heads compute less long than that."""
-    machine, arch = hardware("h100-sxm"), replace(model("deepseek-v3").architecture, heads=heads)
-    kernel = machine.attention(512, 2.0, True)
-    read_s = 2 * (512 + 64) / (kernel.kv_share * machine.device.bandwidth_bytes_per_s)
-    computed_s = 2 * heads / tp * (512 + 64 + 512) / (kernel.compute_share * 989e12)
-    assert (computed_s > read_s) == is_computed
-    assert layer_context_s(arch, machine, layout("bf16", tp=tp)) == pytest.approx(max(read_s, computed_s))
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
