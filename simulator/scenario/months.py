@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.scenario.money_checks import twice
-from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour
+from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour, week_spans
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.units import HOURS_PER_MONTH, MONTHS_PER_YEAR, SECONDS_PER_HOUR
@@ -18,8 +19,8 @@ Found = tuple[str, str, Any]
 MONTHS_PER_QUARTER = 3
 _SLACK_HOURS = 1e-6
 _LEAST_MONTHS, _MOST_MONTHS = 0.1, 600.0
-_MOST_LOAD = 1000.0
 _DAYS_OF_A_WEEK = 7.0
+_MOST_LOAD = 1000.0
 """Multiple of the workload's load up to which a month is taken as meant."""
 
 
@@ -144,9 +145,12 @@ def hours_left(period: Period, periods: Sequence[Period]) -> tuple[float, ...]:
     windows = [window for window in others if window is not None]
     if not windows or len(windows) < len(others):
         return ()
+    spans = sorted(span for window in windows for span in week_spans(window))
+    if any(until_s > start_s for (_, until_s), (start_s, _) in pairwise(spans)):
+        return ()
     held = [share_by_hour(window) for window in windows]
-    left = tuple(_DAYS_OF_A_WEEK - math.fsum(hours) for hours in zip(*held, strict=True))
-    return left if min(left) >= 0 and math.fsum(left) > 0 else ()
+    left = tuple(max(_DAYS_OF_A_WEEK - math.fsum(hours), 0.0) for hours in zip(*held, strict=True))
+    return left if math.fsum(left) > _SLACK_HOURS else ()
 
 
 def calendar_months(period: Period) -> tuple[int, ...]:

@@ -69,7 +69,11 @@ def test_hours_left_out_are_the_rest_of_each_month() -> None:
         ([{"days": "mon-sun", "hours": "8-9:30"}], {0: 1, 3.5: 1, 7: 22}),
         ([{"days": "mon-sun", "hours": "0-12"}, {"days": "mon-sun", "hours": "11-24"}], None),
         ([{"days": "mon-sun", "hours": "0-12"}, {"days": "mon-sun", "hours": "12-24"}], None),
-        ([{"days": "mon", "hours": "8-9"}, {"days": "mon", "hours": "8-9"}], {5: 1, 7: 23}),
+        ([{"days": "mon", "hours": "8-9"}, {"days": "mon", "hours": "8-9"}], None),
+        ([{"days": "mon", "hours": "8-9"}, {"days": "tue", "hours": "8-9"}], {5: 1, 7: 23}),
+        ([{"days": "sun", "hours": "20-4"}, {"days": "mon", "hours": "3-4"}], None),
+        ([{"days": "mon-sun", "hours": "0-8:20"}, {"days": "mon-sun", "hours": "8:20-24"}], None),
+        ([{"days": "mon-sun", "hours": "0-8:20"}, {"days": "mon-sun", "hours": "8:20-23"}], {0: 23, 7: 1}),
         ([{"hours_per_month": 100}], None),
         ([], None),
     ],
@@ -77,11 +81,14 @@ def test_hours_left_out_are_the_rest_of_each_month() -> None:
 def test_hours_that_are_left_are_those_of_a_week_that_no_other_has(
     windows: list[dict[str, Any]], left: dict[float, int] | None
 ) -> None:
-    """By hours of a week in each hour of the day: none is known where two have one hour more often than a week does."""
+    """By hours of a week in each hour of the day: none is known where two have the same hour, or all have all."""
     rest = Period.model_validate({"name": "rest"})
     others = [Period.model_validate({"name": f"p{k}", **window}) for k, window in enumerate(windows)]
     found = hours_left(rest, [*others, rest])
-    counts = {hours: sum(math.isclose(one, hours) for one in found) for hours in sorted({round(h, 6) for h in found})}
+    counts = {
+        hours: sum(math.isclose(one, hours, abs_tol=1e-6) for one in found)
+        for hours in sorted({round(h, 6) for h in found})
+    }
     assert counts == (left or {})
     assert not others or hours_left(others[0], [*others, rest]) == (), "it has its own"
 
