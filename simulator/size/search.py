@@ -65,9 +65,7 @@ def search(
     Interrupted : in place of a KeyboardInterrupt, with what was found
     """
     limits = limits or Limits()
-    searcher = Searcher(trials, limits, known, None, lighter or Lighter(), first, then, guess)
-    if not any(map(refinable, trials.pools)):
-        searcher.rival = rival
+    searcher = Searcher(trials, limits, known, rival, lighter or Lighter(), first, then, guess)
     if known is not None:
         searcher.trail[known.point] = known
     if limits.seconds is not None:
@@ -83,7 +81,6 @@ def search(
             _descend(searcher)
         if searcher.best is None or not searcher.best.usd_per_month <= enough_usd:
             _every_way(searcher)
-            searcher.rival = rival
             for point in then:
                 searcher.close(point)
             for k, pool in enumerate(trials.pools):
@@ -153,10 +150,19 @@ def _sized(pool: OpenPool, n: int) -> Size:
 
 
 def _every_way(searcher: Searcher) -> None:
-    """The numbers, with each token API that serves by the token, too, so and by its units."""
+    """The numbers, with each token API that serves by the token, too, so and by its units.
+
+    Where settings of an autoscaler are looked for beside them, what they cost alone is not held against a rival.
+    """
     by_token = [pool.name for pool in searcher.trials.pools if pool.by_token and not pool.closed]
-    for ways in product((True, False), repeat=len(by_token)):
-        _numbers(searcher, [name for name, shut in zip(by_token, ways, strict=True) if shut])
+    rival = searcher.rival
+    if any(map(refinable, searcher.trials.pools)):
+        searcher.rival = None
+    try:
+        for ways in product((True, False), repeat=len(by_token)):
+            _numbers(searcher, [name for name, shut in zip(by_token, ways, strict=True) if shut])
+    finally:
+        searcher.rival = rival
 
 
 def _numbers(searcher: Searcher, shut: Sequence[str] = ()) -> None:
