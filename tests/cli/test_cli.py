@@ -127,7 +127,9 @@ def test_validate_says_of_each_topology_with_open_sizes_that_a_run_looks_for_the
     topologies = f"topologies={{told: {{{pools}2}}]}}, open: {{{pools}auto}}]}}, too: {{{pools}auto}}]}}}}"
     assert _run(["validate", SMALL, "--set", topologies]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if "left open" in line]
-    assert said == [f"! {name}: sizes or hours are left open: run looks for them" for name in ("open", "too")]
+    assert said == [
+        f"! {name}: sizes, hours or thresholds are left open: run looks for them" for name in ("open", "too")
+    ]
 
 
 def test_validate_warns_of_what_vllm_turns_off(capsys: Capture) -> None:

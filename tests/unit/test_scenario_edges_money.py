@@ -231,6 +231,11 @@ CASES: dict[str, Edge] = {
         ["study={months: 2, load_steps: [{from_month: 2, load: 1000}]}"],
         "study.load_steps: the load of chat in month 2 is above 1,000 times that of the workload",
     ),
+    "growth in the last month": (
+        ["study={months: 10.1, growth_per_year: 5000}"],
+        ["study={months: 10, growth_per_year: 5000}"],
+        "study.growth_per_year: the load of chat in month 11 is above 1,000 times that of the workload",
+    ),
     "a load of step and period": (
         ["study={months: 2, load_steps: [{from_month: 2, load: 50}], periods: [{name: a, load: 20.1}]}"],
         ["study={months: 2, load_steps: [{from_month: 2, load: 50}], periods: [{name: a, load: 20}]}"],
