@@ -12,6 +12,7 @@ import pytest
 from simulator.cli.cache import cache
 from simulator.cli.doctor import doctor
 from simulator.cli.explain import explain
+from simulator.cli.main import _run
 from simulator.cli.traces import traces
 from simulator.errors import InputError
 from simulator.scenario.keys import scenario_keys
@@ -59,6 +60,19 @@ def test_kernels_are_compiled_where_that_is_asked_for(
     monkeypatch.setattr("simulator.processes.cores", lambda: 1)
     assert doctor(**asked) == 0
     assert (len(compiled), "kernels are compiled" in capsys.readouterr().out) == (kinds, kinds > 0)
+
+
+@pytest.mark.parametrize(
+    ("tp", "says"),
+    # 2 GPUs of 40 GiB have no room for 41.9 billion parameters in 16 bit, 83.7 GB; 4 have
+    [("2", "does not start"), ("4", "starts")],
+)
+def test_a_plan_says_first_whether_vllm_starts(tp: str, says: str, capsys: Capture) -> None:
+    assert _run(["memory", "phi-3.5-moe", "--gpu", "a100-40", "--tp", tp, "--version", "0.24.0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"phi-3.5-moe on {tp} x a100-40, vLLM 0.24.0: {says}"
+    assert any(line.startswith("would start: ") for line in lines) == (says == "does not start")
+    assert lines[1].startswith("  ") == (says == "does not start"), "why, where it does not"
 
 
 def test_a_key_is_explained_in_words(capsys: Capture) -> None:

@@ -48,6 +48,13 @@ def test_a_cascade_that_escalates_nothing_and_hides_nothing_is_its_first_target(
         assert np.array_equal(found[name], plain[name], equal_nan=True), name
 
 
+@pytest.mark.parametrize(("check", "check_s"), [({}, 0.0), ({"check_s": 0.0}, 0.0), ({"check_s": 1.5}, 1.5)])
+def test_an_answer_takes_both_answers_and_its_check(check: dict[str, float], check_s: float) -> None:
+    """Alone: five steps at the first, the check, which takes no time unless told, and five steps at the second."""
+    (record,) = serve(cascade((SMALL, pool("large")), share=1.0, **check), evenly(1, 0.0, isl=10, osl=5)).records
+    assert record["finish_s"] - record["arrival_s"] == pytest.approx(5 * STEP_S + check_s + 5 * STEP_S)
+
+
 def test_the_share_goes_on_and_both_answers_are_computed() -> None:
     run = serve(cascade(share=0.3, check_s=0.2), traffic())
     records = run.by_arrival

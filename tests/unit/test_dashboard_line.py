@@ -37,6 +37,33 @@ def test_a_status_is_read_as_it_was_written_and_none_where_it_is_broken(tmp_path
     assert not has_process(tmp_path)
 
 
+def test_a_job_waits_between_two_looks_whether_it_may_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice in vain: it sleeps half a second after each, and becomes its worker at the third."""
+    may_begin, told = iter([False, False, True]), []
+    monkeypatch.setattr(line, "take_turn", lambda folder, most: told.append((folder, most)) or next(may_begin))
+    monkeypatch.setattr(line.time, "sleep", told.append)
+    monkeypatch.setattr(line.os, "execv", lambda program, words: told.append(words[1:4]))
+    monkeypatch.setattr(line.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(line.sys, "argv", ["line", "2", "scenario.yaml"])
+    line.main(tmp_path, 2)
+    asked = (tmp_path, 2)
+    assert told == [asked, 0.5, asked, 0.5, asked, ["-m", "dashboard.worker", "scenario.yaml"]]
+
+
+def test_a_job_that_is_interrupted_while_it_waits_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(folder: Path, most: int) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(line, "take_turn", interrupted)
+    monkeypatch.setattr(line.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(line.os, "execv", lambda *_: pytest.fail("it began"))
+    waits = Status("waiting", name="mine", queued_s=5.0, turn=2)
+    write_status(tmp_path, waits)
+    with pytest.raises(SystemExit):
+        line.main(tmp_path, 2)
+    assert read_status(tmp_path) == replace(waits, state="cancelled")
+
+
 def test_those_that_wait_begin_by_round_then_by_age() -> None:
     jobs = {
         "late": Status("waiting", queued_s=9.0, turn=1),
