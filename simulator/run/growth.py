@@ -148,18 +148,20 @@ class Growth:
             return replace(last, asked=asked, trail=(), limited=())
         hours = (self.found[-1] if last is None else last).hours
         trials = self._trials(periods, opened, hours)
-        least_usd = 0.0 if last is None else last.least_usd
+        heavier = self._heavier(asked)
+        least_usd = _least_usd(last, heavier)
         near = least_usd * (1 + NEAR)
-        above = self._heavier(asked) or (self.found[-1] if last is None else None)
+        above = heavier or (self.found[-1] if last is None else None)
         same = above is not None and above.hours == hours
         then = above.best if same and above and above.best and _allowed(above.best.point, opened) else None
         tried: list[Tried] = []
-        for point in self._nearby(trials, last, then if then and then.usd_per_month <= near else None):
-            now = trials(point)
-            tried.append(_bare(now))
-            if now.word == "met":
+        best: Tried | None = None
+        for points in self._nearby(trials, last, then, near):
+            each = [_bare(trials(point)) for point in points]
+            tried += each
+            best = min((one for one in each if one.word == "met"), key=lambda one: one.usd_per_month, default=None)
+            if best is not None:
                 break
-        best = tried[-1] if tried and tried[-1].word == "met" else None
         if best is not None and best.usd_per_month <= near:
             return AtLevel(asked, best, least_usd, tuple(tried), hours=hours)
         if hours:
@@ -192,24 +194,32 @@ class Growth:
         )
         return at_level(asked, told.search, told.infeasible, told.hours)
 
-    def _nearby(self, trials: Trials, last: AtLevel | None, above: Tried | None) -> Iterator[Point]:
+    def _nearby(
+        self, trials: Trials, last: AtLevel | None, above: Tried | None, near_usd: float
+    ) -> Iterator[tuple[Point, ...]]:
         """The cheapest of the nearest lighter load, that of the heavier one, the first with the next lower target.
+
+        Of settings of an autoscaler either of the first two may cost less: they are looked at together.
 
         Parameters
         ----------
-        above : the cheapest of the nearest heavier load where it cannot be far from the cheapest
+        above : the cheapest of the nearest heavier load
+        near_usd : up to which that of fixed numbers cannot be far from the cheapest
         """
         if last is None or last.best is None or not _allowed(last.best.point, trials.pools):
             return
         point = last.best.point
-        yield point
-        if above is not None:
-            yield above.point
+        if above is not None and any(isinstance(size, Scaled) for size in (*point, *above.point)):
+            yield tuple(dict.fromkeys((point, above.point)))
+        else:
+            yield (point,)
+            if above is not None and above.usd_per_month <= near_usd:
+                yield (above.point,)
         for pool, size in zip(trials.pools, point, strict=True):
             if len(point) == 1 and isinstance(size, Scaled) and pool.scaler is not None and pool.scaler[2] is None:
                 spec = next(one for one in trials.sized(point).subject.fleet.pools if one.name == pool.name)
                 lower = [target for target in targets(spec, trials.demand, size.most) if target < size.target]
-                yield from ((replace(size, target=target),) for target in lower[-1:])
+                yield from (((replace(size, target=target),),) for target in lower[-1:])
 
     def _heavier(self, asked: MonthLoad) -> AtLevel | None:
         above = [one for one in self.found if one.asked != asked and _rises(asked, one.asked)]
@@ -232,6 +242,15 @@ class Growth:
         opened = open_pools(self.loaded, self.name)
         sizes = {pool.index: size for pool, size in zip(opened, point, strict=True)}
         return plan_topology(with_sizes(with_hours(self.loaded, self.name, hours), self.name, sizes), self.name)
+
+
+def _least_usd(lighter: AtLevel | None, heavier: AtLevel | None) -> float:
+    """What no size costs less than between two loads: the least of the lighter one, unless the heavier one costs less.
+
+    Then chance had a hand in it, as with an autoscaler that is refused by a few requests under the lighter load alone.
+    """
+    least_usd = 0.0 if lighter is None else lighter.least_usd
+    return least_usd if heavier is None or heavier.best is None else min(least_usd, heavier.best.usd_per_month)
 
 
 def _between(pools: Sequence[OpenPool], last: AtLevel | None, then: Tried | None) -> tuple[Point, ...]:

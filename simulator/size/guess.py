@@ -24,8 +24,9 @@ _TARGETS = (0.35, 0.48, 0.61, 0.74, 0.87, 1.0)
 """Set points of an autoscaler, as shares of the requests that one replica holds at its SLO."""
 _WAITING = 3
 """Requests that wait before a replica, at most, by those that it holds."""
-_LOWER, _LOWEST = 0.72, 0.25
-"""Ratio of further ones below these, down to such a share of the requests that a replica has at the busy load."""
+_LOWER, _LOWEST, _HALF, _FEW = 0.72, 0.25, 0.5, 4
+"""Ratio of further ones below these, down to such a share of the requests that a replica has at the busy load; and of
+those below that, which keep more replicas in quiet hours, down to one request: from a few on all."""
 
 
 class BusyLoad(NamedTuple):
@@ -117,10 +118,13 @@ def targets(pool: PoolSpec, demand: Demand, replicas: int) -> tuple[float, ...]:
         least = 1.0
     while shares[0] * held > max(least, 1.0):
         shares.insert(0, shares[0] * _LOWER)
+    quiet = [float(max(round(shares[0] * held), 1))]
+    while quiet[-1] > 1.0:
+        quiet.append(quiet[-1] - 1.0 if quiet[-1] <= _FEW else float(round(_HALF * quiet[-1])))
     most = held + _may_wait(pool, demand, held)
     while shares[-1] / _LOWER * held <= most:
         shares.append(shares[-1] / _LOWER)
-    return tuple(sorted({float(max(round(share * held), 1)) for share in shares}))
+    return tuple(sorted({*quiet, *(float(max(round(share * held), 1)) for share in shares)}))
 
 
 def _may_wait(pool: PoolSpec, demand: Demand, held: int) -> float:

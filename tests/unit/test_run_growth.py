@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from priced_cases import costed
@@ -10,9 +11,10 @@ from scenario_cases import chat, written
 
 from simulator.decide.costed import months
 from simulator.resolve.offers import catalog_offer
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
-from simulator.run.growth import NEAR
+from simulator.run.growth import NEAR, AtLevel, Growth
 from simulator.run.loads import loads_of
 from simulator.run.months import served
 from simulator.run.phases import walk_study
@@ -24,6 +26,8 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.answer import answer, sized_scenario
 from simulator.size.found import Limits
+from simulator.size.trials import Tried
+from simulator.study.demand import MonthLoad
 
 QUICK = "{provision_s: 5, image_s: 0, weights_s: 0, engine_s: 0}"
 SCALED = (
@@ -127,3 +131,55 @@ def test_a_capacity_that_is_of_the_first_month_says_so(tmp_path: Path, growth: f
     text = chat(topology, study=f"months: 2, growth_per_year: {growth}", rate_rps=2, horizon_s=10, warmup_s=1)
     found = simulate(written(tmp_path, text), tmp_path / "out", advise=True)
     assert found.decision["topologies"]["t"]["capacity"]["month"] == month
+
+
+FEW, FIVE = Scaled(1, 5, 3.0), Fixed(5)
+OTHER = Scaled(2, 5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("lighter", "heavier", "here", "found"),
+    [
+        pytest.param((FIVE, 184.0), (FEW, 127.0), {FIVE: 184.0, FEW: 108.0}, (FEW, 108.0), id="heavier one is cheaper"),
+        pytest.param((OTHER, 127.5), (FEW, 127.0), {OTHER: 127.6, FEW: 108.0}, (FEW, 108.0), id="either may cost less"),
+        pytest.param((OTHER, 127.5), (FEW, 127.0), {OTHER: 126.0, FEW: 140.0}, (OTHER, 126.0), id="the lighter's"),
+        pytest.param((FIVE, 184.0), (FEW, 127.0), {FIVE: 184.0}, None, id="a search, as the heavier load costs less"),
+        pytest.param((FIVE, 184.0), (Fixed(6), 220.0), {FIVE: 184.0}, (FIVE, 184.0), id="no less than the lighter"),
+    ],
+)
+def test_a_month_between_others_takes_the_cheaper_of_their_settings_or_is_searched(
+    lighter: tuple[Size, float],
+    heavier: tuple[Size, float],
+    here: dict[Size, float],
+    found: tuple[Size, float] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What serves more for less says that the best of fewer requests is no bound, whatever chance it came from."""
+
+    class Trial:
+        pools = (OpenPool(0, "p", 1, 1, owned=False, scaler=(None, None, 1.0)),)
+
+        def __call__(self, point: tuple[Size]) -> Tried:
+            usd = here.get(point[0])
+            return Tried(point, "refused") if usd is None else Tried(point, "met", (usd,))
+
+    def level(load: float, best: tuple[Size, float]) -> AtLevel:
+        return AtLevel(MonthLoad((load,)), Tried((best[0],), "met", (best[1],)), best[1], ())
+
+    class Searched(Exception):
+        pass
+
+    def searched(*_: object, **__: object) -> None:
+        raise Searched
+
+    monkeypatch.setattr(Growth, "_trials", lambda *_: Trial())
+    monkeypatch.setattr("simulator.run.growth.searched", searched)
+    nothing: Any = None
+    growth = Growth(nothing, "t", nothing, nothing, [level(1.0, lighter), level(2.0, heavier)])
+    if found is None:
+        with pytest.raises(Searched):
+            growth._at(MonthLoad((1.5,)), (), (0,), Trial.pools)
+        return
+    best = growth._at(MonthLoad((1.5,)), (), (0,), Trial.pools).best
+    assert best is not None
+    assert (best.point, best.usd_per_month) == ((found[0],), found[1])

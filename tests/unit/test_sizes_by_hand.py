@@ -25,6 +25,7 @@ from simulator.size.guess import (
     requests_in_time,
     requests_until,
     requests_within,
+    targets,
 )
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
@@ -275,3 +276,19 @@ def test_limits_on_first_tokens_let_a_replica_hold_fewer() -> None:
     assert [in_time(one, SloTerm("tpot_s", 0.95, 9.0)) for one in first] == [3, 2]
     assert in_time(*first) == 2
     assert in_time(first[0], SloTerm("tpot_s", 0.95, 0.001)) == 1
+
+
+def test_set_points_go_down_to_one_request_for_quiet_hours() -> None:
+    """80 are held, as 80/5 prompts of half a second come beside a step of one; a quarter of what is in flight is 20.
+
+    By 0.72 down to below that, 28, 20.2, 14.5; then by half, and from four on one by one.
+    """
+    requests = make_requests(np.arange(200) * 0.1, np.full(200, 64), np.full(200, 5))
+    demand: Any = SimpleNamespace(
+        source=lambda _: SimpleNamespace(chunks=lambda: iter((requests,))),
+        last_job_s=None,
+        classes=(ClassSlo("a", (SloTerm("tpot_s", 0.95, 9.0),)),),
+    )
+    wide = replace(ENGINE, num_blocks=10_000, max_num_seqs=100)
+    found = targets(replace(pool(engine=wide), step_time=constant_step_time(1.0, 128, 100)), demand, 1)
+    assert found[:8] == (1.0, 2.0, 3.0, 4.0, 8.0, 15.0, 20.0, 28.0)
