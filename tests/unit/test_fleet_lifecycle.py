@@ -124,6 +124,23 @@ def test_ranks_that_share_experts_fail_and_start_together() -> None:
     assert found.ledger.marks == [("failure", 5.0, k) for k in range(4)]
 
 
+def test_a_rented_machine_that_is_back_is_rented_again_while_another_of_its_group_is_not() -> None:
+    """Ranks 2 and 3 lose theirs until 105 s, 0 and 1 until 205 s: all start from then on."""
+    found, _ = control(4, places=4, gpus_per_server=2, shared_by=4)
+    at(found, 5.0)
+    first, second = (found.replicas[k].servers[0] for k in (2, 0))
+    found.servers.fail(first, 100.0)
+    found.servers.fail(second, 200.0)
+    at(found, 206.0)
+    down = [(span.replica, span.start_s, span.end_s, span.lost) for span in found.spans(206.0) if span.state == DOWN]
+    held = {(k, start_s, end_s): lost for k, start_s, end_s, lost in down if end_s > start_s}
+    for rank in (2, 3):
+        assert held[rank, 105.0, 205.0] == ()
+    for rank in (0, 1):
+        assert all(lost == (second.number,) for (k, _, _), lost in held.items() if k == rank)
+    assert {lost for (k, _, end_s), lost in held.items() if k in (2, 3) and end_s <= 105.0} == {(first.number,)}
+
+
 def test_a_server_that_fails_while_its_group_starts_stops_the_start_of_all() -> None:
     found, _ = control(4, places=4, gpus_per_server=2, shared_by=4)
     found.servers.fail(found.replicas[0].servers[0], 100.0)
