@@ -60,8 +60,10 @@ def test_no_draft_lies_elsewhere_and_none_is_too_long(tmp_path: Path) -> None:
         assert drafts.latest(tmp_path / "x", name) == 0
     with pytest.raises(InputError, match="longer than"):
         drafts.begin(tmp_path, "x" * 200_000, {}, "ann")
-    big = drafts.begin(tmp_path, "x", {"big.json": b"0" * (drafts.MOST_BESIDE + 1)}, "ann")
-    assert drafts.beside(tmp_path, big) == {}
+    mib = 1_048_576
+    for more, kept in ((0, {"big.json", "one.json"}), (1, set())):
+        big = drafts.begin(tmp_path, "x", {"big.json": b"0" * (mib - 1), "one.json": b"0" * (1 + more)}, "ann")
+        assert set(drafts.beside(tmp_path, big)) == kept
 
 
 def test_the_text_of_a_run_names_no_folder_of_the_server(runs: Path) -> None:

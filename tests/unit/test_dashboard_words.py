@@ -11,6 +11,7 @@ import pytest
 
 from dashboard.components import seen_time
 from dashboard.jobs import _why
+from dashboard.views.latency import why_no_gaps
 from dashboard.views.sizing import _bound
 from dashboard.views.sweep import _default
 
@@ -44,6 +45,16 @@ def test_a_full_disk_is_told_however_it_is_reported(error: OSError, said: str) -
 def test_values_to_sweep_lie_around_the_one_that_holds(value: Any, kind: str, listed: str) -> None:
     known: Any = SimpleNamespace(value=value, kind=kind)
     assert _default(known) == listed
+
+
+def test_why_no_times_between_tokens_are_shown() -> None:
+    """Of one topology with a second token in its answers at least, a token API's mean gap; of none there is no gap."""
+
+    def found(*p50: float | None) -> dict[str, Any]:
+        return {f"t{k}": {"metrics": {"tpot_s": {"p50": value}}} for k, value in enumerate(p50)}
+
+    assert why_no_gaps(found(0.02)) == why_no_gaps(found(None, 0.02)) == "Token APIs show only their mean gap."
+    assert why_no_gaps(found(None)) == why_no_gaps(found(None, None)) == "No answer has a second token."
 
 
 def test_a_value_that_is_not_known_has_none_beside_it() -> None:

@@ -109,6 +109,20 @@ def test_layers_of_an_encoder_that_are_none_are_refused(layers: Any) -> None:
     assert caught.value.problems[0].path == "adapter_config.vit_layers"
 
 
+def test_what_stands_between_an_encoder_and_its_decoder_stays_in_16_bit() -> None:
+    """As the encoders themselves do: checkpoints in fewer bits leave both alone."""
+    matrices = [
+        matrix
+        for name, entry in MODELS.items()
+        if name in ("gemma4", "minicpmo", "qwen2_audio", "qwen3_vl", "ultravox")
+        for matrix in shape_from_config(name, entry["config"]).matrices
+        if "_tower." in matrix.name
+    ]
+    between = [matrix for matrix in matrices if ".merger." in matrix.name or ".projector." in matrix.name]
+    assert {matrix.name.partition(".")[0] for matrix in between} == {"audio_tower", "vision_tower"}
+    assert [matrix.name for matrix in matrices if not matrix.plain] == []
+
+
 def test_no_patches_side_by_side_are_refused() -> None:
     config = copy.deepcopy(MODELS["ovis"]["config"])
     config["visual_tokenizer_config"]["hidden_stride"] = 0

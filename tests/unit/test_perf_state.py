@@ -15,9 +15,10 @@ from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.models import model
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
+from simulator.perf.architecture import StateLayers
 from simulator.perf.kernels import Peaks, StateKernel
 from simulator.perf.speculative import Drafting
-from simulator.perf.state import projections, state_sequence_s, token_scan_s
+from simulator.perf.state import projections, state_sequence_s, token_scan_s, traffic
 from simulator.perf.steptime import StepTime
 from simulator.resolve.engines import kernels_of, plan_engine
 from simulator.resolve.hardware import machine_of
@@ -80,6 +81,21 @@ def test_nemotron_has_one_mixer_a_layer() -> None:
     assert (arch.dense_layers, arch.moe_layers, arch.bare_layers) == (0, 23, 29)
     assert arch.mixers + arch.moe_layers == arch.layers
     assert (arch.state.key_values, arch.state.value_values) == (8 * 128, 64 * 64)
+
+
+@pytest.mark.parametrize("tp", [1, 2, 4])
+def test_what_a_chunked_scan_moves_and_computes(tp: int) -> None:
+    """4 heads of 8 values, two groups of keys of 16, chunks of 32 tokens: of each head 16 products with the chunk for
+    the 8 of its keys and the 8 of its values, and twice 128 with the state: 512, of two operations each. The state of
+    512 values in 32 bit is written and read by two kernels a chunk; the convolution passes 96 channels in 16 bit."""
+    scan = StateLayers("mamba2", 1, 0, (), 4, 512, 2.0, 32, 32, 96, 288, 32)
+    found = traffic(scan, tp)
+    assert found.token_flops == pytest.approx(2 * 4 * (16 * (8 + 8) + 2 * 128) / tp)
+    assert found.token_bytes == pytest.approx((2 * 2 * 96 + 2 * 2 * 4 * 512 / 32) / tp)
+    assert found.sequence_bytes == pytest.approx(2 * (512 * 2 + 288 * 2) / tp)
+    plain = traffic(replace(scan, chunk=0), tp)
+    assert (plain.token_flops, plain.token_bytes) == (0.0, pytest.approx(2 * 2 * 96 / tp))
+    assert plain.sequence_bytes == found.sequence_bytes
 
 
 def test_only_attention_reads_the_context() -> None:

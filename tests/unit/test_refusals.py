@@ -214,6 +214,53 @@ def test_what_is_changed(
             assert findings == []
 
 
+@pytest.mark.parametrize(
+    ("taken", "beyond", "versions", "key"),
+    [
+        ({"prefill_schedule_interval": 1}, {"prefill_schedule_interval": 2}, (V32,), "prefill_schedule_interval"),
+        (
+            {"prefill_schedule_interval": 2, "data_parallel_size": 2},
+            {"prefill_schedule_interval": 2, "data_parallel_size": 1},
+            (V32,),
+            "prefill_schedule_interval",
+        ),
+        (
+            {"enable_chunked_prefill": False, "max_model_len": 8192},
+            {"enable_chunked_prefill": False, "max_model_len": 8193},
+            (V32, V33),
+            "max_num_batched_tokens",
+        ),
+        ({"max_num_seqs": 8192}, {"max_num_seqs": 8193}, (V32, V33), "max_num_batched_tokens"),
+        ({"max_num_active_seqs": 256}, {"max_num_active_seqs": 257}, (V32, V33), "max_num_active_seqs"),
+        (
+            {"long_prefill_token_threshold": 8192},
+            {"long_prefill_token_threshold": 8193},
+            (V32, V33),
+            "long_prefill_token_threshold",
+        ),
+        (
+            {"method": "mtp", "num_speculative_tokens": 4, "mtp_modules": 4, "block_size": 4},
+            {"method": "mtp", "num_speculative_tokens": 5, "mtp_modules": 5, "block_size": 4},
+            (V32, V33),
+            "speculative.num_speculative_tokens",
+        ),
+        (
+            {"enable_lora": True, "method": "eagle", "num_speculative_tokens": 3, "max_num_batched_tokens": 1024},
+            {"enable_lora": True, "method": "eagle", "num_speculative_tokens": 3, "max_num_batched_tokens": 1023},
+            (V32, V33),
+            "enable_lora",
+        ),
+    ],
+)
+def test_a_limit_is_taken_and_what_is_beyond_it_is_told(
+    taken: dict[str, Any], beyond: dict[str, Any], versions: tuple[str, ...], key: str
+) -> None:
+    for version in (V32, V33):
+        assert settle(Asked(**taken), version)[1] == [], version
+        told = [finding.key for finding in settle(Asked(**beyond), version)[1]]
+        assert told == ([key] if version in versions else []), version
+
+
 def test_a_drafter_that_only_the_v1_runner_has_takes_asynchronous_scheduling_along() -> None:
     made, findings = settle(Asked(method="medusa", num_speculative_tokens=3), V32)
     assert [finding.key for finding in findings] == ["speculative.method", "async_scheduling"]
