@@ -6,6 +6,7 @@ import json
 import os
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from simulator.cli.cache import cache
 from simulator.cli.doctor import doctor
 from simulator.cli.explain import explain
 from simulator.cli.main import _run
+from simulator.cli.report import report
 from simulator.cli.traces import traces
 from simulator.errors import InputError
 from simulator.scenario.keys import scenario_keys
@@ -73,6 +75,42 @@ def test_a_plan_says_first_whether_vllm_starts(tp: str, says: str, capsys: Captu
     assert lines[0] == f"phi-3.5-moe on {tp} x a100-40, vLLM 0.24.0: {says}"
     assert any(line.startswith("would start: ") for line in lines) == (says == "does not start")
     assert lines[1].startswith("  ") == (says == "does not start"), "why, where it does not"
+
+
+@pytest.mark.parametrize(
+    ("form", "made_by", "name"),
+    [
+        ("html", "html.render", "report.html"),
+        ("md", "memo.memo", "memo.md"),
+        ("memo", "memo_html.memo_page", "memo.html"),
+        ("pdf", "memo_pdf.memo_pdf", "memo.pdf"),
+        ("docx", "memo_docx.memo_document", "memo.docx"),
+        ("xlsx", "bill_xlsx.bill_workbook", "bill.xlsx"),
+    ],
+)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_report_is_written_in_each_form_where_it_is_asked_for(
+    form: Any,
+    made_by: str,
+    name: str,
+    elsewhere: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    is_text = form in ("html", "md", "memo")
+    monkeypatch.setattr("simulator.results.bundle.read_bundle", lambda folder: f"read of {folder.name}")
+
+    def made(bundle: str) -> str | bytes:
+        return f"{form}: {bundle}" if is_text else f"{form}: {bundle}".encode()
+
+    monkeypatch.setattr(f"simulator.report.{made_by}", made)
+    (bundle := tmp_path / "run").mkdir()
+    target = tmp_path / f"mine.{form}" if elsewhere else bundle / name
+    assert report(bundle, out=target if elsewhere else None, format=form) == 0
+    assert target.read_bytes() == f"{form}: read of run".encode()
+    assert capsys.readouterr().out == f"{target}\n"
+    assert [file.name for file in bundle.iterdir()] == ([] if elsewhere else [name])
 
 
 def test_a_key_is_explained_in_words(capsys: Capture) -> None:

@@ -44,6 +44,16 @@ def test_limits_by_the_minute_are_rates_by_the_second_with_what_is_taken_away() 
     assert len(table) == 8
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_a_bucket_is_full_at_first_and_the_others_are_none(place: int) -> None:
+    """Requests, tokens, prompt and output tokens a minute."""
+    limit = ("requests", "tokens", "input_tokens", "output_tokens")[place]
+    table = limit_table(fleet(providers=(provider(**{f"{limit}_per_minute": 90.0}),)))
+    assert table["rate"].tolist() == [1.5 * (k == place) for k in range(4)]
+    assert table["level"].tolist() == [90.0 * (k == place) for k in range(4)]
+    assert (table["asked"].tolist(), table["asked_squares"].tolist()) == ([0.0] * 4, [0.0] * 4)
+
+
 def test_targets_stand_in_the_order_of_the_routing() -> None:
     plain = routing_table(fleet((pool("p"), pool("q")), routing=routed(order=(1, 0))))
     assert (plain["target"].tolist(), plain["cumulative_weight"].tolist()) == ([1, 0], [1.0, 2.0])
