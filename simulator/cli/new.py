@@ -72,7 +72,8 @@ def new(
         answers |= _asked(answers)
     answers |= {name: _from(file.parent, answers[name]) for name in _FILES if name in answers}
     began_s = time.monotonic()
-    write_text(file, scenario_text(answers, file.parent, plain_name(file.stem) or "new"))
+    text = scenario_text(answers, file.parent, plain_name(file.stem) or "new")
+    write_text(file, text)
     took_s = time.monotonic() - began_s if "trace" in answers else 0.0
     try:
         _check(file)
@@ -81,6 +82,9 @@ def new(
         placeless = (replace(one, file=None, line=None, column=None) for one in error.problems)
         raise InputError("the answers make no scenario that holds", *placeless) from error
     again = f"\nwhich reads the log once more: here that took {took_s:.0f} s" if took_s > _WORTH_A_WORD_S else ""
+    for line in text.splitlines():
+        if line.startswith("# left out"):
+            print(f"! {line.removeprefix('# ')}")
     print(f"{file} is written; next:\n  servecast run {shlex.quote(str(file))}{again}")
     return 0
 

@@ -43,3 +43,17 @@ def test_one_process_is_the_fewest_of_a_run(
 ) -> None:
     assert run_command(["run", str(tmp_path / "none.yaml"), "--jobs", jobs]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data_class", "told"),
+    [("confidential", "! left out: openai/gpt-4o-mini, which may not take confidential data"), ("public", "")],
+)
+def test_new_says_which_place_it_leaves_out(
+    data_class: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--rate-rps", "2", "--offer", "openai/gpt-4o-mini", "--data-class", data_class, "--no-ask"]
+    assert run_command(["new", str(tmp_path / "new.yaml"), *given]) == 0
+    said = capsys.readouterr().out
+    assert said.count("left out") == bool(told)
+    assert said.startswith(told or f"{tmp_path / 'new.yaml'} is written")
