@@ -35,6 +35,44 @@ cost: {{draws: {draws}}}
 run: {{horizon_s: {horizon_s}, warmup_s: {warmup_s}, replications: {replications}, seed: 5, keep_requests: false}}
 """
 
+SCALED = """autoscaler: {min: auto, max: auto, target_per_replica: auto, period_s: 1, down_window_s: 8},
+         cold_start: {provision_s: 5, image_s: 0, weights_s: 0, engine_s: 0}"""
+"""A pool whose autoscaler is open and quick."""
+
+BESIDE_AN_API = """
+schema_version: 1
+name: beside
+model: llama-3.1-8b-instruct
+engine: {{max_model_len: 4096, enable_prefix_caching: false, max_num_seqs: 128,
+  throughput: {{input_tokens_per_s: 5000, output_tokens_per_s: 150, tpot_s: 0.04}}}}
+workload:
+  classes:
+    - name: chat
+      arrivals: {{kind: schedule, rate_rps: {rate_rps}, spikes: [{{start_s: 45, duration_s: 30, factor: {peak}}},
+        {{start_s: 105, duration_s: 40, factor: {low}}}]}}
+      lengths: {{isl: 200, osl: {{kind: lognormal, mean: 40, cv: 0.5, max: 600}}}}
+      slo: {{tpot_s: {{p90: {p90_tpot_s}}}}}
+topologies:
+  t:
+    pools:
+      - {{name: gpus, gpu: h100-sxm, gpus_per_instance: 1, price_usd_per_gpu_hour: 4.58, failures: false,
+         {size}, billing_minimum_s: 0,
+         billing_granularity_s: 0, storage_usd_per_gb_month: 0, egress_usd_per_gb: 0}}
+    providers:
+      - {{name: api, prices: [{{input: 2.27, output: 4.47}}], ttft_s: {{median: 0.2}}, tpot_s: {{median: 0.01}},
+         data_classes: [internal, public]}}
+    routing: {routing}
+study: {{months: 1}}
+cost: {{draws: 0}}
+run: {{horizon_s: 150, warmup_s: 15, seed: 18, keep_requests: false}}
+"""
+
+
+def beside_an_api(rate_rps: float, peak: float, low: float, p90_tpot_s: float, size: str, routing: str) -> str:
+    """Text of a scenario of one pool of given speed beside a token API that could serve all alone."""
+    given = {"rate_rps": rate_rps, "peak": peak, "low": low, "p90_tpot_s": p90_tpot_s}
+    return BESIDE_AN_API.format(**given, size=size, routing=routing)
+
 
 def chat(
     *topologies: str,

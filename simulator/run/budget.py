@@ -174,7 +174,7 @@ def beforehand(loaded: LoadedScenario, needs: Needs) -> str:
     A trial is taken to be half as long as the load that is shown: most sizes are refused before its end.
     """
     topologies = loaded.scenario.topologies
-    open_ = [name for name, topology in topologies.items() if has_open_sizes(topology)]
+    open_ = [name for name, one in topologies.items() if has_open_sizes(one) or has_open_threshold(one)]
     trials, seconds = _searched(loaded, needs.seconds)
     searches = f"{trials} trials for sizes of {len(open_)} topologies, " if open_ else ""
     return f"{len(topologies)} topologies: {searches}about {rough_span_words(max(seconds, 1.0))} of one core"

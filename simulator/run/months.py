@@ -34,6 +34,13 @@ from simulator.study.demand import Load, MonthLoad
 Progress = Callable[[str, float], None]
 
 
+def between(begin: float, end: float, progress: Progress | None) -> Progress | None:
+    """Progress of what is so much of the whole."""
+    if progress is None:
+        return None
+    return lambda what, share: progress(what, begin + (end - begin) * share)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What was simulated: outcomes, and what a fleet, by its key, gave under a load.

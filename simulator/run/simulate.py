@@ -30,7 +30,7 @@ from simulator.results.scratch import scratch
 from simulator.run.advised import advised
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
-from simulator.run.at_thresholds import between, with_found_thresholds
+from simulator.run.at_thresholds import with_found_thresholds
 from simulator.run.budget import Budget, beforehand, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, decide_run, measured_of
@@ -41,7 +41,7 @@ from simulator.run.further import further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
 from simulator.run.measured_instances import cheaper_instances, moved_instances, without_terms
-from simulator.run.months import Progress
+from simulator.run.months import Progress, between
 from simulator.run.offered import later_offered, offered_warnings
 from simulator.run.orders import early_orders
 from simulator.run.paid_hours import paid_at_other_hours

@@ -43,7 +43,8 @@ class OverflowWhen(Settings):
     waiting_per_replica: NotNegative | None = None
     """Requests waiting per ready replica."""
     outstanding_per_replica: NotNegative | Auto | None = None
-    """Requests running and waiting per ready replica; auto looks for the number with which the study costs least."""
+    """Requests running and waiting per ready replica; auto looks for the number with which the busiest month costs
+    least."""
     kv_usage: Share | None = None
     """Share of the KV blocks in use."""
 

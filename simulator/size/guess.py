@@ -172,8 +172,7 @@ def requests_in_time(pool: PoolSpec, demand: Demand) -> int:
         return held
     lengths, cached = (pool.engine, pool.step_time, load.isl, load.osl), _spared(pool.engine, load)
     terms = [term for slo in demand.classes for term in slo.terms if term.metric == "ttft_s"]
-    late = {term: max(1.0 - term.quantile, _LEAST_ROOM) for term in terms}
-    return min([held, *(requests_until(*lengths, term.limit_s, late[term], cached) for term in terms)])
+    return min([held, *(requests_until(*lengths, term.limit_s, 1.0 - term.quantile, cached) for term in terms)])
 
 
 def requests_within(
@@ -212,7 +211,7 @@ def requests_until(
     taken_s = busy.prefill_s + steps * busy.decode_s
     batch = np.arange(1, len(taken_s) + 1)
     load = np.minimum(batch / osl / busy.step_s * taken_s, 1.0 - _LEAST_ROOM)
-    waits_s = taken_s / (1.0 - load) * np.log(np.maximum(load / late, 1.0))
+    waits_s = taken_s / (1.0 - load) * np.log(np.maximum(load / max(late, _LEAST_ROOM), 1.0))
     first_s = busy.prefill_s + math.ceil(steps) * busy.decode_s + np.minimum(waits_s, (batch - 1) * taken_s)
     return max(int(np.count_nonzero(first_s <= limit_s)), 1)
 

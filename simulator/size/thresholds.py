@@ -17,7 +17,7 @@ from simulator.simulate.one import subject_of
 from simulator.simulate.store import Store
 from simulator.size.answer import searched
 from simulator.size.expected import THRESHOLDS
-from simulator.size.found import Limits
+from simulator.size.found import UNFINISHED, Limits, Search, best_of
 from simulator.size.guess import requests_in_time
 from simulator.size.trials import Progress, Trials, Tried
 from simulator.size.windows import best_window
@@ -38,17 +38,21 @@ class Threshold:
     ----------
     outstanding_per_replica : the cheapest; of equal ones the nearest to the first that was tried
     usd_by_tried : USD per month by threshold, in order; infinite where no size meets the SLO for less than another's
+    is_finished : whether each search for sizes ended by itself
     """
 
     outstanding_per_replica: int
     usd_by_tried: tuple[tuple[int, float], ...]
+    is_finished: bool = True
 
     @property
     def words(self) -> str:
         """What is said of it."""
+        found, n = f"overflow at {self.outstanding_per_replica} outstanding per replica", len(self.usd_by_tried)
+        if all(usd == math.inf for _, usd in self.usd_by_tried):
+            return f"{found}: none of {n} tried meets the SLO"
         told = ", ".join(f"{n} {money(usd) if usd < math.inf else 'none for less'}" for n, usd in self.usd_by_tried)
-        found = f"overflow at {self.outstanding_per_replica} outstanding per replica"
-        return f"{found}, best of {len(self.usd_by_tried)} tried: {told}"
+        return f"{found}, {'' if self.is_finished else f'{UNFINISHED}, '}{best_of(n)}: {told}"
 
 
 def best_threshold(
@@ -76,28 +80,28 @@ def best_threshold(
     ------
     InputError : at its place: no size that can be planned
     """
-    best: dict[int, Tried | None] = {}
+    tried: dict[int, Search] = {}
     first = _first(loaded, name, periods)
     if limits is not None and limits.seconds is not None:
         limits = replace(limits, seconds=limits.seconds / THRESHOLDS)
 
     def usd(n: int) -> float:
-        found = best[n]
+        found = tried[n].best
         return math.inf if found is None else found.usd_per_month
 
     def cheapest() -> int:
-        return min(best, key=lambda n: (usd(n), abs(math.log(n / first)), n))
+        return min(tried, key=lambda n: (usd(n), abs(math.log(n / first)), n))
 
     def look(n: int) -> float:
-        if n not in best:
-            before = len(best)
+        if n not in tried:
+            before = len(tried)
 
             def tick(what: str, share: float) -> None:
                 if progress:
                     progress(f"{what}, overflow at {n}", min((before + share) / THRESHOLDS, 1.0))
 
-            rival = best[cheapest()] if best else None
-            best[n] = _best_at(with_threshold(loaded, name, n), name, periods, store, limits, tick, pools, rival)
+            rival = tried[cheapest()].best if tried else None
+            tried[n] = _sizes_at(with_threshold(loaded, name, n), name, periods, store, limits, tick, pools, rival)
         return usd(n)
 
     look(first)
@@ -111,10 +115,11 @@ def best_threshold(
                 if not (usd(n) < usd(at) or none_yet):
                     break
                 at = n
-    return Threshold(cheapest(), tuple((n, usd(n)) for n in sorted(best)))
+    finished = all(one.is_finished for one in tried.values())
+    return Threshold(cheapest(), tuple((n, usd(n)) for n in sorted(tried)), finished)
 
 
-def _best_at(
+def _sizes_at(
     loaded: LoadedScenario,
     name: str,
     periods: Sequence[PeriodDemand],
@@ -123,16 +128,12 @@ def _best_at(
     progress: Progress,
     pools: Sequence[OpenPool] | None,
     rival: Tried | None,
-) -> Tried | None:
-    """The cheapest size at a threshold that meets the SLO; None where none does for less than `rival`."""
+) -> Search:
+    """The search for sizes at a threshold, which may cost less than `rival`."""
     opened = open_pools(loaded, name) if pools is None else pools
     if open_windows(loaded.scenario.topologies[name]):
-        return best_window(loaded, name, periods, store, limits, progress, pools=opened).search.best
-    trials = Trials(alone(loaded, name), name, opened, periods, store, progress)
-    if opened:
-        return searched(trials, limits, rival).best
-    tried = trials(())
-    return tried if tried.word == "met" else None
+        return best_window(loaded, name, periods, store, limits, progress, pools=opened).search
+    return searched(Trials(alone(loaded, name), name, opened, periods, store, progress), limits, rival)
 
 
 def _up(start: int, ratio: float) -> Iterator[int]:

@@ -7,51 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scenario_cases import trials_of, written
+from scenario_cases import SCALED, beside_an_api, trials_of, written
 
 from simulator.errors import InputError
 from simulator.plan.plan import plan_fleet
 from simulator.resolve.open_thresholds import has_open_threshold, with_threshold
 from simulator.resolve.sizes import Fixed, Scaled
 from simulator.resolve.topology import plan_topology
-from simulator.run.at_thresholds import _busiest_month
 from simulator.run.evaluate import evaluate
 from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.store import Store
 from simulator.size.answer import searched
-from simulator.size.thresholds import best_threshold
+from simulator.size.found import Limits
+from simulator.size.thresholds import Threshold, best_threshold
 
-TEXT = """
-schema_version: 1
-name: hybrid
-model: llama-3.1-8b-instruct
-engine: {max_model_len: 4096, enable_prefix_caching: false, max_num_seqs: 128,
-  throughput: {input_tokens_per_s: 5000, output_tokens_per_s: 150, tpot_s: 0.04}}
-workload:
-  classes:
-    - name: chat
-      arrivals: {kind: schedule, rate_rps: 3.5, spikes: [{start_s: 45, duration_s: 30, factor: 2},
-        {start_s: 105, duration_s: 40, factor: 0.3}]}
-      lengths: {isl: 200, osl: {kind: lognormal, mean: 40, cv: 0.5, max: 600}}
-      slo: {tpot_s: {p90: 0.3}}
-topologies:
-  t:
-    pools:
-      - &gpus {name: gpus, gpu: h100-sxm, gpus_per_instance: 1, price_usd_per_gpu_hour: 4.58, failures: false,
-         replicas: 1, billing_minimum_s: 0, billing_granularity_s: 0, storage_usd_per_gb_month: 0,
-         egress_usd_per_gb: 0}
-    providers:
-      - {name: api, prices: [{input: 2.27, output: 4.47}], ttft_s: {median: 0.2}, tpot_s: {median: 0.01},
-         data_classes: [internal, public]}
-    routing: {kind: overflow, order: [gpus, api], when: {outstanding_per_replica: auto}}
-study: {months: 1}
-cost: {draws: 0}
-run: {horizon_s: 150, warmup_s: 15, seed: 18, keep_requests: false}
-"""
-SCALED = """gpus_per_instance: 1, autoscaler: {min: auto, max: auto, target_per_replica: auto, period_s: 1,
-         down_window_s: 8}, cold_start: {provision_s: 5, image_s: 0, weights_s: 0, engine_s: 0},"""
+OPEN = "{kind: overflow, order: [gpus, api], when: {outstanding_per_replica: auto}}"
+TEXT = beside_an_api(3.5, 2, 0.3, 0.3, "replicas: 1", OPEN)
+TOGETHER = beside_an_api(3.5, 2, 0.3, 0.3, SCALED, OPEN)
 
 
 def usd_at(loaded: LoadedScenario, n: int) -> float:
@@ -78,7 +52,7 @@ def test_what_a_fixed_pool_keeps_from_an_api_is_as_much_as_the_slo_lets_it(tmp_p
 
 
 def test_a_threshold_and_the_settings_of_an_autoscaler_are_found_together(tmp_path: Path) -> None:
-    loaded = written(tmp_path, TEXT.replace("gpus_per_instance: 1,", SCALED).replace("replicas: 1, ", ""))
+    loaded = written(tmp_path, TOGETHER)
     found = best_threshold(loaded, "t", loads_of(loaded).first_month, Store())
     usd = dict(found.usd_by_tried)
     assert usd[found.outstanding_per_replica] <= min(usd_at(loaded, n) for n in (2, 4, 8, 12, 16, 20, 24)) * 1.02
@@ -89,10 +63,8 @@ def test_a_threshold_and_the_settings_of_an_autoscaler_are_found_together(tmp_pa
 
 def test_a_rival_keeps_no_autoscaler_from_being_found(tmp_path: Path) -> None:
     """Fixed numbers that cost more than the rival are looked at all the same: settings are looked for beside them."""
-    begin, end = TEXT.index("    providers:"), TEXT.index("study:")
-    text = (TEXT[:begin] + TEXT[end:]).replace("gpus_per_instance: 1,", SCALED).replace("replicas: 1, ", "")
-    text = text.replace("p90: 0.3", "p90: 0.5").replace("duration_s: 30, factor: 2}", "duration_s: 30, factor: 8}")
-    loaded = written(tmp_path, text)
+    text = beside_an_api(3.5, 8, 0.3, 0.5, SCALED, OPEN)
+    loaded = written(tmp_path, text[: text.index("    providers:")] + text[text.index("study:") :])
     free = searched(trials_of(loaded, "t")).best
     assert free is not None
     assert isinstance(free.point[0], Scaled)
@@ -125,13 +97,27 @@ def test_run_plan_and_sweep_find_the_same_and_say_it(tmp_path: Path) -> None:
 
 def test_it_is_found_for_the_month_that_asks_most_before_an_event(tmp_path: Path) -> None:
     growing = TEXT.replace("study: {months: 1}", "study: {months: 6, growth_per_year: 3.0}")
-    loaded = written(tmp_path, growing)
-    assert _busiest_month(loaded, "t", loads_of(loaded)) == 6
     event = "{name: more, topology: t, from_month: 4, change: {pools: [{name: gpus, replicas: 2}]}}"
-    loaded = written(tmp_path, growing.replace("3.0}", f"3.0, events: [{event}]}}"))
-    assert _busiest_month(loaded, "t", loads_of(loaded)) == 3
-    words = simulate(loaded, tmp_path / "runs").summary["topologies"]["t"]["warnings"]
-    assert [one for one in words if "outstanding per replica, best of" in str(one) and "in month 3" in str(one)]
+    for text, month in ((growing, 6), (growing.replace("3.0}", f"3.0, events: [{event}]}}"), 3)):
+        loaded = written(tmp_path, text)
+        loads = loads_of(loaded)
+        found = best_threshold(loaded, "t", loads.periods(loads.horizon.asked(month)), Store())
+        words = simulate(loaded, tmp_path / "runs").summary["topologies"]["t"]["warnings"]
+        assert [one for one in words if f"{found.words} in month {month}" in str(one)]
+
+
+def test_what_is_said_of_a_threshold_claims_no_more_than_was_found(tmp_path: Path) -> None:
+    none, some = ((4, math.inf), (6, math.inf)), ((4, 1000.0), (6, 900.0), (9, math.inf))
+    assert Threshold(4, none).words == "overflow at 4 outstanding per replica: none of 2 tried meets the SLO"
+    told = "best of 3 tried: 4 $1,000, 6 $900, 9 none for less"
+    assert Threshold(6, some).words == f"overflow at 6 outstanding per replica, {told}"
+    assert Threshold(6, some, is_finished=False).words == f"overflow at 6 outstanding per replica, not finished, {told}"
+    loaded = written(tmp_path, TOGETHER)
+    periods = loads_of(loaded).first_month
+    assert best_threshold(loaded, "t", periods, Store()).is_finished
+    assert not best_threshold(loaded, "t", periods, Store(), Limits(max_trials=1)).is_finished
+    never = written(tmp_path, TOGETHER.replace("p90: 0.3", "p90: 0.001"))
+    assert "none of" in best_threshold(never, "t", loads_of(never).first_month, Store()).words
 
 
 def test_an_open_threshold_is_refused_where_nobody_looks_for_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from simulator.decide.months import _walked
 from simulator.metrics.demand import Demand
 from simulator.metrics.slo import ClassSlo, SloTerm
-from simulator.perf.steptime import constant_step_time
+from simulator.perf.steptime import StepTime, constant_step_time
 from simulator.resolve.sizes import BY_TOKEN, Fixed, OpenPool
 from simulator.schema.pool import Pool
 from simulator.size.answer import spare_errors
@@ -33,18 +33,30 @@ from simulator.workload.requests import make_requests
 from tests.fleet_cases import ENGINE, pool
 
 
+def steps_by_token() -> StepTime:
+    """0.002 s of 128 tokens, fewer in proportion, 0.01 s of each request, and 1e-5 s of each pair of prompt tokens."""
+    return replace(
+        constant_step_time(0.002, 128, 8),
+        token_time_s=np.linspace(0.0, 0.002, 129)[None, :],
+        seq_time_s=0.01 * np.arange(9),
+        prefill_attn_s=1e-5,
+    )
+
+
+def steps_of_prompts() -> StepTime:
+    """0.002 s of a full step of prompts, nothing of fewer tokens, and 0.01 s of each request."""
+    full = np.array([0.0] * 128 + [1.0])
+    steps = constant_step_time(0.002, 128, 8)
+    return replace(steps, token_time_s=0.002 * full[None, :], seq_time_s=0.01 * np.arange(9))
+
+
 @pytest.mark.parametrize(
     ("limit_s", "held"),
     # B requests: 0.01 B s of tokens, and B/5 prompts of 60 tokens a step, each 60 * 0.002/128 + 1e-5 * 60**2 / 2 s
     [(0.0001, 1), (0.0137, 1), (0.0277, 2), (0.05, 3), (0.0553, 4), (1.0, 8)],
 )
 def test_requests_that_a_replica_holds_within_a_limit(limit_s: float, held: int) -> None:
-    step = replace(
-        constant_step_time(0.002, 128, 8),
-        token_time_s=np.linspace(0.0, 0.002, 129)[None, :],
-        seq_time_s=0.01 * np.arange(9),
-        prefill_attn_s=1e-5,
-    )
+    step = steps_by_token()
     each_s = 0.01 + 0.002 / 128 + (60 * 0.002 / 128 + 1e-5 * 60**2 / 2) / 5
     assert each_s == pytest.approx(0.0138, rel=0.01)
     assert requests_within(ENGINE, step, 60, 5, limit_s) == max(min(int(limit_s / each_s), 8), 1) == held
@@ -53,23 +65,14 @@ def test_requests_that_a_replica_holds_within_a_limit(limit_s: float, held: int)
 @pytest.mark.parametrize(("cached", "held"), [(0.0, 3), (20.0, 3), (59.0, 4)])
 def test_of_cached_prompts_a_replica_holds_more_requests(cached: float, held: int) -> None:
     """0.045 s / (0.01 + 0.002/128 + (new * 0.002/128 + 1e-5 * (60² - cached²) / 2) / 5): 3.26, 3.36, 4.4."""
-    step = replace(
-        constant_step_time(0.002, 128, 8),
-        token_time_s=np.linspace(0.0, 0.002, 129)[None, :],
-        seq_time_s=0.01 * np.arange(9),
-        prefill_attn_s=1e-5,
-    )
+    step = steps_by_token()
     each_s = 0.01 + 0.002 / 128 + ((60 - cached) * 0.002 / 128 + 1e-5 * (60**2 - cached**2) / 2) / 5
     assert requests_within(ENGINE, step, 60, 5, 0.045, cached) == int(0.045 / each_s) == held
 
 
 def test_first_tokens_of_cached_prompts_take_their_new_tokens_alone() -> None:
     """Of 512 tokens 256 are new: two steps, as of a prompt of 256."""
-    step = replace(
-        constant_step_time(0.002, 128, 8),
-        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
-        seq_time_s=0.01 * np.arange(9),
-    )
+    step = steps_of_prompts()
     config = replace(ENGINE, num_blocks=100_000, max_model_len=10_000)
     assert [requests_until(config, step, 512, 5, 0.193, 1e-9, cached) for cached in (256.0, 0.0)] == [3, 2]
 
@@ -81,11 +84,7 @@ def test_first_tokens_of_cached_prompts_take_their_new_tokens_alone() -> None:
     [(0.02, 1e-9, 1), (0.024, 1e-9, 1), (0.087, 1e-9, 1), (0.089, 1e-9, 2), (0.193, 1e-9, 3), (0.337, 1e-9, 4)],
 )
 def test_requests_whose_first_tokens_keep_a_limit(limit_s: float, late: float, held: int) -> None:
-    step = replace(
-        constant_step_time(0.002, 128, 8),
-        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
-        seq_time_s=0.01 * np.arange(9),
-    )
+    step = steps_of_prompts()
     assert requests_until(ENGINE, step, 256, 5, limit_s, late) == held
 
 
@@ -109,11 +108,7 @@ def test_requests_in_flight_are_the_fewest_that_end_as_fast_as_each_replicas_sha
 
 def test_few_prompts_wait_for_few_others() -> None:
     """At answers of 5,000 tokens and B = 8 a prompt comes every 50 s: no more than its own 0.164 s are waited for."""
-    step = replace(
-        constant_step_time(0.002, 128, 8),
-        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
-        seq_time_s=0.01 * np.arange(9),
-    )
+    step = steps_of_prompts()
     config = replace(ENGINE, num_blocks=100_000, max_model_len=10_000)
     assert requests_until(config, step, 256, 5_000, 0.165, 0.05) == 8
 
@@ -235,12 +230,7 @@ def test_a_replica_holds_more_of_requests_whose_prompts_its_cache_has(with_cache
 
     0.069 s / (0.01 + 0.002/128 + (new * 0.002/128 + 1e-5 * (64² - cached²) / 2) / 5): 4.8 with 64, 5.7 with 19.
     """
-    step = replace(
-        constant_step_time(0.002, 128, 8),
-        token_time_s=np.linspace(0.0, 0.002, 129)[None, :],
-        seq_time_s=0.01 * np.arange(9),
-        prefill_attn_s=1e-5,
-    )
+    step = steps_by_token()
     texts = {"segment_id": np.full(4, 7), "segment_tokens": np.full(4, 60)}
     requests = make_requests(*(np.arange(4.0), np.full(4, 64), np.full(4, 5)), segment_start=np.arange(5), **texts)
     demand: Any = SimpleNamespace(
@@ -256,11 +246,7 @@ def test_a_replica_holds_more_of_requests_whose_prompts_its_cache_has(with_cache
 
 def test_limits_on_first_tokens_let_a_replica_hold_fewer() -> None:
     """Prompts of 256 tokens as above: two of them within 0.089 s, three within 0.193 s; tokens would let it hold 8."""
-    step = replace(
-        constant_step_time(0.002, 128, 8),
-        token_time_s=np.linspace(0.0, 0.002, 129)[None, :] * np.array([0.0] * 128 + [1.0]),
-        seq_time_s=0.01 * np.arange(9),
-    )
+    step = steps_of_prompts()
     requests = make_requests(np.arange(4.0), np.full(4, 256), np.full(4, 5))
 
     def in_time(*terms: SloTerm) -> int:
