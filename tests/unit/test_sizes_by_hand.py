@@ -29,8 +29,14 @@ from simulator.size.guess import (
 )
 from simulator.size.instances import other_instances
 from simulator.size.settings import _every_number
-from simulator.workload.requests import make_requests
+from simulator.workload.requests import Requests, make_requests
 from tests.fleet_cases import ENGINE, pool
+
+
+def asking(requests: Requests, *terms: SloTerm) -> Any:
+    """A demand of these requests, of one class with these terms."""
+    source = SimpleNamespace(chunks=lambda: iter((requests,)))
+    return SimpleNamespace(source=lambda _: source, last_job_s=None, classes=(ClassSlo("a", terms),))
 
 
 def steps_by_token() -> StepTime:
@@ -98,8 +104,7 @@ def test_requests_in_flight_are_the_fewest_that_end_as_fast_as_each_replicas_sha
     gap_s: float, replicas: int, in_flight: int
 ) -> None:
     chunk = make_requests(gap_s * np.arange(8000), np.full(8000, 60), np.full(8000, 5))
-    source = SimpleNamespace(chunks=lambda: iter([chunk]))
-    demand: Any = SimpleNamespace(source=lambda k: source, last_job_s=None, classes=())
+    demand = asking(chunk)
     spec = replace(pool(), step_time=constant_step_time(0.1, 128, 8))
     ends_rps = [b / 5 / (0.1 + b / 5 * 60 * 0.1 / 128) for b in range(1, 9)]
     assert sum(each < 1 / gap_s / replicas for each in ends_rps[:7]) + 1 == in_flight
@@ -233,11 +238,7 @@ def test_a_replica_holds_more_of_requests_whose_prompts_its_cache_has(with_cache
     step = steps_by_token()
     texts = {"segment_id": np.full(4, 7), "segment_tokens": np.full(4, 60)}
     requests = make_requests(*(np.arange(4.0), np.full(4, 64), np.full(4, 5)), segment_start=np.arange(5), **texts)
-    demand: Any = SimpleNamespace(
-        source=lambda _: SimpleNamespace(chunks=lambda: iter((requests,))),
-        last_job_s=None,
-        classes=(ClassSlo("a", (SloTerm("tpot_s", 0.95, 0.069),)),),
-    )
+    demand = asking(requests, SloTerm("tpot_s", 0.95, 0.069))
     spec = replace(pool(engine=replace(ENGINE, enable_prefix_caching=with_cache)), step_time=step)
     new, cached = (19, 45) if with_cache else (64, 0)
     each_s = 0.01 + 0.002 / 128 + (new * 0.002 / 128 + 1e-5 * (64**2 - cached**2) / 2) / 5
@@ -250,12 +251,7 @@ def test_limits_on_first_tokens_let_a_replica_hold_fewer() -> None:
     requests = make_requests(np.arange(4.0), np.full(4, 256), np.full(4, 5))
 
     def in_time(*terms: SloTerm) -> int:
-        demand: Any = SimpleNamespace(
-            source=lambda _: SimpleNamespace(chunks=lambda: iter((requests,))),
-            last_job_s=None,
-            classes=(ClassSlo("a", terms),),
-        )
-        return requests_in_time(replace(pool(), step_time=step), demand)
+        return requests_in_time(replace(pool(), step_time=step), asking(requests, *terms))
 
     first = [SloTerm("ttft_s", 1.0, limit_s) for limit_s in (0.193, 0.089)]
     assert in_time() == in_time(SloTerm("tpot_s", 0.95, 9.0)) == 8
@@ -270,11 +266,7 @@ def test_set_points_go_down_to_one_request_for_quiet_hours() -> None:
     By 0.72 down to below that, 28, 20.2, 14.5; then by half, and from four on one by one.
     """
     requests = make_requests(np.arange(200) * 0.1, np.full(200, 64), np.full(200, 5))
-    demand: Any = SimpleNamespace(
-        source=lambda _: SimpleNamespace(chunks=lambda: iter((requests,))),
-        last_job_s=None,
-        classes=(ClassSlo("a", (SloTerm("tpot_s", 0.95, 9.0),)),),
-    )
+    demand = asking(requests, SloTerm("tpot_s", 0.95, 9.0))
     wide = replace(ENGINE, num_blocks=10_000, max_num_seqs=100)
     found = targets(replace(pool(engine=wide), step_time=constant_step_time(1.0, 128, 100)), demand, 1)
     assert found[:8] == (1.0, 2.0, 3.0, 4.0, 8.0, 15.0, 20.0, 28.0)
