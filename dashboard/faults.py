@@ -122,7 +122,7 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
                     continue
                 left = pool.replicas - max(spec.server_gpus // spec.gpus_per_replica, 1)
                 yield f"{path}.replicas={left}" if left > 0 else f"{path}.outages={json.dumps({'windows': [whole]})}"
-        for provider in planned.settings.providers:
+        for provider, api in zip(planned.settings.providers, planned.fleet.providers, strict=True):
             path = f"topologies[{name}].providers[{provider.name}]"
             if fault.kind == "vendor" and provider.name == fault.target:
                 yield f"{path}.outages={_outages(provider.outages, window)}"
@@ -130,7 +130,7 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
                 yield f"{path}.throttling={_beside(provider.throttling, window | {'share': fault.share})}"
             elif fault.kind == "limit" and provider.name == fault.target:
                 per_minute = max(_LIMIT_SHARE * fault.peak_tokens_per_s * SECONDS_PER_MINUTE, 1)
-                per_minute = min(per_minute, provider.tokens_per_minute or per_minute)
+                per_minute = min(per_minute, api.tokens_per_minute or per_minute)
                 yield f"{path}.tokens_per_minute={per_minute:.0f}"
 
 
@@ -140,9 +140,8 @@ def _beside(known: Sequence[Settings], window: Mapping[str, float]) -> str:
 
 
 def _outages(known: Outages | None, window: Mapping[str, float]) -> str:
-    windows = [*(one.model_dump() for one in known.windows), window] if known else [window]
     kept = known.model_dump(exclude_unset=True) if known else {}
-    return json.dumps(kept | {"windows": windows})
+    return json.dumps(kept | {"windows": [*kept.get("windows", ()), window]})
 
 
 def _is_of_a_size(pool: Pool) -> bool:

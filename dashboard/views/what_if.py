@@ -174,8 +174,7 @@ def _values(context: Context) -> Change:
             typed=(-10_000, 10_000),
             help="in every pool; at least one stays",
         )
-        with st.container():
-            fault = _fault(context)
+    fault = _fault(context)
     keys = [f"what_if.{name}" for name in (*start, "from", "for", "share")]
     begun = {f"what_if.{name}": value for name, value in start.items()}
     steps_back("what_if", keys, begun, context.bundle.path.name)

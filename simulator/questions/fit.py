@@ -71,17 +71,15 @@ def fit_of(
     ------
     InputError : requests longer than the model takes, or a model that does not fit eight of them
     """
-    batch = LONGEST * (answers.batch_isl + answers.batch_osl) if answers.batch_per_day else 0
-    wanted, longest = LEAST_LENGTH, max(_longest_tokens(answers, folder), batch)
+    batch = answers.batch_isl + answers.batch_osl if answers.batch_per_day else 0
+    wanted, longest = LEAST_LENGTH, max(_longest_tokens(answers, folder), LONGEST * batch)
     while wanted < longest:
         wanted *= 2
     context = _answer(answers, folder, name, hardware, 1, None).shape.context
-    if answers.isl + answers.osl > context:
-        told = f"prompt and answer have {answers.isl + answers.osl} tokens, {answers.model} takes {context}"
-        raise InputError(Problem(told, path="isl"))
-    if answers.batch_per_day and answers.batch_isl + answers.batch_osl > context:
-        told = f"prompt and answer have {answers.batch_isl + answers.batch_osl} tokens, {answers.model} takes {context}"
-        raise InputError(Problem(told, path="batch_isl"))
+    for path, tokens in (("isl", answers.isl + answers.osl), ("batch_isl", batch)):
+        if tokens > context:
+            told = f"prompt and answer have {tokens} tokens, {answers.model} takes {context}"
+            raise InputError(Problem(told, path=path))
     if (end := session_end_tokens(answers)) > context:
         told = f"the last request of a session has {end:,.0f} tokens in the mean, {answers.model} takes {context:,}"
         raise InputError(Problem(f"{told}: shorter sessions, or shorter prompts", path="turns"))

@@ -9,6 +9,8 @@ import altair as alt
 _STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080, 20_160)
 _MOST_TICKS = 14
 _HOUR, _DAY, _WEEK = 60, 1440, 10_080
+_IN_MINUTES = 2 * _HOUR
+"""Longest run that is told in minutes."""
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -25,7 +27,7 @@ def time_axis(end_min: float, clock_s: float = 0.0, begin_min: float = 0.0) -> a
     span_min = end_min - begin_min
     least = span_min / _MOST_TICKS
     step = next((step for step in _STEPS_MIN if step >= least), _STEPS_MIN[-1] * math.ceil(least / _STEPS_MIN[-1]))
-    if end_min <= 2 * _HOUR:
+    if end_min <= _IN_MINUTES:
         first = -begin_min % step
         return alt.Axis(title="minutes", values=_ticks(begin_min + first, end_min, step))
     clock_min = clock_s / 60
@@ -49,7 +51,7 @@ def time_unit(end_min: float) -> tuple[str, float]:
     ----------
     end_min : of the run
     """
-    return ("minute", 1.0) if end_min <= 2 * _HOUR else ("hour", float(_HOUR))
+    return ("minute", 1.0) if end_min <= _IN_MINUTES else ("hour", float(_HOUR))
 
 
 def clock_words(minute: float, end_min: float, clock_s: float) -> str:
@@ -60,7 +62,7 @@ def clock_words(minute: float, end_min: float, clock_s: float) -> str:
     end_min : of the run
     clock_s : local time at minute 0, in s since Monday 00:00
     """
-    if end_min <= 2 * _HOUR:
+    if end_min <= _IN_MINUTES:
         return ""
     local = round(minute + clock_s / 60)
     day = f" of day {local // _DAY - int(clock_s // 60) // _DAY + 1}" if end_min > _WEEK else ""

@@ -43,7 +43,7 @@ _EVENTS = {
     "zone_outage": "zone outage",
     "provider_outage": "API outage",
     "no_capacity": "no capacity",
-    "throttling": "API answers 429",
+    "throttling": "429 answers",
 }
 """Kinds of events that are shown, and the words of their row."""
 

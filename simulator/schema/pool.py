@@ -192,7 +192,7 @@ class Pool(Settings):
     stands on, the first in use, with all replicas on it."""
     stock_outs: tuple[StockOut, ...] = ()
     """Times in which no launch of it finds capacity, of what is rented; each is tried again every
-    `reliability.retry_s`."""
+    `reliability.retry_s`. An instance that failed is replaced at its repair whatever capacity there is."""
     max_waiting_per_replica: Count = 0
     """Reject a request that would wait behind more than this; 0 is no limit."""
     role: Literal["both", "prefill", "decode"] = "both"

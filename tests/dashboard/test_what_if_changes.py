@@ -13,6 +13,7 @@ import yaml
 from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.faults import Fault, possible_faults
 from dashboard.views.what_if import _electricity_words, _lacked_words
+from simulator.catalog.tokens import token_offer
 from simulator.cli.traces import traces
 from simulator.questions.write import scenario_text
 from simulator.resolve.demand import request_source
@@ -205,6 +206,15 @@ def test_a_fault_comes_beside_those_of_the_scenario(tmp_path: Path) -> None:
     storms = after("throttles", "api").providers[0].throttling
     assert [(one.start_s, one.share) for one in storms] == [(3, 0.1), (60, 0.4)]
     assert after("limit", "api").providers[0].tokens_per_minute == 600, "a fault lets no more through"
+
+
+def test_a_rate_that_falls_is_no_higher_than_what_the_offer_lets_through() -> None:
+    plain = load_scenario(SCENARIO)
+    offered = token_offer("together/llama-3.3-70b").tokens_per_minute.value
+    for peak, left in ((offered, offered), (offered / 60, offered / 2)):
+        fault = Fault("limit", "api", peak_tokens_per_s=peak)
+        changed = load_scenario(SCENARIO, sets=assignments(plain, Change(fault=fault)))
+        assert changed.scenario.topologies["mixed"].providers[0].tokens_per_minute == left
 
 
 def test_of_what_an_autoscaler_starts_anew_nothing_is_lost_for_good() -> None:
