@@ -75,11 +75,11 @@ def freshness(used: Iterable[UsedFigure], today: date) -> Freshness:
 
     What a scenario gives without a date is its author's affair and never stale.
     """
-    figures = {figure.id: figure for figure in used}
-    dated = (figure for figure in figures.values() if figure.kind != "given" or figure.date)
-    old = (figure.id for figure in dated if is_stale(figure.date, today, old_after_days(figure.unit)))
+    figures = list(used)
+    dated = (figure for figure in figures if figure.kind != "given" or figure.date)
+    old = {figure.id for figure in dated if is_stale(figure.date, today, old_after_days(figure.unit))}
     return Freshness(
-        estimates=tuple(sorted(name for name, figure in figures.items() if figure.kind == "estimate")),
+        estimates=tuple(sorted({figure.id for figure in figures if figure.kind == "estimate"})),
         stale=tuple(sorted(old)),
     )
 

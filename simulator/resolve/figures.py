@@ -33,7 +33,7 @@ class Figures:
 
     Attributes
     ----------
-    used : figures that were used, by id
+    used : figures that were used, by id; prices that were read elsewhere by id and value
     ranges : (low, value, high) of the figures with a range that were used
     used_overrides : ids of overrides that were used
     offers : ids of prices that were read elsewhere, as those of offers: no draw moves them
@@ -61,7 +61,7 @@ class Figures:
     @property
     def estimates(self) -> set[str]:
         """Ids of the estimates that were used."""
-        return {name for name, figure in self.used.items() if figure.kind == "estimate"}
+        return {figure.id for figure in self.used.values() if figure.kind == "estimate"}
 
     def __call__(self, identifier: str, part: str | None = None) -> Money:
         """Value of a cost figure, or of its part: a number, or an array where it is drawn.
@@ -107,8 +107,8 @@ class Figures:
         return float(value)
 
     def note(self, figure: Figure) -> None:
-        """Remember a figure that was read elsewhere."""
-        self.used[figure.id] = figure
+        """Remember a figure that was read elsewhere: offers of one name have a price for each size of instance."""
+        self.used[f"{figure.id} = {figure.value}"] = figure
         self.offers.add(figure.id)
 
 

@@ -39,7 +39,7 @@ class ResolvedTerms:
 
     Attributes
     ----------
-    figures : every figure that was used, by id
+    figures : every figure that was used, by id; an offer that was paid at several prices with each, the lowest first
     ranges : (low, value, high) of the cost figures with a range that were used, by id
     used_overrides : ids of the scenario's overrides that had a say
     unknown : what is not charged for because no price is known, as `egress at lambda`
@@ -58,13 +58,13 @@ class ResolvedTerms:
     @property
     def estimates(self) -> tuple[str, ...]:
         """Ids of the estimates among the figures."""
-        return tuple(figure.id for figure in self.figures if figure.kind == "estimate")
+        return tuple(dict.fromkeys(figure.id for figure in self.figures if figure.kind == "estimate"))
 
     @property
     def stale(self) -> tuple[Figure, ...]:
         """Figures that were old when the catalog was last gone through; of the scenario those that it dates."""
         old = freshness(self.figures, catalog_day()).stale
-        return tuple(figure for figure in self.figures if figure.id in old)
+        return tuple({figure.id: figure for figure in self.figures if figure.id in old}.values())
 
 
 def resolve_terms(planned: PlannedTopology, spells: Sequence[Spell] = ()) -> ResolvedTerms:
@@ -90,7 +90,7 @@ def resolve_terms(planned: PlannedTopology, spells: Sequence[Spell] = ()) -> Res
     ]
     return ResolvedTerms(
         terms,
-        tuple(figures.used[name] for name in sorted(figures.used)),
+        tuple(sorted(figures.used.values(), key=lambda figure: (figure.id, figure.value))),
         figures.ranges,
         frozenset(figures.used_overrides),
         tuple(dict.fromkeys(name for pool in rented for name in unknown_prices(pool))),

@@ -22,6 +22,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.schema.pool import Pool
 from simulator.simulate.priced import Priced
 from simulator.study.bill import Line
+from simulator.study.figure import Figure
 from simulator.study.terms import Terms
 
 _STEP = 0.01
@@ -38,11 +39,13 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
     The share of a figure is the elasticity of the month's bill to it, (C(1.01 x) - C(x)) / (0.01 C(x)). Where a line is
     proportional to the figure, that is the line's share of the bill; below 0 it lowers the bill, as a longer life. What
     is rounded to whole servers or steps of time has the share that is gone without it, (C(x) - C(0)) / C(x). A
-    catalog's price of an offer has the share of the lines that are paid by it.
+    catalog's price of an offer has the share of the lines that are paid by it, and, where that is sold in instances of
+    several prices per GPU, the lowest and the highest that is paid.
 
     Returns
     -------
-    rows : `figure`, `value`, `unit`, `kind` (sourced, derived, estimate), `share`; none for a bill of 0
+    rows : `figure`, `value`, `unit`, `kind` (sourced, derived, estimate), `share`, and `up_to` where several values are
+        paid; none for a bill of 0
     """
     usd = priced.usd_per_month
     if not usd:
@@ -54,9 +57,7 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
         step = -1.0 if figure.id.endswith(_IN_STEPS) else _STEP
         moved = _usd(planned, prices, priced, {figure.id: figure.value * (1 + step)})
         share = (moved / usd - 1) / step
-        rows.append(
-            {"figure": figure.id, "value": figure.value, "unit": figure.unit, "kind": figure.kind, "share": share}
-        )
+        rows.append(_row(figure, share))
     rows += _offers(planned, prices, priced, usd)
     return sorted(rows, key=lambda row: (-abs(row["share"]), row["figure"]))
 
@@ -79,17 +80,17 @@ def _offers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, usd
         name = next((one for one in names if one in noted), None)
         if name is not None:
             paid.setdefault(name, []).append(mean(line.usd))
-    return [
-        {
-            "figure": figure.id,
-            "value": figure.value,
-            "unit": figure.unit,
-            "kind": figure.kind,
-            "share": math.fsum(paid[figure.id]) / usd,
-        }
-        for figure in prices.figures
-        if figure.kind != "given" and figure.id in paid
-    ]
+    told: dict[str, dict[str, Any]] = {}
+    for figure in prices.figures:
+        if figure.kind == "given" or figure.id not in paid:
+            continue
+        row = told.setdefault(figure.id, _row(figure, math.fsum(paid[figure.id]) / usd))
+        row |= {"up_to": figure.value} if figure.value > row["value"] else {}
+    return list(told.values())
+
+
+def _row(figure: Figure, share: float) -> dict[str, Any]:
+    return {"figure": figure.id, "value": figure.value, "unit": figure.unit, "kind": figure.kind, "share": share}
 
 
 def _own_tiers(pool: Pool) -> set[str | None]:
@@ -128,13 +129,17 @@ def _usd(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, values
     return mean(study_usd_per_month(with_commitments_of(terms, priced.terms), priced.months))
 
 
+def _values(row: Mapping[str, Any]) -> str:
+    return f"{row['value']:,g} to {row['up_to']:,g}" if "up_to" in row else f"{row['value']:,g}"
+
+
 def driver_words(rows: list[dict[str, Any]]) -> list[str]:
     """What is said of them: those that matter with their share, the estimates among the rest by name."""
     found = []
     telling = [row for row in rows if abs(row["share"]) >= _LEAST_SHARE]
     if telling:
         parts = ", ".join(
-            f"{cost_words(row['figure'])} = {row['value']:,g} {row['unit']}"
+            f"{cost_words(row['figure'])} = {_values(row)} {row['unit']}"
             f"{' (estimate)' if row['kind'] == 'estimate' else ''} {row['share']:.0%}"
             for row in telling
         )

@@ -105,6 +105,20 @@ def test_prices_of_ones_own_are_not_those_of_the_catalog_that_others_pay_there(t
     assert sum(shares(api).values()) == pytest.approx(mine / api["cost"]["usd_per_month"])
 
 
+def test_an_offer_that_is_paid_at_several_prices_is_told_with_the_lowest_and_the_highest(tmp_path: Path) -> None:
+    """One GPU of an instance of one, and two of an instance of two, which cost less each, in either order."""
+    one, two = (gpu_offer("lambda", "h100-sxm", "on_demand", gpus=gpus).usd_per_instance_hour / gpus for gpus in (1, 2))
+    assert two < one
+    pools = [f"{{name: p{tp}, site: lambda, gpu: h100-sxm, tensor_parallel_size: {tp}}}" for tp in (1, 2)]
+    topologies = f"topologies={{up: {{pools: [{', '.join(pools)}]}}, down: {{pools: [{', '.join(pools[::-1])}]}}}}"
+    found = simulate(load_scenario(SCENARIO, sets=[*SHORT, topologies]), tmp_path).summary["topologies"]
+    for name in ("up", "down"):
+        (row,) = [row for row in found[name]["drivers"] if row["figure"] == "lambda/h100-sxm/on_demand"]
+        assert (row["value"], row["up_to"], row["share"]) == (two, one, pytest.approx(1))
+        told = " ".join(row["text"] for row in found[name]["warnings"])
+        assert f"on demand = {two:g} to {one:g} USD per GPU-hour 100%" in told
+
+
 @pytest.mark.exhaustive
 def test_a_bill_of_nothing_divides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     price = "price_usd_per_gpu_hour: 0, storage_usd_per_gb_month: 0, egress_usd_per_gb: 0"
