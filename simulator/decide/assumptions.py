@@ -34,13 +34,15 @@ class Question:
     ----------
     reach : largest multiple that is asked for, and one by the smallest
     ask : what a topology is asked at a multiple, from what it is asked today
-    words : of the changed value, where a multiple says little
+    words : of the changed value beside today's, where a multiple says little
+    value : the changed value alone, there
     """
 
     assumption: str
     reach: float
     ask: Callable[[Asked, float], Asked]
     words: Callable[[float], str] = _nothing
+    value: Callable[[float], str] = _nothing
 
 
 def questions(
@@ -62,17 +64,8 @@ def questions(
         Question(VOLUME, LOAD_REACH, lambda asked, factor: replace(asked, load=factor)),
         Question("latency limits of the SLO", SLO_REACH, lambda asked, factor: replace(asked, limits=factor)),
         Question("time of engine steps", STEP_REACH, _of(engines, "steps")) if engines else None,
-        Question("acceptance of drafts", DRAFT_REACH, _of(drafts, "acceptance"), partial(_shares, drafts))
-        if drafts
-        else None,
-        Question(
-            "answers that a cascade passes on",
-            PASSED_ON_REACH,
-            _of(passed_on, "passed_on"),
-            partial(_shares, passed_on),
-        )
-        if passed_on
-        else None,
+        _of_shares("acceptance of drafts", DRAFT_REACH, drafts, "acceptance") if drafts else None,
+        _of_shares("answers that a cascade passes on", PASSED_ON_REACH, passed_on, "passed_on") if passed_on else None,
         growth,
     ]
     return [one for one in found if one is not None]
@@ -89,13 +82,17 @@ def growth_of(rates: Mapping[str, float], months: float) -> Question | None:
     if last < 1:
         return None
     reach = LOAD_REACH ** (MONTHS_PER_YEAR / last)
-    return Question(GROWTH, reach, lambda asked, factor: replace(asked, growth=factor), partial(_rates, rates))
+    words, value = partial(_rates, rates), partial(_rates, rates, beside=False)
+    return Question(GROWTH, reach, lambda asked, factor: replace(asked, growth=factor), words, value)
 
 
-def _rates(now: Mapping[str, float], factor: float) -> str:
-    """The changed rates, each by its class where they differ."""
+def _rates(now: Mapping[str, float], factor: float, beside: bool = True) -> str:
+    """The changed rates, beside today's, each by its class where they differ."""
     alike = len(set(now.values())) == 1
-    told = [(f"{(1 + rate) * factor - 1:.0%} (now {rate:.0%})", name) for name, rate in now.items()]
+    told = [
+        (f"{(1 + rate) * factor - 1:.0%}" + (f" (now {rate:.0%})" if beside else ""), name)
+        for name, rate in now.items()
+    ]
     return told[0][0] if alike else ", ".join(f"{words} of {name}" for words, name in told)
 
 
@@ -109,9 +106,16 @@ def _of(names: Collection[str], what: str) -> Callable[[Asked, float], Asked]:
     return ask
 
 
-def _shares(now: Mapping[str, float], factor: float) -> str:
-    """The changed shares, up to all, where a multiple says little."""
-    return ", ".join(
-        f"{min(own * factor, 1.0):.2f} (now {own:.2f}{f' in {name}' if len(now) > 1 else ''})"
-        for name, own in now.items()
-    )
+def _of_shares(assumption: str, reach: float, now: Mapping[str, float], what: str) -> Question:
+    """What topologies that have such a share are asked of it."""
+    return Question(assumption, reach, _of(now, what), partial(_shares, now), partial(_shares, now, beside=False))
+
+
+def _shares(now: Mapping[str, float], factor: float, beside: bool = True) -> str:
+    """The changed shares, up to all, beside today's, each by its topology where there are several."""
+
+    def told(name: str, own: float) -> str:
+        where = f" in {name}" if len(now) > 1 else ""
+        return f"{min(own * factor, 1.0):.2f}" + (f" (now {own:.2f}{where})" if beside else where)
+
+    return ", ".join(told(name, own) for name, own in now.items())

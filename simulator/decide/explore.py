@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from simulator.decide.assumptions import GROWTH, LOAD_REACH, VOLUME, Question
+from simulator.decide.assumptions import GROWTH, VOLUME, Question
 from simulator.decide.beyond_chance import beyond_chance
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
-from simulator.decide.flips import Winners, as_today, change_within, crossing, named
+from simulator.decide.flips import Winners, as_today, change_from, change_within, crossing, named
 from simulator.decide.rivals import least
 from simulator.study.decision import (
     NOT_TOLD,
@@ -33,6 +33,8 @@ _STEPS_BEYOND, _NEAR = 10, 0.02
 """On the way from a flip to where it is beyond chance, and how near that is: each place is a search of sizes."""
 _LOADS_PER_DOUBLING = 4
 """Loads between two doublings at which growing months are asked for."""
+_GUESS_SHARE = 0.5
+"""Of the time for the flip of growth, what the guess of it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,25 +205,50 @@ def trial_flips(
     ----------
     study : answers for all months of the study together
     today : the winners of the verdict
-    ladder : finds the flip of growth where that alone makes months differ; else it is among what is asked
+    ladder : guesses the flip of growth where that alone makes months differ
     """
     found: list[Flip] = []
     for k, one in enumerate(asked):
-        part = study.within(1 / (len(asked) - k + (ladder is not None)))
+        part = study.within(1 / (len(asked) - k))
+        guessing = ladder if one.assumption == GROWTH else None
         try:
-            found.append(_flip(part, names, today, one))
+            found.append(
+                _guessed_flip(part, guessing, names, today, one) if guessing else _flip(part, names, today, one)
+            )
         except OutOfTime:
             found.append(_cut_off(one.assumption))
-    if ladder is None:
-        return found
+    return found
+
+
+def _guessed_flip(study: Explorer, ladder: Ladder, names: Sequence[str], today: Winners, question: Question) -> Flip:
+    """The flip of growth: looked for from the ladder's guess on, and about that where time ends on the way.
+
+    None where the ladder has none; without a guess where it has another winner today.
+    """
+    reach = question.reach
+    guess: tuple[float, float] | None = None
+    part = replace(ladder, explorer=ladder.explorer.within(_GUESS_SHARE))
+    with suppress(OutOfTime):
+        if as_today(part.winners(names, 1.0), today):
+            guess = change_within(partial(part.winners, names), today, reach)
+            if guess is None:
+                return Flip(question.assumption, None, None, (1 / reach, reach))
     try:
-        flip = growth_flip(ladder, names, today)
+        return _flip(study, names, today, question, guess)
     except OutOfTime:
-        flip = _cut_off(GROWTH)
-    return found if flip is None else [*found, flip]
+        if guess is None:
+            raise
+        then = named(part.winners(names, guess[1]), names)
+        return Flip(question.assumption, guess[1], then, (1 / reach, reach), sure=False, words=question.words(guess[1]))
 
 
-def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Question) -> Flip:
+def _flip(
+    explorer: Explorer,
+    names: Sequence[str],
+    today: Winners,
+    question: Question,
+    guess: tuple[float, float] | None = None,
+) -> Flip:
     assumption, reach = question.assumption, question.reach
 
     def ask(name: str, factor: float) -> Asked:
@@ -235,7 +262,7 @@ def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Qu
         what = "costs less" if now and today else "meets the SLO"
         words = f"{named(now, names)} {what} at sizes that are searched anew"
         return Flip(assumption, None, None, (1.0, 1.0), words=words)
-    within = change_within(winners, today, reach)
+    within = change_from(guess, winners, today, reach) if guess else change_within(winners, today, reach)
     if within is None:
         return Flip(assumption, None, None, (1 / reach, reach))
     at, then = within[1], winners(within[1])
@@ -243,8 +270,13 @@ def _flip(explorer: Explorer, names: Sequence[str], today: Winners, question: Qu
         at = _where_bills_cross(explorer, ask, *within, today, then)
     asking = [partial(_contender, explorer, ask, name) for name in names]
     clear, untold = _beyond_chance(asking, today, at, reach) if today and then else (at, "")
+    told, from_where = question.words(at), question.value(clear) if clear else ""
     return Flip(
-        *(assumption, at, named(then, names), (1 / reach, reach)), words=question.words(at), clear=clear, untold=untold
+        *(assumption, at, named(then, names), (1 / reach, reach)),
+        words=told,
+        clear=clear,
+        untold=untold,
+        clear_words=from_where,
     )
 
 
@@ -324,50 +356,23 @@ class Ladder:
     months: float
     growth: float
 
+    def winners(self, names: Sequence[str], factor: float) -> Winners:
+        """The cheapest over the months of the study where 1 + g is multiplied.
 
-def growth_flip(ladder: Ladder, names: Sequence[str], today: Winners) -> Flip | None:
-    """Growth per year, as 1 + g, from which none of today's winners is cheapest over the months of the study.
+        A month costs what each topology costs at its best size under that month's load: between two of a ladder of
+        four loads a doubling, a straight line. A topology that the largest load is too much for is out.
+        """
+        per_year = (1 + self.growth) * factor
+        found = {name: self._usd(name, per_year) for name in names}
+        return least({name: cost for name, cost in found.items() if cost is not None})
 
-    Where nobody meets the SLO today, it is that from which somebody does.
-
-    A month costs what each topology costs at its best size under that month's load: between two of a ladder of four
-    loads a doubling, a straight line, as months that are not simulated lie between two that are. A topology that the
-    largest load is too much for is out.
-    """
-    explorer, growth, last = ladder.explorer, ladder.growth, math.ceil(ladder.months) - 1
-    if last < 1:
-        return None
-
-    def usd(name: str, per_year: float) -> float | None:
+    def _usd(self, name: str, per_year: float) -> float | None:
         paid: list[float] = []
+        last = math.ceil(self.months) - 1
         most = max(per_year ** (last / MONTHS_PER_YEAR), 1.0)
         for month in range(last, -1, -1) if per_year > 1.0 else range(last + 1):
-            cost = _between_loads(explorer, name, min(per_year ** (month / MONTHS_PER_YEAR), most), most)
+            cost = _between_loads(self.explorer, name, min(per_year ** (month / MONTHS_PER_YEAR), most), most)
             if cost is None:
                 return None
             paid.append(cost)
         return math.fsum(paid) / len(paid)
-
-    def winners(factor: float) -> Winners:
-        found = {name: usd(name, (1 + growth) * factor) for name in names}
-        return least({name: cost for name, cost in found.items() if cost is not None})
-
-    now, reach = winners(1.0), LOAD_REACH ** (MONTHS_PER_YEAR / last)
-    if not as_today(now, today):
-        return None
-    within = change_within(winners, today, reach)
-    if within is None:
-        return Flip(GROWTH, None, None, (1 / reach, reach))
-    then = winners(within[1])
-
-    def least_usd(among: Winners, factor: float) -> float:
-        found = (usd(name, (1 + growth) * factor) for name in among)
-        return min((cost for cost in found if cost is not None), default=math.inf)
-
-    near, far = ((at, least_usd(today, at), least_usd(then, at)) for at in within)
-    at = crossing(near, far)
-    words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
-    replications = {len(explorer.best(Asked(name)).usd_by_replication) for name in names}
-    untold = ONE_REPLICATION if 1 in replications else NOT_TOLD if max(replications) > 1 else ""
-    untold = untold if today and then else ""
-    return Flip(GROWTH, at, named(then, names), (1 / reach, reach), words=words, untold=untold)

@@ -220,6 +220,28 @@ def change_within(
     return None
 
 
+def change_from(
+    guess: tuple[float, float],
+    winners: Callable[[float], Winners],
+    today: Winners,
+    most: float = MOST,
+    precision: float = PRECISION,
+) -> tuple[float, float] | None:
+    """The same as `change_within`, on the side of 1 of a guess alone, and first looked for there.
+
+    Where the guess is too far, it is narrowed down between 1 and the guess; where it is too near, steps away from 1
+    double, from the width of the guess on, up to `most`.
+    """
+    near, far = guess
+    if not as_today(winners(near), today):
+        return _narrowed(winners, today, 1.0, near, precision)
+    step, end = far / near, most if far > 1 else 1 / most
+    while (hit := _narrowed(winners, today, near, far, precision)) is None and far != end:
+        step = step**2
+        near, far = far, min(far * step, end) if far > 1 else max(far * step, end)
+    return hit
+
+
 def _narrowed(
     winners: Callable[[float], Winners], today: Winners, near: float, far: float, precision: float
 ) -> tuple[float, float] | None:

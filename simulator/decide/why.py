@@ -314,7 +314,7 @@ def _surely(flip: Flip) -> str:
     if not flip.clear:
         return f" (within chance as far as × {flip.beyond[flip.factor > 1]:g})"
     clear = _multiple(flip.clear)
-    return f" (beyond chance from × {clear})" if clear != _multiple(flip.factor) else ""
+    return "" if clear == _multiple(flip.factor) else f" (beyond chance from {flip.clear_words or f'× {clear}'})"
 
 
 def _multiple(factor: float) -> str:

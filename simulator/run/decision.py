@@ -177,8 +177,7 @@ def decide_run(
         moved, part = further.moved, explorer.within(_FLIPS_SHARE)
         in_study = Explorer(further.in_study, further.in_study, part.limit_s, started_s=part.started_s)
         ladder = Ladder(part, study.months, study.growth_per_year) if _is_plain(study, found) else None
-        growth = growth_of(moved.growth, study.months) if ladder is None else None
-        asked = questions(moved.engines, moved.drafts, moved.passed_on, growth)
+        asked = questions(moved.engines, moved.drafts, moved.passed_on, growth_of(moved.growth, study.months))
         if today or not any(one.unmeasured for one in found):
             flips += trial_flips(in_study, names, today, asked, ladder)
         pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]

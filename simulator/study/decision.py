@@ -315,6 +315,7 @@ class Flip:
     alone : a price of one contract, while others of its kind stay
     clear : multiple of a price from which none of today's winners has a bill that is equal within chance, 0 where there
         is none within `beyond`; None where that was not asked
+    clear_words : of the value at `clear`, where a multiple says little
     untold : why `clear` is None though there is a flip; empty where bills are known exactly, or `clear` says it
     """
 
@@ -327,6 +328,7 @@ class Flip:
     alone: bool = False
     clear: float | None = None
     untold: str = ""
+    clear_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from growing_cases import flips_of
 from scenario_cases import chat, written
 
-from simulator.decide.assumptions import questions
-from simulator.decide.explore import Answered, Asked, Explorer, Ladder, trial_flips
+from simulator.decide.explore import Answered, Asked, Explorer
 from simulator.decide.why import flip_words
 from simulator.run.simulate import simulate
 from simulator.study.decision import Flip
@@ -23,10 +23,8 @@ def _up_to(load: float) -> Explorer:
     return Explorer(serve, serve, 60.0)
 
 
-def _flips(explorer: Explorer, *today: str, months: float = 1) -> list[Flip]:
-    return trial_flips(
-        explorer, ["only"], frozenset(today), questions((), {}, {}), Ladder(explorer, months, growth=0.0)
-    )
+def _flips(explorer: Explorer, *today: str, months: int = 1) -> list[Flip]:
+    return flips_of(explorer, ["only"], today, months)
 
 
 def test_where_nobody_meets_the_slo_a_flip_is_where_somebody_begins_to() -> None:
