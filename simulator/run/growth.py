@@ -26,6 +26,8 @@ from simulator.study.demand import MonthLoad
 
 NEAR = 0.005
 """Share of a bill that is not searched for."""
+_ELSEWHERE = 4
+"""Settings of other loads that a search of an autoscaler begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,9 @@ class Growth:
             trials,
             self.limits,
             lighter=lighter((one.trail for one in below), last.best.point if last and last.best else ()),
-            first=[*([best.point] if best else ()), *between],
+            first=tuple(
+                dict.fromkeys((*([best.point] if best else ()), *between, *self._elsewhere(asked, opened, hours)))
+            ),
             then=[then.point] if then else (),
             guess=[before[pool.index] for pool in opened],
             enough_usd=_between_usd(asked, last, above) if between and last and above else 0.0,
@@ -220,6 +224,13 @@ class Growth:
                 spec = next(one for one in trials.sized(point).subject.fleet.pools if one.name == pool.name)
                 lower = [target for target in targets(spec, trials.demand, size.most) if target < size.target]
                 yield from (((replace(size, target=target),),) for target in lower[-1:])
+
+    def _elsewhere(self, asked: MonthLoad, opened: Sequence[OpenPool], hours: str) -> list[Point]:
+        """Settings of autoscalers that are the cheapest under the nearest other loads, where chance may favour them."""
+        away = sorted(self.found, key=lambda one: abs(sum(one.asked.level) - sum(asked.level)))
+        points = [one.best.point for one in away if one.best is not None and one.hours == hours]
+        scaled = [point for point in points if any(isinstance(size, Scaled) for size in point)]
+        return [point for point in dict.fromkeys(scaled) if _allowed(point, opened)][:_ELSEWHERE]
 
     def _heavier(self, asked: MonthLoad) -> AtLevel | None:
         above = [one for one in self.found if one.asked != asked and _rises(asked, one.asked)]

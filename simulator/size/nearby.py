@@ -11,7 +11,7 @@ from simulator.size.searcher import Searcher
 from simulator.size.trials import Point
 
 _STEPS = (
-    *((0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, 1, 1), (-1, -1, -2)),
+    *((0, 0, 1), (-1, 0, 0), (0, -1, 0), (1, 0, 0), (0, 1, 1), (-1, -1, -2)),
     *((-1, 0, -1), (1, 0, 1), (0, 0, -1), (0, -1, -1), (1, -1, 0)),
 )
 """To the neighbours: of the fewest replicas, of the most and among the targets; those first that may save most."""
@@ -31,7 +31,7 @@ def descend(searcher: Searcher, k: int) -> None:
         if point is None:
             return
         before = searcher.trials.simulated
-        searcher.close(point)
+        searcher.close(point, anew=True)
         in_vain = 0 if searcher.best is not best else in_vain + (searcher.trials.simulated > before)
 
 
@@ -53,7 +53,7 @@ def exchange(searcher: Searcher, k: int, j: int) -> None:
 
 
 def _is_new(searcher: Searcher, point: Point) -> bool:
-    return point not in searcher.trail and searcher.excluded(point) is None
+    return (point not in searcher.trail or point in searcher.told) and searcher.excluded(point) is None
 
 
 def _neighbours(searcher: Searcher, k: int, at: Point) -> Iterator[Point]:

@@ -30,6 +30,7 @@ class Searcher:
     guess: Sequence[int] = ()
     proved: bool = True
     trail: dict[Point, Tried] = field(default_factory=dict)
+    told: set[Point] = field(default_factory=set)
     until_s: float = math.inf
     left_usd: float = math.inf
 
@@ -39,16 +40,18 @@ class Searcher:
         known = [one for one in (self.best, self.rival) if one is not None]
         return min(known, key=lambda one: one.usd_per_month, default=None)
 
-    def close(self, point: Point, ties: bool = False) -> Tried:
+    def close(self, point: Point, ties: bool = False, anew: bool = False) -> Tried:
         """The point, looked at once: excluded by its bound, or simulated; one is, however little time there is.
 
         Parameters
         ----------
+        anew : whatever lighter loads say of whether it meets the SLO
         ties : simulate, too, what may cost as much as the best with fewer replicas
         """
-        if point in self.trail:
+        if point in self.trail and not (anew and point in self.told):
             return self.trail[point]
-        if point not in self.first and (known := self._known(point)):
+        self.told.discard(point)
+        if point not in self.first and (known := self._known(point, anew)):
             self.trail[point] = known
             return known
         excluded = None if ties and self._ties(point) else self.excluded(point)
@@ -63,9 +66,10 @@ class Searcher:
             self.best = tried
         return tried
 
-    def _known(self, point: Point) -> Tried | None:
+    def _known(self, point: Point, anew: bool) -> Tried | None:
         """The point, if lighter loads say that it misses the SLO, or costs no less than the best."""
-        if point not in self.then and self.lighter.refuses(point):
+        if not anew and point not in self.then and self.lighter.refuses(point):
+            self.told.add(point)
             return Tried(point, "refused", reason="refused at a lower load")
         bar = self.bar
         if bar is None or not self.limits.prune:

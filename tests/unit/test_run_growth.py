@@ -183,3 +183,34 @@ def test_a_month_between_others_takes_the_cheaper_of_their_settings_or_is_search
     best = growth._at(MonthLoad((1.5,)), (), (0,), Trial.pools).best
     assert best is not None
     assert (best.point, best.usd_per_month) == ((found[0],), found[1])
+
+
+def test_a_search_of_a_month_begins_with_the_settings_of_the_nearest_other_loads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four of them, each once, nearest first; fixed numbers are found by themselves."""
+
+    class Trial:
+        pools = (OpenPool(0, "p", 1, 1, owned=False, scaler=(None, None, 1.0)),)
+
+        def __call__(self, point: tuple[Size]) -> Tried:
+            return Tried(point, "refused")
+
+    begun: list[Any] = []
+
+    def searched(*_: object, first: Any, **__: object) -> None:
+        begun.extend(point for (point,) in first)
+        raise InterruptedError
+
+    loads = {2.0: Scaled(1, 2, 2.0), 1.6: Fixed(4), 1.4: Scaled(1, 4, 2.0), 1.3: Scaled(1, 5, 2.0)}
+    more = {1.2: Scaled(1, 4, 2.0), 1.1: Scaled(0, 3, 2.0), 1.0: Scaled(0, 2, 2.0), 0.9: Scaled(0, 9, 2.0)}
+    nothing: Any = None
+    found = [
+        AtLevel(MonthLoad((load,)), Tried((size,), "met", (100.0,)), 100.0, ()) for load, size in (loads | more).items()
+    ]
+    monkeypatch.setattr(Growth, "_trials", lambda *_: Trial())
+    monkeypatch.setattr("simulator.run.growth.searched", searched)
+    monkeypatch.setattr("simulator.run.growth._between", lambda *_: ())
+    with pytest.raises(InterruptedError):
+        Growth(nothing, "t", nothing, nothing, found)._at(MonthLoad((1.5,)), (), (0,), Trial.pools)
+    assert begun == [Scaled(1, 4, 2.0), Scaled(1, 5, 2.0), Scaled(0, 3, 2.0), Scaled(1, 2, 2.0)]

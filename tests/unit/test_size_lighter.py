@@ -130,6 +130,12 @@ def test_what_was_refused_at_a_lower_load_is_tried_again_only_where_it_is_asked_
     assert searcher(Counted(), lighter=known).close(fixed(4)).reason == "refused at a lower load"
     assert searcher(Counted(), lighter=known, then=[fixed(4)]).close(fixed(4)).word == "met"
     assert searcher(Counted(), lighter=known, first=[fixed(4)]).close(fixed(4)).word == "met"
+    search = searcher(Counted(), lighter=known)
+    assert search.close(fixed(4)).word == "refused"
+    assert search.told == {fixed(4)}
+    assert (search.close(fixed(4), anew=True).word, search.told) == ("met", set())
+    search.close(fixed(4), anew=True)
+    assert [point for point, _ in search.trials.asked] == [fixed(4)], "once"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("bar_usd", "word"), [(49.0, "raced out"), (51.0, "met"), (50.0, "met")])

@@ -28,11 +28,13 @@ class Searcher:
         self.trials = SimpleNamespace(pools=[pool], demand=None, simulated=0, sized=lambda point: sized)
         self.best: Tried | None = Tried((begin,), "met", (usd(begin) or 100.0,))
         self.trail: dict[Any, Tried] = {(begin,): self.best}
+        self.told: set[Any] = set()
 
     def excluded(self, point: Any) -> None:
         return None
 
-    def close(self, point: Any) -> Tried:
+    def close(self, point: Any, anew: bool = False) -> Tried:
+        self.told.discard(point)
         self.asked.append(point[0])
         self.trials.simulated += 1
         usd = self._usd(point[0])
@@ -41,6 +43,19 @@ class Searcher:
         if usd is not None and (self.best is None or usd < self.best.usd_per_month):
             self.best = found
         return found
+
+
+def test_what_lighter_loads_alone_refused_is_looked_at_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few requests may have refused it there; what was simulated is not looked at twice."""
+    monkeypatch.setattr(nearby, "targets", lambda *_: TARGETS)
+    better = Scaled(3, 6, 2.0)
+    for told, best in (({(better,)}, better), (set(), BEGIN)):
+        found = Searcher(lambda size: 50.0 if size == better else 100.0, BEGIN, (None, None, None), 11)
+        found.trail[better,] = Tried((better,), "refused")
+        found.told = set(told)
+        descend(found, 0)  # type: ignore[arg-type]
+        assert found.best is not None
+        assert found.best.point == (best,)
 
 
 def searched(
@@ -61,7 +76,7 @@ def searched(
     [
         *(Scaled(2, 6, 4.0), Scaled(1, 6, 2.0), Scaled(2, 5, 2.0)),
         *(Scaled(2, 7, 4.0), Scaled(1, 6, 1.0), Scaled(3, 6, 4.0)),
-        *(Scaled(2, 6, 1.0), Scaled(2, 5, 1.0), Scaled(3, 5, 2.0)),
+        *(Scaled(2, 6, 1.0), Scaled(2, 5, 1.0), Scaled(3, 5, 2.0), Scaled(3, 6, 2.0)),
     ],
 )
 def test_each_neighbour_is_looked_at_before_it_gives_up(better: Scaled, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +89,8 @@ def test_each_neighbour_is_looked_at_before_it_gives_up(better: Scaled, monkeypa
 def test_what_saves_most_is_looked_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most one of the four between; then the target, the fewest and the most, each alone."""
     found = searched(lambda size: 100.0, monkeypatch)
-    assert found.asked[:5] == [BEGIN, Scaled(2, 5, 2.0), Scaled(2, 6, 4.0), Scaled(1, 6, 2.0), Scaled(2, 7, 4.0)]
+    one_more = [Scaled(3, 6, 2.0), Scaled(2, 7, 4.0)]
+    assert found.asked[:6] == [BEGIN, Scaled(2, 5, 2.0), Scaled(2, 6, 4.0), Scaled(1, 6, 2.0), *one_more]
     assert len(set(found.asked)) == len(found.asked)
     wide = searched(lambda size: 100.0, monkeypatch, Scaled(1, 8, 2.0))
     assert wide.asked[1] == Scaled(1, 7, 2.0)
