@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem
@@ -12,6 +14,8 @@ from simulator.questions.log import Log
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 TOKENS_PER_PRICE = 1e6
+NEW_TOKENS = 200
+"""What a request of a session adds to what was said before, where nobody said how long prompts are: a paragraph."""
 LENGTH_CV, ANSWER_CV = 0.8, 0.7
 """Coefficients of variation of the tokens that a request brings, and of those of its answer."""
 
@@ -24,6 +28,20 @@ def batch_rate_rps(answers: Answers) -> float:
 def shared_tokens(answers: Answers) -> int:
     """Tokens that prompts have in common."""
     return int(answers.cached_share * answers.isl)
+
+
+def session_prompt(given: Mapping[str, Any]) -> int | None:
+    r"""Mean prompt of sessions whose requests bring `NEW_TOKENS`, where nobody said how long prompts are.
+
+    With a share c of it the same for all, $I = ((T + 1) u + (T - 1) O) / (2 (1 - c))$ as in `user_tokens`. None where
+    that is asked of a log, of requests that stand alone, and where the default is as long.
+    """
+    answers = Answers(**given)
+    if "isl" in given or answers.trace is not None or answers.turns < 2 or not 0 <= answers.cached_share < 1:
+        return None
+    said = (answers.turns + 1) * NEW_TOKENS + (answers.turns - 1) * answers.osl
+    mean = math.ceil(said / (2 * (1 - answers.cached_share)))
+    return mean if mean > answers.isl else None
 
 
 def user_tokens(answers: Answers) -> int:

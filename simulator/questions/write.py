@@ -21,10 +21,12 @@ from simulator.questions.topologies import has_api, own_hardware, server_lines, 
 from simulator.questions.traffic import (
     ANSWER_CV,
     LENGTH_CV,
+    NEW_TOKENS,
     batch_rate_rps,
     busy_rate_rps,
     cached_tokens,
     longest_session_tokens,
+    session_prompt,
     shared_tokens,
     user_tokens,
 )
@@ -51,7 +53,8 @@ def scenario_text(given: Mapping[str, Any], folder: Path = Path(), name: str = "
     InputError : answers that contradict each other, an unknown name, a model that does not fit the GPU, or a price that
         the catalog lacks; each has the name of its question as its path
     """
-    answers = Answers(**given)
+    prompt = session_prompt(given)
+    answers = Answers(**given) if prompt is None else Answers(**{**given, "isl": prompt})
     check_answers(answers, folder)
     answers = replace(answers, quantization=format_of(answers, folder))
     log = read_log(answers, folder)
@@ -117,17 +120,20 @@ def _when(log: Log | None) -> str:
     return "in a busy hour" if log is None else "in the mean of a log"
 
 
-def _defaults(answers: Answers, given: Collection[str], taken: Answers) -> list[str]:
+def _defaults(answers: Answers, given: Mapping[str, Any], taken: Answers) -> list[str]:
     """A line for each question that nobody answered: its default, and why it is what it is."""
-    said = asdict(answers)
+    said, known, lines = asdict(answers), set(given), list[str]()
+    if (prompt := session_prompt(given)) is not None:
+        known.add("isl")
+        lines = [f"default isl: {prompt} (each request of a session brings {NEW_TOKENS} to what was said before)"]
     if taken.osl == 1 and taken.trace is None:
-        given = {*given, "osl", "tpot_s"}
-    return [
+        known |= {"osl", "tpot_s"}
+    return lines + [
         f"default {asked.name}: {asked.why}"
         if asked.default is None
         else f"default {asked.name}: {asked.default} ({asked.why})"
         for asked in questions()
-        if asked.why and asked.name not in given and is_asked(asked.name, said)
+        if asked.why and asked.name not in known and is_asked(asked.name, said)
         if has_api(answers) or not asked.name.startswith("api_")
     ]
 

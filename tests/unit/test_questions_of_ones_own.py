@@ -196,6 +196,21 @@ def test_requests_of_sessions_have_the_mean_prompt_that_was_said(tmp_path: Path)
     assert scenario.topologies["on_prem"].pools[0].routing == "session_sticky"
 
 
+@pytest.mark.parametrize(("turns", "share", "said"), [(20, 0.0, 5900), (20, 0.5, 11800), (2, 0.0, 1500)])
+def test_where_nobody_says_how_long_prompts_of_sessions_are_they_grow_by_what_each_request_brings(
+    tmp_path: Path, turns: int, share: float, said: int
+) -> None:
+    """200 tokens each: the k-th of 20 has 200 k + 400 (k - 1), 5,900 in the mean; of two no more than the default."""
+    scenario, _ = planned(tmp_path, turns=turns, osl=400, cached_share=share)
+    (cls,) = scenario.workload.classes
+    system = cls.arrivals.system_tokens
+    mean = sum(system + k * cls.lengths.isl.mean + (k - 1) * 400 for k in range(1, turns + 1)) / turns
+    assert mean == pytest.approx(said, abs=10)
+    line = "# default isl: "
+    (told,) = (one for one in (tmp_path / "mine.yaml").read_text().splitlines() if one.startswith(line))
+    assert told.startswith(f"{line}{said} ")
+
+
 @pytest.mark.parametrize("isl", [6000, 20_000])
 def test_sessions_have_that_mean_and_hardly_one_is_too_long(tmp_path: Path, isl: int) -> None:
     """Drawn as a run draws them: lengths vary where the context has room for it, and are alike where it has none."""
