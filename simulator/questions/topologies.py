@@ -58,15 +58,27 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
         found.append(("cloud", ["    pools:", rented]))
     if places.api[0]:
         found.append((API, api))
-    if places.api[1] or places.site[1]:
-        burst, beside = (API, api) if places.api[1] else ("rented", [])
-        pools = ["    pools:", own, *([] if places.api[1] else [rented])]
-        when = f"order: [base, {burst}], when: {{outstanding_per_replica: auto}}"
-        found.append(("hybrid", [*pools, *beside, f"    routing: {{kind: overflow, {when}}}"]))
-    if places.api[1] and not places.api[0]:
-        said = f"    # {answers.data_class} data go to the API; what may not leave goes to base."
-        order = f"    routing: {{kind: overflow, order: [{API}, base]}}"
-        found.append(("split", ["    pools:", own, *api, said, order]))
+    own_and_api, own_and_rented = ["    pools:", own, *api], ["    pools:", own, rented]
+    when = "when: {outstanding_per_replica: auto}"
+    beside = [(API, own_and_api, places.api[1]), ("rented", own_and_rented, places.site[1])]
+    hybrids = [
+        [*lines, f"    routing: {{kind: overflow, order: [base, {burst}], {when}}}"]
+        for burst, lines, may in beside
+        if may
+    ]
+    splits = [
+        [
+            *lines,
+            f"    # {answers.data_class} data go to {what}; what may not leave goes to base.",
+            f"    routing: {{kind: overflow, order: [{first}, base]}}",
+        ]
+        for (first, lines, may), what, all_may in zip(
+            beside, ("the API", "rented GPUs"), (places.api[0], places.site[0]), strict=True
+        )
+        if may and not all_may
+    ]
+    found += zip(("hybrid", "hybrid_cloud"), hybrids, strict=False)
+    found += zip(("split", "split_cloud"), splits, strict=False)
     found += _of_other_gpus(answers, folder, places, talks)
     return [
         "# auto: the cheapest size that meets the SLO is searched, and so is the number of requests per replica from",
