@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tabulate import MIN_PADDING, tabulate
-
+from simulator.report.parts import in_parts
 from simulator.units import rough_span_words
 
-GAP = "  "
-"""Between two columns."""
-_LEAST = 12
-"""Characters of a line of a wrapped cell, however narrow the terminal is."""
 LINE_EVERY_S = 5.0
 """Between two lines of progress where stderr is no terminal."""
 
@@ -29,56 +23,19 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=narrow))
 
 
+def terminal_width() -> int:
+    """Characters of a line on a terminal; without end in a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+
+
 def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> None:
     """Print a plain table, words left and figures right; on a narrow terminal in parts, one below the other.
 
     Each part repeats the first column, and cells that are wider than what it leaves are wrapped. What is written into a
     file or a pipe is never folded.
     """
-    width = sys.maxsize
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        rows = wrapped(rows, headers, width)
-    print("\n\n".join(_table(rows, headers, columns) for columns in folded(rows, headers, width)))
-
-
-def folded(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) -> list[list[int]]:
-    """Columns of each part of a table, so that it fits into `width` characters; the first and at least one more."""
-    widths = [_width(headers, rows, column) + len(GAP) for column in range(len(headers))]
-    parts = [[0]]
-    for column in range(1, len(headers)):
-        if len(parts[-1]) > 1 and sum(widths[each] for each in (*parts[-1], column)) - len(GAP) > width:
-            parts.append([0])
-        parts[-1].append(column)
-    return parts
-
-
-def wrapped(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) -> list[list[str]]:
-    """Rows whose cells, all but the first, are in lines that fit beside that one into `width` characters."""
-    most = max(width - _width(headers, rows, 0) - len(GAP), *(len(header) + MIN_PADDING for header in headers), _LEAST)
-    return [[str(first), *(_in_lines(str(cell), most) for cell in rest)] for first, *rest in rows]
-
-
-def _in_lines(text: str, most: int) -> str:
-    return text if len(text) <= most else textwrap.fill(text, most, break_on_hyphens=False)
-
-
-def _width(headers: Sequence[str], rows: Sequence[Sequence[Any]], column: int) -> int:
-    """Of a column as it is printed: its header, which is padded, or the widest line of its cells."""
-    lines = (line for row in rows for line in str(row[column]).split("\n"))
-    return max(len(headers[column]) + MIN_PADDING, *map(len, lines), 0)
-
-
-def _table(rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: Sequence[int]) -> str:
-    shown = [[row[column] for column in columns] for row in rows]
-    align = ["left" if column == 0 or _is_words(rows, column) else "right" for column in columns]
-    return tabulate(
-        shown,
-        headers=[headers[column] for column in columns],
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=align if rows else None,
-    )
+    align = ["left" if column == 0 or _is_words(rows, column) else "right" for column in range(len(headers))]
+    print(in_parts(rows, headers, terminal_width(), align))
 
 
 def _is_words(rows: Sequence[Sequence[Any]], column: int) -> bool:

@@ -72,7 +72,7 @@ def run(
     quiet
         No progress bar.
     """
-    from simulator.cli.output import print_json, progress_bar
+    from simulator.cli.output import print_json, progress_bar, terminal_width
     from simulator.errors import InputError, Problem
     from simulator.money import shown_in
     from simulator.processes import cores
@@ -99,10 +99,10 @@ def run(
         print_json({**result.summary, "decision": result.decision, "bundle": str(result.bundle)})
     else:
         with shown_in(result.summary.get("currency")):
-            print(first_screen(result.summary, result.summary["verdict"]))
-            print(decision_screen(result.decision, list(result.summary["order"]), months))
+            print(first_screen(result.summary, result.summary["verdict"], terminal_width()))
+            print(decision_screen(result.decision, list(result.summary["order"]), months, terminal_width()))
             if not explore_s and len(result.decision["topologies"]) > 1:
-                print("\n" + wrapped(further_words(loaded)))
+                print("\n" + wrapped(further_words(loaded), width=terminal_width()))
         print(f"\nbundle: {result.bundle}")
     met = any(found["meets"] for found in result.decision["topologies"].values())
     return 1 if check and not met else 0

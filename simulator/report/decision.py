@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-
-from tabulate import tabulate
 
 from simulator.decide.why import flip_words
 from simulator.figures.table import NONE, figure, lasts_words, met_words
 from simulator.money import amount, in_sign, money
 from simulator.report.month_table import month_table
+from simulator.report.parts import in_parts
 from simulator.report.prose import wrapped
 from simulator.study.decision import Flip
 from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION, month_words
@@ -202,26 +202,26 @@ def _share_used(capacity: Mapping[str, Any]) -> str:
     return shown.text(low) if shown.text(low) == shown.text(high) else shown.span(low, high)
 
 
-def decision_screen(decision: Decision, names: Sequence[str], every_month: bool = False) -> str:
+def decision_screen(
+    decision: Decision, names: Sequence[str], every_month: bool = False, width: int = sys.maxsize
+) -> str:
     """Months where they differ, break-even of each topology against each rival, and capacities.
 
     Parameters
     ----------
     every_month : all months, not only those in which something changes
+    width : characters that a line may have
     """
     parts: list[str] = []
     if grows(decision):
-        parts.append(_table(month_rows(decision, names), month_headers()))
+        parts.append(in_parts(month_rows(decision, names), month_headers(), width))
     if grows(decision) or every_month:
         rows, headers = month_table(decision, names, every_month)
         parts.append("every month:" if every_month else "months in which something changes:")
-        parts.append(_table(rows, headers))
+        parts.append(in_parts(rows, headers, width))
     if pairs := pair_rows(decision, names):
-        parts.append("break-even: costs less than a rival that meets the SLO (months as paid, resale not counted):")
-        parts.append(_table(pairs, PAIR_HEADERS))
-    parts += [wrapped(note, "- ") for note in capacity_notes(decision, names)]
+        told = "break-even: costs less than a rival that meets the SLO (months as paid, resale not counted):"
+        parts.append(wrapped(told, width=width))
+        parts.append(in_parts(pairs, PAIR_HEADERS, width))
+    parts += [wrapped(note, "- ", width) for note in capacity_notes(decision, names)]
     return "\n" + "\n".join(parts)
-
-
-def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers=list(headers), tablefmt="simple", disable_numparse=True)

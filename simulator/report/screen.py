@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tabulate import tabulate
-
 from simulator.figures.table import figure
 from simulator.money import rate_words, shown_in
+from simulator.report.parts import in_parts
 from simulator.report.prose import wrapped
 from simulator.report.table import comparison, ordered, period_words, warnings
 
@@ -20,36 +20,37 @@ _HEADINGS = {
 }
 
 
-def first_screen(summary: Mapping[str, Any], verdict: str) -> str:
+def first_screen(summary: Mapping[str, Any], verdict: str, width: int = sys.maxsize) -> str:
     """Text for a terminal.
 
     Parameters
     ----------
     summary : of a run
     verdict : what is to be done and why, one paragraph or several
+    width : characters that a line may have
     """
     with shown_in(summary.get("currency")):
-        return _screen(summary, verdict)
+        return _screen(summary, verdict, width)
 
 
-def _screen(summary: Mapping[str, Any], verdict: str) -> str:
+def _screen(summary: Mapping[str, Any], verdict: str, width: int) -> str:
     topologies = ordered(summary)
     rows, headers = comparison(topologies, short=True)
     align = ["left"] + ["right"] * (len(headers) - 1)
     parts = [
-        wrapped(f"{summary['scenario']}: {summary['description']}"),
-        "\n\n".join(wrapped(part) for part in verdict.split("\n\n")),
-        tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align),
-        "\n".join(_units(topologies)),
+        wrapped(f"{summary['scenario']}: {summary['description']}", width=width),
+        "\n\n".join(wrapped(part, width=width) for part in verdict.split("\n\n")),
+        in_parts(rows, headers, width, align),
+        "\n".join(_units(topologies, width)),
     ]
     for kind, heading in _HEADINGS.items():
         found = warnings(topologies, {kind})
         if found:
-            parts.append("\n".join([f"{heading}:", *(wrapped(text, "! ") for text in found)]))
+            parts.append("\n".join([f"{heading}:", *(wrapped(text, "! ", width) for text in found)]))
     return "\n\n".join(part for part in parts if part)
 
 
-def _units(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _units(topologies: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
     """How to read the table."""
     lines = [
         f"A month has 730 hours. {figure('usd_per_month').words}: mean over replications, ± 95 %; 90 % of the draws "
@@ -61,4 +62,4 @@ def _units(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     count = len(next(iter(topologies.values()))["replications"]) if topologies else 0
     if count == 1:
         lines.append("One replication: intervals know of chance among requests, not of chance among days.")
-    return [wrapped(line) for line in lines]
+    return [wrapped(line, width=width) for line in lines]

@@ -11,6 +11,7 @@ import pytest
 from simulator.figures.glossary import glossary_rows
 from simulator.figures.table import FIGURES, figure
 from simulator.plan import table as plan_table
+from simulator.report.decision import decision_screen
 from simulator.report.html import render
 from simulator.report.memo import memo
 from simulator.report.paired import differences_to
@@ -138,6 +139,19 @@ def test_what_is_told_per_million_tokens_has_three_digits(value: float, said: st
     for key in ("usd_per_million_tokens", "usd_per_million_output_tokens", "kwh_per_million_tokens"):
         assert figure(key).text(value) == said
     assert figure("usd_per_month").span(1000.2, 2000.7) == "1,000 to 2,001"
+
+
+def test_a_narrow_terminal_has_the_figures_of_each_topology_below_the_other(bundle: Bundle) -> None:
+    """No line that a terminal of 64 letters breaks, and no word less than without an end."""
+    told = [
+        first_screen(bundle.summary, "Buy two. " * 30, *width)
+        + decision_screen(bundle.decision, list(bundle.summary["order"]), True, *width)
+        for width in ((), (64,))
+    ]
+    wide, narrow = (max(map(len, text.splitlines())) for text in told)
+    assert narrow <= 64 < 100 <= wide
+    one, other = (set(text.replace("-", " ").split()) for text in told)
+    assert one == other
 
 
 def test_the_first_screen_begins_with_the_verdict(bundle: Bundle) -> None:

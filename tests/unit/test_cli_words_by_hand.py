@@ -12,12 +12,13 @@ import pytest
 
 from simulator.cli import compare, output
 from simulator.cli.memory_text import _groups, _shown
-from simulator.cli.output import GAP, folded, print_json, print_table, progress_bar, wrapped
+from simulator.cli.output import print_json, print_table, progress_bar
 from simulator.cli.traces import _as_read, _busiest_rps, _pair, _source, _summary
 from simulator.errors import InputError
 from simulator.memory.cache import Group, Page
 from simulator.money import shown_in
 from simulator.report.paired import PairedFigure
+from simulator.report.parts import GAP, folded, wrapped_cells
 from simulator.workload.reading import WasRead
 
 TRACE: dict[str, Any] = {
@@ -211,11 +212,11 @@ def test_a_table_is_folded_where_its_columns_do_not_fit(width: int, parts: list[
 
 def test_cells_are_wrapped_beside_the_first_column_but_never_below_twelve() -> None:
     cell = "one two three four five"
-    assert wrapped([["aaaa", cell]], ["a", "b"], 24) == [["aaaa", "one two three four\nfive"]]
-    assert wrapped([["aaaa", cell]], ["a", "b"], 5) == [["aaaa", "one two\nthree four\nfive"]]
-    assert wrapped([["aaaa", "onetwo three four"]], ["a", "b"], 5) == [["aaaa", "onetwo three\nfour"]]
-    assert wrapped([["aaaa", cell]], ["a", "b"], 29) == [["aaaa", cell]]
-    assert wrapped([["a a a a a a a a a", 3]], ["a", "b"], 5) == [["a a a a a a a a a", "3"]]
+    assert wrapped_cells([["aaaa", cell]], ["a", "b"], 24) == [["aaaa", "one two three four\nfive"]]
+    assert wrapped_cells([["aaaa", cell]], ["a", "b"], 5) == [["aaaa", "one two\nthree four\nfive"]]
+    assert wrapped_cells([["aaaa", "onetwo three four"]], ["a", "b"], 5) == [["aaaa", "onetwo three\nfour"]]
+    assert wrapped_cells([["aaaa", cell]], ["a", "b"], 29) == [["aaaa", cell]]
+    assert wrapped_cells([["a a a a a a a a a", 3]], ["a", "b"], 5) == [["a a a a a a a a a", "3"]]
 
 
 @pytest.mark.parametrize(("encoding", "text"), [("utf-8", '"é"'), ("UTF-8", '"é"'), ("ascii", '"\\u00e9"')])

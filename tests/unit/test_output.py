@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tabulate import tabulate
 
-from simulator.cli.output import folded, progress_bar, wrapped
+from simulator.cli.output import progress_bar
+from simulator.report.parts import folded, in_parts, wrapped_cells
 from simulator.size.expected import share_done
 
 WORD = st.text("abc", min_size=1, max_size=9)
@@ -48,11 +49,20 @@ def test_a_table_that_fits_is_one() -> None:
 @settings(deadline=None)
 def test_long_cells_are_wrapped_so_that_each_part_fits(rows: list[tuple[str, str, str]], width: int) -> None:
     headers = ["name", "aliases", "date"]
-    shown = wrapped(rows, headers, width)
+    shown = wrapped_cells(rows, headers, width)
     assert [[" ".join(cell.split()) for cell in row] for row in shown] == [list(row) for row in rows]
     for part in folded(shown, headers, width):
         cells = [[row[column] for column in part] for row in shown]
         assert printed_width(cells, [headers[column] for column in part]) <= width
+
+
+def test_each_part_has_its_headers_and_sides_and_without_a_width_there_is_one() -> None:
+    rows, headers = [["$", "5", "yes it is"], ["a", "66", "no"]], ["", "own", "rented"]
+    assert in_parts(rows, headers, 12, ["left", "right", "left"]).split("\n\n") == [
+        "      own\n--  -----\n$       5\na      66",
+        "    rented\n--  ---------\n$   yes it is\na   no",
+    ]
+    assert in_parts(rows, headers).split("\n")[1:] == ["--  -----  ---------", "$   5      yes it is", "a   66     no"]
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
