@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from simulator.decide.why import unlike
+from simulator.decide.why import listed, unlike
 from simulator.money import sign
 from simulator.resolve.apis import sells_tier
 from simulator.run.storms import stormed
@@ -18,6 +18,7 @@ from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.choices import TargetRouting
+from simulator.study.decision import Walked
 from simulator.study.fleet import FleetSpec
 from simulator.study.usage import Usage
 from simulator.units import SECONDS_PER_DAY, SECONDS_PER_WEEK, rough
@@ -219,3 +220,15 @@ def replaced_lengths(workload: WorkloadSpec) -> list[str]:
             source = "trace" if isinstance(cls.arrivals, Trace) else "profile"
             found.append(f"the lengths of {cls.name} are those of the class: they replace those of its {source}")
     return found
+
+
+def never_asked(topology: Topology, walked: Sequence[Walked]) -> list[str]:
+    """A remark where token APIs beside pools are sent no request in any month, so that the pools are all there is."""
+    usages = [usage for month in walked for share in month.shares for usage in share.served.usages]
+    if not topology.pools or not usages:
+        return []
+    asked = {
+        one.name for usage in usages for one in usage.providers if one.requests or one.failed or one.failed_calls.any()
+    }
+    idle = [one.name for one in topology.providers if one.name not in asked]
+    return [f"no request goes to {listed(idle)} in any month: the pools serve all"] if idle else []

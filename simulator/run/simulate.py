@@ -46,7 +46,7 @@ from simulator.run.offered import later_offered, offered_warnings
 from simulator.run.orders import early_orders
 from simulator.run.paid_hours import paid_at_other_hours
 from simulator.run.phases import before_events, check_events, event_words
-from simulator.run.remarks import turns_apart
+from simulator.run.remarks import never_asked, turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.sizer import Sizer
 from simulator.run.speeds import speeds
@@ -316,6 +316,7 @@ class _Study:
             told = told.warned("size", [*size_warnings(answer), *fresh_words(journey, fresh.nearest)])
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
         out = left_out(asked, topology.settings) if answer is None else []
+        out += never_asked(asked, journey.months)
         told = told.warned("size", [*self.thresholds.get(name, ()), *out])
         moved = [*cheaper_instances(asked, topology.settings, unchanged), *moved_instances(asked, topology.settings)]
         told = told.warned("size", [*moved, *without_terms(asked, topology.settings), *paid_at_other_hours(asked)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scenario_cases import chat, written
 
 from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
@@ -76,3 +77,14 @@ def test_where_only_the_queue_grows_that_is_what_is_missed() -> None:
     )
     assert summary["verdict"].startswith(head)
     assert sentence(contenders(ordered(summary))).startswith(head)
+
+
+@pytest.mark.parametrize(("threshold", "told"), [(10_000, True), (1, False)])
+def test_a_hybrid_that_sends_nothing_on_says_so(tmp_path: Path, threshold: int, told: bool) -> None:
+    hybrid = (
+        "h: {pools: [{name: gpus, site: lambda, gpu: h100-sxm}], providers: [{name: api, offer: openai/gpt-4o-mini}], "
+        f"routing: {{kind: overflow, order: [gpus, api], when: {{outstanding_per_replica: {threshold}}}}}}}"
+    )
+    found = simulate(written(tmp_path, chat(hybrid, study="months: 1", rate_rps=5, horizon_s=10, warmup_s=1)), None)
+    words = "no request goes to api in any month: the pools serve all"
+    assert (words in first_screen(found.summary, found.summary["verdict"])) is told
