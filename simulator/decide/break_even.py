@@ -26,6 +26,8 @@ from simulator.units import HOURS_PER_DAY
 
 LOWEST, HIGHEST = 1 / 16, 16.0
 """Multiples of the load between which a crossing is looked for."""
+LEAST_HOURS = 0.1
+"""Of use a day: nobody asks for less."""
 _EQUAL_SHARE = 1e-6
 _BENDS = has_minimum, has_volume, has_credits, has_open_commitments
 """What does not go with the hours."""
@@ -168,18 +170,22 @@ def _goes_with(line: Line) -> str:
 
 
 def hours_flip(found: Sequence[Costed], pairs: Sequence[BreakEven]) -> Flip | None:
-    """Hours of use a day below which another than today's winners is cheapest, rented for these hours alone.
+    """Hours of use a day below which another than today's winners is cheapest, both paid for these hours alone.
 
-    None where no rival is rented by the hour for less at any hours.
+    It is a rival that is rented for these hours beside a winner that is paid anyway, or one that costs less anyway
+    beside a winner that is rented, as a token API beside GPUs with a licence. None where no rival costs less at any
+    hours from `LEAST_HOURS` on.
     """
     winners = [one for one in found if one.name in rank([each.contender for each in found]).winners]
     if not winners:
         return None
-    known = {(pair.topology, pair.rival): pair.hours_per_day for pair in pairs}
+    above = {(pair.topology, pair.rival): pair.hours_per_day for pair in pairs}
+    below = {(pair.rival, pair.topology): pair.hours_below for pair in pairs}
     least: dict[str, float] = {}
     for rival in found:
-        hours = [known.get((one.name, rival.name)) for one in winners]
-        told = [one for one in hours if one is not None and 0.0 < one < HOURS_PER_DAY]
+        names = [(one.name, rival.name) for one in winners]
+        hours = [above.get(pair) if below.get(pair) is None else below[pair] for pair in names]
+        told = [one for one in hours if one is not None and LEAST_HOURS <= one < HOURS_PER_DAY]
         if len(told) == len(winners):
             least[rival.name] = min(told)
     if not least:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from simulator.decide.break_even import LEAST_HOURS
 from simulator.decide.why import flip_words
 from simulator.figures.table import NONE, figure, lasts_words, met_words
 from simulator.money import amount, in_sign, money
@@ -123,7 +124,7 @@ def _hours(value: float | None, below: float | None) -> str:
     hours = below if value is None else max(HOURS_PER_DAY - value, 0.0)
     if hours is None:
         return NONE
-    if round(hours, 2) in (0, HOURS_PER_DAY):
+    if not LEAST_HOURS <= hours <= HOURS_PER_DAY - LEAST_HOURS:
         return "always" if hours > 1 else "never"
     return f"below {below:.2f}" if value is None else f"above {value:.2f}"
 

@@ -209,6 +209,26 @@ def test_hours_of_use_a_day_are_an_assumption_of_what_stands_all_the_time() -> N
     assert (both.factor, both.winner) == (pytest.approx(5_000 / 7_300), "rent")
 
 
+@pytest.mark.parametrize(("licence_usd", "hours"), [(365.0, 4.0), (9.0, None), (0.0, None)])
+def test_rent_with_a_licence_costs_more_than_tokens_below_some_hours(licence_usd: float, hours: float | None) -> None:
+    """$1,460 of rent around the clock and a licence, against $3,650 of tokens: in 4 hours a day both are $608.
+
+    With $9 the flip is at 0.0986 hours, which nobody asks for.
+    """
+    fees = {"fees": (Fee("licence", usd_per_month=licence_usd),)} if licence_usd else {}
+    rent, api = topology("rent", **instance(2.0), **fees), topology("api", apis=(tokens(5.0),))
+    flip = hours_flip([rent, api], break_evens([rent, api]))
+    if hours is None:
+        assert flip is None
+        return
+    assert flip is not None
+    assert flip_words(flip) == f"hours of use a day at {hours:.2f} (now 24): api"
+    dear = topology("dear", apis=(tokens(6.0),))
+    found = hours_flip([rent, dear, api], break_evens([rent, dear, api]))
+    assert found is not None
+    assert found.winner == "api", "the nearest"
+
+
 def test_servers_of_one_site_alone() -> None:
     """An annuity at no interest is capex / 48 a month: $240,000 and $288,000 differ by $1,000 a month."""
     found = flips(topology("h100", **site(240_000.0, "h100-sxm")), topology("h200", **site(288_000.0, "h200")))
