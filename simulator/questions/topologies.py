@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.catalog.gpus import gpu
-from simulator.catalog.offers import gpu_offers
+from simulator.catalog.offers import gpu_offer
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError, Problem
@@ -79,11 +79,13 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
     ]
     found += zip(("hybrid", "hybrid_cloud"), hybrids, strict=False)
     found += zip(("split", "split_cloud"), splits, strict=False)
-    found += _of_other_gpus(answers, folder, places, talks)
+    others, not_rented = _of_other_gpus(answers, folder, places, talks)
+    found += others
     return [
         "# auto: the cheapest size that meets the SLO is searched, and so is the number of requests per replica from",
         "# which on a hybrid sends them on, so each topology is compared at its best.",
         *_left_out(answers, places),
+        *not_rented,
         "topologies:",
         *(_paid_for(answers.gpu) if answers.owned_gpus and answers.server_usd is None else []),
         *(line for name, lines in found for line in (f"  {name}:", *lines)),
@@ -148,9 +150,12 @@ def _left_out(answers: Answers, places: _Places) -> Lines:
     ]
 
 
-def _of_other_gpus(answers: Answers, folder: Path, places: _Places, talks: bool) -> list[tuple[str, Lines]]:
-    """Own and rented servers of each other GPU that is compared."""
+def _of_other_gpus(
+    answers: Answers, folder: Path, places: _Places, talks: bool
+) -> tuple[list[tuple[str, Lines]], Lines]:
+    """Own and rented servers of each other GPU that is compared, and a line for each that the site does not rent so."""
     found: list[tuple[str, Lines]] = []
+    left_out: Lines = []
     for name in other_gpus(answers):
         try:
             fit = fit_of(answers, folder, name)
@@ -160,10 +165,16 @@ def _of_other_gpus(answers: Answers, folder: Path, places: _Places, talks: bool)
             ) from error
         own = _pool(answers, fit, "base", OWN_SITE, "replicas: auto, billing: owned", talks)
         found.append((f"on_prem_{name}", [*_why(name, fit), "    pools:", own]))
-        if places.site[0] and any(one.gpu == name and one.site == answers.site for one in gpu_offers()):
-            rented = _pool(answers, fit, "rented", answers.site, _scaled(answers), talks)
-            found.append((f"cloud_{name}", ["    pools:", rented]))
-    return found
+        if not places.site[0]:
+            continue
+        try:
+            gpu_offer(answers.site, name, gpus=fit.tp)
+        except InputError as error:
+            left_out.append(f"# left out: rented {name}, as {error.problems[0].message}")
+            continue
+        rented = _pool(answers, fit, "rented", answers.site, _scaled(answers), talks)
+        found.append((f"cloud_{name}", ["    pools:", rented]))
+    return found, left_out
 
 
 def _why(name: str, fit: Fit) -> Lines:

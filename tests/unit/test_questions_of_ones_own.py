@@ -194,6 +194,19 @@ def test_other_gpus_are_compared_at_sizes_of_their_own(tmp_path: Path) -> None:
     assert scenario.topologies["on_prem_b200"].pools[0].replicas == "auto"
 
 
+def test_another_gpu_that_the_site_rents_in_too_small_instances_is_left_out_with_a_word(tmp_path: Path) -> None:
+    """A replica takes two L40S, of which an instance there has one; A100 are not rented there at all."""
+    _, found = planned(tmp_path, model="gpt-oss-120b", site="nebius", other_gpus="l40s, a100-80, b200")
+    assert set(found) == {
+        *("on_prem", "cloud", "hybrid", "on_prem_l40s", "on_prem_a100-80", "on_prem_b200", "cloud_b200")
+    }
+    told = [line for line in (tmp_path / "mine.yaml").read_text().splitlines() if line.startswith("# left out")]
+    assert [line.split(":")[1].split(" at ")[0] for line in told] == [
+        " rented l40s, as no instance",
+        " rented a100-80, as no on_demand offer of a100-80",
+    ]
+
+
 def test_requests_of_sessions_have_the_mean_prompt_that_was_said(tmp_path: Path) -> None:
     """Of ten requests the k-th has 1,200 + k u + (k - 1) 200 tokens; their mean is 6,000."""
     scenario, _ = planned(tmp_path, turns=10, think_s=12.0, isl=6000, osl=200, cached_share=0.2)
