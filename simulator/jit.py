@@ -19,6 +19,7 @@ import numba
 import platformdirs
 from filelock import FileLock
 
+from simulator.endings import compiling
 from simulator.interpreted import interpreted
 from simulator.linked_kernels import EntryCompiler, LinkedCompiler
 
@@ -155,7 +156,8 @@ def _compiled_once(dispatcher: Any) -> Any:
 
     def compile_and_pass_on(*args: Any, **kwargs: Any) -> Any:
         try:
-            return compile_for(*args, **kwargs)
+            with compiling():
+                return compile_for(*args, **kwargs)
         finally:
             while _TURNS:
                 _TURNS.pop().release()

@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+
+from simulator.endings import raises
 
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = (0, 1, 2)
@@ -109,14 +110,11 @@ def attempt(run: Callable[[], int]) -> Ended:
 
 @contextlib.contextmanager
 def _limited() -> Iterator[None]:
-    def ended(number: int, frame: FrameType | None) -> None:
-        raise TooLongError
-
     limits = (
         (signal.SIGPROF, signal.ITIMER_PROF, MOST_DONE_S),
         (signal.SIGALRM, signal.ITIMER_REAL, MOST_WAITED_S),
     )
-    before = [signal.signal(number, ended) for number, _, _ in limits]
+    before = [signal.signal(number, raises(TooLongError)) for number, _, _ in limits]
     for _, timer, seconds in limits:
         signal.setitimer(timer, seconds, 1.0)
     try:

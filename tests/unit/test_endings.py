@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from simulator.endings import query, raises
 from simulator.errors import InputError
+from simulator.jit import entry
 from simulator.run.budget import Budget, within
 
 HOOKS = ("_raw_object_cache_notify", "_object_compiled_hook", "_object_getbuffer_hook")
@@ -83,6 +85,96 @@ def test_so_does_one_that_comes_while_an_object_is_removed() -> None:
             lose()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+STOPPED_WITHIN_LLVM = """
+import gc, signal, sys, time
+from contextlib import nullcontext
+import numba
+from simulator.endings import compiling, raises
+from simulator.jit import ENTRY, LINKED, OPTIONS
+
+def kernel(added):
+    called = numba.njit(**OPTIONS, **LINKED)(lambda value: value + added)
+    return numba.njit(**OPTIONS, **{{**ENTRY, "cache": False}})(lambda value: 2 * called(value))
+
+def ended_after(function):
+    def send(frame, event, _):
+        names = frame.f_code.co_name, frame.f_back and frame.f_back.f_code.co_name
+        if event == "return" and names == ("__call__", function) and not sent:
+            sent.append(function)
+            signal.raise_signal(signal.SIGINT)
+
+    sent = []
+    compiled = kernel(len(function))
+    sys.setprofile(send)
+    try:
+        with {around}:
+            compiled(1)
+        time.sleep({patience})
+    except KeyboardInterrupt:
+        print(*sent)
+    finally:
+        sys.setprofile(None)
+    gc.collect()
+    assert compiled(1) == 2 + 2 * len(function)
+
+signal.signal(signal.SIGINT, {handler})
+for function in ("link_modules", "add_module", "_dispose") * 5:
+    ended_after(function)
+"""
+"""What LLVM has linked, taken or freed, and llvmlite has yet to note."""
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(
+    ("handler", "around"),
+    [("raises(KeyboardInterrupt)", "nullcontext()"), ("signal.default_int_handler", "compiling()")],
+)
+def test_an_interrupt_as_llvm_returns_leaves_nothing_to_be_freed_twice(handler: str, around: str) -> None:
+    """A process that goes on behind it compiles on: it died of SIGSEGV, or of a double free."""
+    program = STOPPED_WITHIN_LLVM.format(handler=handler, around=around, patience=PATIENCE_S)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["link_modules", "add_module", "_dispose"] * 5
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_program_that_leaves_interrupts_to_python_has_them_wait_for_llvm_too() -> None:
+    found: list[object] = []
+
+    def see(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == "add_module":
+            found.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.setprofile(see)
+    try:
+        assert entry(add_one)(1) == 2
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGINT, before)
+    assert found
+    assert signal.default_int_handler not in found
+
+
+def test_a_limit_that_was_put_off_until_its_work_is_done_ends_nothing_else() -> None:
+    """Nobody catches it any more: the signal itself ended the process."""
+    sent: list[int] = []
+    source = "def link_modules():\n    signal.raise_signal(signal.SIGALRM)\n    sent.append(1)\n"
+    space = {"signal": signal, "sent": sent}
+    exec(compile(source, "/site-packages/llvmlite/binding/linker.py", "exec"), space)
+    before = signal.getsignal(signal.SIGALRM)
+    later: list[int] = []
+    with within(Budget(HOUR_S, 2.0**40)):
+        space["link_modules"]()
+    signal.signal(signal.SIGALRM, lambda number, frame: later.append(number))
+    try:
+        time.sleep(0.2)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert (sent, later) == ([1], [])
 
 
 class _OverError(Exception):
