@@ -14,6 +14,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from simulator.results.files import write_text
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "simulator/catalog/data"
 PAGES: Mapping[str, tuple[str, ...]] = {
@@ -125,7 +127,7 @@ def _cell(text: object) -> str:
 def main() -> None:
     for page in PAGES:
         file = ROOT / page
-        file.write_text(with_section(file.read_text("utf-8"), page), encoding="utf-8")
+        write_text(file, with_section(file.read_text("utf-8"), page))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
+from bench.site import constants as written
 from bench.site.constants import DATA, LISTED, PAGES, ROOT, constants, section, with_section
 from simulator.catalog.overheads import engine_overheads
+from simulator.errors import InputError
 
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| [^|]* \| (sourced|derived|estimate) \| (\d+) \|", re.M)
 
@@ -52,3 +56,23 @@ def test_a_section_between_others_is_replaced_where_it_stands() -> None:
     text = "# A\n\nx\n\n## Constants\n\nold\n\n## B\n\ny\n"
     assert with_section(text, page) == f"# A\n\nx\n\n{section(page)}\n## B\n\ny\n"
     assert with_section("# A\n\nx\n", page) == f"# A\n\nx\n\n{section(page)}"
+
+
+def test_a_page_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full after some of it: half a page stood there."""
+
+    def cut(file: Path, content: object, **_: object) -> None:
+        file.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    for page in PAGES:
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / page, tmp_path / page)
+    monkeypatch.setattr(written, "ROOT", tmp_path)
+    monkeypatch.setattr(Path, "write_text", cut)
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    with pytest.raises((InputError, OSError)):
+        written.main()
+    monkeypatch.undo()
+    assert all((tmp_path / page).read_bytes() == (ROOT / page).read_bytes() for page in PAGES)
+    assert not list(tmp_path.rglob("*.part*"))
