@@ -4,7 +4,8 @@ Visitors speak the page's own protocol, so that what is timed is the server and 
 page takes from the request until its script has finished and everything that it shows has arrived. Each looks at a
 page, reads for some seconds and goes on; some change What-ifs. One hostile visitor floods the server with requests that
 it abandons, frames that are no messages and messages that clear caches; the other asks for What-ifs without a pause,
-and starts and cancels runs.
+and starts and cancels runs. With `--uploads 300` one visitor uploads as many files of 100 kB, one after another, and
+nobody else comes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ VISITORS, RUNS = 20, 3
 READS_S = (4.0, 12.0)
 LARGEST_BYTES = 512 * 2**20
 FAILED = "exception"
+UPLOADED = b"# " + b"x" * 100_000
+TOKEN = "0123456789abcdef" * 2
+"""By which a browser's uploads are known as its page's own: the same in a cookie and in a header."""
 
 
 class Visits:
@@ -129,6 +133,34 @@ async def insist(visits: Visits, out: Path, text: str, number: int) -> None:
                 await asyncio.sleep(0.1)
 
 
+async def upload(visits: Visits, count: int, pid: int) -> list[int]:
+    """Upload files in one visit; MiB of the server before, after each tenth of them, and once the browser is gone."""
+    headers = {"X-Forwarded-For": "10.0.0.1", "Cookie": f"_streamlit_xsrf={TOKEN}", "X-Xsrftoken": TOKEN}
+    headers["Content-Type"] = "multipart/form-data; boundary=x"
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.yaml"\r\n\r\n%b\r\n--x--\r\n' % UPLOADED
+    async with visits.connection(1) as connection:
+        await look(visits, connection, "scenario")
+        seen = [_mib(pid)]
+        for k in range(1, count + 1):
+            message, answer = BackMsg(), ForwardMsg()
+            message.file_urls_request.request_id = str(k)
+            message.file_urls_request.file_names.append("a.yaml")
+            await connection.send(message.SerializeToString())
+            while answer.WhichOneof("type") != "file_urls_response":
+                answer.ParseFromString(await connection.recv())  # type: ignore[arg-type]
+            address = visits.address + answer.file_urls_response.file_urls[0].upload_url
+            request = urllib.request.Request(address, data=part, method="PUT", headers=headers)
+            (await asyncio.to_thread(urllib.request.urlopen, request, timeout=60)).close()
+            if k % max(count // 10, 1) == 0:
+                seen.append(_mib(pid))
+    await asyncio.sleep(READS_S[0])
+    return [*seen, _mib(pid)]
+
+
+def _mib(pid: int) -> int:
+    return round(pss_bytes(pid) / 2**20)
+
+
 async def health(visits: Visits) -> None:
     """The health check, twice a second."""
     check = partial(urllib.request.urlopen, f"{visits.address}/_stcore/health", timeout=60)
@@ -164,23 +196,29 @@ def main() -> None:
     options.add_argument("runs", type=Path)
     options.add_argument("--minutes", type=float, default=10.0)
     options.add_argument("--hostile", type=int, default=2, choices=(0, 1, 2), help="one floods, the second insists")
+    options.add_argument("--uploads", type=int, metavar="FILES", help="one visitor who uploads them, nobody else")
     given = options.parse_args()
     text = (shipped() / "quickstart.yaml").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
         shutil.copytree(given.runs, out, dirs_exist_ok=True)
         with server(out, out=out) as (address, pid):
+            if given.uploads:
+                visits = Visits(address, time.monotonic())
+                mib = asyncio.run(upload(visits, given.uploads, pid))
+                print(json.dumps({"uploads": given.uploads, "memory_mib": mib, "errors": visits.errors}))
+                return
             for k in range(RUNS):
                 longer = text.replace("seed: 7", f"seed: {k}").replace("replications: 3", "replications: 10")
                 jobs.start(out, "quickstart.yaml", longer, {}, visitor=f"visitor {k}")
             visits = Visits(address, time.monotonic() + 60 * given.minutes)
             asyncio.run(visit(visits, out, text.replace("seed: 7", "seed: 9"), given.hostile))
-            memory_bytes = pss_bytes(pid)
+            memory_mib = _mib(pid)
             while going := jobs.going(out):
                 for job in going:
                     jobs.cancel(out, job)
                 time.sleep(0.5)
-    print(json.dumps(told(visits) | {"memory_mib": round(memory_bytes / 2**20)}, indent=1))
+    print(json.dumps(told(visits) | {"memory_mib": memory_mib}, indent=1))
 
 
 def told(visits: Visits) -> dict[str, Any]:
