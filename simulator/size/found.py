@@ -34,6 +34,7 @@ class Limits:
     prove : whether what is smaller than a size that meets is closed one by one
     probe : whether the next larger size is tried though it cannot cost less, as a sign that more is not always better
     bound : what says `max_replicas`, and may be raised
+    rough : whether no larger number of owned replicas is looked at after two that cost more, as of rented ones
     in_vain : settings beside the best of an autoscaler that are no better, in a row, after which no more are tried
     """
 
@@ -44,6 +45,7 @@ class Limits:
     prove: bool = True
     probe: bool = True
     bound: str = _OPTION
+    rough: bool = False
     in_vain: int = 5
 
 

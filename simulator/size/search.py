@@ -252,7 +252,8 @@ def _close_larger(searcher: Searcher, point: Callable[[int], Point], numbers: ra
         tried = searcher.close(point(n))
         dearer = 0 if tried is searcher.best else dearer + 1
         rises = searcher.trials.bound_usd(point(n)) > searcher.trials.bound_usd(point(n - 1))
-        if dearer >= _DEARER and not rises and not searcher.trials.pools[0].owned:
+        may_end = searcher.limits.rough or not searcher.trials.pools[0].owned
+        if dearer >= _DEARER and not rises and may_end:
             searcher.proved = False
             break
 

@@ -68,7 +68,8 @@ def best_threshold(
 
     It begins with three quarters of what a replica holds within the SLO, of the pool that holds least, and goes down
     and up by half until it costs no less; then by a fifth around the best. They are raced against each other as sizes
-    are. Where none meets the SLO it ends at one and beyond three times the first.
+    are, by rough searches: sizes are found anew with the threshold. Where none meets the SLO it ends at one and beyond
+    three times the first.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ def best_threshold(
     """
     tried: dict[int, Search] = {}
     first = _first(loaded, name, periods)
-    if limits is not None and limits.seconds is not None:
+    limits = replace(limits or Limits(), rough=True)
+    if limits.seconds is not None:
         limits = replace(limits, seconds=limits.seconds / THRESHOLDS)
 
     def usd(n: int) -> float:

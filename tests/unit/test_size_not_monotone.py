@@ -96,3 +96,25 @@ def test_what_is_larger() -> None:
         assert falls([met, other]) is None
     larger = tried("refused", Fixed(2), Scaled(1, 5, 8.0))
     assert falls([larger, met]) == (met, larger)
+
+
+@pytest.mark.parametrize(("rough", "owned", "looked_at"), [(False, True, 8), (True, True, 4), (False, False, 4)])
+def test_larger_numbers_on_a_server_that_stands_are_left_in_a_rough_search(
+    rough: bool, owned: bool, looked_at: int
+) -> None:
+    """Two meet; three and four cost a dollar more each, and no bound tells what those up to eight cost."""
+
+    class OnAServer(Made):
+        def bound_usd(self, point: Any) -> float:
+            return 50.0 if point[0].most <= 8 else 1000.0
+
+        def __call__(self, point: Any, best: Any = None, replications: Any = None) -> Tried:
+            tried = super().__call__(point, best, replications)
+            return Tried(point, tried.word, (100.0 + point[0].most,)) if tried.word == "met" else tried
+
+    trials: Any = OnAServer(lambda n: n >= 2, 1)
+    trials.pools = (OpenPool(0, "p", 1, 1, owned),)
+    told = search(trials, Limits(40, rough=rough), guess=(2,))
+    assert str(told.best) == "2"
+    assert trials.simulated == looked_at
+    assert (told.claim == "proved") is not (trials.simulated < 8)
