@@ -181,7 +181,7 @@ def answer_lines(
     warm_up: Callable[[], object] = lambda: None,
     watch: Callable[[Tell], None] = lambda tell: None,
 ) -> None:
-    """Answer until the other side is gone; what is printed meanwhile goes to stderr.
+    """Answer until the other side is gone, and end without a word then; what is printed meanwhile goes to stderr.
 
     Parameters
     ----------
@@ -195,8 +195,11 @@ def answer_lines(
 
     def say(said: dict[str, Any]) -> None:
         with alone:
-            answers.write(json.dumps(said) + "\n")
-            answers.flush()
+            try:
+                answers.write(json.dumps(said) + "\n")
+                answers.flush()
+            except BrokenPipeError:
+                os._exit(0)
 
     def tell(doing: str) -> None:
         say({_DOING: doing or otherwise})
