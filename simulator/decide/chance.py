@@ -11,9 +11,10 @@ from simulator.bill.sums import mean
 from simulator.bill.taxes import with_taxes
 from simulator.bill.use import Use, study_uses
 from simulator.bill.volume import mean_factor, next_factor
-from simulator.metrics.accumulate import BY_TARGET, MetricAccumulator, Tally
+from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import Demand
 from simulator.metrics.parts import PARTS
+from simulator.metrics.tally import BY_TARGET, Tally
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.bill import Bill, MonthBill, MonthUse
 from simulator.study.choices import TargetRouting

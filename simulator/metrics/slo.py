@@ -54,12 +54,14 @@ class ClassSlo:
     ----------
     served_share : completed / (arrived + turns that a broken session no longer sent) must be at least this
     is_open : whether its requests come however long the answers take; users who wait for theirs cannot queue up
+    is_batch : whether nobody waits for a token: answers come back together
     """
 
     name: str
     terms: tuple[SloTerm, ...] = ()
     served_share: float = LEAST_SERVED
     is_open: bool = True
+    is_batch: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from simulator.decide.why import listed
 from simulator.figures.table import figure
 from simulator.money import rate_words, shown_in
 from simulator.report.parts import in_parts
@@ -58,6 +59,9 @@ def _units(topologies: Mapping[str, Mapping[str, Any]], width: int) -> list[str]
         "SLO terms: the percentile that each names, over all requests that came; lost ones count as missed.",
         "Tokens: all processed ones; output delivered; all delivered, prompts and answers.",
     ]
+    unfelt = next((one["metrics"].get("unfelt") for one in topologies.values()), None)
+    if unfelt:
+        lines.append(f"TTFT and TPOT: of all requests but those of {listed(unfelt)}, which come back as batches.")
     lines += [found for found in (period_words(topologies), rate_words()) if found]
     count = len(next(iter(topologies.values()))["replications"]) if topologies else 0
     if count == 1:

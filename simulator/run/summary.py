@@ -15,11 +15,12 @@ from simulator.decide.months import first_missed, lasts_until, unmeasured
 from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
 from simulator.fleet.records import Status
-from simulator.metrics.accumulate import SHARES, MetricAccumulator
+from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
 from simulator.metrics.parts import reason_words
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
+from simulator.metrics.tally import SHARES
 from simulator.resolve.apis import retired_words, sells_tier
 from simulator.resolve.demand import jobs_per_month, workload_spec
 from simulator.resolve.kv_groups import told
@@ -133,7 +134,7 @@ def _comes_by_chance(loaded: LoadedScenario) -> list[bool]:
 
 def _intervals(found: list[MetricAccumulator]) -> dict[str, Any]:
     """95 % intervals: of the attainment and the percentiles over requests and replications, of goodput over these."""
-    totals = [metrics.total for metrics in found]
+    totals, felt = [metrics.total for metrics in found], [metrics.felt for metrics in found]
     attainment = share_interval([tally.good for tally in totals], [tally.arrived for tally in totals])
     goodput = [
         tally.window.good / (metrics.end_s - metrics.warmup_s) for tally, metrics in zip(totals, found, strict=True)
@@ -144,7 +145,7 @@ def _intervals(found: list[MetricAccumulator]) -> dict[str, Any]:
         "goodput_rps_half_width": t_interval(goodput)[1],
         "intervals": {
             name: {
-                f"p{share * 100:g}": quantile_interval([tally.sketches[name] for tally in totals], share)._asdict()
+                f"p{share * 100:g}": quantile_interval([sketches[name] for sketches in felt], share)._asdict()
                 for share in SHARES
             }
             for name in METRICS

@@ -202,7 +202,13 @@ def class_slos(loaded: LoadedScenario) -> tuple[ClassSlo, ...]:
     is_job = all(isinstance(cls.arrivals, Job) for cls in classes)
     end_s = math.inf if is_job else run.horizon_s + run.drain_s
     return tuple(
-        ClassSlo(cls.name, tuple(_terms(cls, end_s)), _served(cls), cls.arrivals.kind not in ("closed_loop", "job"))
+        ClassSlo(
+            cls.name,
+            tuple(_terms(cls, end_s)),
+            _served(cls),
+            is_open=cls.arrivals.kind not in ("closed_loop", "job"),
+            is_batch=cls.service_tier == "batch",
+        )
         for cls in classes
     )
 

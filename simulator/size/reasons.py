@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from simulator.fleet.records import Reason, Status
 from simulator.fleet.single import run_apart
-from simulator.metrics.accumulate import MetricAccumulator, Tally
+from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.parts import reason_words
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SHARES, SloTerm, late_words, latencies, share_words
+from simulator.metrics.tally import Tally
 from simulator.resolve.admissible import most_tokens
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology

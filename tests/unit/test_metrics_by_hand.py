@@ -178,3 +178,22 @@ def test_a_plan_is_for_the_month_that_asks_for_the_most_unless_another_is_asked_
     assert ([event.name for event in month.done], [event.name for event in month.later]) == (done, later)
     assert in_month(loaded, month).scenario.topologies["own"].pools[0].replicas == replicas
     assert not all_months_alike(loads)
+
+
+@pytest.mark.parametrize(("batches", "p50_s", "unfelt"), [((), 0.5, []), ((1,), 0.5, ["b"]), ((0, 1), 0.5, [])])
+def test_latencies_of_all_leave_out_batches_beside_others(
+    batches: tuple[int, ...], p50_s: float, unfelt: list[str]
+) -> None:
+    """Three that wait half a second, and two that come back together after a day: p99 is either's."""
+    records = ended(5, class_id=[0, 0, 0, 1, 1], status=Status.COMPLETED)
+    records["first_token_s"][3:] = records["finish_s"][3:] = records["arrival_s"][3:] + 86_400.0
+    classes = tuple(ClassSlo(name, is_batch=k in batches) for k, name in enumerate("ab"))
+    found = MetricAccumulator(classes, 0.0, 10.0, (), 0)
+    found.add(records)
+    told = MetricAccumulator.of([found]).summary([found])
+    assert told["unfelt"] == unfelt
+    assert told["ttft_s"]["p50"] == pytest.approx(p50_s, rel=RELATIVE_ERROR)
+    assert told["ttft_s"]["p99"] == pytest.approx(0.5 if unfelt else 86_400.0, rel=RELATIVE_ERROR)
+    assert told["e2e_s"]["p99"] == pytest.approx(2.0 if unfelt else 86_400.0, rel=RELATIVE_ERROR)
+    assert told["arrived"] == 5
+    assert told["classes"]["b"]["ttft_s"]["p50"] == pytest.approx(86_400.0, rel=RELATIVE_ERROR)
