@@ -25,16 +25,17 @@ def explain(key: str | None = None, /, *, format: Literal["table", "json", "md"]
     """
     from simulator.cli.output import print_json, print_table
     from simulator.errors import InputError
-    from simulator.scenario.keys import find_keys, keys_page, near_keys, scenario_keys
+    from simulator.scenario.keys import find_keys, keys_page, keys_that_tell, near_keys, scenario_keys
 
     keys, near = scenario_keys(), ""
     try:
         found = find_keys(key, keys) if key else keys
     except InputError as error:
-        found = near_keys(key or "", keys)
+        telling = keys_that_tell(key or "", keys)
+        found = telling or near_keys(key or "", keys)
         if not found:
             raise
-        near = f"{error}\n\n"
+        near = f"no key of a scenario is called {key!r}; it is spoken of in\n\n" if telling else f"{error}\n\n"
     if format == "json":
         print_json([{**vars(each), "vllm": each.vllm} for each in found])
     elif format == "md":

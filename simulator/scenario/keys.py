@@ -27,6 +27,7 @@ TYPES = {
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 NEAR = 0.6
 """Similarity from which on a key is taken as meant."""
+_LEAST_LETTERS = 3
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,15 @@ def near_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """Keys whose names have `wanted` in them, else those that are spelled most like it; none where many would be."""
     near = _near_names(wanted, keys)
     return tuple(key for key in keys if key.name in near) if len(near) <= MOST_MEANT else ()
+
+
+def keys_that_tell(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Keys whose meaning has the word in it where no name has, one of each name; none where many would be."""
+    word = re.escape(_steps(wanted)[-1].removesuffix("s"))
+    if len(word) < _LEAST_LETTERS or any(word in name for name in _near_names(wanted, keys)):
+        return ()
+    telling = {key.name: key for key in keys[::-1] if re.search(rf"\b{word}", key.text, re.IGNORECASE)}
+    return tuple(key for key in keys if telling.get(key.name) is key) if len(telling) <= MOST_MEANT else ()
 
 
 def _of_kind(steps: tuple[str, ...], keys: tuple[Key, ...]) -> tuple[Key, ...]:

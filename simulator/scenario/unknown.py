@@ -51,6 +51,8 @@ CALLED = {
     "upfront_fraction": "upfront_share",
     "fte": "base_fte",
     "batch": "service_tier",
+    "faults": "reliability",
+    "sla": "slo",
     "network_ms": "network_s",
     "latency_ms": "latency_s",
     "vendors": "providers",

@@ -119,6 +119,10 @@ def test_a_key_is_explained_in_words(capsys: Capture) -> None:
     assert capsys.readouterr().out == (
         f"{key.path}\n  {key.text}\n  {key.values}; {key.unless_given}\n  vLLM: --max-num-seqs\n"
     )
+    assert explain("carbon") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("no key of a scenario is called 'carbon'; it is spoken of in\n\n")
+    assert "co2_usd_per_tonne\n" in told
     assert explain("engine.max_num_seqs", format="json") == 0
     assert json.loads(capsys.readouterr().out) == [{**vars(key), "vllm": "--max-num-seqs"}]
     assert explain() == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import InputError
-from simulator.scenario.keys import find_keys, keys_page, near_keys, scenario_keys
+from simulator.scenario.keys import find_keys, keys_page, keys_that_tell, near_keys, scenario_keys
 from simulator.scenario.unknown import _sections
 
 KEYS = scenario_keys()
@@ -100,6 +100,25 @@ def test_a_kind_of_section_is_found_with_what_stands_in_it() -> None:
 def test_keys_of_nearly_that_name_are_near(wanted: str, names: set[str]) -> None:
     assert {key.name for key in near_keys(wanted, KEYS)} >= names
     assert bool(near_keys(wanted, KEYS)) == bool(names)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ("spot", {"reclaims", "billed"}),
+        ("carbon", {"co2_kg_per_kwh", "co2_usd_per_tonne"}),
+        ("spare", set()),
+        ("sp", set()),
+        ("requests", set()),
+        ("zzz", set()),
+    ],
+)
+def test_keys_that_speak_of_a_word_are_told_where_none_is_called_so(wanted: str, names: set[str]) -> None:
+    """Nothing of two letters, of what names have, or of what many speak."""
+    found = keys_that_tell(wanted, KEYS)
+    assert {key.name for key in found} >= names
+    assert bool(found) == bool(names)
+    assert len({key.name for key in found}) == len(found)
 
 
 def test_the_page_is_what_the_command_writes() -> None:
