@@ -64,6 +64,7 @@ class LoadTables:
     samples : state of the pools; columns minutes, target and those of the rows
     events : columns start_min, end_min, target, what, kind, replica, count
     clock_s : local time at minute 0, in s since Monday 00:00
+    ends_min : when the last period ends in which requests are counted
     """
 
     targets: tuple[str, ...]
@@ -73,6 +74,7 @@ class LoadTables:
     samples: pd.DataFrame
     events: pd.DataFrame
     clock_s: float = 0.0
+    ends_min: float = 0.0
 
 
 def load_tables(
@@ -117,6 +119,7 @@ def load_tables(
         _over_replications(samples, tuple(column for column, _ in _ROWS)),
         shown[["start_min", "end_min", "target", "what", "kind", "replica", "count"]],
         float(summary.get("clock_s") or 0.0),
+        float((demand["time_s"] + demand["period_s"]).max()) / 60 if len(demand) else 0.0,
     )
 
 
@@ -153,7 +156,7 @@ def _lost(demand: pd.DataFrame) -> pd.DataFrame:
 def span_min(tables: LoadTables) -> float:
     """Minutes at which what is shown ends."""
     times = pd.concat([tables.demand["minutes"], tables.samples["minutes"], tables.events["end_min"]])
-    return float(times.max())
+    return max(float(times.max()), tables.ends_min)
 
 
 def load_over_time(tables: LoadTables, window_min: tuple[float, float] | None = None) -> Any:
@@ -182,7 +185,7 @@ def load_over_time(tables: LoadTables, window_min: tuple[float, float] | None = 
     if len(tables.lost):
         rows.append(_losses(tables.lost, colour, x))
     if tables.demand["overflowed_per_s"].any():
-        rows.append(_line(tables.demand, "overflowed_per_s", "requests per s that overflowed to it", colour, x))
+        rows.append(_line(_to_their_end(tables), "overflowed_per_s", "requests per s that overflowed to it", colour, x))
     rows += [
         _line(tables.samples, column, words, colour, x)
         for column, words in _ROWS
@@ -191,6 +194,12 @@ def load_over_time(tables: LoadTables, window_min: tuple[float, float] | None = 
     if len(tables.events):
         rows.append(_events(tables.events, colour, x))
     return stacked(rows)
+
+
+def _to_their_end(tables: LoadTables) -> pd.DataFrame:
+    """Requests by period with a row more for each target at the end of the last one: up to there its step is drawn."""
+    last = tables.demand.groupby("target", sort=False).tail(1).assign(minutes=tables.ends_min)
+    return pd.concat([tables.demand, last])
 
 
 def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Along, dash: Sequence[int] = ()) -> Any:
@@ -219,7 +228,7 @@ def _demand(tables: LoadTables, colour: alt.Color, x: Along) -> Any:
     title = alt.TitleParams(
         "requests arriving per s", subtitle="dashed: what the ready replicas could serve", subtitleColor="gray"
     )
-    offered = _line(tables.demand, "arrived_per_s", "requests arriving per s", colour, x)
+    offered = _line(_to_their_end(tables), "arrived_per_s", "requests arriving per s", colour, x)
     if not len(tables.capacity):
         return offered
     able = _line(tables.capacity, "capacity_per_s", "requests per s that could be served", colour, x, (6, 4))

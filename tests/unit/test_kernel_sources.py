@@ -51,7 +51,7 @@ def test_every_file_with_kernels_is_one() -> None:
 
 def test_files_that_only_python_reads_are_none() -> None:
     rooms = {path.relative_to(ROOT).parts[0] for path in kernel_sources()}
-    files = {"by_reference.py", "interpreted.py", "jit.py", "linked_kernels.py", "units.py"}
+    files = {"by_reference.py", "endings.py", "interpreted.py", "jit.py", "linked_kernels.py", "units.py"}
     assert rooms == {"engine", "fleet", "study", "workload"} | files
     assert {path.name for path in kernel_sources() if path.parent.name == "workload"} == {"prefix_rings.py"}
 

@@ -108,7 +108,7 @@ def test_events_that_are_shown_and_when_all_ends() -> None:
         ("cold start", "weights", 0.5, 1.5),
         ("spot reclaim", "reclaim", 0.5, 0.5),
     ]
-    assert span_min(found) == 1.5
+    assert span_min(found) == 2.0, "when the second minute of requests ends, after all events"
 
 
 def test_several_replications_are_a_mean_between_two_ends() -> None:
@@ -257,3 +257,14 @@ def test_a_step_without_tokens_of_prompts_or_answers_counts_as_decode() -> None:
     empty.steps["prefill_tokens"] = 0
     kinds = {one["name"] for one in perfetto_trace(empty, "p")["traceEvents"] if one.get("cat") == "step"}
     assert kinds == {"decode"}
+
+
+def test_the_last_period_of_requests_is_drawn_to_its_end() -> None:
+    """120 in the second minute are two a second from minute 1 to 2, of which a step of one point shows nothing."""
+    found = load_tables(bundle().__getitem__, "t", SUMMARY)
+    drawn = pd.concat(
+        pd.DataFrame(values)
+        for values in load_over_time(found).to_dict()["datasets"].values()
+        if "arrived_per_s" in values[0]
+    )
+    assert rows(drawn, "minutes", "arrived_per_s")[:3] == [(0.0, 1.0), (1.0, 2.0), (2.0, 2.0)]
