@@ -16,6 +16,7 @@ from simulator.catalog.shapes.hybrids import (
     nemotron_h,
     nemotron_nas,
 )
+from simulator.catalog.shapes.k2_horizon import k2_horizon
 from simulator.catalog.shapes.latents import hy_v4, longcat_flash, minicpm3, step_3
 from simulator.catalog.shapes.mamba import bamba, jamba, mamba, mamba2, zamba2
 from simulator.catalog.shapes.modal_experts import ernie_vl
@@ -38,6 +39,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "minimax": (PLAIN, minimax_m1),
     "minimax_text_01": (PLAIN, minimax_m1),
     "bailing_hybrid": (PLAIN, bailing_hybrid),
+    "k2_horizon": (PLAIN, k2_horizon),
     "kimi_linear": (PLAIN, kimi_linear),
     "glm5_next_text": (Family(rotated=False), glm5_next),
     **dict.fromkeys(("qwen4_exp_text", "qwen4_exp"), (Family(queries_normed=True, gated_attention=True), qwen4_exp)),

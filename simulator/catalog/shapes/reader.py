@@ -74,6 +74,7 @@ DECISIVE = (
     "use_head_wise_attn_gate",
     "mlp_layer_types",
     "index_topk_freq",
+    "mova_num_experts",
 )
 """Keys that change what is cached or stored: with a value, they must have been read."""
 
