@@ -16,6 +16,7 @@ from simulator.memory.profile import (
     Overheads,
     activation_bytes,
     captured_graphs,
+    drafts_in_mixed_graphs,
     graph_bytes,
     penalty_bytes,
     reduction_bytes,
@@ -191,8 +192,10 @@ def _stages(
     usable = card.memory_bytes * request.gpu_memory_utilization
     pp = request.split.pp
     most = request.max_cudagraph_capture_size
-    captured = captured_graphs(request.limits, rules, card.generation, most, request.num_speculative_tokens)
-    graphs = 0.0 if request.enforce_eager else graph_bytes(shape, captured, overheads, pp)
+    drafts = request.num_speculative_tokens
+    mixed = drafts_in_mixed_graphs(shape, request.kv, rules, card.generation, drafts)
+    captured = captured_graphs(request.limits, rules, card.generation, most, drafts, mixed)
+    graphs = 0.0 if request.enforce_eager else graph_bytes(shape, captured, overheads, pp, mixed)
     captures = rules.graphs_estimated and not request.enforce_eager
     runtime = runtime_bytes(card, request.split, rules, overheads, captures)
     if not request.enforce_eager:
@@ -208,7 +211,7 @@ def _stages(
         activations = activation_bytes(
             *(shape, card, request.split, request.limits, rules),
             last=stage == pp - 1,
-            drafts=request.num_speculative_tokens > 0,
+            drafts=drafts > 0,
             scratch=scratch,
             items=request.items_per_prompt,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from simulator.memory.kv_format import KvFormat
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape, Tower
 from simulator.perf.device import BatchLimits, Split
@@ -58,7 +59,9 @@ class Overheads:
     group_peers : buffers of peers that reach each other's memory
     group_pcie, link_first, link_doubling : the same where NCCL allocates the buffers of every channel (before 0.10.2):
         without peer memory, and per NVLink of two peers and of each doubling
-    graph_first, graph_layer : the first captured graph with what its capture leaves behind; one more, per layer
+    graph_first, graph_first_mixed : the first captured graph with what its capture leaves behind, and where all are of
+        mixed batches
+    graph_layer : one graph more, per layer
     host : of processes and files, on a GPU that shares the processors' memory
     rocm_runtime : HIP's runtime and library workspaces, beyond CUDA's
     """
@@ -71,6 +74,7 @@ class Overheads:
     link_first: float
     link_doubling: float
     graph_first: float
+    graph_first_mixed: float
     graph_layer: float
     host: float
     rocm_runtime: float
@@ -173,7 +177,12 @@ def _tower_bytes(tower: Tower, budget: int, items: int, tp: int) -> float:
 
 
 def captured_graphs(
-    limits: BatchLimits, rules: Rules, generation: str, most_tokens: int | None = None, drafts: int = 0
+    limits: BatchLimits,
+    rules: Rules,
+    generation: str,
+    most_tokens: int | None = None,
+    drafts: int = 0,
+    mixed_alone: bool = False,
 ) -> int:
     """Graphs that vLLM captures: sizes up to twice the tokens of a step of decoding, and decode's up to those.
 
@@ -182,13 +191,14 @@ def captured_graphs(
     generation : of the GPU
     most_tokens : the largest size where the engine's settings say it
     drafts : of a request and step
+    mixed_alone : none of decode batches
     """
     decoded = limits.max_num_seqs * (1 + drafts * rules.drafts_captured)
     largest = rules.most_captured.get(generation, rules.most_captured["any"])
     most = min(2 * decoded, largest) if most_tokens is None else most_tokens
     most = min(most, max(limits.max_num_batched_tokens, 1))
     mixed = _sizes(most)
-    if rules.graph_mode == "piecewise":
+    if mixed_alone or rules.graph_mode == "piecewise":
         return mixed
     return mixed + _sizes(min(decoded, most))
 
@@ -199,10 +209,15 @@ def _sizes(most: int) -> int:
     return small + dense + max(0, most - DENSE_SIZES_END) // (2 * DENSE_SIZES_STEP)
 
 
-def graph_bytes(shape: ModelShape, graphs: int, overheads: Overheads, pp: int) -> float:
+def drafts_in_mixed_graphs(shape: ModelShape, kv: KvFormat, rules: Rules, generation: str, drafts: int) -> bool:
+    """Whether drafts are verified in graphs of mixed batches alone: FlashInfer attends to keys in fp8."""
+    return drafts > 0 and kv.name == "fp8" and shape.latent is None and generation in rules.piecewise_drafts
+
+
+def graph_bytes(shape: ModelShape, graphs: int, overheads: Overheads, pp: int, mixed_alone: bool = False) -> float:
     """Memory of so many captured graphs on one GPU."""
     more = overheads.graph_layer * graphs * math.ceil(shape.layers / pp)
-    return overheads.graph_first + more
+    return (overheads.graph_first_mixed if mixed_alone else overheads.graph_first) + more
 
 
 def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads, graphs: bool) -> float:

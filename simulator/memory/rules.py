@@ -52,6 +52,7 @@ class Rules:
     fused_reduction_copies : FlashInfer's fused all-reduce keeps the copies of every peer; else two halves by multicast
     graphs_in_budget : the graphs' estimated memory comes out of the budget
     graph_mode : capture sizes of mixed batches, and of decode batches too
+    piecewise_drafts : GPUs on which drafts over a cache in fp8 are verified without graphs of decode batches
     most_captured : largest captured batch, by generation of GPU, `any` of others
     drafts_captured : decode batches are captured with their drafts
     context_in_budget : the CUDA context counts as memory of the engine
@@ -101,6 +102,7 @@ class Rules:
     fused_reduction_copies: bool
     graphs_in_budget: bool
     graph_mode: Literal["piecewise", "full and piecewise"]
+    piecewise_drafts: Collection[str]
     most_captured: Mapping[str, int]
     drafts_captured: bool
     context_in_budget: bool

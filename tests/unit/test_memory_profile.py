@@ -218,6 +218,35 @@ def test_graphs_are_captured_up_to_twice_a_step_of_decoding_with_its_drafts(
     assert (found - overheads().graph_first) / (overheads().graph_layer * 32) == pytest.approx(graphs)
 
 
+@pytest.mark.parametrize(
+    ("gpu", "version", "kv_dtype", "drafts", "graphs"),
+    [
+        ("rtx-3090", "0.24.0", "fp8", 3, 5),
+        ("rtx-5090", "0.27.0", "fp8_e4m3", 3, 5),
+        ("l40s", "0.20.0", "fp8", 7, 7),
+        ("rtx-3090", "0.24.0", "fp8", 0, None),
+        ("rtx-3090", "0.24.0", "auto", 3, None),
+        ("h100-sxm", "0.24.0", "fp8", 3, None),
+        ("rtx-3090", "0.28.0", "fp8", 3, None),
+    ],
+)
+def test_drafts_over_keys_in_fp8_are_verified_in_graphs_of_mixed_batches_alone_where_flashinfer_attends(
+    gpu: str, version: str, kv_dtype: str, drafts: int, graphs: int | None
+) -> None:
+    """Logged: "FULL_AND_PIECEWISE is not supported with spec-decode for attention backend FlashInferBackend", then
+    "PIECEWISE=5 (largest=16)" for two sequences of 1 + 3 tokens and "PIECEWISE=7 (largest=32)", at 0.11 to 0.17 GiB."""
+    asked = Question("qwen3.6-27b-fp8", gpu, version=version, max_model_len=65536, max_num_seqs=2, kv_dtype=kv_dtype)
+    if drafts:
+        asked = replace(asked, speculative_method="mtp", num_speculative_tokens=drafts)
+    found = answer(replace(asked, tp=2)).plan.terms.graph_bytes
+    layers = overheads().graph_layer * 64
+    if graphs is None:
+        assert found > overheads().graph_first + 4 * layers
+        return
+    assert (found - overheads().graph_first_mixed) / layers == pytest.approx(graphs)
+    assert 0.11 <= found / BYTES_PER_GIB <= 0.17
+
+
 def test_videos_of_qwen3_vl_are_held_with_the_words_between_their_tokens() -> None:
     """vLLM 0.11 and 0.12 take a video of 12,288 tokens for 153,600 and hold four outputs of 4,096 for each of them,
     where 0.13 holds those of an image of 16,384; pixels are held in both, 4 patches of 1,536 a token."""
