@@ -203,7 +203,8 @@ class Growth:
     ) -> Iterator[tuple[Point, ...]]:
         """The cheapest of the nearest lighter load, that of the heavier one, the first with the next lower target.
 
-        Of settings of an autoscaler either of the first two may cost less: they are looked at together.
+        Of settings of an autoscaler either of the first two may cost less, or the first with one fewer at least, which
+        chance may have refused there: they are looked at together.
 
         Parameters
         ----------
@@ -213,8 +214,8 @@ class Growth:
         if last is None or last.best is None or not _allowed(last.best.point, trials.pools):
             return
         point = last.best.point
-        if above is not None and any(isinstance(size, Scaled) for size in (*point, *above.point)):
-            yield tuple(dict.fromkeys((point, above.point)))
+        if any(isinstance(size, Scaled) for size in (*point, *(above.point if above else ()))):
+            yield tuple(dict.fromkeys((point, *([above.point] if above else ()), *_fewer(trials.pools, point))))
         else:
             yield (point,)
             if above is not None and above.usd_per_month <= near_usd:
@@ -262,6 +263,15 @@ def _least_usd(lighter: AtLevel | None, heavier: AtLevel | None) -> float:
     """
     least_usd = 0.0 if lighter is None else lighter.least_usd
     return least_usd if heavier is None or heavier.best is None else min(least_usd, heavier.best.usd_per_month)
+
+
+def _fewer(pools: Sequence[OpenPool], point: Point) -> Iterator[Point]:
+    """The point with one fewer at least of each autoscaler that leaves that open."""
+    for k, (pool, size) in enumerate(zip(pools, point, strict=True)):
+        if not isinstance(size, Scaled) or pool.scaler is None or pool.scaler[0] is not None:
+            continue
+        if size.least > pool.low:
+            yield (*point[:k], replace(size, least=size.least - 1, instance=""), *point[k + 1 :])
 
 
 def _between(pools: Sequence[OpenPool], last: AtLevel | None, then: Tried | None) -> tuple[Point, ...]:

@@ -134,7 +134,7 @@ def test_a_capacity_that_is_of_the_first_month_says_so(tmp_path: Path, growth: f
 
 
 FEW, FIVE = Scaled(1, 5, 3.0), Fixed(5)
-OTHER = Scaled(2, 5, 2.0)
+OTHER, ONE_FEWER, NONE_LEFT = Scaled(2, 5, 2.0), Scaled(1, 5, 2.0), Scaled(0, 5, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,13 @@ OTHER = Scaled(2, 5, 2.0)
         pytest.param((FIVE, 184.0), (FEW, 127.0), {FIVE: 184.0, FEW: 108.0}, (FEW, 108.0), id="heavier one is cheaper"),
         pytest.param((OTHER, 127.5), (FEW, 127.0), {OTHER: 127.6, FEW: 108.0}, (FEW, 108.0), id="either may cost less"),
         pytest.param((OTHER, 127.5), (FEW, 127.0), {OTHER: 126.0, FEW: 140.0}, (OTHER, 126.0), id="the lighter's"),
+        pytest.param(
+            *((OTHER, 127.5), (FEW, 127.0), {OTHER: 127.6, ONE_FEWER: 120.0}, (ONE_FEWER, 120.0)),
+            id="one fewer at least",
+        ),
+        pytest.param(
+            (FEW, 127.5), (FIVE, 184.0), {FEW: 127.6, NONE_LEFT: 90.0}, (FEW, 127.6), id="no fewer than may be"
+        ),
         pytest.param((FIVE, 184.0), (FEW, 127.0), {FIVE: 184.0}, None, id="a search, as the heavier load costs less"),
         pytest.param((FIVE, 184.0), (Fixed(6), 220.0), {FIVE: 184.0}, (FIVE, 184.0), id="no less than the lighter"),
     ],
