@@ -40,6 +40,9 @@ OF_AMPERE = ("fp8", "nvfp4", "fp4")
 """Formats of weights that no GPU before Ampere has a kernel for."""
 FIRST_WITH = {"mxfp4": "0.10.1"}
 """First version with a format of weights (release notes: GPT-OSS among the new families of models)."""
+FIRST_DECODED = {"nvfp4": "0.9.0", "fp4": "0.9.0"}
+"""First version that decodes a format on GPUs before Blackwell (pull request 17687 of May 2025; before it
+`ModelOptNvFp4Config.get_min_capability` is 100)."""
 BFLOAT16 = ("bf16", "bfloat16")
 """Names of the type of 16 bits that no GPU before Ampere computes in."""
 SPELLINGS = {
@@ -274,7 +277,7 @@ def _weights(
         told = f"{question.gpu} does not compute in bfloat16, and vLLM refuses it; use fp16, or auto, which takes that"
         raise InputError(Problem(told, got=f"dtype={question.dtype}"))
     section: Mapping[str, Any] | None = shape.quantization
-    _check_version(section.get("quant_method") if section else None, found.version)
+    _check_version(_named_by(section), found.version, card)
     if section is not None and asked in PLAIN_DTYPES:
         weights = of_checkpoint(section, checkpoint.file, card, found.hopper_expert_kernel)
         return padded_for_kernel(weights, shape, card, found), shape
@@ -282,7 +285,7 @@ def _weights(
     if name is None:
         size = PLAIN_DTYPES[asked] or 2
         return Weights(lambda matrix: None), replace(shape, dtype_bytes=size)
-    _check_version(name, found.version)
+    _check_version(name, found.version, card)
     _check_precision(name, question.gpu, card)
     published = checkpoint.quantized.get(name)
     if published is not None:
@@ -315,11 +318,19 @@ def weights_of(question: Question) -> str:
     return _quantized(asked, checkpoint) or "bf16"
 
 
-def _check_version(name: str | None, version: str) -> None:
-    """Refuse a format of weights that a version does not have yet."""
-    first = FIRST_WITH.get(str(name))
-    if first is not None and parsed(version) < parsed(first):
-        raise InputError(Problem(f"vLLM has {name} weights from {first} on", path="version", got=version))
+def _named_by(section: Mapping[str, Any] | None) -> str:
+    """Format of weights that a checkpoint names, as far as versions differ in it."""
+    told = section or {}
+    packed = any("nvfp4" in str(told.get(key)).lower() for key in ("quant_algo", "format"))
+    return "nvfp4" if packed else str(told.get("quant_method"))
+
+
+def _check_version(name: str, version: str, card: Card) -> None:
+    """Refuse a format of weights that a version does not have yet, or not on such a GPU."""
+    old = not card.generation.startswith("blackwell")
+    for first, where in ((FIRST_WITH.get(name), ""), (FIRST_DECODED.get(name) if old else None, " before Blackwell")):
+        if first is not None and parsed(version) < parsed(first):
+            raise InputError(Problem(f"vLLM has {name} weights{where} from {first} on", path="version", got=version))
 
 
 def _check_precision(name: str, gpu_name: str, card: Card) -> None:

@@ -85,7 +85,10 @@ def test_a_gate_is_as_wide_as_the_queries_and_norms_stand_over_all_heads() -> No
     assert normed - bare == 36 * (32 + 8) * 128
 
 
-@pytest.mark.parametrize(("key", "value"), [("mova_num_experts", 64), ("attention_gate_func", "tanh")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("mova_num_experts", 64), ("attention_gate_func", "tanh"), ("rope_head_dim", 256), ("num_key_value_heads", 7)],
+)
 def test_what_is_not_understood_is_refused_by_its_key(key: str, value: object) -> None:
     with pytest.raises(InputError, match=key):
         shape_from_config("k2", SEVEN | {key: value})

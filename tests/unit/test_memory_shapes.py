@@ -345,6 +345,7 @@ def test_mpt_may_share_keys_and_widen_its_mlps() -> None:
 def test_a_decoder_that_is_pooled_has_no_head(kind: str, head: bool, tmp_path: Path) -> None:
     """Qwen3-Embedding's config.json names Qwen3ForCausalLM; modules.json beside it says that vectors are pooled."""
     config = DENSE | {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "tie_word_embeddings": False}
+    config["num_key_value_heads"] = 8
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     modules = [{"type": "sentence_transformers.models.Transformer"}, {"type": f"sentence_transformers.models.{kind}"}]
     (tmp_path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")

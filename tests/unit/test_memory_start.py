@@ -287,6 +287,7 @@ def test_what_is_not_understood_is_named(tmp_path: Path, changes: dict[str, Any]
         ({"gpu": "t4", "dtype": "fp8"}, "t4"),
         ({"model": "gpt-oss-20b", "version": "0.10.0"}, "version: vLLM has mxfp4 weights from 0.10.1 on"),
         ({"dtype": "mxfp4", "version": "0.9.2"}, "version: vLLM has mxfp4 weights from 0.10.1 on"),
+        ({"dtype": "nvfp4", "version": "0.8.5"}, "version: vLLM has nvfp4 weights before Blackwell from 0.9.0 on"),
         ({"gpu": "t4", "dtype": "bf16"}, "t4 does not compute in bfloat16.*use fp16"),
     ],
 )

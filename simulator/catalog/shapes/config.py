@@ -132,6 +132,9 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     shape = finish(text, family, built, name, top, towers, matrices, head=chooses_tokens(top))
     text.refuse_unread()
     _refuse_empty(shape, file)
+    if shape.kv_heads and shape.heads % shape.kv_heads:  # asserted by `Attention`
+        told = f"must divide the {shape.heads} attention heads"
+        raise text.problem("num_key_value_heads", told, str(shape.kv_heads))
     return shape
 
 

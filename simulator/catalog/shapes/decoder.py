@@ -362,7 +362,7 @@ SPATIAL = 4
 
 def rotary(config: Config, built: Built, longest: int) -> Matrix:
     """Cosines and sines of all positions, once per kind of rotary embedding; a buffer, not parameters."""
-    width = config.first("qk_rope_head_dim", "rope_head_dim", default=0)
+    width = config.first("rope_head_dim" if config.model_type == "k2_horizon" else "qk_rope_head_dim", default=0)
     width = width or (head_width(config) if config.get("num_attention_heads") else 0)
     kinds = {cache.kind for cache in built.caches if cache.kind != "state"}
     columns = sum(int(width * share) for share in _turned(config)[: max(len(kinds), 1)])

@@ -18,11 +18,14 @@ def k2_horizon(config: Config, family: Family, built: Built) -> None:
 
     Raises
     ------
-    InputError : a gate that the engine does not know
+    InputError : a gate that the engine does not know, or more of a head turned than it has
     """
     gate = config.get("attention_gate_func")
     if gate is not None and gate not in GATES:
         raise config.problem("attention_gate_func", f"unknown gate; known are {', '.join(GATES)}", str(gate)[:60])
+    if config.first("rope_head_dim", default=0) > head_width(config):
+        told = f"must be at most the {head_width(config)} of a head"
+        raise config.problem("rope_head_dim", told, str(config["rope_head_dim"]))
     config.get("sliding_window")
     family = replace(family, gated_attention=gate is not None)
     heads = config.number("num_attention_heads") + kv_head_count(config)
