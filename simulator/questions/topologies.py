@@ -77,8 +77,7 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
         )
         if may and not all_may
     ]
-    found += zip(("hybrid", "hybrid_cloud"), hybrids, strict=False)
-    found += zip(("split", "split_cloud"), splits, strict=False)
+    found += [("hybrid", lines) for lines in hybrids[:1]] + [("split", lines) for lines in splits[:1]]
     others, not_rented = _of_other_gpus(answers, folder, places, talks)
     found += others
     return [
