@@ -20,14 +20,12 @@ from simulator.decide.costed import Costed
 from simulator.decide.flips import PRECISION, crossing
 from simulator.decide.rivals import rank
 from simulator.study.bill import Bill, Line
-from simulator.study.decision import BreakEven, Crossing, Flip, Side
+from simulator.study.decision import LEAST_HOURS, BreakEven, Crossing, Flip, Side
 from simulator.study.usage import PoolUsage, Usage
 from simulator.units import HOURS_PER_DAY
 
 LOWEST, HIGHEST = 1 / 16, 16.0
 """Multiples of the load between which a crossing is looked for."""
-LEAST_HOURS = 0.1
-"""Of use a day: nobody asks for less."""
 _EQUAL_SHARE = 1e-6
 _BENDS = has_minimum, has_volume, has_credits, has_open_commitments
 """What does not go with the hours."""

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from simulator.decide.break_even import LEAST_HOURS
 from simulator.decide.why import flip_words
 from simulator.figures.table import NONE, figure, lasts_words, met_words
 from simulator.money import amount, in_sign, money
 from simulator.report.month_table import month_table
 from simulator.report.parts import in_parts
 from simulator.report.prose import wrapped
-from simulator.study.decision import Flip
+from simulator.study.decision import LEAST_HOURS, Flip
 from simulator.units import HOURS_PER_DAY, TOKENS_PER_MILLION, month_words
 
 Decision = Mapping[str, Any]

@@ -38,6 +38,10 @@ TIME_ENDED = "time ended"
 """Why a flip was not searched to its end."""
 
 
+LEAST_HOURS = 0.1
+"""Of use a day: nobody asks for less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chance:
     """What chance makes of the bill of one replication.
