@@ -16,11 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from dashboard.checks import check
-from dashboard.line import FOLDER, Status, has_process, name_of, pid_of, read_status, turns, write_status
+from dashboard.line import CANCELLED, FOLDER, Status, has_process, name_of, pid_of, read_status, turns, write_status
 from dashboard.page_turns import TURNS
 from dashboard.processes import spare_cores
 from dashboard.turns import next_round
@@ -166,18 +167,37 @@ def status(out: Path, job: str) -> Status | None:
     again = read_status(folder)
     if again is None or not again.is_open:
         return again
-    return replace(found, state="killed", problems=("its process ended without a word",))
+    if (folder / CANCELLED).exists():
+        return replace(again, state="cancelled")
+    return replace(again, state="killed", problems=(_end_words(_PROCESSES.get(job)),))
 
 
 def cancel(out: Path, job: str) -> None:
-    """Interrupt a job; what it has found stays as a partial bundle."""
+    """Interrupt a job; what it has found stays as a partial bundle.
+
+    One that is only being loaded cannot say itself that it was cancelled.
+    """
     process = _PROCESSES.get(job)
-    if process is not None and process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        return
     found = status(out, job)
-    if found is not None and found.is_open:
-        os.kill(pid_of(out / FOLDER / job), signal.SIGINT)
+    if found is None or not found.is_open:
+        return
+    with suppress(OSError):  # a full disk keeps nobody from making room
+        (out / FOLDER / job / CANCELLED).touch()
+    if process is not None:
+        process.send_signal(signal.SIGINT)
+    else:
+        with suppress(ProcessLookupError):
+            os.kill(pid_of(out / FOLDER / job), signal.SIGINT)
+
+
+def _end_words(process: subprocess.Popen[bytes] | None) -> str:
+    """How a process ended that said nothing, as far as the system tells."""
+    code = 0 if process is None else process.returncode
+    if code >= 0:
+        return "its process ended without a word"
+    name = signal.Signals(-code).name if -code in [*signal.Signals] else f"signal {-code}"
+    by_whom = ", as systems do where memory runs out" if -code == signal.SIGKILL else ""
+    return f"its process was ended by {name}{by_whom}"
 
 
 def _why(error: OSError) -> str:

@@ -20,6 +20,8 @@ from pathlib import Path
 from simulator.results.files import write_text
 
 FOLDER = ".jobs"
+CANCELLED = "cancelled"
+"""File of a job that somebody cancelled: the signal may come before anybody listens."""
 _STATUS = "status.json"
 _PERIOD_S = 0.5
 _NAME = re.compile(r"^name:[ \t]*([^\n#]+?)[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -138,9 +140,11 @@ def main(folder: Path, most: int) -> None:
     """Wait for the turn; who is interrupted meanwhile says so and is gone."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the server with it ignored
     try:
-        while not take_turn(folder, most):
+        while not (is_cancelled := (folder / CANCELLED).exists()) and not take_turn(folder, most):
             time.sleep(_PERIOD_S)
     except KeyboardInterrupt:
+        is_cancelled = True
+    if is_cancelled:
         now = read_status(folder) or Status("waiting")
         write_status(folder, replace(now, state="cancelled"))
         sys.exit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -60,6 +61,10 @@ def work(folder: Path, file: Path, out: Path, explore_s: float, grid: Sequence[s
         now = replace(now, state="done", share=1.0, doing="done", bundle=bundle.name)
     except OverTimeError:
         words = f"took longer than the {MAX_RUN_S / 3600:g} h allowed here: use the command line"
+        now = replace(now, state="refused", problems=(words,))
+    except MemoryError:
+        most_gib = resource.getrlimit(resource.RLIMIT_DATA)[0] / 2**30
+        words = f"took more than the {most_gib:.3g} GiB of memory allowed here: make it smaller"
         now = replace(now, state="refused", problems=(words,))
     except InputError as error:
         now = replace(now, state="refused", problems=_words(folder, error))

@@ -108,5 +108,7 @@ def _cancelled_words(found: Status) -> str:
     """What is left of a run or a sweep that somebody cancelled."""
     if found.doing == "waiting":
         return "Cancelled before its turn came, so nothing is left of it."
+    if found.doing == "starting" and not found.share:
+        return "Cancelled before it began, so nothing is left of it."
     kept = "What it had found stays in a folder that ends in `.partial`"
     return f"Cancelled at {found.share:.0%}. {'The same sweep goes on from there' if found.kind == 'sweep' else kept}."

@@ -99,6 +99,8 @@ def test_how_a_run_ended_is_told_with_what_is_left_of_it(monkeypatch: pytest.Mon
     assert [each.value for each in app.warning] == ["Cancelled at 12%. The same sweep goes on from there."]
     app = ended(monkeypatch, Status("cancelled", doing="waiting"))
     assert [each.value for each in app.warning] == ["Cancelled before its turn came, so nothing is left of it."]
+    app = ended(monkeypatch, Status("cancelled", doing="starting"))
+    assert [each.value for each in app.warning] == ["Cancelled before it began, so nothing is left of it."]
     app = ended(monkeypatch, Status("refused", problems=("one", "*two*")))
     assert [each.value for each in app.error] == ["one", r"\*two\*"]
     app = ended(monkeypatch, Status("killed", share=0.5, doing="own", problems=("one", "two")))

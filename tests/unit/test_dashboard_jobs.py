@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from dashboard import jobs
-from dashboard.line import Status
+from dashboard import jobs, line
+from dashboard.line import Status, write_status
 from dashboard.workspace import gallery, lay_out, load_confined
 from simulator.errors import InputError
 from simulator.sweep.grid import read_sweep
@@ -88,6 +89,59 @@ def test_a_cancelled_run_keeps_what_it_found_and_a_killed_one_is_told(tmp_path: 
     simulating(tmp_path, second)
     os.kill(int((tmp_path / ".jobs" / second / "pid").read_text()), signal.SIGKILL)
     assert ended(tmp_path, second).state == "killed"
+
+
+@pytest.mark.parametrize(
+    ("number", "is_asked", "state", "words"),
+    [
+        (signal.SIGINT, True, "cancelled", ()),
+        (signal.SIGINT, False, "killed", ("its process was ended by SIGINT",)),
+        (
+            signal.SIGKILL,
+            False,
+            "killed",
+            ("its process was ended by SIGKILL, as systems do where memory runs out",),
+        ),
+        (signal.SIGRTMIN + 1, False, "killed", (f"its process was ended by signal {signal.SIGRTMIN + 1}",)),
+    ],
+)
+def test_a_run_that_is_only_being_loaded_is_cancelled_too_and_what_ended_another_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    is_asked: bool,
+    state: str,
+    words: tuple[str, ...],
+) -> None:
+    """Nobody listens to signals while modules are imported: the process is gone, and says nothing."""
+    folder = tmp_path / ".jobs/a0"
+    folder.mkdir(parents=True)
+    write_status(folder, Status("running"))
+    process = subprocess.Popen(["sleep", "60"])
+    monkeypatch.setitem(jobs._PROCESSES, "a0", process)
+    if is_asked:
+        jobs.cancel(tmp_path, "a0")
+    else:
+        process.send_signal(number)
+    found = ended(tmp_path, "a0")
+    assert (found.state, found.problems) == (state, words)
+    assert not Path(f"/proc/{process.pid}").exists(), "nothing is left of it, a zombie neither"
+    jobs.cancel(tmp_path, "a0")
+    assert ended(tmp_path, "a0") == found
+
+
+def test_a_run_whose_turn_comes_after_it_was_cancelled_never_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the signal came before the one who waits listened to any."""
+    write_status(tmp_path, Status("waiting", name="mine"))
+    (tmp_path / line.CANCELLED).touch()
+    monkeypatch.setattr(line.os, "execv", lambda *given: pytest.fail("it began"))
+    usual = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit):
+        line.main(tmp_path, 1)
+    assert signal.getsignal(signal.SIGINT) == usual == signal.default_int_handler
+    assert line.read_status(tmp_path) == Status("cancelled", name="mine")
 
 
 def test_what_cannot_run_is_refused_before_it_starts(tmp_path: Path) -> None:

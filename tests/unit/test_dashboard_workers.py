@@ -113,6 +113,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         alarm=lambda seconds: asked.append(("alarm", seconds)),
     )
     monkeypatch.setattr(worker, "signal", known)
+    monkeypatch.setattr(worker.resource, "getrlimit", lambda of: (3 * 2**29, -1))
     monkeypatch.setattr(worker, "limit_memory", lambda: asked.append("memory"))
     monkeypatch.setattr(os, "nice", lambda more: asked.append(("nice", more)))
     monkeypatch.setattr(worker, "time", SimpleNamespace(time=lambda: 5000.0, monotonic=lambda: clock.now_s))
@@ -154,6 +155,7 @@ def test_a_job_tells_how_far_it_is_three_times_a_second_at_most_and_where_its_bu
     ("error", "state", "words"),
     [
         (OverTimeError(), "refused", ("took longer than the 2 h allowed here: use the command line",)),
+        (MemoryError(), "refused", ("took more than the 1.5 GiB of memory allowed here: make it smaller",)),
         (InputError("too large"), "refused", ("too large",)),
         (KeyboardInterrupt(), "cancelled", ()),
         (ZeroDivisionError("why"), "failed", ("ZeroDivisionError: why",)),
