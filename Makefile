@@ -71,7 +71,8 @@ test-mutants: setup  ## small wrong changes of the code, a sample of each room, 
 	touch $@
 
 docs: setup .venv/.docs  ## the documentation as a site in build/site; commands and figures that it shows are executed
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site.part
+	rm -rf build/site && mv build/site.part build/site
 	SERVECAST_DOCS=1 $(BIN)/pytest -n 2 tests/documents
 
 lock:  ## write requirements.lock anew: the versions of constraints.txt, with the hashes of their files

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrate.vllm_process import EngineError, VllmProcess, find_interpreter
+from simulator.results.files import write_text
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "vllm-shapes.json"
 
@@ -55,7 +56,7 @@ def main() -> int:
         data["source"] = re.sub(r"^vLLM [\d.]+", f"vLLM {version}", data["source"])
         data["url"] = f"https://github.com/vllm-project/vllm/releases/tag/v{version}"
         data["date"] = datetime.now(UTC).date().isoformat()
-        DATA.write_text(written(data), encoding="utf-8")
+        write_text(DATA, written(data))
     return int(wrong > 0)
 
 

@@ -10,6 +10,7 @@ without effect stands in `ACCEPTED`, with its reason.
 from __future__ import annotations
 
 import argparse
+import io
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from ruamel.yaml import YAML
+
+from simulator.results.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = Path(__file__).with_name("known.yaml")
@@ -116,8 +119,9 @@ def main() -> int:
     given = options.parse_args()
     yaml = YAML()
     if given.update:
-        with KNOWN.open("w", encoding="utf-8") as file:
-            yaml.dump(updated(given.update), file)
+        text = io.StringIO()
+        yaml.dump(updated(given.update), text)
+        write_text(KNOWN, text.getvalue())
     known = YAML(typ="safe").load(KNOWN.read_text(encoding="utf-8"))
     pins = pinned()
     found = list(findings(known, pins))

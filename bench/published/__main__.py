@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 from collections import Counter
 from pathlib import Path
 
 from bench.published import gpustack, llmservingsim, mlenergy
 from simulator.errors import InputError
+from simulator.results.files import write_text
 
 SOURCES = {"gpustack": gpustack, "mlenergy": mlenergy, "llmservingsim": llmservingsim}
 
@@ -36,10 +38,11 @@ def main() -> None:
     names = list(dict.fromkeys(name for row in found for name in row))
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / f"{asked.source}_points.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(found)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, restval="")
+    writer.writeheader()
+    writer.writerows(found)
+    write_text(path, text.getvalue())
     print(f"{path}: {len(found)} rows")
     for reason, number in left_out.most_common():
         print(f"  {number} left out: {reason}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from packaging.version import Version
 
+from bench.advisories import __main__ as advisories
 from bench.advisories.__main__ import applies, findings, pinned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +33,24 @@ def test_an_advisory_applies_from_its_introduction_to_its_fix(version: str, does
     first = [{"introduced": "1.2"}, {"fixed": "2.0"}]
     second = [{"introduced": "2.5"}, {"last_affected": "2.6"}]
     assert applies({"ranges": [first, second]}, Version(version)) is does
+
+
+def test_the_list_of_advisories_stays_where_no_newer_one_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is interrupted, or the checkout is none."""
+    known = tmp_path / "known.yaml"
+    known.write_text("older")
+    monkeypatch.setattr(advisories, "KNOWN", known)
+    monkeypatch.setattr(sys, "argv", ["advisories", "--update", str(tmp_path)])
+
+    def ends(checkout: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(advisories, "updated", ends)
+    with pytest.raises(KeyboardInterrupt):
+        advisories.main()
+    assert known.read_text() == "older"
 
 
 def test_what_applies_is_told_by_package_version_and_every_name_of_it() -> None:

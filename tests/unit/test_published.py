@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,6 +189,25 @@ def test_every_request_of_a_run_makes_one_row_of_it(tmp_path: Path, monkeypatch:
     assert row.figures["tpot", "mean"] == pytest.approx(0.1)
     assert row.figures["e2e", "p99"] == pytest.approx(1.2)
     assert row.figures["throughput", "total"] == pytest.approx((600 + 33) / 3.2, rel=1e-4)
+
+
+def test_an_older_table_stays_where_a_newer_one_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "mlenergy_points.csv"
+    table.write_text("older")
+
+    def rows(checkout: Path, left_out: Counter[str]) -> list[dict[str, object]]:
+        return [{"row_id": "first"}, {"row_id": _Interrupts()}]
+
+    monkeypatch.setitem(published.SOURCES, "mlenergy", SimpleNamespace(rows=rows, URL=""))
+    monkeypatch.setattr(sys, "argv", ["published", "mlenergy", str(tmp_path), "--out", str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt):
+        published.main()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(table.name, "older")]
+
+
+class _Interrupts:
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
 
 
 def refused(source: str, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
