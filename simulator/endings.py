@@ -4,8 +4,10 @@ A handler runs at the next step of Python. While a kernel is compiled that is wh
 ctypes prints and forgets what is raised there, and Numba then has no object and fails. What is raised while an object
 is being removed is forgotten as well. And where one comes between what LLVM has done and llvmlite's note of it, as
 after modules were linked, both think that an object is theirs: it is freed twice, and the process dies. LLVM is where
-a compiler spends most of its time, and a handler runs as soon as it returns. DuckDB looks for signals during a query
-and fails with an error of its own in place of what their handlers raise.
+a compiler spends most of its time, and a handler runs as soon as it returns. What is raised as Numba has opened a file
+of its cache leaves it open, and one that is half written beside the others. What is raised as it loads what it can
+compile leaves modules half loaded, whose registrations stay: nothing is compiled again in that process. DuckDB looks
+for signals during a query and fails with an error of its own in place of what their handlers raise.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 _AGAIN_S = 0.01
-_BOUND = f"llvmlite{os.sep}binding{os.sep}"
-"""In the path of whatever calls LLVM or is called by it."""
-_REMOVES = ("__del__", "_remove", "remove")
-"""What removes an object, and who only pointed to it."""
+_WAITED_FOR = (f"llvmlite{os.sep}binding{os.sep}", f"numba{os.sep}core{os.sep}caching.py")
+"""In the paths of whatever calls LLVM or is called by it, and of what reads and writes Numba's cache."""
+_WHOLE = ("__del__", "_remove", "remove", "refresh")
+"""What removes an object, and who only pointed to it; and what loads what a compiler can compile."""
 
 _INTERRUPTED = "Query interrupted"
 """What DuckDB says then."""
@@ -75,7 +77,7 @@ def query() -> Iterator[None]:
 
 def _is_unsafe(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_code.co_name in _REMOVES or _BOUND in frame.f_code.co_filename:
+        if frame.f_code.co_name in _WHOLE or any(path in frame.f_code.co_filename for path in _WAITED_FOR):
             return True
         frame = frame.f_back
     return False

@@ -13,7 +13,7 @@ from typing import Any
 from bench.hostile.attempt import ROOT, command
 from bench.hostile.bundles import bundle
 from bench.hostile.chat import CHAT, LIMITS, QUIET, Kind, Run, chat_with
-from bench.hostile.combine import combined
+from bench.hostile.combine import added_up, combined
 from bench.hostile.draw import drawn
 from bench.hostile.kills import killed
 from bench.hostile.measured import measured, profiled, watched
@@ -77,7 +77,8 @@ def _run(folder: Path, tree: Any) -> Run:
     file = folder / "drawn.yaml"
     file.write_text(text_of(tree))
     options = ("--search-seconds", "2", "--max-replicas", "4")
-    return command("run", str(file), "--out", str(folder / "runs"), *QUIET, *options, *LIMITS)
+    run = command("run", str(file), "--out", str(folder / "runs"), *QUIET, *options, *LIMITS)
+    return added_up(run, folder / "runs")
 
 
 def altered(rng: Random, folder: Path) -> Run:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import FrameType
 
@@ -19,8 +21,6 @@ from simulator.run.budget import Budget, within
 
 HOOKS = ("_raw_object_cache_notify", "_object_compiled_hook", "_object_getbuffer_hook")
 HOUR_S, PATIENCE_S = 3600.0, 5.0
-may_break_off_writing = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""Numba may just have opened a file of its cache, which Python then closes with a word."""
 
 
 def add_one(value: int) -> int:
@@ -51,7 +51,6 @@ def compile_while(number: int, hook: str) -> None:
         sys.setprofile(None)
 
 
-@may_break_off_writing
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_limit_of_time_that_is_over_while_an_object_is_handed_over_ends_by_design(hook: str) -> None:
@@ -59,7 +58,6 @@ def test_a_limit_of_time_that_is_over_while_an_object_is_handed_over_ends_by_des
         compile_while(signal.SIGALRM, hook)
 
 
-@may_break_off_writing
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_so_does_an_interrupt() -> None:
     before = signal.signal(signal.SIGINT, raises(KeyboardInterrupt))
@@ -68,6 +66,41 @@ def test_so_does_an_interrupt() -> None:
             compile_while(signal.SIGINT, HOOKS[0])
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("nth", range(4))
+def test_a_file_of_the_cache_that_was_just_opened_is_closed_and_whole(nth: int, tmp_path: Path) -> None:
+    """The index as it is looked for, the object and the index as they are written, the index as it is read again."""
+    opened: list[str] = []
+
+    def send(frame: FrameType, event: str, function: object) -> None:
+        if event == "c_return" and function is open and "caching" in frame.f_code.co_filename:
+            opened.append(frame.f_code.co_name)
+            if len(opened) == nth + 1:
+                signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, raises(KeyboardInterrupt))
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            sys.setprofile(send)
+            with pytest.raises(KeyboardInterrupt):
+                _compile_twice()
+            sys.setprofile(None)
+            gc.collect()
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGINT, before)
+    assert len(opened) > nth, "the cache has other files now"
+    assert not warned
+    assert not [*tmp_path.rglob("*.tmp.*")]
+
+
+def _compile_twice() -> None:
+    for _ in range(2):
+        assert numba.njit(cache=True)(add_one)(1) == 2
+    time.sleep(PATIENCE_S)
 
 
 def test_so_does_one_that_comes_while_an_object_is_removed() -> None:
@@ -137,6 +170,43 @@ def test_an_interrupt_as_llvm_returns_leaves_nothing_to_be_freed_twice(handler: 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["link_modules", "add_module", "_dispose"] * 5
+
+
+STOPPED_WHILE_LOADED = """
+import signal, sys, time
+import numba
+from simulator.endings import raises
+
+def send(frame, event, _):
+    is_module = event == "return" and frame.f_code.co_name == "<module>"
+    if is_module and frame.f_code.co_filename.endswith("cpython/unicode.py") and not sent:
+        sent.append(1)
+        signal.raise_signal(signal.SIGINT)
+
+def stopped():
+    sys.setprofile(send)
+    try:
+        numba.njit(lambda value: value + 1)(1)
+        time.sleep({patience})
+    except KeyboardInterrupt:
+        print("interrupted", *sent)
+    finally:
+        sys.setprofile(None)
+
+sent = []
+signal.signal(signal.SIGINT, raises(KeyboardInterrupt))
+stopped()
+assert numba.njit(lambda value: value + 2)(1) == 3
+"""
+"""A module of Numba's has told what it can compile, and is not yet loaded."""
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_an_interrupt_while_the_compiler_is_loaded_leaves_one_that_compiles() -> None:
+    program = STOPPED_WHILE_LOADED.format(patience=PATIENCE_S)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "interrupted 1\n"
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
