@@ -26,6 +26,7 @@ from simulator.engine.modes.tables.arrays import (
     reset_groups,
     widen_groups,
 )
+from simulator.engine.pages import untouched
 from simulator.engine.state import NONE, Engines
 from simulator.perf.steptime import StepTime
 
@@ -314,7 +315,7 @@ def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
     width = 1 << (needed - 1).bit_length()
     if width <= engines.tables.shape[1]:
         return engines
-    tables = np.empty((engines.tables.shape[0], width), np.int32)
+    tables = untouched(engines.tables.shape[0], width)
     rows = engines.slots["row"][np.isin(engines.slots["state"], _WITH_ROW)]
     tables[rows, : engines.tables.shape[1]] = engines.tables[rows]
     groups = widen_groups(engines.groups, width, rows)
@@ -328,14 +329,14 @@ def grow_rows(engines: Engines, r: int) -> Engines:
     base, capacity, n_free = int(rep["row_base"]), int(rep["row_capacity"]), int(rep["n_free_rows"])
     new_base = len(engines.free_rows)
     shift = new_base - base
-    tables = np.empty((new_base + 2 * capacity, engines.tables.shape[1]), np.int32)
+    tables = untouched(new_base + 2 * capacity, engines.tables.shape[1])
     holds = np.isin(slots["state"], _WITH_ROW)
     rows = slots["row"][holds]
     tables[rows] = engines.tables[rows]
     own = holds & (slots["replica"] == r)
     tables[slots["row"][own] + shift] = engines.tables[slots["row"][own]]
     slots["row"][own] += shift
-    groups = grow_group_rows(engines.groups, len(tables), slots["row"][own], shift)
+    groups = grow_group_rows(engines.groups, len(tables), rows, slots["row"][own], shift)
     fresh = new_base + np.arange(2 * capacity - 1, capacity - 1, -1)
     free = engines.free_rows[base : base + n_free] + shift
     stack = np.zeros(2 * capacity, np.int32)

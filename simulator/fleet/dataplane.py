@@ -378,3 +378,7 @@ class DataPlane:
         pools = self.engines.pools
         pools["in_system_s"] += pools["n_in_system"] * (now - pools["last_change_s"])
         pools["last_change_s"] = now
+
+    def free(self) -> None:
+        """Give back its memory; it is of no use any more."""
+        del self.engines, self.fleet

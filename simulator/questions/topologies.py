@@ -77,7 +77,8 @@ def topology_lines(answers: Answers, fit: Fit, folder: Path) -> Lines:
         )
         if may and not all_may
     ]
-    found += [("hybrid", lines) for lines in hybrids[:1]] + [("split", lines) for lines in splits[:1]]
+    found += zip(("hybrid", "hybrid_cloud"), hybrids, strict=False)
+    found += zip(("split", "split_cloud"), splits, strict=False)
     others, not_rented = _of_other_gpus(answers, folder, places, talks)
     found += others
     return [

@@ -84,9 +84,9 @@ def test_180_000_dollars_a_month_of_which_some_data_may_not_leave(tmp_path: Path
         assert _run(["new", str(file), *said, "--other-share", share, "--no-ask"]) == 0
         found = answer(capsys, "run", str(file), "--out", str(tmp_path), *short(240))
         bills[name], lines = found["topologies"], pd.read_parquet(Path(found["bundle"]) / "costs.parquet")
-    assert set(bills["all"]) == {"on_prem", "cloud", "api", "hybrid"}
+    assert set(bills["all"]) == {"on_prem", "cloud", "api", "hybrid", "hybrid_cloud"}
     assert bills["all"]["api"]["cost"]["usd_per_month"] == pytest.approx(180_000, rel=0.1)
-    assert set(bills["some"]) == {"on_prem", "hybrid", "split"}
+    assert set(bills["some"]) == {"on_prem", "hybrid", "hybrid_cloud", "split", "split_cloud"}
     is_tokens = (lines["topology"] == "split") & (lines["category"] == "tokens")
     tokens = lines[is_tokens]["usd_per_month"].sum()
     assert tokens == pytest.approx(162_000, rel=0.1)
@@ -140,12 +140,12 @@ def test_does_self_hosting_pay_in_the_browser(page: Page, server: str, runs: Pat
     say(page, "What share of the prompts' tokens is the same", 0.4)
     choose(page, "Which token API would you use instead?", "GPT-4.1 (OpenAI)")
     say(page, "What share of the requests has data of another kind?", 0.1)
-    run_shorter(page, 240)
+    run_shorter(page, 100)
     expect(page.get_by_text("the cheapest topology that meets the SLO").first).to_be_visible()
     expect(page.get_by_text("Today $180,000 a month is paid").first).to_be_visible()
     (folder,) = runs.glob("new-*")
     found = json.loads((folder / "summary.json").read_text())
-    assert set(found["topologies"]) == {"on_prem", "hybrid", "split"}
+    assert set(found["topologies"]) == {"on_prem", "hybrid", "hybrid_cloud", "split", "split_cloud"}
 
 
 @pytest.mark.exhaustive

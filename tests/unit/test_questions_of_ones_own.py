@@ -145,19 +145,20 @@ def test_data_of_two_kinds_go_where_each_may(tmp_path: Path) -> None:
         ("requests", "internal", 4.0),
         ("restricted", "restricted", 1.0),
     ]
-    assert list(found) == ["on_prem", "hybrid", "split"]
-    split = found["split"].fleet
-    assert [list(one.allowed) for one in split.classes] == [[True, True], [True, False]]
+    assert list(found) == ["on_prem", "hybrid", "hybrid_cloud", "split", "split_cloud"]
+    beside = {"hybrid": ["base", "api"], "hybrid_cloud": ["base", "rented"]}
+    beside |= {"split": ["api", "base"], "split_cloud": ["rented", "base"]}
+    for name, order in beside.items():
+        fleet, targets = found[name].fleet, [*(one.name for one in found[name].fleet.pools), "api"]
+        assert list(scenario.topologies[name].routing.order) == order
+        assert [[targets[k] for k, may in enumerate(one.allowed) if may] for one in fleet.classes] == [
+            ["base", *(one for one in order if one != "base")],
+            ["base"],
+        ]
     assert "left out but for what may go there: openai/gpt-4o-mini" in (tmp_path / "mine.yaml").read_text()
-    assert set(planned(tmp_path, **given, other_data_class="public")[1]) == {"on_prem", "cloud", "api", "hybrid"}
-
-
-def test_without_an_api_what_may_goes_to_rented_gpus(tmp_path: Path) -> None:
-    scenario, found = planned(tmp_path, other_share=0.2, rate_rps=5.0)
-    assert list(found) == ["on_prem", "hybrid", "split"]
-    for name, order in (("hybrid", ("base", "rented")), ("split", ("rented", "base"))):
-        assert tuple(scenario.topologies[name].routing.order) == order
-        assert [list(one.allowed) for one in found[name].fleet.classes] == [[True, True], [True, False]]
+    assert set(planned(tmp_path, **given, other_data_class="public")[1]) == {
+        *("on_prem", "cloud", "api", "hybrid", "hybrid_cloud")
+    }
 
 
 def test_what_is_paid_today_goes_into_the_study(tmp_path: Path) -> None:

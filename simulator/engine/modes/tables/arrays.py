@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.spec import GroupKind, KvGroup
+from simulator.engine.pages import untouched
 
 NO_CAP = 1 << 40
 NULL = 0
@@ -314,20 +315,21 @@ def widen_groups(groups: Any, width: int, rows: NDArray[np.int32]) -> Any:
         return groups
     old = groups.tables
     rows = rows[rows < len(old)]
-    tables = np.empty((*old.shape[:2], width), np.int32)
+    tables = untouched(*old.shape[:2], width)
     tables[rows, :, : old.shape[2]] = old[rows]
     hits = np.zeros((old.shape[1], width), np.int32)
     return groups._replace(tables=tables, hits=hits, chains=np.zeros(width, np.int64))
 
 
-def grow_group_rows(groups: Any, n_rows: int, moved: NDArray[np.int32], shift: int) -> Any:
-    """Room for `n_rows` rows; the rows `moved` were `shift` lower before."""
+def grow_group_rows(groups: Any, n_rows: int, used: NDArray[np.int32], moved: NDArray[np.int32], shift: int) -> Any:
+    """Room for `n_rows` rows; of those `used`, the rows `moved` were `shift` lower before."""
     if isinstance(groups, OneTable):
         return groups
     n = len(groups.rows)
+    used = used[used < n]
     rows, held = np.zeros(n_rows, ROW), np.zeros((n_rows, groups.held.shape[1]), HELD)
-    tables = np.empty((n_rows, *groups.tables.shape[1:]), np.int32)
+    tables = untouched(n_rows, *groups.tables.shape[1:])
     for new, old in ((rows, groups.rows), (held, groups.held), (tables, groups.tables)):
-        new[:n] = old
+        new[used] = old[used]
         new[moved] = old[moved - shift]
     return groups._replace(rows=rows, held=held, tables=tables)
