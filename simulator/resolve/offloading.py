@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.catalog.host_links import host_links
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.offload.arrays import refuses_offload
+from simulator.engine.modes.offload.room import MOST_CHUNKS
 from simulator.engine.modes.offload.spec import Offload
 from simulator.errors import InputError, Problem
 from simulator.perf.device import Layout
@@ -31,7 +32,7 @@ def offloading(
 
     Raises
     ------
-    InputError : a size that holds no chunk, what the chunks are without a size, or chunks that vLLM refuses
+    InputError : a size that holds no chunk or too many, what the chunks are without a size, or chunks that vLLM refuses
     """
     own = settings.kv_connector_extra_config
     if settings.kv_offloading_size is None:
@@ -45,6 +46,10 @@ def offloading(
     chunks = int(settings.kv_offloading_size * BYTES_PER_GIB) // chunk_bytes
     if chunks == 0:
         told = f"holds no chunk, which is {chunk_bytes / BYTES_PER_GIB:.3g} GiB"
+        raise InputError(Problem(told, path=_KEY, got=f"{settings.kv_offloading_size:g}"))
+    if chunks > MOST_CHUNKS:
+        most_gib = MOST_CHUNKS * chunk_bytes / BYTES_PER_GIB
+        told = f"must be at most {most_gib:,.0f}: {MOST_CHUNKS:,} chunks are simulated"
         raise InputError(Problem(told, path=_KEY, got=f"{settings.kv_offloading_size:g}"))
     if own is None:
         return Offload(chunks, most_by_class=most_copied)

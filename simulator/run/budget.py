@@ -14,6 +14,8 @@ from pathlib import Path
 from simulator.endings import raises
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.offload.room import room_bytes
+from simulator.engine.modes.offload.spec import offload_of
 from simulator.errors import InputError, Problem
 from simulator.fleet.spans import union
 from simulator.resolve.admissible import expected_requests, mean_output_tokens
@@ -275,11 +277,13 @@ def _fleet_bytes(topology: PlannedTopology) -> float:
 
 
 def _replica_bytes(config: EngineConfig) -> float:
-    """Arrays of one replica: calendar and phases of its decode lane, block tables, and the prefix cache's blocks."""
+    """Arrays of one replica: calendar and phases of its decode lane, block tables, blocks of caches, chunks."""
     bytes_ = 4 * state.CALENDAR_STEPS + 8 * config.block_size + state.REPLICA.itemsize + 256 * config.max_num_seqs
     if config.enable_prefix_caching:
         entries = 1 << int(2 * config.num_blocks - 1).bit_length()
         bytes_ += config.num_blocks * state.BLOCK.itemsize + entries * state.HASH_ENTRY.itemsize
+    if (memory := offload_of(config.modes)) is not None:
+        bytes_ += room_bytes(memory)
     return float(bytes_)
 
 

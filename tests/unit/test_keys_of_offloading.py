@@ -136,6 +136,11 @@ def test_an_engine_without_it_has_no_such_memory(tmp_path: Path) -> None:
         (ONE, ("engine.kv_offloading_size=0.001",), "engine.kv_offloading_size: holds no chunk, which is 0.00195 GiB"),
         (
             ONE,
+            ("engine.kv_offloading_size=1e15",),
+            "engine.kv_offloading_size: must be at most 131,072: 67,108,864 chunks are simulated",
+        ),
+        (
+            ONE,
             ("engine.kv_connector_extra_config={eviction_policy: arc}",),
             "engine.kv_connector_extra_config: is of 'kv_offloading_size', which is not given",
         ),
