@@ -12,11 +12,17 @@ A sweep that is killed at half of its points and begun again, against one at onc
 `--ray-address`: whether the bundles are the same, and memory of the commands.
 
     python -m bench.cluster --killed --points 10000 --horizon 20 --rate 3
+
+Tasks of the cluster that do nothing but answer with as many bytes as a simulated point has, and what the command takes
+after each tenth of them:
+
+    python -m bench.cluster --tasks 100000
 """
 
 from __future__ import annotations
 
 import argparse
+import operator
 import resource
 import statistics
 import subprocess
@@ -27,11 +33,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from simulator.cluster import Cluster, joined
+from simulator.run.fingerprint import program
 from simulator.sweep.grid import Sweep, read_sweep
 from simulator.sweep.sweep import run_sweep
 from simulator.sweep.tasks import points_and_tasks
 
 SCENARIO = Path(__file__).resolve().parents[1] / "tests/data/scenarios/sized.yaml"
+_ANSWER_BYTES = 5_000
 
 
 def main() -> None:
@@ -47,9 +55,14 @@ def main() -> None:
     options.add_argument("--local", type=int, metavar="CORES", help="the local pool alone, once")
     options.add_argument("--two", action="store_true", help="the local pool alone, with one process and with two")
     options.add_argument("--look", type=Path, metavar="SCENARIO", help="CPU time of looking through its points")
+    options.add_argument("--tasks", type=int, help="so many that do nothing: memory of the command")
     given = options.parse_args()
     if given.look:
         print(f"{looked_ms(given.look, given.points):.1f} ms of CPU a point")
+        return
+    if given.tasks:
+        with joined(given.ray_address) as cluster:
+            flat(cluster, given.tasks)
         return
     if given.into:
         _into(given)
@@ -74,6 +87,17 @@ def main() -> None:
             each = local * cores / given.points
             print(f"local {local:.1f} s ({each:.2f} s a point and core), Ray {ray:.1f} s: {ratios[-1]:.3f}", flush=True)
     print(f"median ratio {statistics.median(ratios):.3f}; peak memory of the command {_peak_mib():.0f} MiB")
+
+
+def flat(cluster: Cluster, count: int) -> list[float]:
+    """Print the rate of tasks that do nothing, and memory of this process after each tenth of them, in MiB."""
+    began, found = time.perf_counter(), [_resident_mib()]
+    for done, _ in enumerate(cluster.results(operator.mul, bytes(_ANSWER_BYTES), [1] * count, program), start=1):
+        if done % max(count // 10, 1) == 0:
+            found.append(_resident_mib())
+    rate = count / (time.perf_counter() - began)
+    print(f"{count:,} tasks, {rate:,.0f} a second, MiB of the command: {', '.join(f'{mib:.0f}' for mib in found)}")
+    return found
 
 
 def _two(given: argparse.Namespace) -> None:
@@ -123,6 +147,10 @@ def _into(given: argparse.Namespace) -> None:
     with joined(given.ray_address) if given.ray_address else nullcontext() as cluster:
         run_sweep(swept(given), given.into, None, cluster=cluster)
     print(f"{given.points} points, {_peak_mib():.0f} MiB of the command")
+
+
+def _resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def _peak_mib() -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.cluster import flat
 from simulator import cluster as cluster_module
 from simulator.cluster import MOST_LOST, Cluster, joined
 from simulator.errors import InputError
@@ -80,6 +81,13 @@ def test_both_machines_work_and_few_tasks_are_under_way(both: Cluster, monkeypat
     assert most[0] <= 2 * 2 + 1
     assert dict(both.results(work.squared, 3, [*range(300)], work.program, 3)) == {k: k**3 for k in range(300)}
     assert list(both.results(work.squared, 3, [], work.program)) == []
+
+
+def test_memory_of_many_tasks_that_answer_much_stays_flat(both: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers of 3,000 tasks would take 15 MB; those that are under way take 50 kB."""
+    _, first, *_, last = flat(both, 3_000)
+    assert last - first < 10
+    assert "3,000 tasks, " in capsys.readouterr().out
 
 
 def test_lost_workers_are_replaced_but_not_for_ever(both: Cluster, tmp_path: Path) -> None:
