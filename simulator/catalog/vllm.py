@@ -134,9 +134,14 @@ def overheads() -> Overheads:
     """Measured constants of a worker."""
     data = read_yaml("memory_overheads.yaml")["overheads"]
     figures = {name: Quantity(**fields).value for name, fields in data.items()}
-    for name in ("runtime_before", "runtime_since", "runtime_lean"):
+    for name in ("runtime_before", "runtime_since", "runtime_lean", "first_start"):
         figures.pop(name)
     return Overheads(**figures)
+
+
+def first_start() -> Quantity:
+    """What compiling takes within the profile of an engine's first start."""
+    return Quantity(**read_yaml("memory_overheads.yaml")["overheads"]["first_start"])
 
 
 def default_limits(version: str | None, gpu_name: str, memory_bytes: float) -> BatchLimits:

@@ -34,6 +34,7 @@ def memory(
     num_speculative_tokens: int = 0,
     draft_model: str | None = None,
     flashinfer: bool = False,
+    expandable_segments: bool = False,
     language_model_only: bool = False,
     limit_mm_per_prompt: str | None = None,
     kv_cache_memory_bytes: int | None = None,
@@ -101,6 +102,8 @@ def memory(
         Model that drafts, with speculative_method draft_model.
     flashinfer
         FlashInfer is installed, as in vLLM's container images; matters from 0.9.2 to 0.16.
+    expandable_segments
+        PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True, with which a weight takes no more than its bytes.
     language_model_only
         Text alone, as vLLM's option of that name: no encoders of images, video and audio are loaded or profiled.
     limit_mm_per_prompt
@@ -157,6 +160,7 @@ def memory(
         num_speculative_tokens=num_speculative_tokens,
         draft_model=draft_model,
         flashinfer=flashinfer,
+        expandable_segments=expandable_segments,
         language_model_only=language_model_only,
         limit_mm_per_prompt=limit_mm_per_prompt,
         kv_cache_memory_bytes=kv_cache_memory_bytes,

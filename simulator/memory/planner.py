@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulator.memory.adapters import Adapters, adapter_bytes_by_stage
+from simulator.memory.allocator import unused_by_stage
 from simulator.memory.cache import Group, Pool, pool, reported_blocks, request_blocks
 from simulator.memory.experts import scratch_bytes
 from simulator.memory.kv_format import IN_16_BIT, KvFormat
@@ -46,6 +47,7 @@ class Request:
     kv_cache_memory_bytes : for blocks on one GPU, whatever else is held; None for what is left
     items_per_prompt : images, videos or clips of a prompt at most
     retained_tokens : that a window keeps beyond its own, as several MTP modules may compute them again
+    expandable_segments : torch's allocator gives a tensor no more than its bytes
     adapters : slots of LoRA adapters, None without
     fused_reduce_bytes : largest message whose all-reduce takes the norm after it along; 0 where none does
     """
@@ -63,6 +65,7 @@ class Request:
     items_per_prompt: int = MOST_ITEMS
     retained_tokens: int = 0
     kv_cache_memory_bytes: float | None = None
+    expandable_segments: bool = False
     adapters: Adapters | None = None
     fused_reduce_bytes: float = 0.0
 
@@ -206,8 +209,11 @@ def _stages(
     buffers = shape.step_bytes * request.limits.max_num_batched_tokens
     penalties = penalty_bytes(shape, request.limits, rules) if rules.penalties_in_budget else 0.0
     slots = adapter_bytes_by_stage(shape, request.adapters, request.split)
+    unused = [0.0] * pp
+    if not request.expandable_segments:
+        unused = unused_by_stage(shape, weights, request.split, rules.unsplit_from_bytes or math.inf)
     for stage, loaded in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
-        weight = loaded + buffers + slots[stage]
+        weight = loaded + unused[stage] + buffers + slots[stage]
         activations = activation_bytes(
             *(shape, card, request.split, request.limits, rules),
             last=stage == pp - 1,

@@ -45,6 +45,8 @@ class Rules:
     graphs_estimated : its runner captures any before memory is shared out
     inputs_held : what was encoded in the profile is held through the forward pass and the sampler after it
     videos_spelled : the profile encodes a video, and holds embeddings for the words between its tokens too
+    compiling_counts : what compiling takes for a while, at an engine's first start, counts as taken
+    unsplit_from_bytes : size of a weight from which on the rest of its memory is left unused; 0 for none
     sleep_mode_overshoots : in sleep mode it finds more memory for the KV cache than there is
     virtual_buffers : NCCL maps its buffers as it needs them (cuMem); else it allocates those of every channel
     peers_held : buffers of peers are there when the profile ends
@@ -95,6 +97,8 @@ class Rules:
     graphs_estimated: bool
     inputs_held: bool
     videos_spelled: bool
+    compiling_counts: bool
+    unsplit_from_bytes: float
     sleep_mode_overshoots: bool
     virtual_buffers: bool
     peers_held: bool

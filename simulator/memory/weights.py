@@ -40,8 +40,10 @@ class Format:
     scale_bytes: float = 0.0
     input_bytes: float = 0.0
 
-    def bytes_of(self, rows: int, columns: int) -> float:
-        """Bytes of a matrix, its scales included."""
+    def bytes_of(self, rows: int, columns: int, scaled: bool = True) -> float:
+        """Bytes of a matrix, with its scales or without."""
+        if not scaled:
+            return rows * columns * self.weight_bytes
         total = rows * columns * self.weight_bytes + columns * self.input_bytes
         if not self.scale_bytes:
             return total
@@ -70,8 +72,8 @@ def padded_vocabulary(rows: int, tp: int) -> int:
     return math.ceil(padded / tp)
 
 
-def matrix_bytes(matrix: Matrix, weights: Weights, split: Split, dtype_bytes: int) -> float:
-    """Bytes of a matrix on one GPU."""
+def matrix_bytes(matrix: Matrix, weights: Weights, split: Split, dtype_bytes: int, scaled: bool = True) -> float:
+    """Bytes of a matrix on one GPU, with its scales or without."""
     chosen = None if matrix.plain else weights.format_of(matrix)
     value_bytes = matrix.value_bytes if matrix.value_bytes == 4 else dtype_bytes
     rows, columns, copies = matrix.rows, matrix.columns, float(matrix.copies)
@@ -88,7 +90,7 @@ def matrix_bytes(matrix: Matrix, weights: Weights, split: Split, dtype_bytes: in
             rows = math.ceil(rows / split.expert_gpus)
         if chosen is not None and weights.pad_experts is not None:
             rows, columns = weights.pad_experts(rows, columns)
-    one = rows * columns * value_bytes if chosen is None else chosen.bytes_of(rows, columns)
+    one = rows * columns * value_bytes if chosen is None else chosen.bytes_of(rows, columns, scaled)
     return one * copies
 
 
@@ -121,16 +123,18 @@ def weight_bytes_by_stage(shape: ModelShape, weights: Weights, split: Split) -> 
     if it is the head.
     """
     stages = [0.0] * split.pp
-    stage_of = [stage_of_layer(shape.layers, split.pp, layer) for layer in range(shape.layers)]
     for matrix in shape.matrices:
         size = matrix_bytes(matrix, weights, split, shape.dtype_bytes)
-        layer = layer_of(matrix.name)
-        if matrix.name == "lm_head" or matrix.name.startswith(DRAFT):
-            stages[-1] += size
-        elif layer is None:
-            stages[0] += size
-            if shape.tied and matrix.cut == "vocab" and split.pp > 1:
-                stages[-1] += size
-        else:
-            stages[stage_of[layer]] += size
+        for stage in stages_of(matrix, shape, split.pp):
+            stages[stage] += size
     return stages
+
+
+def stages_of(matrix: Matrix, shape: ModelShape, pp: int) -> tuple[int, ...]:
+    """Pipeline stages that hold a matrix."""
+    layer = layer_of(matrix.name)
+    if matrix.name == "lm_head" or matrix.name.startswith(DRAFT):
+        return (pp - 1,)
+    if layer is not None:
+        return (stage_of_layer(shape.layers, pp, layer),)
+    return (0, pp - 1) if shape.tied and matrix.cut == "vocab" and pp > 1 else (0,)

@@ -128,6 +128,7 @@ def answer(question: Question) -> Answer:
         items_per_prompt=items,
         retained_tokens=_retained_tokens(question, checkpoint),
         kv_cache_memory_bytes=question.kv_cache_memory_bytes,
+        expandable_segments=question.expandable_segments,
         adapters=adapters_of(shape, question.max_loras, question.max_lora_rank) if question.enable_lora else None,
         fused_reduce_bytes=_fused_reduction(question, card, found),
     )

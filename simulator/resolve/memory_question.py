@@ -31,6 +31,7 @@ class Question:
     speculative_method, draft_model : `eagle`, `mtp`, `draft_model` or `ngram`; the model that drafts
     num_speculative_tokens : drafts of a request and step, for each of which a layer with a state keeps one more
     flashinfer : FlashInfer is installed, as in vLLM's container images, where the version does not require it
+    expandable_segments : torch's allocator is told so, and rounds no tensor up to a segment
     language_model_only : no images, video or audio: neither encoders nor what they encode
     limit_mm_per_prompt : items of a prompt at most, by kind, as vLLM's option has them
     enable_lora, max_loras, max_lora_rank : room for so many LoRA adapters of at most that rank
@@ -64,6 +65,7 @@ class Question:
     num_speculative_tokens: int = 0
     draft_model: str | None = None
     flashinfer: bool = False
+    expandable_segments: bool = False
     language_model_only: bool = False
     limit_mm_per_prompt: str | None = None
     kv_cache_memory_bytes: int | None = None

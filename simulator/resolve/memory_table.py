@@ -140,6 +140,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "num_speculative_tokens": (_whole, "a whole number"),
     "draft_model": _NAME,
     "flashinfer": _SWITCH,
+    "expandable_segments": _SWITCH,
     "language_model_only": _SWITCH,
     "limit_mm_per_prompt": _NAME,
     "kv_cache_memory_bytes": _COUNT,

@@ -84,7 +84,7 @@ def test_encoders_that_a_config_names_nowhere_are_planned_and_an_unknown_one_is_
 
 def test_text_alone_needs_no_encoder() -> None:
     """Qwen3.6's: 27 layers of 1,152 with MLPs of 4,304, patches of 1,536 values, four of which become one token."""
-    asked = Question("qwen3.6-27b", "h200", max_num_seqs=8, version="0.29.0")
+    asked = Question("qwen3.6-27b", "h200", max_num_seqs=8, version="0.29.0", expandable_segments=True)
     both, alone = (answer(replace(asked, language_model_only=text)).plan.terms for text in (False, True))
     encoder = 27 * (4 * 1152**2 + 2 * 1152 * 4304) + 1152 * 1536 + 4608 * (4608 + 5120)
     assert both.weight_bytes - alone.weight_bytes == 2 * encoder

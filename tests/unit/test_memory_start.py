@@ -43,7 +43,7 @@ def gib(size: float) -> float:
                 "qwen2.5-7b", "h200", dtype="awq", gpu_memory_utilization=0.3, max_model_len=4096, version="0.31.0"
             ),
             651504,
-            0.001,
+            0.0025,  # its weights are told too: test_memory_allocator.py
         ),
         (
             Question(
@@ -150,7 +150,7 @@ def test_an_engine_in_sleep_mode_found_more_than_there_is(sequences: int | None,
     """vLLM's issue 40256, up to 0.26: what loading has given back counts as held by torch, whoever is to be served."""
     asked = replace(QWEN_27B, max_num_seqs=sequences)
     terms = answer(asked).plan.terms
-    assert kv_gib - gib(terms.kv_bytes) == pytest.approx(0.71, abs=0.06)
+    assert kv_gib - gib(terms.kv_bytes) == pytest.approx(0.78, abs=0.06)
     found = answer(replace(asked, kv_cache_memory_bytes=round(kv_gib * BYTES_PER_GIB))).plan
     assert found.kv_tokens == pytest.approx(tokens, rel=0.005)
 
