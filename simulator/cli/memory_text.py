@@ -8,8 +8,8 @@ from typing import Any
 from simulator.cli.output import print_json, print_table
 from simulator.memory.cache import Group
 from simulator.resolve.advice import ways_out
-from simulator.resolve.cards import notes_of_card
 from simulator.resolve.memory import Answer
+from simulator.resolve.memory_notes import notes_of_plan
 from simulator.resolve.memory_question import Question
 from simulator.resolve.memory_table import Row
 from simulator.resolve.refused_weights import not_in_step_time
@@ -62,7 +62,7 @@ def print_answer(answer: Answer, form: str) -> int:
     print(f"max_num_batched_tokens {limits.max_num_batched_tokens}, max_num_seqs {limits.max_num_seqs}")
     for way in ways_out(answer):
         print(f"would start: {way}")
-    for note in notes_of_card(answer.card, answer.request.kv_cache_memory_bytes):
+    for note in notes_of_plan(answer):
         print(note)
     for words in not_in_step_time(answer):
         print(f"not in the step-time model: {words}")
@@ -121,7 +121,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "fits": plan.fits,
         "refusals": list(plan.refusals),
         "ways_out": ways_out(answer),
-        "notes": list(notes_of_card(answer.card, answer.request.kv_cache_memory_bytes)),
+        "notes": list(notes_of_plan(answer)),
         "not_in_step_time": not_in_step_time(answer),
     }
 

@@ -16,6 +16,7 @@ from simulator.resolve.advice import ways_out
 from simulator.resolve.cards import notes_of_card
 from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
 from simulator.resolve.memory import Answer, answer
+from simulator.resolve.memory_notes import notes_of_version
 from simulator.resolve.memory_question import Question
 from simulator.schema.engine import EngineSettings
 
@@ -152,12 +153,12 @@ def kv_blocks(asked: Question) -> KvBlocks:
             kv=found.request.kv,
             groups=groups,
             prefix_caching=caching,
-            notes=notes_of_card(found.card),
+            notes=notes_of_card(found.card) + notes_of_version(asked.version),
         )
     told = (f"{found.shape.name}: its layers differ, and are simulated with one block table: {one_table}",)
     blocks, block_bytes = _of_one_table(found)
     holds = (blocks - NULL_BLOCK) * size
-    notes: tuple[str, ...] = (*notes_of_card(found.card), *(told if groups else ()))
+    notes: tuple[str, ...] = (*notes_of_card(found.card), *notes_of_version(asked.version), *(told if groups else ()))
     if asked.max_model_len is not None and holds < plan.max_model_len:
         notes += (
             f"{found.shape.name}: vLLM starts with max_model_len {plan.max_model_len:,}; beside windows of "
