@@ -116,6 +116,11 @@ SLEEPS = (
     "in sleep mode vLLM before 0.27.0 counts what loading has given back as held by torch, and finds more memory for "
     "the KV cache than there is (its issue 40256): the plan has what is left, and the engine may run out of memory"
 )
+COMPILES = re.compile(r"Compiling a graph for (?:compile range|dynamic shape|general shape)")
+FIRST = (
+    "the log is of a first start, which compiles the model within its profile, and vLLM counts what that takes: the "
+    "plan is of a start with its cache of compiled models, which has more for the KV cache"
+)
 ENGINES = {
     "SGLang": r"max_total_num_tokens=|server_args=ServerArgs|\bsglang\b",
     "llama.cpp": r"llama_(?:model_load|kv_cache|context)|llm_load_print_meta|load_tensors: |ggml_",
@@ -224,6 +229,8 @@ def compare(file: Path, question: Question) -> Comparison:
     told_beside = _left_out(question, said, has_formats)
     if "enable_sleep_mode" in said and rules(asked.version, found.shape).sleep_mode_overshoots:
         told_beside += (SLEEPS,)
+    if COMPILES.search(text) and found.rules.compiling_counts:
+        told_beside += (FIRST,)
     return Comparison(rows, told_beside)
 
 

@@ -28,9 +28,13 @@ def notes_of_plan(found: Answer) -> tuple[str, ...]:
 
 
 def _of_first_start(found: Answer) -> tuple[str, ...]:
-    """What a start leaves that compiles the model within its profile, where the version counts that."""
+    """What a start has less that compiles the model within its profile, where the version counts that.
+
+    Where GPU and processors share a memory, the card's own note has it.
+    """
     kept = found.request.kv_cache_memory_bytes is not None
-    if not found.plan.fits or kept or found.request.enforce_eager or not found.rules.compiling_counts:
+    measured = not kept and not found.card.host_memory
+    if not found.plan.fits or not measured or found.request.enforce_eager or not found.rules.compiling_counts:
         return ()
     taken = first_start()
     low, high = (size / BYTES_PER_GIB for size in (taken.low or taken.value, taken.high or taken.value))

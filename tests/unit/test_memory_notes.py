@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from simulator.catalog.vllm import newest_version
 from simulator.resolve.memory import answer
+from simulator.resolve.memory_log import compare
 from simulator.resolve.memory_notes import notes_of_plan, notes_of_version
 from simulator.resolve.memory_question import Question
 
@@ -59,3 +61,26 @@ def test_a_first_start_that_may_be_refused_is_told() -> None:
     found = answer(replace(QWEN_8B, max_model_len=40960, gpu_memory_utilization=0.7))
     assert found.plan.fits
     assert ["refuse max_model_len 40,960" in note for note in notes_of_plan(found)] == [True]
+
+
+def test_a_processors_own_memory_is_told_by_its_own_note() -> None:
+    (note,) = notes_of_plan(answer(replace(QWEN_8B, gpu="gb10", version="0.27.1")))
+    assert "share one memory" in note
+
+
+@pytest.mark.parametrize(
+    ("version", "line", "told"),
+    [
+        ("0.24.0", "Compiling a graph for compile range (1, 2048) takes 9.43 s", 1),
+        ("0.24.0", "Directly load the compiled graph(s) for compile range (1, 2048) from the cache, took 1.9 s", 0),
+        ("0.20.0", "Compiling a graph for compile range (1, 2048) takes 9.43 s", 0),
+    ],
+)
+def test_a_log_of_a_start_that_compiled_is_told_to_be_one(tmp_path: Path, version: str, line: str, told: int) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text(
+        f"Initializing a V1 LLM engine (v{version}) with config: x\n[backends.py:393] {line}\n"
+        "[gpu_worker.py:515] Available KV cache memory: 12.23 GiB\n"
+    )
+    notes = compare(log, replace(QWEN_8B, version=None)).left_out
+    assert ["first start" in note for note in notes] == [True] * told
