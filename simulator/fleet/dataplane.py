@@ -254,9 +254,13 @@ class DataPlane:
         self.engines = self._loader.load_pictures(requests, chunk, self.engines)
         self.engines = self.engines._replace(segment_id=segment_id, segment_tokens=segment_tokens)
 
+    def n_ended(self) -> int:
+        """Records of ended requests that wait for the sink."""
+        return int(self.engines.counters[engine_state.N_OUT])
+
     def drain_records(self) -> None:
         """Hand the records of ended requests to the sink."""
-        n = int(self.engines.counters[engine_state.N_OUT])
+        n = self.n_ended()
         if n:
             self._sink(self.engines.out[:n].copy())
             self.engines.counters[engine_state.N_OUT] = 0

@@ -76,6 +76,8 @@ MOST_SAMPLES = 10_000
 _USUAL_SAMPLES = 360
 _HAND_OVER_S = 1e-6
 """From the moment in which the last machine is up to that in which a job begins on them."""
+_LEAST_FLUSHED = 64
+"""Requests that are handed over together at least, before the end: to take in a few costs as much as many."""
 _LOOKS = 1000
 """How often in the horizon it is looked whether a job is done."""
 JOB_HORIZONS = 100
@@ -114,7 +116,7 @@ def simulate_fleet(
     warmup_s : usage, calls of token APIs and gaps between tokens are counted from here on
     sink : called with records of ended requests (dtype RECORD)
     sample_s : seconds between samples; a 360th of the horizon unless told, at least a `MOST_SAMPLES`th
-    flush_s : the sink gets what has ended at least so often; when its buffer is full unless told
+    flush_s : the sink gets what has ended so often, where it is more than a few; when its buffer is full unless told
     progress : called with the simulated time
     job_s : where all that is served is a job: the time of its last arrival. Rented pools then begin with a cold start,
         the job is handed over when all of them are up and is as old as they are, and the last answer is the horizon,
@@ -151,7 +153,7 @@ def simulate_fleet(
         env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))
         env.process(simulation.mark_energy())
         if flush_s is not None:
-            env.process(simulation.flush(flush_s))
+            env.process(simulation.flush(flush_s, _LEAST_FLUSHED))
         begun = simulation.counts()
         if warmup_s > 0:
             simulation.run_until(warmup_s, progress)

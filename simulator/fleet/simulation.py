@@ -146,10 +146,12 @@ class Simulation:
         )
         before[k] = totals
 
-    def flush(self, every_s: float) -> Generator[Any, Any, None]:
+    def flush(self, every_s: float, least: int) -> Generator[Any, Any, None]:
+        """Hand over what has ended every so often, where it is so much at least."""
         while True:
             yield self.env.timeout(every_s)
-            self.plane.drain_records()
+            if self.plane.n_ended() >= least:
+                self.plane.drain_records()
 
     def mark_energy(self) -> Generator[Any, Any, None]:
         while True:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ FOLDER = Path(platformdirs.user_cache_dir("servecast")) / "trials"
 LIMIT_BYTES = 1_000_000_000
 _SUFFIX = ".trial"
 _CHECKSUM_BYTES = 32
-_WRITES_BETWEEN_SWEEPS = 64
+_SWEPT_SHARE = 0.02
+"""What a process writes between two sweeps, of the limit: each looks at all files."""
 MOST_IN_MEMORY = 64
 """Values of a folder that a process holds, those used last; it reads the others again."""
 
@@ -48,7 +50,7 @@ class Store:
     misses: int = 0
     _known: dict[str, object] = field(default_factory=dict, repr=False)
     _on_disk: dict[str, object] = field(default_factory=dict, repr=False)
-    _writes: int = 0
+    _unswept_bytes: float = math.inf
 
     def get(self, key: str) -> object | None:
         """The value, or None."""
@@ -76,9 +78,10 @@ class Store:
             scratch.write_bytes(hashlib.sha256(content).digest() + content)
             scratch.replace(target)
             self._hold(key, value)
-            if self._writes % _WRITES_BETWEEN_SWEEPS == 0:
+            self._unswept_bytes += _CHECKSUM_BYTES + len(content)
+            if self._unswept_bytes > _SWEPT_SHARE * self.limit_bytes:
                 self.sweep()
-            self._writes += 1
+                self._unswept_bytes = 0.0
         if key not in self._on_disk:
             self._known[key] = value
         with contextlib.suppress(OSError):
@@ -113,11 +116,11 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what was used longest ago until the folder is below its limit, and what killed processes left."""
-        for scratch in self.folder.glob(".*.*") if self.folder else ():
-            writer = scratch.name.rpartition(".")[2]
-            if writer.isdigit() and not is_alive(int(writer)):
+        for entry in self._entries():
+            writer = entry.name.rpartition(".")[2]
+            if entry.name.startswith(".") and writer.isdigit() and not is_alive(int(writer)):
                 with contextlib.suppress(OSError):
-                    scratch.unlink()
+                    os.unlink(entry)
         files = sorted(self.files(), key=lambda entry: entry[2], reverse=True)
         total = 0
         for file, size, _ in files:
@@ -129,13 +132,20 @@ class Store:
     def files(self) -> list[tuple[Path, int, float]]:
         """Path, bytes and time of last use of each entry."""
         found: list[tuple[Path, int, float]] = []
-        if self.folder is None or not self.folder.is_dir():
-            return found
-        for file in self.folder.glob(f"*{_SUFFIX}"):
-            with contextlib.suppress(OSError):
-                stat = file.stat()
-                found.append((file, stat.st_size, stat.st_mtime))
+        for entry in self._entries():
+            if entry.name.endswith(_SUFFIX):
+                with contextlib.suppress(OSError):
+                    stat = entry.stat()
+                    found.append((Path(entry.path), stat.st_size, stat.st_mtime))
         return found
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        """What is in the folder, read at once: a directory of 10,000 files is listed often."""
+        if self.folder is None:
+            return []
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            return list(entries)
+        return []
 
     def record(self) -> None:
         """Add this process's hits and misses to those of this machine."""

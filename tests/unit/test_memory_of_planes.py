@@ -113,3 +113,13 @@ def test_more_rows_of_a_replica_keep_what_those_in_use_hold() -> None:
         assert set(grown.groups.tables[row].ravel()) == {20 + index}
         assert (grown.groups.rows[row], grown.groups.held[row].tolist()) == (held[index][0], held[index][1].tolist())
     assert [len(each) for each in (grown.tables, grown.groups.tables, grown.groups.rows)] == [4 * most] * 3
+
+
+def test_few_records_wait_for_more_before_they_are_handed_over() -> None:
+    """Ten a second, looked at every three seconds: 60 are too few after six, and after nine there are enough."""
+    batches: list[int] = []
+    span = {"horizon_s": 30.0, "drain_s": 5.0, "warmup_s": 0.0, "flush_s": 3.0}
+    sent = Source((evenly(300, 0.1, 20, 4),))
+    simulate_fleet(fleet((pool(),)), sent, sink=lambda records: batches.append(len(records)), seed=1, **span)
+    assert sum(batches) == 300
+    assert [round(n, -1) for n in batches] == [90, 90, 90, 30]

@@ -220,3 +220,18 @@ def test_what_a_killed_writer_left_goes(tmp_path: Path, outcome: Outcome) -> Non
     (tmp_path / f".k.{os.getppid()}").touch()
     Store(tmp_path).put("k", outcome)
     assert {file.name for file in tmp_path.iterdir()} == {"k.trial", f".k.{os.getppid()}"}
+
+
+def test_a_folder_is_swept_at_first_and_then_by_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file has 32 bytes and its content: with a limit of 200 of them it is looked through after more than four."""
+    store = Store(tmp_path / "one")
+    store.put("k0", 0)
+    size = store.files()[0][1]
+    swept: list[int] = []
+    other = Store(tmp_path / "other", limit_bytes=200 * size)
+    monkeypatch.setattr(Store, "sweep", lambda self: swept.append(len(self.files())))
+    for k in range(12):
+        other.put(f"k{k}", 0)
+    assert swept == [1, 6, 11]
