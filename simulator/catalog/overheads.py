@@ -26,6 +26,9 @@ FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
 CHAT = "chat"
 Row = TypeVar("Row", "OverheadRow", "ExpertsRow")
 
+_VERSION = re.compile(r"v?(\d{1,9}(?:\.\d{1,9})*)(?:[-.]?(?:a|b|c|rc|dev|pre|post)[-.]?\d*)*(?:[-+].*)?", re.IGNORECASE)
+"""A release, with its stage and what a build adds (`0.13.0+faa43dbf.nv26.01`, `v0.20.0-cu130-ubuntu2404`)."""
+
 
 class OverheadRow(Entry):
     """Overheads from one engine version on."""
@@ -353,8 +356,13 @@ def slowed(hardware: Hardware, compute: float, links: float = 1.0) -> Hardware:
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Numbers of a version, for comparison."""
-    numbers = re.findall(r"\d+", version.split("+")[0])
-    if not numbers:
-        raise InputError(Problem("engine version must be a number as 0.11 or 0.8.5", got=version))
-    return tuple(int(number) for number in numbers[:3])
+    """Numbers of a version's release, for comparison: those of `v0.11.0rc2.dev98+g393de22d2` are 0, 11 and 0.
+
+    Raises
+    ------
+    InputError : not a version
+    """
+    release = _VERSION.fullmatch(version.strip())
+    if release is None:
+        raise InputError(Problem("engine version must be a number as 0.11 or 0.8.5", got=version[:60]))
+    return tuple(int(number) for number in release[1].split(".")[:3])

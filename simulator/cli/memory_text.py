@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from simulator.cli.output import print_json, print_table
 from simulator.memory.cache import Group
 from simulator.resolve.advice import ways_out
 from simulator.resolve.memory import Answer
-from simulator.resolve.memory_notes import notes_of_plan
+from simulator.resolve.memory_notes import notes_of_plan, notes_of_version
 from simulator.resolve.memory_question import Question
 from simulator.resolve.memory_table import Row
 from simulator.resolve.refused_weights import not_in_step_time
@@ -127,8 +128,11 @@ def as_json(answer: Answer) -> dict[str, Any]:
 
 
 def print_rows(rows: list[Row], form: str) -> int:
-    """Print the answers to a table of questions."""
+    """Print the answers to a table of questions; what is not known of a version, once, beside them."""
     found = [row.as_json() for row in rows]
+    versions = (row.answer.question.version for row in rows if row.answer is not None)
+    for note in dict.fromkeys(note for version in versions for note in notes_of_version(version)):
+        print(f"servecast: {note}", file=sys.stderr)
     if form == "json":
         print_json({"rows": found})
     else:

@@ -13,7 +13,7 @@ from simulator.units import BYTES_PER_GIB
 def notes_of_version(version: str | None) -> tuple[str, ...]:
     """That nothing is known of a version newer than all whose source was read."""
     newest = newest_version()
-    if version is None or parsed(version) <= parsed(newest):
+    if not version or parsed(version) <= parsed(newest):
         return ()
     return (
         f"vLLM {version}: the memory plan's rules were read up to {newest} and are taken from there; what changed "

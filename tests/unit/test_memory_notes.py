@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from simulator.catalog.vllm import newest_version
+from simulator.cli.memory_text import print_rows
 from simulator.resolve.memory import answer
 from simulator.resolve.memory_log import compare
 from simulator.resolve.memory_notes import notes_of_plan, notes_of_version
 from simulator.resolve.memory_question import Question
+from simulator.resolve.memory_table import read_rows
 
 QWEN_8B = Question("qwen3-8b", "rtx-5090", max_model_len=32768, version="0.24.0")
 
@@ -84,3 +86,14 @@ def test_a_log_of_a_start_that_compiled_is_told_to_be_one(tmp_path: Path, versio
     )
     notes = compare(log, replace(QWEN_8B, version=None)).left_out
     assert ["first start" in note for note in notes] == [True] * told
+
+
+def test_a_table_is_told_once_what_is_not_known_of_a_version(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("model,gpu,version\n" + "qwen3-8b,l40s,0.99.0\n" * 2 + "qwen3-8b,l40s,0.24.0\n")
+    print_rows(read_rows(table), "json")
+    printed = capsys.readouterr()
+    assert printed.err.count("0.99.0") == 1
+    assert "read up to" not in printed.out

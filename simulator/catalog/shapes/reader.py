@@ -41,6 +41,8 @@ DECISIVE = (
     "swa_num_key_value_heads",
     "swa_head_dim",
     "swa_v_head_dim",
+    "attention_type",
+    "attn_type",
     "attention_types",
     "attn_types",
     "attention_layers",
@@ -77,6 +79,21 @@ DECISIVE = (
     "mova_num_experts",
 )
 """Keys that change what is cached or stored: with a value, they must have been read."""
+NOTHING_SAID: tuple[Any, ...] = (
+    None,
+    0,
+    False,
+    [],
+    {},
+    "full",
+    "full_attention",
+    "attention",
+    "self_attention",
+    "mha",
+    "gqa",
+    "mqa",
+)
+"""Values of such keys that change nothing."""
 
 
 class Config(Mapping[str, Any]):
@@ -186,9 +203,7 @@ class Config(Mapping[str, Any]):
         ------
         InputError : every such key
         """
-        unread = [
-            key for key in DECISIVE if key not in self._read and self._values.get(key) not in (None, 0, False, [], {})
-        ]
+        unread = [key for key in DECISIVE if key not in self._read and self._values.get(key) not in NOTHING_SAID]
         if unread:
             raise InputError(
                 *(
