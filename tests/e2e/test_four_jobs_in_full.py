@@ -140,7 +140,7 @@ def test_does_self_hosting_pay_in_the_browser(page: Page, server: str, runs: Pat
     say(page, "What share of the prompts' tokens is the same", 0.4)
     choose(page, "Which token API would you use instead?", "GPT-4.1 (OpenAI)")
     say(page, "What share of the requests has data of another kind?", 0.1)
-    run_shorter(page, 100)
+    run_shorter(page, 120)
     expect(page.get_by_text("the cheapest topology that meets the SLO").first).to_be_visible()
     expect(page.get_by_text("Today $180,000 a month is paid").first).to_be_visible()
     (folder,) = runs.glob("new-*")
