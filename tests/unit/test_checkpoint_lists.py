@@ -112,7 +112,11 @@ def test_the_file_beside_an_older_export_is_its_quantization_config(tmp_path: Pa
 
 
 def test_a_mixed_checkpoint_has_the_formats_of_its_layers(tmp_path: Path) -> None:
-    """Qwen3.6 27B as ModelOpt mixes it: MLPs in NVFP4, attention of both kinds in FP8, the rest in 16 bit."""
+    """Qwen3.6 27B as ModelOpt mixes it: MLPs in NVFP4, attention of both kinds in FP8, the rest in 16 bit.
+
+    With segments that expand, so that each tensor takes its bytes.
+    """
+    few = {"max_model_len": 4096, "max_num_seqs": 1, "expandable_segments": True}
     layers = {
         f"model.language_model.layers.{k}.mlp.{part}": {"quant_algo": "NVFP4", "group_size": 16}
         for k in range(64)
@@ -124,7 +128,7 @@ def test_a_mixed_checkpoint_has_the_formats_of_its_layers(tmp_path: Path) -> Non
         place = "self_attn" if full else "linear_attn"
         layers |= {f"model.language_model.layers.{k}.{place}.{part}": {"quant_algo": "FP8"} for part in parts}
     section = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
-    found = answer(Question(written(tmp_path, "qwen3.6-27b", section), "rtx-5090", max_model_len=4096, max_num_seqs=1))
+    found = answer(Question(written(tmp_path, "qwen3.6-27b", section), "rtx-5090", **few))
     mlps = 64 * 3 * 5120 * 17408
     full = 16 * (5120 * (12288 + 2 * 1024) + 6144 * 5120)
     linear = 48 * (5120 * (10240 + 6144) + 6144 * 5120)
@@ -132,7 +136,7 @@ def test_a_mixed_checkpoint_has_the_formats_of_its_layers(tmp_path: Path) -> Non
     by_hand = mlps * (0.5 + 1 / 16) + full + linear + 2 * rest
     assert found.plan.terms.weight_bytes == pytest.approx(by_hand, rel=0.006)  # and buffers
     section["quantized_layers"] = layers | {"lm_head": {"quant_algo": "W4A16_NVFP4", "group_size": 16}}
-    asked = Question(written(tmp_path, "qwen3.6-27b", section), "rtx-a6000", max_model_len=4096, max_num_seqs=1)
+    asked = Question(written(tmp_path, "qwen3.6-27b", section), "rtx-a6000", **few)
     logged = 19.75 * 2**30  # Qwen3.8 27B, of the same shape, with 193 modules in NVFP4 and 208 in FP8
     assert answer(asked).plan.terms.weight_bytes == pytest.approx(logged, rel=0.002)
 

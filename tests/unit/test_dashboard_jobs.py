@@ -117,7 +117,9 @@ def test_a_run_that_is_only_being_loaded_is_cancelled_too_and_what_ended_another
     folder = tmp_path / ".jobs/a0"
     folder.mkdir(parents=True)
     write_status(folder, Status("running"))
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this with it ignored
     process = subprocess.Popen(["sleep", "60"])
+    signal.signal(signal.SIGINT, usual)
     monkeypatch.setitem(jobs._PROCESSES, "a0", process)
     if is_asked:
         jobs.cancel(tmp_path, "a0")
@@ -138,9 +140,12 @@ def test_a_run_whose_turn_comes_after_it_was_cancelled_never_begins(
     (tmp_path / line.CANCELLED).touch()
     monkeypatch.setattr(line.os, "execv", lambda *given: pytest.fail("it began"))
     usual = signal.getsignal(signal.SIGINT)
-    with pytest.raises(SystemExit):
-        line.main(tmp_path, 1)
-    assert signal.getsignal(signal.SIGINT) == usual == signal.default_int_handler
+    try:
+        with pytest.raises(SystemExit):
+            line.main(tmp_path, 1)
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert line.read_status(tmp_path) == Status("cancelled", name="mine")
 
 
