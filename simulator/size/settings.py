@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,16 +15,59 @@ from simulator.size.trials import Point, Tried
 
 _DEARER = 2
 """Fewest numbers in a row that cost more, after which no larger one is looked at."""
+_FEW = 12
+"""Numbers of the other pool of which each is looked at, and nearly so many of more."""
 
 
 def settings(searcher: Searcher, k: int) -> None:
-    """Settings of the k-th pool's autoscaler, beside each number of the others that may be enough."""
-    pool = searcher.trials.pools[k]
-    assert pool.scaler is not None
-    for others, n in _every_number(searcher, k, _fewest_enough(searcher, k)):
+    """Settings of the k-th pool's autoscaler, beside numbers of the others that may be enough, each if they are few."""
+    assert searcher.trials.pools[k].scaler is not None
+    every = _every_number(searcher, k, _fewest_enough(searcher, k))
+
+    def look(others: Point, n: int) -> None:
         fewest_of_all = _fewest(searcher, k, others, n)
         if n > fewest_of_all:
             _grid(searcher, k, others, n, fewest_of_all)
+
+    def best() -> int | None:
+        """Place among the numbers of the best so far."""
+        if searcher.best is None:
+            return None
+        others = (*searcher.best.point[:k], Fixed(0), *searcher.best.point[k + 1 :])
+        return next((at for at, (each, _) in enumerate(numbers) if each == others), None)
+
+    numbers = [(others, n) for others, n in every if BY_TOKEN not in others]
+    for others, n in every:
+        if BY_TOKEN in others:
+            look(others, n)
+    for at in by_strides(len(numbers), best):
+        look(*numbers[at])
+
+
+def by_strides(n: int, best: Callable[[], int | None]) -> Iterator[int]:
+    """Each of n places where they are few; else some of them, and then those beside the best, ever nearer to it.
+
+    Bills fall and rise once along the places, but for whole instances and chance, so that of many most need no look.
+
+    Parameters
+    ----------
+    best : place of the best of those that were given so far; None for none
+    """
+    stride, given = max(n // _FEW, 1), set[int]()
+
+    def anew(places: Iterable[int]) -> Iterator[int]:
+        for at in places:
+            if 0 <= at < n and at not in given:
+                given.add(at)
+                yield at
+
+    yield from anew(range(0, n, stride))
+    while stride > 1:
+        stride = (stride + 1) // 2
+        centre = None
+        while (at := best()) is not None and at != centre:
+            centre = at
+            yield from anew((centre - stride, centre + stride))
 
 
 def beside(searcher: Searcher, k: int) -> None:
